@@ -1,0 +1,39 @@
+# Everything a user or developer types. The first call makes .venv; later ones start at once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PYTHONPATH := $(CURDIR):$(PYTHONPATH)
+export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
+
+.DEFAULT_GOAL := help
+.PHONY: help test lint format type bench clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
+
+$(VENV)/.ready: requirements.txt requirements-ros.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; assert (3, 10) <= sys.version_info < (3, 15), sys.version' || \
+		{ echo 'python 3.10 to 3.14 is needed; choose one with make PYTHON=...'; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ echo 'python has no venv module; on Debian: apt install python3-venv'; exit 1; }
+	@echo 'installing into .venv; the first time takes some minutes ...'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-r requirements.txt -r requirements-ros.txt -r requirements-dev.txt
+	@touch $@
+
+test: $(VENV)/.ready  ## lint, types and every test that this machine can run
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.ready  ## ruff's findings
+	$(BIN)/ruff check .
+
+format: $(VENV)/.ready  ## let ruff lay the code out
+	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+type: $(VENV)/.ready  ## mypy on the core
+	$(BIN)/mypy
+
+clean:  ## remove what was built, not datasets or runs
+	rm -rf $(VENV) build install log demo .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""The classical methods of the paper behind one table of names."""

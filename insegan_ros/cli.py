@@ -1,0 +1,67 @@
+"""`insegan`: the command line. Each subcommand is a file of `insegan_ros.commands`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from insegan_ros import __version__
+from insegan_ros.config import ConfigError
+from insegan_ros.data.store import DatasetError
+
+# A command module has add_arguments(parser) and run(args) -> exit code, and imports what is heavy
+# inside run, so that `insegan --help` answers at once.
+COMMANDS = {
+    'generate': 'drop parts in a simulated bin and store depth images with ground truth',
+    'calibrate': "find the bin's floor and region in a frame and store them",
+    'train': 'learn a model of the part from unlabelled depth images',
+    'segment': 'segment images with a model or a classical method',
+    'evaluate': 'compare methods on a dataset',
+    'import': 'turn recordings or other layouts into a dataset',
+    'export': 'turn a dataset into a recording',
+    'verify': 'check a dataset and say what is damaged',
+}
+
+
+def build_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """The parser; `only` loads one command's arguments and leaves the others bare."""
+    parser = argparse.ArgumentParser(
+        prog='insegan',
+        description='Segment identical parts in depth images, learned without labels.',
+        epilog='`insegan COMMAND --help` explains a command and gives examples.',
+    )
+    parser.add_argument('--version', action='version', version=f'insegan {__version__}')
+    subparsers = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
+    for name, summary in COMMANDS.items():
+        subparser = subparsers.add_parser(
+            name,
+            help=summary,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if only in (None, name):
+            module = importlib.import_module(f'insegan_ros.commands.{name}_')
+            subparser.description = module.__doc__
+            module.add_arguments(subparser)
+            subparser.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command. 0: done; 1: it failed and said why; 2: the call was wrong; 130: Ctrl-C."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    chosen = next((word for word in argv if word in COMMANDS), '')
+    args = build_parser(only=chosen).parse_args(argv)
+    try:
+        return int(args.run(args) or 0)
+    except (ConfigError, DatasetError, FileNotFoundError, FileExistsError) as error:
+        print(f'insegan {args.command}: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('insegan: interrupted; what is stored is whole', file=sys.stderr)
+        return 130
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The subcommands of `insegan`, one file each."""

@@ -1,0 +1,119 @@
+"""Configuration: dataclasses own the defaults, YAML and `--set` only override them."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+T = TypeVar('T')
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message names the key and what is valid."""
+
+
+def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = '') -> T:
+    """Build dataclass `cls` from nested mappings.
+
+    Raises:
+        ConfigError: an unknown key (the message names near ones) or a value of the wrong type.
+    """
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    types = typing.get_type_hints(cls)
+    arguments = {}
+    for key, value in values.items():
+        path = f'{where}{key}'
+        if key not in fields:
+            near = difflib.get_close_matches(str(key), fields, n=1)
+            hint = f'; did you mean {where}{near[0]}?' if near else ''
+            raise ConfigError(f'unknown key {path!r}{hint} (valid: {", ".join(sorted(fields))})')
+        arguments[key] = _convert(types[key], value, path)
+    try:
+        return cls(**arguments)
+    except TypeError as error:
+        raise ConfigError(f'{where or cls.__name__}: {error}') from None
+
+
+def _convert(expected: Any, value: Any, path: str) -> Any:
+    if dataclasses.is_dataclass(expected):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f'{path} is {value!r}; a mapping is expected')
+        return from_mapping(typing.cast(type, expected), value, path + '.')
+    origin, args = typing.get_origin(expected), typing.get_args(expected)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f'{path} is {value!r}; a list is expected')
+        kinds = [args[0]] * len(value) if args[1:] == (...,) else list(args)
+        if len(kinds) != len(value):
+            raise ConfigError(f'{path} has {len(value)} entries; {len(kinds)} are expected')
+        pairs = zip(kinds, value, strict=True)
+        return tuple(_convert(k, v, f'{path}[{i}]') for i, (k, v) in enumerate(pairs))
+    if origin is typing.Literal:
+        if value not in args:
+            raise ConfigError(f'{path} is {value!r}; valid: {", ".join(map(repr, args))}')
+        return value
+    if args and type(None) in args:  # X | None
+        if value is None:
+            return None
+        return _convert(next(a for a in args if a is not type(None)), value, path)
+    if expected is float and isinstance(value, int | str) and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML reads 1e-3 as a string
+        except ValueError:
+            pass
+    if isinstance(expected, type) and (
+        not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool)
+    ):
+        raise ConfigError(f'{path} is {value!r}; {expected.__name__} is expected')
+    return value
+
+
+def load(cls: type[T], files: Iterable[Path] = (), overrides: Iterable[str] = ()) -> T:
+    """Defaults of `cls`, overridden by YAML files in order, then by 'a.b=value' strings."""
+    merged: dict[str, Any] = {}
+    for file in files:
+        try:
+            loaded = yaml.safe_load(file.read_text()) or {}
+        except FileNotFoundError:
+            raise ConfigError(f'no configuration file {file}') from None
+        except yaml.YAMLError as error:
+            raise ConfigError(f'{file} is not YAML: {error}') from None
+        if not isinstance(loaded, Mapping):
+            raise ConfigError(f'{file} holds {type(loaded).__name__}; a mapping is expected')
+        _merge(merged, loaded)
+    for override in overrides:
+        key, equals, text = override.partition('=')
+        if not equals or not key:
+            raise ConfigError(f'override {override!r}: key=value is expected, e.g. model.z_dim=64')
+        nested: Any = yaml.safe_load(text)
+        for part in reversed(key.strip().split('.')):
+            nested = {part: nested}
+        _merge(merged, nested)
+    return from_mapping(cls, merged)
+
+
+def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = dict(value) if isinstance(value, Mapping) else value
+
+
+def dump(config: Any) -> str:
+    """The resolved configuration as YAML; `load` of it gives the same object back."""
+    return yaml.safe_dump(_plain(dataclasses.asdict(config)), sort_keys=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value

@@ -1,0 +1,1 @@
+"""Datasets on disk: the store, readers of other layouts, torch views."""

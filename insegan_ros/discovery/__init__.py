@@ -1,0 +1,1 @@
+"""From unlabelled depth frames to an explicit template of the part."""

@@ -1,0 +1,1 @@
+"""A small instance network learned from piles of the discovered template."""

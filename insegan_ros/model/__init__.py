@@ -1,0 +1,1 @@
+"""InSeGAN networks: pose decoder, template, renderer, discriminator, encoder."""

@@ -1,0 +1,92 @@
+"""The package's layers: what each part may import, and that only nodes/ needs ROS."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / 'insegan_ros'
+CORE = {'types', 'config', 'camera'}
+DATA = CORE | {'data'}
+# part -> what it may import besides itself
+ALLOWED = {
+    'types': CORE,
+    'config': CORE,
+    'camera': CORE,
+    'data': DATA,
+    'synthetic': CORE | {'data.store'},
+    'model': CORE,
+    'discovery': DATA | {'model.explicit'},
+    'distillation': DATA | {'synthetic', 'model.explicit', 'training.loop', 'training.checkpoint'},
+    'training': DATA | {'model'},
+    'inference': CORE | {'model', 'distillation.network', 'training.checkpoint'},
+    'baselines': DATA | {'training'},
+    'evaluation.metrics': {'types'},
+    'evaluation.benchmark': DATA | {'inference', 'baselines', 'evaluation.metrics'},
+    'nodes': CORE | {'inference', 'baselines', 'synthetic', 'data.store'},
+}
+NO_TORCH = {'types', 'config', 'camera', 'synthetic', 'evaluation.metrics'}
+MODULES = sorted(
+    '.'.join(path.relative_to(PACKAGE).with_suffix('').parts).removesuffix('.__init__')
+    for path in PACKAGE.rglob('*.py')
+)
+
+
+def imported_by(module: str) -> set[str]:
+    path = PACKAGE / Path(*module.split('.'))
+    file = path / '__init__.py' if path.is_dir() else path.with_suffix('.py')
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f'{module}: relative import'
+            names.add(node.module or '')
+            names.update(f'{node.module}.{alias.name}' for alias in node.names)
+    return names
+
+
+def part_of(module: str) -> str:
+    return next((p for p in (module, module.split('.')[0]) if p in ALLOWED), '')
+
+
+def module_of(name: str) -> str:
+    """The longest module that a dotted name inside the package leads to."""
+    parts = name.split('.')[1:]
+    while parts and '.'.join(parts) not in MODULES:
+        parts.pop()
+    return '.'.join(parts)
+
+
+def is_within(module: str, allowed: set[str]) -> bool:
+    """`module` is allowed, lies in an allowed package, or is the package around an allowed one."""
+    return any((module + '.').startswith(a + '.') or a.startswith(module + '.') for a in allowed)
+
+
+@pytest.mark.parametrize('module', [m for m in MODULES if part_of(m)])
+def test_imports_stay_within_the_layer(module: str) -> None:
+    allowed = ALLOWED[part_of(module)] | {part_of(module)}
+    ours = {module_of(n) for n in imported_by(module) if n.split('.')[0] == 'insegan_ros'} - {''}
+    wrong = {name for name in ours if not is_within(name, allowed - {''})}
+    assert not wrong, f'{module} imports {sorted(wrong)}; it may import {sorted(allowed)}'
+
+
+@pytest.mark.parametrize('module', [m for m in MODULES if part_of(m) in NO_TORCH])
+def test_geometry_and_simulation_do_without_torch(module: str) -> None:
+    assert not any(name.split('.')[0] == 'torch' for name in imported_by(module))
+
+
+def test_everything_but_the_nodes_imports_without_ros() -> None:
+    modules = [m for m in MODULES if not m.startswith('nodes') and not m.startswith('commands')]
+    program = (
+        'import sys, importlib\n'
+        "sys.modules['rclpy'] = None\n"
+        f'for m in {modules!r}:\n'
+        "    importlib.import_module(('insegan_ros.' + m).rstrip('.'))\n"
+    )
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
