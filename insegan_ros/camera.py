@@ -54,8 +54,8 @@ def segmentation_from_labels(
     points = points_from_depth(frame.depth_m, frame.intrinsics)
     measured = np.isfinite(frame.depth_m)
     masks = labels == ids[:, None, None]  # (N, H, W)
-    poses = np.stack([_principal_pose(points[mask & measured]) for mask in masks] or [np.eye(4)])
-    poses = poses[: len(ids)].astype(np.float32)
+    poses = np.array([_principal_pose(points[mask & measured]) for mask in masks], np.float32)
+    poses = poses.reshape(-1, 4, 4)
     if scores is None:
         distance = poses[:, 2, 3]
         scores = distance.min(initial=np.inf) / np.maximum(distance, 1e-6)
