@@ -19,6 +19,7 @@ $(VENV)/.ready: requirements.txt requirements-ros.txt requirements-dev.txt
 	@echo 'installing into .venv; the first time takes some minutes ...'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		-r requirements.txt -r requirements-ros.txt -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 test: $(VENV)/.ready  ## lint, types and every test that this machine can run
