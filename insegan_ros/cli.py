@@ -8,8 +8,6 @@ import sys
 from collections.abc import Sequence
 
 from insegan_ros import __version__
-from insegan_ros.config import ConfigError
-from insegan_ros.data.store import DatasetError
 
 # A command module has add_arguments(parser) and run(args) -> exit code, and imports what is heavy
 # inside run, so that `insegan --help` answers at once.
@@ -55,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser(only=chosen).parse_args(argv)
     try:
         return int(args.run(args) or 0)
-    except (ConfigError, DatasetError, FileNotFoundError, FileExistsError) as error:
+    except (ValueError, OSError) as error:  # bad input or a disk; anything else is our defect
         print(f'insegan {args.command}: {error}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -1,0 +1,144 @@
+"""A dataset survives the way into a recording and back; a wrong recording is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rosbags.rosbag1 import Writer as Writer1
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
+
+from insegan_ros import cli
+from insegan_ros.data import bags
+from insegan_ros.data.bags import Recording, write_mcap
+from insegan_ros.data.store import Dataset, DatasetError, DatasetInfo, DatasetWriter
+from insegan_ros.types import Intrinsics
+
+CAMERA = Intrinsics(16, 12, 42.0, 43.0, 8.5, 6.5)
+TOPIC = '/camera/camera/depth'
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    rng = np.random.default_rng(0)
+    with DatasetWriter(tmp_path / 'nuts', DatasetInfo('nut', CAMERA, 'test')) as writer:
+        for k in range(4):
+            depth = rng.integers(0, 900, (12, 16)).astype(np.uint16)
+            writer.append(depth, record={'stamp_ns': 10**18 + k})
+    return Dataset(tmp_path / 'nuts')
+
+
+@pytest.fixture
+def bag(dataset: Dataset, tmp_path: Path) -> Path:
+    assert list(write_mcap(dataset, tmp_path / 'bag', 'optical', TOPIC)) == dataset.indices
+    return tmp_path / 'bag'
+
+
+def test_export_and_import_give_the_same_frames(dataset: Dataset, bag: Path) -> None:
+    out = bag.parent / 'again'
+    assert cli.main(['import', str(bag), '--part', 'nut', '--out', str(out)]) == 0
+    again = Dataset(out)
+    assert again.info.intrinsics == CAMERA
+    assert again.indices == dataset.indices
+    for index in dataset.indices:
+        np.testing.assert_array_equal(again[index].frame.depth_m, dataset[index].frame.depth_m)
+        assert again[index].frame.stamp_ns == dataset[index].frame.stamp_ns
+
+
+def test_importing_twice_adds_nothing(bag: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(bag.parent / 'again')
+    for expected in ('2 frames added, 2 in all', '0 frames added, 2 in all'):
+        cli.main(['import', str(bag), '--part', 'nut', '--out', out, '--every', '2'])
+        assert expected in capsys.readouterr().out
+
+
+def test_frames_keep_stamp_and_frame_id(bag: Path) -> None:
+    with Recording(bag) as recording:
+        frames = list(recording)
+    assert [f.stamp_ns for f in frames] == [10**18 + k for k in range(4)]
+    assert {f.frame_id for f in frames} == {'optical'}
+
+
+def write_bag(path: Path, topics: list[str], encoding: str = '32FC1', info: bool = True) -> Path:
+    """A SQLite rosbag2 with one 1.5 m image on each topic."""
+    store = get_typestore(Stores.ROS2_HUMBLE)
+    with Writer(path, version=9, storage_plugin=StoragePlugin.SQLITE3) as writer:
+        header = bags._header(store, 5, 'f')
+        data = np.full((12, 16), 1.5, np.float32)
+        data[0, 0], data[0, 1] = 0, np.inf
+        image = store.types['sensor_msgs/msg/Image'](
+            header, 12, 16, encoding, 0, 64, data.reshape(-1).view(np.uint8)
+        )
+        messages = [(topic, image, 'sensor_msgs/msg/Image') for topic in topics]
+        if info:
+            camera_info = bags._camera_info(store, header, CAMERA)
+            messages.append((f'{TOPIC}/camera_info', camera_info, 'sensor_msgs/msg/CameraInfo'))
+        for topic, message, kind in messages:
+            connection = writer.add_connection(topic, kind, typestore=store)
+            writer.write(connection, 5, store.serialize_cdr(message, kind))
+    return path
+
+
+def test_float_metres_are_read_and_holes_become_nan(tmp_path: Path) -> None:
+    with Recording(write_bag(tmp_path / 'b', [f'{TOPIC}/image'])) as recording:
+        depth = next(iter(recording)).depth_m
+    assert np.isnan(depth[0, :2]).all()
+    assert (depth[1:] == 1.5).all()
+
+
+@pytest.mark.parametrize(
+    ('topics', 'info', 'message'),
+    [
+        (['/rgb/image'], True, 'no depth topic .*; its image topics: /rgb/image'),
+        (['/a/depth', '/b/depth'], True, 'several depth topics .*choose with --topic'),
+        ([f'{TOPIC}/image'], False, 'no camera_info; record it with the images'),
+    ],
+)
+def test_a_recording_without_a_clear_depth_stream_is_named(
+    tmp_path: Path, topics: list[str], info: bool, message: str
+) -> None:
+    with pytest.raises(DatasetError, match=message):
+        Recording(write_bag(tmp_path / 'b', topics, info=info))
+
+
+def test_colour_images_on_the_depth_topic_are_refused(tmp_path: Path) -> None:
+    path = write_bag(tmp_path / 'b', [f'{TOPIC}/image'], encoding='rgb8')
+    with Recording(path) as recording, pytest.raises(DatasetError, match='is rgb8; depth is'):
+        list(recording)
+
+
+def test_a_file_that_is_no_recording_is_named(tmp_path: Path) -> None:
+    (tmp_path / 'x.bag').write_bytes(b'nonsense')
+    with pytest.raises(DatasetError, match='cannot be read as a recording'):
+        Recording(tmp_path / 'x.bag')
+
+
+def test_a_realsense_bag_brings_its_own_depth_unit(tmp_path: Path) -> None:
+    store = get_typestore(Stores.ROS1_NOETIC)
+    with Writer1(tmp_path / 'rs.bag') as writer:
+
+        def write(topic: str, kind: str, message: object) -> None:
+            connection = writer.add_connection(topic, kind, typestore=store)
+            writer.write(connection, 7, store.serialize_ros1(message, kind))
+
+        types = store.types
+        time = types['builtin_interfaces/msg/Time'](0, 7)
+        header = types['std_msgs/msg/Header'](0, time, 'f')
+        units = np.full((12, 16), 5000, '<u2').reshape(-1).view(np.uint8)
+        image = types['sensor_msgs/msg/Image'](header, 12, 16, 'mono16', 0, 32, units)
+        roi = types['sensor_msgs/msg/RegionOfInterest'](0, 0, 0, 0, False)
+        k, r, p = CAMERA.matrix.reshape(-1), np.eye(3).reshape(-1), np.zeros(12)
+        info = types['sensor_msgs/msg/CameraInfo'](
+            header, 12, 16, 'plumb_bob', np.zeros(5), k, r, p, 0, 0, roi
+        )
+        sensor = '/device_0/sensor_0'
+        write(f'{sensor}/Depth_0/image/data', 'sensor_msgs/msg/Image', image)
+        write(f'{sensor}/Depth_0/info/camera_info', 'sensor_msgs/msg/CameraInfo', info)
+        scale = types['std_msgs/msg/Float32'](1e-4)
+        write(f'{sensor}/{bags.DEPTH_UNITS_TOPIC}', 'std_msgs/msg/Float32', scale)
+    with Recording(tmp_path / 'rs.bag') as recording:
+        frame = next(iter(recording))
+    assert frame.intrinsics == CAMERA
+    np.testing.assert_allclose(frame.depth_m, 0.5, rtol=1e-6)
