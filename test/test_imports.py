@@ -27,7 +27,8 @@ ALLOWED = {
     'baselines': DATA | {'training'},
     'evaluation.metrics': {'types'},
     'evaluation.benchmark': DATA | {'inference', 'baselines', 'evaluation.metrics'},
-    'nodes': CORE | {'inference', 'baselines', 'synthetic', 'data.store'},
+    'collection': CORE | {'data.store'},
+    'nodes': CORE | {'inference', 'baselines', 'synthetic', 'collection', 'data.store'},
 }
 NO_TORCH = {'types', 'config', 'camera', 'synthetic', 'evaluation.metrics'}
 MODULES = sorted(

@@ -1,0 +1,110 @@
+"""No trajectory beyond an arm's limits is made, and none passes the check."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from insegan_ros.collection.trajectory import JointLimits, ShakeSpec, Trajectory, shake, violations
+
+LIMITS = (
+    JointLimits('pan', max_velocity=1.25, max_acceleration=1.5, lower=-1.6, upper=1.6),
+    JointLimits('roll', max_velocity=1.57, max_acceleration=1.5),
+)
+SPEC = ShakeSpec(home=(0.2, 0.0), directions=((0.2, 0.0), (0.1, -0.3)))
+
+
+def made(strength: float = 1.0, seed: int = 0) -> Trajectory:
+    return shake(SPEC, LIMITS, (0.0, 0.1), np.random.default_rng(seed), strength)
+
+
+finite = st.floats(-3, 3, allow_nan=False)
+positive = st.floats(0.05, 5)
+bounds = st.tuples(positive, positive).map(lambda pair: (min(pair), max(pair)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    home=st.tuples(st.floats(-1.6, 1.6), finite),
+    start=st.tuples(st.floats(-1.6, 1.6), finite),
+    directions=st.lists(st.tuples(finite, finite), min_size=1, max_size=3).map(tuple),
+    amplitude=bounds,
+    frequency=st.tuples(st.floats(0.3, 1), st.floats(1, 5)),
+    strength=st.floats(0.1, 20),
+    seed=st.integers(0, 99),
+)
+def test_no_parameters_make_a_trajectory_beyond_the_limits(
+    home: tuple[float, float],
+    start: tuple[float, float],
+    directions: tuple[tuple[float, float], ...],
+    amplitude: tuple[float, float],
+    frequency: tuple[float, float],
+    strength: float,
+    seed: int,
+) -> None:
+    spec = ShakeSpec(home, directions, amplitude, frequency)
+    trajectory = shake(spec, LIMITS, start, np.random.default_rng(seed), strength)
+    assert violations(trajectory, LIMITS, start, start_tolerance=0.2) == []
+
+
+def test_a_shake_ends_at_rest_at_home() -> None:
+    trajectory = made()
+    np.testing.assert_allclose(trajectory.positions[-1], SPEC.home, atol=1e-9)
+    np.testing.assert_allclose(trajectory.velocities[-1], 0, atol=1e-9)
+
+
+def test_the_same_seed_gives_the_same_shake() -> None:
+    np.testing.assert_array_equal(made(seed=3).positions, made(seed=3).positions)
+    assert made(seed=3).times[-1] != made(seed=4).times[-1]
+
+
+def test_a_harder_shake_moves_further() -> None:
+    def travel(strength: float) -> float:
+        spec = replace(SPEC, frequency_hz=(0.3, 0.3))
+        rng = np.random.default_rng(0)
+        return float(np.ptp(shake(spec, LIMITS, SPEC.home, rng, strength).positions, axis=0).sum())
+
+    assert travel(1.5) > 1.2 * travel(0.5)
+
+
+def test_a_home_outside_the_limits_is_refused() -> None:
+    with pytest.raises(ValueError, match=r'home: pan at 1\.700 rad is outside'):
+        shake(replace(SPEC, home=(1.7, 0.0)), LIMITS, (0, 0), np.random.default_rng(0))
+
+
+GOOD = made()
+
+
+@pytest.mark.parametrize(
+    ('bad', 'reason'),
+    [
+        (replace(GOOD, joints=('roll', 'pan')), 'joints are'),
+        (replace(GOOD, times=GOOD.times[::-1]), 'times do not increase'),
+        (replace(GOOD, times=GOOD.times - GOOD.times[0]), 'times do not increase'),
+        (replace(GOOD, times=GOOD.times / 3), 'moves at'),
+        (replace(GOOD, times=GOOD.times / 3), 'accelerates at'),
+        (replace(GOOD, positions=GOOD.positions * np.nan), 'not finite'),
+        (replace(GOOD, positions=GOOD.positions[:-1]), 'are expected'),
+        (replace(GOOD, positions=GOOD.positions + 0.3), 'from the first point'),
+        (replace(GOOD, velocities=GOOD.velocities + 0.1), 'final velocity is not zero'),
+    ],
+)
+def test_a_bad_trajectory_is_not_let_through(bad: Trajectory, reason: str) -> None:
+    assert any(reason in found for found in violations(bad, LIMITS, (0.0, 0.1)))
+
+
+def test_a_position_beyond_its_limit_between_two_points_is_seen() -> None:
+    # both points lie within the limit, but the velocity carries the arm past it
+    trajectory = Trajectory(
+        ('pan', 'roll'),
+        np.array([1.0, 2.0, 3.0]),
+        np.array([[1.55, 0.0], [1.55, 0.0], [1.55, 0.0]]),
+        np.array([[0.6, 0.0], [-0.6, 0.0], [0.0, 0.0]]),
+        np.zeros((3, 2)),
+    )
+    found = violations(trajectory, LIMITS, (1.55, 0.0))
+    assert any('1.6 is the most' in reason for reason in found)
