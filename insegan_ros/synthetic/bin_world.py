@@ -1,0 +1,244 @@
+"""Parts dropped into a square bin, settled and shaken, by MuJoCo.
+
+World frame: metres, z up, the bin's floor at z = 0, its centre at the origin. The physics run in
+the bin's own frame: a bin that moves by d(t) without turning is the same as one at rest under
+gravity g - d''(t), so shaking costs no moving geometry and is exact.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
+
+from insegan_ros.synthetic.parts import Part
+
+GRAVITY = np.array([0.0, 0.0, -9.81])  # m/s^2
+
+
+class SceneRejectedError(RuntimeError):
+    """A drop that did not end in a valid scene: draw another one."""
+
+
+@dataclass(frozen=True)
+class BinSpec:
+    """A square bin without a lid, in metres: four walls standing on a flat floor."""
+
+    width: float  # between the walls' inner faces
+    wall_height: float
+    wall_thickness: float = 0.004
+
+    @staticmethod
+    def for_part(part: Part, width_in_lengths: float) -> BinSpec:
+        """A bin sized by the part: its walls a little higher than a part is long."""
+        return BinSpec(width=width_in_lengths * part.length, wall_height=1.2 * part.length)
+
+
+@dataclass(frozen=True)
+class Physics:
+    """What the simulation trades between speed and accuracy."""
+
+    timestep: float = 0.003  # s
+    iterations: int = 12  # of the constraint solver
+    friction: float = 0.4
+    density: float = 2500.0  # kg/m^3
+    still_speed: float = 0.01  # m/s at the part's rim: slower counts as at rest
+    max_settle: float = 2.5  # s of simulated time
+    max_penetration: float = 0.0012  # m: deeper contacts reject a scene
+
+
+class BinWorld:
+    """A bin and up to `capacity` equal parts."""
+
+    def __init__(
+        self, part: Part, bin_spec: BinSpec, capacity: int = 8, physics: Physics | None = None
+    ) -> None:
+        self.part, self.bin_spec, self.capacity = part, bin_spec, capacity
+        self.physics = physics or Physics()
+        self.displacement = np.zeros(3)  # of the bin in the world, metres
+        self.count = 0
+        self._model = _build(part, bin_spec, capacity, self.physics)
+        self._data = mujoco.MjData(self._model)
+        self._radius = float(np.linalg.norm(part.mesh.vertices, axis=1).max())
+        self._park(np.arange(capacity))
+
+    def drop(self, count: int, rng: np.random.Generator) -> None:
+        """Empty the bin, then let `count` parts fall one after another, in random poses.
+
+        Raises:
+            ValueError: more parts than the world's capacity.
+        """
+        if not 0 <= count <= self.capacity:
+            raise ValueError(f'{count} parts: this world holds 0 to {self.capacity}')
+        mujoco.mj_resetData(self._model, self._data)
+        self.count, self.displacement = count, np.zeros(3)
+        self._park(np.arange(count, self.capacity))
+        room = max(self.bin_spec.width / 2 - self._radius, 0.0)
+        places = rng.uniform(-room, room, (count, 2))
+        turns = rng.normal(size=(count, 4))
+        spins = rng.normal(size=(count, 3)) * 2.0  # rad/s
+        qpos = self._data.qpos.reshape(-1, 7)
+        qvel = self._data.qvel.reshape(-1, 6)
+        for k in range(count):
+            height = (1.2 + 2.1 * k) * self._radius
+            qpos[k, :3] = *places[k], height
+            qpos[k, 3:] = turns[k] / np.linalg.norm(turns[k])
+            qvel[k, 2] = -0.5
+            qvel[k, 3:] = spins[k]
+
+    def settle(self) -> bool:
+        """Run until every part is at rest, bounded in time; False if some still move."""
+        physics = self.physics
+        block = 10  # steps between looks
+        calm = 0
+        for _ in range(int(physics.max_settle / physics.timestep / block)):
+            mujoco.mj_step(self._model, self._data, block)
+            calm = calm + 1 if self.speed() < physics.still_speed else 0
+            if calm >= 2:
+                return True
+        return False
+
+    def speed(self) -> float:
+        """The fastest part's speed at its rim relative to the bin, m/s."""
+        velocity = self._data.qvel.reshape(-1, 6)[: self.count]
+        linear = np.linalg.norm(velocity[:, :3], axis=1)
+        angular = np.linalg.norm(velocity[:, 3:], axis=1)
+        return float((linear + self._radius * angular).max(initial=0.0))
+
+    def advance(self, seconds: float, bin_acceleration: NDArray[np.float64] | None = None) -> None:
+        """Run physics for a while; the bin meanwhile accelerates (world frame, m/s^2)."""
+        gravity = GRAVITY if bin_acceleration is None else GRAVITY - np.asarray(bin_acceleration)
+        self._model.opt.gravity[:] = gravity
+        steps = max(1, round(seconds / self.physics.timestep))
+        mujoco.mj_step(self._model, self._data, steps)
+        self._model.opt.gravity[:] = GRAVITY
+
+    def shake(
+        self, times: NDArray[np.float64], displacements: NDArray[np.float64], settle: bool = True
+    ) -> bool:
+        """Move the bin along a trajectory, smoothly and at rest at both ends, then settle.
+
+        Args:
+            times: (T,) seconds, increasing.
+            displacements: (T, 3) of the bin in the world, metres, relative to where it is now.
+            settle: wait until the parts are still; the return value says whether they are.
+        """
+        times, displacements = np.asarray(times, float), np.asarray(displacements, float)
+        if times.ndim != 1 or displacements.shape != (len(times), 3) or len(times) < 2:
+            raise ValueError(
+                f'times {times.shape} and displacements {displacements.shape}: '
+                '(T,) and (T, 3) with T of at least 2 are expected'
+            )
+        if (np.diff(times) <= 0).any():
+            raise ValueError('the trajectory times must increase')
+        path = CubicSpline(times, displacements - displacements[0], bc_type='clamped')
+        acceleration = path.derivative(2)
+        dt = self.physics.timestep
+        start = self.displacement.copy()
+        for t in np.arange(times[0], times[-1], dt):
+            self.advance(dt, acceleration(t + dt / 2))
+        self.displacement = start + path(times[-1])
+        return self.settle() if settle else False
+
+    def poses(self) -> NDArray[np.float64]:
+        """(N, 4, 4) world_T_part."""
+        poses = np.tile(np.eye(4), (self.count, 1, 1))
+        qpos = self._data.qpos.reshape(-1, 7)[: self.count]
+        matrix = np.empty(9)
+        for k in range(self.count):
+            mujoco.mju_quat2Mat(matrix, qpos[k, 3:])
+            poses[k, :3, :3] = matrix.reshape(3, 3)
+            poses[k, :3, 3] = qpos[k, :3] + self.displacement
+        return poses
+
+    def check(self) -> None:
+        """Accept the scene or say what is wrong with it.
+
+        Raises:
+            SceneRejectedError: a part lies outside the bin or over its rim, or parts overlap.
+        """
+        mujoco.mj_forward(self._model, self._data)
+        centres = self.poses()[:, :3, 3] - self.displacement
+        if (np.abs(centres[:, :2]) > self.bin_spec.width / 2).any() or (centres[:, 2] < 0).any():
+            raise SceneRejectedError('a part left the bin')
+        if (centres[:, 2] > self.bin_spec.wall_height).any():
+            raise SceneRejectedError('a part lies above the rim')
+        depth = self.penetration()
+        if depth > self.physics.max_penetration:
+            raise SceneRejectedError(f'parts interpenetrate by {depth * 1e3:.1f} mm')
+
+    def penetration(self) -> float:
+        """Deepest contact, metres."""
+        distances = self._data.contact.dist
+        return float(max(-distances.min(initial=0.0), 0.0))
+
+    def _park(self, indices: NDArray[np.int64]) -> None:
+        """Put unused parts out of the way, weightless and without contacts."""
+        qpos = self._data.qpos.reshape(-1, 7)
+        used = np.ones(self.capacity, bool)
+        used[indices] = False
+        for k in range(self.capacity):
+            if not used[k]:
+                qpos[k] = [10.0 + k, 0, 0, 1, 0, 0, 0]
+        body = 1 + np.arange(self.capacity)
+        self._model.body_gravcomp[body] = np.where(used, 0.0, 1.0)
+        owner = self._model.geom_bodyid
+        collides = (owner == 0) | np.concatenate([[True], used])[owner]
+        self._model.geom_contype[:] = collides
+        self._model.geom_conaffinity[:] = collides
+
+
+def _build(part: Part, spec: BinSpec, capacity: int, physics: Physics) -> mujoco.MjModel:
+    world = mujoco.MjSpec()
+    world.option.timestep = physics.timestep
+    world.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    world.option.iterations = physics.iterations
+    world.option.tolerance = 1e-6
+    world.option.cone = mujoco.mjtCone.mjCONE_PYRAMIDAL
+    solref = [2 * physics.timestep, 1.0]
+    half = spec.width / 2
+    planes = {
+        'floor': ([0, 0, 0], [1, 0, 0, 0]),
+        # the walls collide to any height, so that falling parts cannot miss the bin
+        'x-': ([-half, 0, 0], [0.5**0.5, 0, 0.5**0.5, 0]),
+        'x+': ([half, 0, 0], [0.5**0.5, 0, -(0.5**0.5), 0]),
+        'y-': ([0, -half, 0], [0.5**0.5, -(0.5**0.5), 0, 0]),
+        'y+': ([0, half, 0], [0.5**0.5, 0.5**0.5, 0, 0]),
+    }
+    common = {'friction': [physics.friction, 0.002, 1e-4], 'solref': solref, 'condim': 3}
+    for name, (position, quaternion) in planes.items():
+        world.worldbody.add_geom(
+            name=name,
+            type=mujoco.mjtGeom.mjGEOM_PLANE,
+            size=[1, 1, 0.1],
+            pos=position,
+            quat=quaternion,
+            **common,
+        )
+    for k, piece in enumerate(part.convex_pieces):
+        mesh = world.add_mesh(name=f'piece{k}')
+        mesh.uservert = np.asarray(piece.vertices, np.float32).ravel()
+        mesh.userface = np.asarray(piece.faces, np.int32).ravel()
+    mass = float(part.mesh.volume) * physics.density
+    inertia = np.asarray(part.mesh.moment_inertia) * physics.density
+    for k in range(capacity):
+        body = world.worldbody.add_body(name=f'part{k}', pos=[10.0 + k, 0, 0])
+        body.add_freejoint()
+        body.explicitinertial = True
+        body.mass = mass
+        body.ipos = [0, 0, 0]
+        body.fullinertia = inertia[[0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]]
+        for j in range(len(part.convex_pieces)):
+            body.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname=f'piece{j}', **common)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        model = world.compile()
+    # Air and rolling resistance: a cylinder shall not roll for ever. 1/s of momentum lost.
+    damping = model.dof_damping.reshape(-1, 6)
+    damping[:, :3] = mass * 0.5
+    damping[:, 3:] = np.mean(np.diag(inertia)) * 5.0
+    return model

@@ -1,0 +1,33 @@
+"""Labelled point clouds beside a dataset's frames: what other tools read."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from insegan_ros.camera import points_from_depth
+from insegan_ros.data.store import DatasetInfo, to_metres, write_atomically
+from insegan_ros.synthetic.generate import StoredScene
+
+
+def write_cloud(
+    folder: Path, scene: StoredScene, info: DatasetInfo, kind: Literal['ply', 'npz']
+) -> None:
+    """Write clouds/<frame>.<kind>: each measured pixel's x, y, z (metres, camera) and label."""
+    points = points_from_depth(to_metres(scene.depth, info.depth_scale), info.intrinsics)
+    measured = scene.depth > 0
+    xyz, labels = points[measured], scene.labels[measured]
+    buffer = io.BytesIO()
+    if kind == 'npz':
+        np.savez_compressed(buffer, points=xyz, labels=labels)
+    else:
+        rows = np.empty(len(xyz), [('xyz', '<f4', 3), ('label', 'u1')])
+        rows['xyz'], rows['label'] = xyz, labels
+        lines = ['ply', 'format binary_little_endian 1.0', f'element vertex {len(rows)}']
+        lines += [f'property float {axis}' for axis in 'xyz'] + ['property uchar label']
+        buffer.write('\n'.join([*lines, 'end_header', '']).encode() + rows.tobytes())
+    (folder / 'clouds').mkdir(exist_ok=True)
+    write_atomically(folder / 'clouds' / f'{scene.index:06d}.{kind}', buffer.getvalue())

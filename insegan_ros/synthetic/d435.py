@@ -1,0 +1,144 @@
+"""The depth noise of an Intel RealSense D435: a stereo camera's, so it is made in disparity.
+
+z = f B / disparity, so a disparity noise of s px is sigma_z = z^2 s / (f B).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from insegan_ros.types import FloatImage, Intrinsics
+
+# Depth mode 848 x 480 at 30 Hz.
+D435 = Intrinsics(width=848, height=480, fx=422.0, fy=422.0, cx=423.5, cy=239.5)
+
+
+@dataclass(frozen=True)
+class StereoNoise:
+    """How a stereo depth camera errs; the defaults are typical of a D435."""
+
+    baseline: float = 0.050  # m
+    disparity_sigma: float = 0.08  # px, subpixel noise of the matcher
+    correlation: float = 1.0  # px: the matcher's window makes neighbours err alike
+    disparity_step: float = 1 / 32  # px
+    depth_step: float = 0.001  # m
+    edge_sigma: float = 0.5  # px, edges waver by this much
+    flying: float = 0.3  # share of edge pixels between both sides' depths
+    edge_jump: float = 0.006  # m between neighbours: more is a depth edge
+    holes: float = 1.5  # random holes a 100 x 100 px area
+    hole_radius: tuple[float, float] = (0.5, 2.0)  # px
+    shadow_side: int = -1  # -1: the second imager sees less left of near objects; 1: right
+
+
+def add_noise(
+    depth_m: FloatImage,
+    intrinsics: Intrinsics,
+    rng: np.random.Generator,
+    noise: StereoNoise | None = None,
+) -> FloatImage:
+    """A true depth image as a D435 would measure it.
+
+    Args:
+        depth_m: (H, W) metres, NaN where nothing is.
+        intrinsics: its camera.
+        rng: all randomness.
+        noise: the camera's errors.
+
+    Returns:
+        (H, W) float32 metres, NaN where unmeasured.
+    """
+    noise = noise or StereoNoise()
+    f_b = intrinsics.fx * noise.baseline
+    shadow = occlusion_shadow(depth_m, f_b, noise.shadow_side)
+    depth = _waver_edges(depth_m, rng, noise)
+    depth = _add_flying_pixels(depth, rng, noise)
+    with np.errstate(divide='ignore', invalid='ignore'):
+        disparity = f_b / depth
+        disparity += noise.disparity_sigma * _smooth_noise(depth.shape, rng, noise.correlation)
+        disparity = np.rint(disparity / noise.disparity_step) * noise.disparity_step
+        depth = f_b / disparity
+        depth = np.rint(depth / noise.depth_step) * noise.depth_step
+    depth[shadow | _holes(depth.shape, rng, noise) | ~(disparity > 0)] = np.nan
+    return depth.astype(np.float32)
+
+
+def occlusion_shadow(depth_m: FloatImage, f_b: float, side: int) -> NDArray[np.bool_]:
+    """(H, W) pixels that the second imager cannot see: bands of f B (1/z_near - 1/z_far) px.
+
+    A pixel at column u lies at u - side * disparity in the second image; there it is hidden if a
+    nearer pixel, one with more disparity, falls at or beyond its place.
+    """
+    disparity = f_b / np.where(np.isfinite(depth_m), depth_m, np.inf)
+    if side > 0:
+        disparity = disparity[:, ::-1]
+    # shadows to the left of near objects: seen from the right end leftwards, u + d must fall
+    u = np.arange(disparity.shape[1], dtype=np.float64)
+    place = u - disparity  # column in the second image
+    # hidden if some pixel further right has a place at or left of ours
+    nearest_right = np.minimum.accumulate(place[:, ::-1], axis=1)[:, ::-1]
+    hidden = np.zeros(disparity.shape, bool)
+    hidden[:, :-1] = nearest_right[:, 1:] < place[:, :-1] - 0.5
+    return hidden[:, ::-1] if side > 0 else hidden
+
+
+def _waver_edges(
+    depth: FloatImage, rng: np.random.Generator, noise: StereoNoise
+) -> NDArray[np.float32]:
+    """Look each pixel up a random fraction of a pixel beside itself."""
+    height, width = depth.shape
+    shift = rng.standard_normal((2, height, width), dtype=np.float32) * noise.edge_sigma
+    step = np.rint(shift).astype(np.int32)
+    v, u = np.ogrid[:height, :width]
+    rows = np.clip(v + step[0], 0, height - 1)
+    columns = np.clip(u + step[1], 0, width - 1)
+    looked_up = depth[rows, columns]
+    # only edges waver: on a slope the look-up would add noise that a matcher does not have
+    return np.where(np.abs(looked_up - depth) > noise.edge_jump, looked_up, depth)
+
+
+def _add_flying_pixels(
+    depth: NDArray[np.float32], rng: np.random.Generator, noise: StereoNoise
+) -> NDArray[np.float32]:
+    """Mix some edge pixels with the other side of the edge."""
+    kernel = np.ones((3, 3), np.uint8)
+    filled = np.nan_to_num(depth, nan=0.0)
+    near, far = cv2.erode(filled, kernel), cv2.dilate(filled, kernel)
+    edge = (far - near > noise.edge_jump) & (near > 0) & np.isfinite(depth)
+    v, u = np.nonzero(edge)
+    chosen = rng.random(len(v)) < noise.flying
+    v, u = v[chosen], u[chosen]
+    mix = rng.random(len(v), dtype=np.float32)
+    out = depth.copy()
+    out[v, u] = near[v, u] + mix * (far[v, u] - near[v, u])
+    return out
+
+
+def _smooth_noise(
+    shape: tuple[int, ...], rng: np.random.Generator, correlation: float
+) -> NDArray[np.float32]:
+    """(H, W) noise of unit variance, Gaussian-correlated over `correlation` px."""
+    white = rng.standard_normal(shape, dtype=np.float32)
+    if correlation <= 0:
+        return white
+    size = 2 * int(np.ceil(3 * correlation)) + 1
+    kernel = np.asarray(cv2.getGaussianKernel(size, correlation, cv2.CV_32F))
+    kernel = kernel / np.linalg.norm(kernel)  # keeps the variance
+    smooth = cv2.sepFilter2D(white, -1, kernel, kernel, borderType=cv2.BORDER_REFLECT_101)
+    return np.asarray(smooth, np.float32)
+
+
+def _holes(
+    shape: tuple[int, ...], rng: np.random.Generator, noise: StereoNoise
+) -> NDArray[np.bool_]:
+    """(H, W) random elliptical holes."""
+    height, width = shape
+    canvas = np.zeros(shape, np.uint8)
+    for _ in range(rng.poisson(noise.holes * height * width / 1e4)):
+        centre = (rng.uniform(0, width), rng.uniform(0, height))
+        axes = rng.uniform(*noise.hole_radius, 2)
+        cv2.ellipse(canvas, (centre, tuple(2 * axes), rng.uniform(0, 180)), 1, -1)
+    return canvas.astype(bool)

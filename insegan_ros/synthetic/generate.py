@@ -1,0 +1,254 @@
+"""Seeds -> settled scenes -> stored frames: parallel, resumable, shardable.
+
+Frame i of a dataset depends on (seed, i) and the configuration alone, never on the number of
+workers, the shard or what was interrupted: the same command gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from insegan_ros import __version__
+from insegan_ros.camera import Plane
+from insegan_ros.data.store import DatasetInfo, to_units
+from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, SceneRejectedError
+from insegan_ros.synthetic.d435 import D435, add_noise
+from insegan_ros.synthetic.parts import PARTS, make_part
+from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
+from insegan_ros.types import DepthFrame, Intrinsics
+
+# Inner width of the bin in part lengths: how much the parts of a 5-part drop occlude each other.
+BIN_WIDTHS = {
+    'nut': 2.0,
+    'stopper': 2.4,
+    'cylinder': 2.0,
+    'bolt': 2.0,
+    'cone': 2.0,
+    'connector': 2.3,
+    'five_pin': 2.0,
+    'obj_01': 2.6,
+    'obj_05': 2.0,
+    'obj_14': 2.4,
+    'elbow': 2.0,
+}
+MAX_ATTEMPTS = 50  # drops before a configuration counts as impossible
+
+
+@dataclass(frozen=True)
+class SceneConfig:
+    """All that a scene depends on besides its seed."""
+
+    part: str = 'nut'
+    instances: tuple[int, int] = (5, 5)  # least and most parts, both included
+    noise: Literal['none', 'd435'] = 'd435'
+    camera: Literal['crop', 'd435'] = 'crop'  # the bin's window or the whole 848 x 480 frame
+    size: int = 224  # px, side of the crop
+    camera_height: float = 0.55  # m above the floor
+    height_jitter: float = 0.002  # m, and as much sideways: no mount is perfectly stiff
+    tilt_degrees: float = 0.0
+    bin_width: float | None = None  # part lengths; None: BIN_WIDTHS
+
+    def __post_init__(self) -> None:
+        low, high = self.instances
+        if self.part not in PARTS:
+            raise ValueError(f'unknown part {self.part!r}; valid: {", ".join(PARTS)}')
+        if not 0 <= low <= high <= 100:
+            raise ValueError(f'instances {low}-{high}: 0 <= least <= most <= 100 is expected')
+        if not 16 <= self.size <= D435.height:
+            raise ValueError(f'size {self.size}: 16 to {D435.height} px is expected')
+        if not 0 <= self.tilt_degrees <= 45:
+            raise ValueError(f'tilt {self.tilt_degrees}: 0 to 45 degrees is expected')
+        if not 0.2 <= self.camera_height <= 2:
+            raise ValueError(f'camera height {self.camera_height}: 0.2 to 2 m is expected')
+        if self.bin_width is not None and not 1.2 <= self.bin_width <= 20:
+            raise ValueError(f'bin width {self.bin_width}: 1.2 to 20 part lengths is expected')
+
+    @property
+    def intrinsics(self) -> Intrinsics:
+        if self.camera == 'd435':
+            return D435
+        x, y = (D435.width - self.size) // 2, (D435.height - self.size) // 2
+        return D435.crop(x, y, self.size, self.size)
+
+    @property
+    def bin_spec(self) -> BinSpec:
+        width = BIN_WIDTHS[self.part] if self.bin_width is None else self.bin_width
+        return BinSpec.for_part(make_part(self.part), width)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One frame and the truth about it."""
+
+    frame: DepthFrame  # as the camera measured it
+    labels: NDArray[np.uint8]  # (H, W) true ids of the visible surfaces, 0 background
+    poses: NDArray[np.float32]  # (N, 4, 4) camera_T_part; labels k is poses[k - 1]
+    floor: Plane  # the bin's floor in the camera's optical frame
+    region: tuple[int, int, int, int]  # x, y, width, height: window around the bin's floor, px
+    true_depth_m: NDArray[np.float32]  # (H, W) without noise
+    attempt: int  # drops rejected before this one
+
+
+def make_scene(config: SceneConfig, seed: int | tuple[int, ...]) -> Scene:
+    """Drop, settle and photograph; deterministic in both arguments.
+
+    Raises:
+        ValueError: the parts do not fit the bin, whatever the drop.
+    """
+    entropy = [seed] if isinstance(seed, int) else list(seed)
+    world, raycaster = _simulators(config)
+    reason = ''
+    for attempt in range(MAX_ATTEMPTS):
+        rng = np.random.default_rng([*entropy, attempt])
+        count = int(rng.integers(config.instances[0], config.instances[1] + 1))
+        world.drop(count, rng)
+        if not world.settle():
+            reason = 'parts would not come to rest'
+            continue
+        try:
+            world.check()
+        except SceneRejectedError as error:
+            reason = str(error)
+            continue
+        return _photograph(config, world, raycaster, rng, attempt)
+    raise ValueError(
+        f'no valid scene of {config.part} in {MAX_ATTEMPTS} drops ({reason}); '
+        'use a wider bin or fewer instances'
+    )
+
+
+@lru_cache(maxsize=4)
+def _simulators(config: SceneConfig) -> tuple[BinWorld, Raycaster]:
+    part, spec = make_part(config.part), config.bin_spec
+    return BinWorld(part, spec, capacity=config.instances[1]), Raycaster(part.mesh, spec)
+
+
+def _photograph(
+    config: SceneConfig,
+    world: BinWorld,
+    raycaster: Raycaster,
+    rng: np.random.Generator,
+    attempt: int,
+) -> Scene:
+    jitter = config.height_jitter
+    dx, dy, dz = rng.uniform(-jitter, jitter, 3)
+    turn = rng.uniform(0, 360) if config.tilt_degrees else 0.0
+    pose = looking_down(config.camera_height + dz, config.tilt_degrees, turn, (dx, dy))
+    camera = Camera(config.intrinsics, pose)
+    true_depth, labels = raycaster.render(world.poses(), camera)
+    depth = true_depth
+    if config.noise == 'd435':
+        depth = add_noise(true_depth, camera.intrinsics, rng)
+    camera_T_world = camera.camera_T_world
+    return Scene(
+        frame=DepthFrame(depth, camera.intrinsics),
+        labels=labels,
+        poses=(camera_T_world @ world.poses()).astype(np.float32).reshape(-1, 4, 4),
+        floor=floor_plane(camera),
+        region=_region(camera, world.bin_spec),
+        true_depth_m=true_depth,
+        attempt=attempt,
+    )
+
+
+def floor_plane(camera: Camera) -> Plane:
+    """The world's plane z = 0 in the camera's optical frame."""
+    normal = camera.camera_T_world[:3, 2]
+    x, y, z = (round(float(value), 9) for value in normal)
+    return Plane((x, y, z), round(float(camera.world_T_camera[2, 3]), 9))
+
+
+def _region(camera: Camera, spec: BinSpec) -> tuple[int, int, int, int]:
+    half = spec.width / 2
+    corners = np.array([[x, y, 0, 1] for x in (-half, half) for y in (-half, half)])
+    points = (camera.camera_T_world @ corners.T)[:3]
+    u, v, w = camera.intrinsics.matrix @ points
+    size = (camera.intrinsics.width - 1, camera.intrinsics.height - 1)
+    left, right = np.clip([(u / w).min(), (u / w).max()], 0, size[0])
+    top, bottom = np.clip([(v / w).min(), (v / w).max()], 0, size[1])
+    x, y = int(np.ceil(left)), int(np.ceil(top))
+    return x, y, int(right) - x + 1, int(bottom) - y + 1
+
+
+@dataclass(frozen=True)
+class StoredScene:
+    """What a worker hands back to be written."""
+
+    index: int
+    depth: NDArray[np.uint16]
+    labels: NDArray[np.uint8]
+    poses: NDArray[np.float32]
+    record: dict[str, object]
+
+
+DEPTH_SCALE = {'none': 0.0001, 'd435': 0.001}  # metres a unit: a D435 stores millimetres
+
+
+def dataset_info(config: SceneConfig, seed: int) -> DatasetInfo:
+    low, high = config.instances
+    steady = dataclasses.replace(config, height_jitter=0.0)
+    camera = Camera(steady.intrinsics, looking_down(config.camera_height))
+    floor = floor_plane(camera)
+    settings = ' '.join(f'{k}={v}' for k, v in sorted(dataclasses.asdict(config).items()))
+    return DatasetInfo(
+        part=config.part,
+        intrinsics=config.intrinsics,
+        source='simulated',
+        instances=low if low == high else None,
+        depth_scale=DEPTH_SCALE[config.noise],
+        # a tilted camera looks from another side in every frame: its lines hold the floor
+        floor=None if config.tilt_degrees else (*floor.normal, floor.offset),
+        generator=f'insegan_ros {__version__}: {settings}',
+        seed=seed,
+    )
+
+
+def store_scene(config: SceneConfig, seed: int, index: int) -> StoredScene:
+    """Frame `index` of the dataset of `seed`, ready to be written."""
+    scene = make_scene(config, (seed, index))
+    floor = (*scene.floor.normal, scene.floor.offset)
+    return StoredScene(
+        index=index,
+        depth=to_units(scene.frame.depth_m, DEPTH_SCALE[config.noise]),
+        labels=scene.labels,
+        poses=scene.poses,
+        record={
+            'seed': [seed, index],
+            'attempt': scene.attempt,
+            'instances': len(scene.poses),
+            'floor': [round(value, 6) for value in floor],
+            'region': list(scene.region),
+        },
+    )
+
+
+def store_scenes(
+    config: SceneConfig, seed: int, indices: Iterable[int], workers: int
+) -> Iterator[StoredScene]:
+    """The frames in the order of `indices`, made by `workers` processes."""
+    if workers <= 1:
+        for index in indices:
+            yield store_scene(config, seed, index)
+        return
+    context = multiprocessing.get_context('spawn')
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        pending: deque[Future[StoredScene]] = deque()
+        try:
+            for index in indices:
+                pending.append(pool.submit(store_scene, config, seed, index))
+                if len(pending) >= 8 * workers:  # bounds memory where writing is the slow part
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,93 @@
+"""Solid modelling in millimetres: the few shapes that the procedural parts are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
+
+import manifold3d
+import numpy as np
+import trimesh
+from numpy.typing import NDArray
+
+Solid: TypeAlias = manifold3d.Manifold
+Outline = Sequence[tuple[float, float]]
+
+
+def prism(outline: Outline, bottom: float, top: float) -> Solid:
+    """An outline in the x-y plane, counter-clockwise, extruded from z = bottom to z = top."""
+    section = manifold3d.CrossSection([np.asarray(outline, np.float64)])
+    return section.extrude(top - bottom).translate((0, 0, bottom))
+
+
+def cylinder(diameter: float, bottom: float, top: float, segments: int = 64) -> Solid:
+    """A cylinder about z."""
+    return Solid.cylinder(top - bottom, diameter / 2, -1, segments).translate((0, 0, bottom))
+
+
+def lathe(profile: Outline, segments: int = 64) -> Solid:
+    """A profile of (radius, z), counter-clockwise, turned about z."""
+    return manifold3d.CrossSection([np.asarray(profile, np.float64)]).revolve(segments)
+
+
+def box(size: Sequence[float], centre: Sequence[float]) -> Solid:
+    """An axis-aligned box."""
+    return Solid.cube(tuple(size), True).translate(tuple(centre))
+
+
+def regular_polygon(corners: int, across_corners: float, start_degrees: float = 0) -> Outline:
+    """Corners of a regular polygon, the first at `start_degrees` from x."""
+    angles = np.radians(start_degrees) + np.arange(corners) * 2 * np.pi / corners
+    points = across_corners / 2 * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return [(float(x), float(y)) for x, y in points]
+
+
+def rounded_rectangle(width: float, height: float, radius: float, steps: int = 6) -> Outline:
+    """A rectangle about the origin with rounded corners."""
+    points = []
+    for quarter, (x, y) in enumerate(((1, 1), (-1, 1), (-1, -1), (1, -1))):
+        centre = (x * (width / 2 - radius), y * (height / 2 - radius))
+        for angle in np.pi / 2 * (quarter + np.arange(steps + 1) / steps):
+            points.append(
+                (
+                    float(centre[0] + radius * np.cos(angle)),
+                    float(centre[1] + radius * np.sin(angle)),
+                )
+            )
+    return points
+
+
+def ring_pieces(outer: float, inner: float, bottom: float, top: float, count: int) -> list[Solid]:
+    """A tube as `count` convex wedges; `outer` and `inner` diameters are those of the tube.
+
+    The wedges' inner faces touch the bore's circle from outside, so the bore stays open.
+    """
+    half = np.pi / count
+    reach = outer / 2 / np.sqrt(np.cos(half))  # between the circle's in- and circumscribed polygon
+    bore = inner / 2 / np.cos(half)
+    pieces = []
+    for k in range(count):
+        a, b = 2 * np.pi * k / count - half, 2 * np.pi * k / count + half
+        outline = [
+            (r * float(np.cos(t)), r * float(np.sin(t)))
+            for r, t in ((bore, a), (reach, a), (reach, b), (bore, b))
+        ]
+        pieces.append(prism(outline, bottom, top))
+    return pieces
+
+
+def union(solids: Iterable[Solid]) -> Solid:
+    return Solid.batch_boolean(list(solids), manifold3d.OpType.Add)
+
+
+def hull(solids: Iterable[Solid]) -> Solid:
+    return Solid.batch_hull(list(solids))
+
+
+def to_mesh(solid: Solid, offset_mm: NDArray[np.float64] | None = None) -> trimesh.Trimesh:
+    """A watertight mesh in metres, moved by `offset_mm` first."""
+    mesh = solid.to_mesh64()
+    vertices = np.asarray(mesh.vert_properties, np.float64)[:, :3]
+    if offset_mm is not None:
+        vertices = vertices + offset_mm
+    return trimesh.Trimesh(vertices * 1e-3, np.asarray(mesh.tri_verts, np.int64), process=False)
