@@ -1,0 +1,229 @@
+"""The arm as the collector needs it: where its joints are, and trajectories sent and cancelled.
+
+Two interfaces: the FollowJointTrajectory action, and the JointTrajectory topic of ros2_control's
+joint_trajectory_controller. Neither controller is trusted to enforce limits: both refuse to send
+what `collection.trajectory.violations` objects to.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from builtin_interfaces.msg import Duration
+from rclpy.action import ActionClient
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from insegan_ros.collection.machine import Motion
+from insegan_ros.collection.trajectory import JointLimits, Trajectory, violations
+
+STILL_RAD_S = 0.01
+
+
+class UnsafeTrajectoryError(ValueError):
+    """A trajectory that was not sent, and why."""
+
+
+class JointMonitor:
+    """The newest position and velocity of the arm's joints, from joint_states."""
+
+    def __init__(self, node: Node, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self.positions: tuple[float, ...] | None = None  # rad, in the order of `names`
+        self.velocities: tuple[float, ...] | None = None  # rad/s
+        self._seen = -math.inf
+        node.create_subscription(JointState, 'joint_states', self._store, qos_profile_sensor_data)
+
+    def _store(self, message: JointState) -> None:
+        index = {name: k for k, name in enumerate(message.name)}
+        if not all(name in index and index[name] < len(message.position) for name in self.names):
+            return  # another part of the robot: grippers and wheels report on the same topic
+        now = time.monotonic()
+        positions = tuple(float(message.position[index[name]]) for name in self.names)
+        if not all(math.isfinite(p) for p in positions):
+            return
+        if len(message.velocity) == len(message.name):
+            velocities = tuple(float(message.velocity[index[name]]) for name in self.names)
+        elif self.positions is not None and now > self._seen > -math.inf:
+            step = now - self._seen
+            velocities = tuple((b - a) / step for a, b in zip(self.positions, positions))
+        else:
+            velocities = None
+        self.positions, self.velocities, self._seen = positions, velocities, now
+
+    @property
+    def age(self) -> float:
+        """Seconds since the newest joint state of this arm; inf before the first."""
+        return time.monotonic() - self._seen
+
+    @property
+    def still(self) -> bool:
+        return self.velocities is not None and all(abs(v) < STILL_RAD_S for v in self.velocities)
+
+
+class Arm(Protocol):
+    """Sends one trajectory at a time and says what became of it."""
+
+    motion: Motion
+    reason: str  # why motion is FAILED
+
+    def ready(self) -> str | None:
+        """What is missing before a trajectory can be sent, in words, or None."""
+
+    def send(self, trajectory: Trajectory) -> None:
+        """Raises: UnsafeTrajectoryError, with nothing sent, if a limit would be exceeded."""
+
+    def cancel(self) -> None:
+        """Ask for standstill now; whether it came is to be read from joint_states."""
+
+    def poll(self) -> None:
+        """Bring `motion` up to date; called a few times a second."""
+
+
+class ActionArm:
+    """FollowJointTrajectory (control_msgs), e.g. arm_controller/follow_joint_trajectory."""
+
+    def __init__(
+        self, node: Node, name: str, joints: JointMonitor, limits: Sequence[JointLimits]
+    ) -> None:
+        """Raises: ModuleNotFoundError where control_msgs is not installed."""
+        from control_msgs.action import FollowJointTrajectory
+
+        self._type = FollowJointTrajectory
+        self._client = ActionClient(node, FollowJointTrajectory, name)
+        self._name, self._joints, self._limits = name, joints, limits
+        self._handle = None
+        self._cancelled = False
+        self.motion, self.reason = Motion.IDLE, ''
+
+    def ready(self) -> str | None:
+        return None if self._client.server_is_ready() else f'the action server {self._name}'
+
+    def send(self, trajectory: Trajectory) -> None:
+        require_safe(trajectory, self._limits, self._joints)
+        self.motion, self.reason = Motion.ACTIVE, ''
+        self._handle, self._cancelled = None, False
+        goal = self._type.Goal(trajectory=to_message(trajectory))
+        self._client.send_goal_async(goal).add_done_callback(self._answered)
+
+    def _answered(self, future) -> None:
+        handle = future.result()
+        if handle is None or not handle.accepted:
+            self._fail('the controller rejected the trajectory')
+            return
+        self._handle = handle
+        if self._cancelled:  # asked for before the goal was accepted
+            handle.cancel_goal_async()
+        handle.get_result_async().add_done_callback(self._ended)
+
+    def _ended(self, future) -> None:
+        result = future.result().result
+        if self._cancelled:
+            self._fail('cancelled')
+        elif result.error_code == self._type.Result.SUCCESSFUL:
+            self.motion = Motion.SUCCEEDED
+        else:
+            text = f': {result.error_string}' if result.error_string else ''
+            self._fail(f'the controller ended with error {result.error_code}{text}')
+
+    def _fail(self, reason: str) -> None:
+        self.motion, self.reason = Motion.FAILED, reason
+
+    def cancel(self) -> None:
+        self._cancelled = True
+        if self._handle is not None:
+            self._handle.cancel_goal_async()
+
+    def poll(self) -> None:
+        if self.motion is Motion.ACTIVE and not self._client.server_is_ready():
+            self._fail(f'the action server {self._name} is gone')
+
+
+class TopicArm:
+    """The joint_trajectory topic, which answers nothing: joint_states tell whether it arrived."""
+
+    ARRIVED_RAD = 0.05
+    LATE_S = 3.0
+
+    def __init__(
+        self, node: Node, topic: str, joints: JointMonitor, limits: Sequence[JointLimits]
+    ) -> None:
+        self._publisher = node.create_publisher(JointTrajectory, topic, 1)
+        self._joints, self._limits = joints, limits
+        self._goal: tuple[float, ...] = ()
+        self._ends = math.inf
+        self.motion, self.reason = Motion.IDLE, ''
+
+    def ready(self) -> str | None:
+        if self._publisher.get_subscription_count():
+            return None
+        return f'a controller on {self._publisher.topic_name}'
+
+    def send(self, trajectory: Trajectory) -> None:
+        require_safe(trajectory, self._limits, self._joints)
+        self._publisher.publish(to_message(trajectory))
+        self._goal = tuple(trajectory.positions[-1])
+        self._ends = time.monotonic() + trajectory.duration
+        self.motion, self.reason = Motion.ACTIVE, ''
+
+    def cancel(self) -> None:
+        """Replace what is being carried out by a stop along the limits of acceleration."""
+        joints = self._joints
+        if joints.positions is not None and joints.velocities is not None:
+            self._publisher.publish(to_message(braking(joints, self._limits)))
+        self.motion, self.reason = Motion.FAILED, 'cancelled'
+
+    def poll(self) -> None:
+        late = time.monotonic() - self._ends
+        if self.motion is not Motion.ACTIVE or late < 0:
+            return
+        error = max(abs(a - b) for a, b in zip(self._goal, self._joints.positions or ()))
+        if error < self.ARRIVED_RAD and self._joints.still:
+            self.motion = Motion.SUCCEEDED
+        elif late > self.LATE_S:
+            self.motion = Motion.FAILED
+            self.reason = f'the arm stands {error:.3f} rad from the end of its trajectory'
+
+
+def require_safe(
+    trajectory: Trajectory, limits: Sequence[JointLimits], joints: JointMonitor
+) -> None:
+    """Raises: UnsafeTrajectoryError with every reason not to send a trajectory."""
+    if joints.positions is None:
+        raise UnsafeTrajectoryError('where the arm stands is not known: no joint_states')
+    found = violations(trajectory, limits, joints.positions)
+    if found:
+        raise UnsafeTrajectoryError('; '.join(found))
+
+
+def braking(joints: JointMonitor, limits: Sequence[JointLimits]) -> Trajectory:
+    """From the present motion to rest, each joint at most at its acceleration limit."""
+    velocity = np.asarray(joints.velocities, np.float64)
+    most = np.array([limit.max_acceleration for limit in limits])
+    # a quintic from v to rest in T decelerates by at most 1.5 v / T
+    duration = max(0.1, float((1.6 * np.abs(velocity) / most).max()))
+    position = np.asarray(joints.positions, np.float64) + velocity * duration / 2
+    zero = np.zeros((1, len(position)))
+    return Trajectory(joints.names, np.array([duration]), position[None], zero, zero)
+
+
+def to_message(trajectory: Trajectory) -> JointTrajectory:
+    """A trajectory that starts when it is received."""
+    message = JointTrajectory(joint_names=list(trajectory.joints))
+    for k, seconds in enumerate(trajectory.times):
+        whole = int(seconds)
+        message.points.append(
+            JointTrajectoryPoint(
+                positions=trajectory.positions[k].tolist(),
+                velocities=trajectory.velocities[k].tolist(),
+                accelerations=trajectory.accelerations[k].tolist(),
+                time_from_start=Duration(sec=whole, nanosec=int((seconds - whole) * 1e9)),
+            )
+        )
+    return message

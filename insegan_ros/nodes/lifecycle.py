@@ -1,0 +1,72 @@
+"""Running a lifecycle node as a process: started without a manager, stopped without noise."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
+
+SPIN_S = 0.1
+
+
+def run(make_node: Callable[[], LifecycleNode], args: Sequence[str] | None = None) -> int:
+    """Spin a node until SIGINT or SIGTERM; the exit code.
+
+    With the node's parameter `autostart` true it is configured and activated at once. Before the
+    process ends, `node.finish()`, where there is one, is called between spins until it returns
+    True: the time to bring an arm to rest.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    node = make_node()
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        if autostart(node):
+            while not stop.is_set():
+                executor.spin_once(timeout_sec=SPIN_S)
+            _finish(node, executor)
+            return 0
+        return 1
+    except ExternalShutdownException:
+        return 0
+    finally:
+        node.trigger_shutdown()
+        executor.shutdown(timeout_sec=1.0)
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def autostart(node: LifecycleNode) -> bool:
+    """Configure and activate a node whose parameter `autostart` asks for it; False: it failed."""
+    if not node.has_parameter('autostart'):
+        node.declare_parameter('autostart', True)
+    if not node.get_parameter('autostart').value:
+        return True
+    done = TransitionCallbackReturn.SUCCESS
+    return node.trigger_configure() == done and node.trigger_activate() == done
+
+
+def _finish(node: LifecycleNode, executor: SingleThreadedExecutor, limit_s: float = 15.0) -> None:
+    finish = getattr(node, 'finish', None)
+    deadline = time.monotonic() + limit_s
+    while finish is not None and not finish() and time.monotonic() < deadline:
+        executor.spin_once(timeout_sec=SPIN_S)
+
+
+def main_of(make_node: Callable[[], LifecycleNode]) -> Callable[[], None]:
+    """An entry point for setup.py."""
+
+    def main() -> None:
+        sys.exit(run(make_node))
+
+    return main
