@@ -68,9 +68,11 @@ class Inputs:
     arm_still: bool = False  # joint_states say that nothing moves
     scene_still: bool = False  # depth frames have stopped changing
     run_stop: bool = False
+    run_stop_known: bool = True  # it was heard of, or need not be
     motion: Motion = Motion.IDLE
     motion_reason: str = ''
     needs_arm: bool = True  # False in a dry run
+    arm_lacks: str | None = None  # what the arm's interface waits for
 
 
 @dataclass(frozen=True)
@@ -134,18 +136,18 @@ def start(machine: Machine, now: float) -> Machine:
     return machine
 
 
-def pause(
-    machine: Machine, inputs: Inputs, now: float, reason: str
+def halt(
+    machine: Machine, inputs: Inputs, now: float, reason: str, then: State = State.PAUSED
 ) -> tuple[Machine, Action | None]:
-    """A person's ~/pause or ~/stop, or the end of the process."""
+    """A person's ~/pause or ~/stop, the end of the process, or (LATCHED) the caller's fault."""
     if machine.state in (State.WAITING, *MOVING):
-        return _stop(machine, inputs, now, reason, State.PAUSED)
+        return _stop(machine, inputs, now, reason, then)
     return machine, None
 
 
 def waiting_for(machine: Machine, inputs: Inputs) -> str:
     """What a machine in WAITING lacks, in words."""
-    return _missing(machine, inputs) or ('the run-stop' if inputs.run_stop else '')
+    return _missing(machine, inputs) or ('the release of the run-stop' if inputs.run_stop else '')
 
 
 def _missing(machine: Machine, inputs: Inputs) -> str | None:
@@ -153,7 +155,9 @@ def _missing(machine: Machine, inputs: Inputs) -> str | None:
         return 'the camera'
     if inputs.needs_arm and inputs.joints_age > machine.timing.joints_timeout:
         return 'joint_states'
-    return None
+    if inputs.needs_arm and not inputs.run_stop_known:
+        return 'the run-stop state'
+    return inputs.arm_lacks if inputs.needs_arm else None
 
 
 def _fault(machine: Machine, inputs: Inputs, elapsed: float) -> str | None:

@@ -100,7 +100,14 @@ def test_a_frame_stored_while_a_pause_came_is_counted() -> None:
 def test_waiting_names_what_is_missing() -> None:
     assert m.waiting_for(at(State.WAITING), Inputs()) == 'the camera'
     assert m.waiting_for(at(State.WAITING), Inputs(frame_age=0.1)) == 'joint_states'
-    assert m.waiting_for(at(State.WAITING), replace(GOOD, run_stop=True)) == 'the run-stop'
+    unheard = replace(GOOD, run_stop_known=False)
+    assert m.waiting_for(at(State.WAITING), unheard) == 'the run-stop state'
+    absent = replace(GOOD, arm_lacks='the action server x')
+    assert m.waiting_for(at(State.WAITING), absent) == 'the action server x'
+    assert (
+        m.waiting_for(at(State.WAITING), replace(GOOD, run_stop=True))
+        == 'the release of the run-stop'
+    )
 
 
 ages = st.sampled_from([0.01, 0.4, 0.6, 3.0, float('inf')])
@@ -129,7 +136,7 @@ def test_the_arm_is_never_set_moving_under_a_fault(
         if event == 'tick':
             machine, action = m.step(machine, inputs, now)
         elif event == 'pause':
-            machine, action = m.pause(machine, inputs, now, 'asked')
+            machine, action = m.halt(machine, inputs, now, 'asked')
         elif event == 'start':
             machine = m.start(machine, now)
         elif before is State.CAPTURING:
