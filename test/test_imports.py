@@ -18,7 +18,7 @@ ALLOWED = {
     'config': CORE,
     'camera': CORE,
     'data': DATA,
-    'synthetic': CORE | {'data.store'},
+    'synthetic': CORE | {'data.store', 'collection.trajectory'},
     'model': CORE,
     'discovery': DATA | {'model.explicit'},
     'distillation': DATA | {'synthetic', 'model.explicit', 'training.loop', 'training.checkpoint'},

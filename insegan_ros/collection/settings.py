@@ -1,0 +1,111 @@
+"""What a collection is told: a dataclass whose fields are the collector's ROS parameters."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from insegan_ros.collection.machine import Timing
+from insegan_ros.collection.quality import Gates
+from insegan_ros.collection.trajectory import JointLimits, ShakeSpec
+
+
+@dataclass(frozen=True)
+class ArmSettings:
+    """The arm: a Fetch by default. Lists are in the order of `joints`; limits in rad, s."""
+
+    interface: Literal['action', 'topic'] = 'action'
+    action: str = 'arm_controller/follow_joint_trajectory'
+    topic: str = 'arm_controller/joint_trajectory'
+    joints: tuple[str, ...] = (
+        'shoulder_pan_joint',
+        'shoulder_lift_joint',
+        'upperarm_roll_joint',
+        'elbow_flex_joint',
+        'forearm_roll_joint',
+        'wrist_flex_joint',
+        'wrist_roll_joint',
+    )
+    # NaN: continuous
+    lower: tuple[float, ...] = (-1.6056, -1.221, math.nan, -2.251, math.nan, -2.16, math.nan)
+    upper: tuple[float, ...] = (1.6056, 1.518, math.nan, 2.251, math.nan, 2.16, math.nan)
+    max_velocity: tuple[float, ...] = (1.256, 1.0, 1.57, 1.5, 1.57, 2.26, 2.26)
+    max_acceleration: tuple[float, ...] = (1.5, 1.0, 1.5, 1.5, 1.5, 2.5, 2.5)
+
+    def __post_init__(self) -> None:
+        for name in ('lower', 'upper', 'max_velocity', 'max_acceleration'):
+            count = len(getattr(self, name))
+            if count != len(self.joints):
+                raise ValueError(f'arm.{name} has {count} values for {len(self.joints)} joints')
+
+    @property
+    def limits(self) -> tuple[JointLimits, ...]:
+        """Raises: ValueError for a limit that is not positive, or bounds the wrong way round."""
+        rows = zip(self.joints, self.max_velocity, self.max_acceleration, self.lower, self.upper)
+        return tuple(
+            JointLimits(name, v, a, *(None if math.isnan(bound) else bound for bound in bounds))
+            for name, v, a, *bounds in rows
+        )
+
+
+@dataclass(frozen=True)
+class ShakeSettings:
+    """The shake; directions one after another, each with a value for every joint."""
+
+    home: tuple[float, ...] = (0.0, 0.6, 0.0, 1.2, 0.0, -0.23, 0.0)
+    directions: tuple[float, ...] = (
+        *(0.25, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+        *(0.0, 0.0, 0.0, 0.2, 0.0, -0.2, 0.0),
+        *(0.15, 0.0, 0.0, 0.0, 0.0, 0.0, 0.4),
+    )
+    amplitude: tuple[float, float] = (0.5, 1.0)
+    frequency_hz: tuple[float, float] = (0.6, 1.2)
+    repetitions: int = 2
+    cycles: int = 2
+
+    @property
+    def spec(self) -> ShakeSpec:
+        """Raises: ValueError for directions that do not fit the joints."""
+        joints = len(self.home)
+        if len(self.directions) % joints:
+            raise ValueError(
+                f'shake.directions has {len(self.directions)} values; '
+                f'a multiple of the {joints} joints is expected'
+            )
+        rows = [self.directions[k : k + joints] for k in range(0, len(self.directions), joints)]
+        return ShakeSpec(
+            self.home,
+            tuple(rows),
+            self.amplitude,
+            self.frequency_hz,
+            self.repetitions,
+            self.cycles,
+        )
+
+
+@dataclass(frozen=True)
+class CollectorSettings:
+    """Everything, with the defaults of a Fetch that only rehearses (`dry_run`)."""
+
+    dataset: str = ''  # folder; required
+    part: str = ''  # required
+    instances: int = 0  # parts in the bin; 0: unknown
+    count: int = 1000  # frames wanted in all
+    dry_run: bool = True  # everything but motion
+    start: bool = False  # begin when activated, without a person's ~/start
+    require_run_stop: bool = False  # wait until the run-stop's state was heard of
+    seed: int = 0
+    arm: ArmSettings = field(default_factory=ArmSettings)
+    shake: ShakeSettings = field(default_factory=ShakeSettings)
+    timing: Timing = field(default_factory=Timing)
+    gates: Gates = field(default_factory=Gates)
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.instances < 0 or self.seed < 0:
+            raise ValueError('count must be at least 1, instances and seed at least 0')
+        if len(self.shake.home) != len(self.arm.joints):
+            raise ValueError(
+                f'shake.home has {len(self.shake.home)} values for {len(self.arm.joints)} joints'
+            )
+        _ = self.arm.limits, self.shake.spec  # say now what is wrong with them
