@@ -27,6 +27,9 @@ test: $(VENV)/.ready  ## lint, types and every test that this machine can run
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
+bench: $(VENV)/.ready  ## how many camera frames arrive between processes
+	$(BIN)/python benchmarks/transport.py
+
 lint: $(VENV)/.ready  ## ruff's findings
 	$(BIN)/ruff check .
 

@@ -1,0 +1,132 @@
+"""A depth camera over a physics-simulated bin, for trying everything without hardware.
+
+Publishes depth/image and depth/camera_info as a D435 under realsense-ros would, joint_states of
+an arm at rest, and the true instances on ~/true_labels. Every few seconds the bin is filled anew.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from sensor_msgs.msg import Image, JointState
+
+from insegan_ros.nodes.depth_publisher import QOS, DepthPublisher, to_image
+from insegan_ros.nodes.lifecycle import main_of
+from insegan_ros.nodes.parameters import Parameter, declare, values
+from insegan_ros.synthetic.parts import PARTS
+from insegan_ros.synthetic.scene_stream import BinConfig, SceneStream
+
+ARM_JOINTS = [
+    'shoulder_pan_joint',
+    'shoulder_lift_joint',
+    'upperarm_roll_joint',
+    'elbow_flex_joint',
+    'forearm_roll_joint',
+    'wrist_flex_joint',
+    'wrist_roll_joint',
+]
+PARAMETERS = (
+    Parameter('part', 'nut', f'what lies in the bin: {", ".join(PARTS)}'),
+    Parameter('instances', 5, 'how many', 0, 100),
+    Parameter('scene_period', 3.0, 'seconds before the bin is filled anew', 0.1, 3600.0),
+    Parameter('rate', 30.0, 'frames a second', 0.1, 120.0),
+    Parameter('seed', 0, 'the same seed shows the same scenes', 0, 2**31 - 1),
+    Parameter('noise', True, 'depth noise of a D435; false: exact to the millimetre'),
+    Parameter('tilt_deg', 0.0, 'tilt of the camera from the vertical, degrees', 0.0, 45.0),
+    Parameter('camera_height', 0.45, 'metres above the floor of the bin', 0.2, 2.0),
+    Parameter('bin_width', 0.0, 'metres; 0: tight for five of the part', 0.0, 1.0),
+    Parameter('frame_id', 'camera_depth_optical_frame', 'of the images'),
+)
+FIRST_SCENE_S = 60.0
+
+
+class BinSimulator(LifecycleNode):
+    """Shows scenes of a SceneStream; each image goes out as one of its scene's exposures."""
+
+    def __init__(self) -> None:
+        super().__init__('bin_simulator')
+        declare(self, PARAMETERS)
+        self._stream: SceneStream | None = None
+        self._timer = None
+
+    def on_configure(self, state) -> TransitionCallbackReturn:
+        given = values(self, PARAMETERS)
+        try:
+            config = BinConfig(
+                part=given['part'],
+                instances=given['instances'],
+                seed=given['seed'],
+                noise=given['noise'],
+                tilt_degrees=given['tilt_deg'],
+                camera_height=given['camera_height'],
+                bin_width=given['bin_width'],
+            )
+            self._intrinsics = config.intrinsics
+            self._stream = SceneStream(config)
+            self._show_next_scene(FIRST_SCENE_S)
+        except (ValueError, RuntimeError) as error:
+            self.get_logger().error(str(error))
+            self._close_stream()
+            return TransitionCallbackReturn.FAILURE
+        self._camera = DepthPublisher(self, given['frame_id'])
+        self._joints = self.create_lifecycle_publisher(JointState, 'joint_states', QOS)
+        self._truth = self.create_lifecycle_publisher(Image, '~/true_labels', QOS)
+        self._arm = JointState(
+            name=ARM_JOINTS,
+            position=[0.0] * len(ARM_JOINTS),
+            velocity=[0.0] * len(ARM_JOINTS),
+        )
+        return super().on_configure(state)
+
+    def on_activate(self, state) -> TransitionCallbackReturn:
+        self._timer = self.create_timer(1 / self.get_parameter('rate').value, self._publish)
+        return super().on_activate(state)
+
+    def on_deactivate(self, state) -> TransitionCallbackReturn:
+        self.destroy_timer(self._timer)
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state) -> TransitionCallbackReturn:
+        self._close_stream()
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state) -> TransitionCallbackReturn:
+        self._close_stream()
+        return super().on_shutdown(state)
+
+    def _close_stream(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def _show_next_scene(self, timeout_s: float) -> None:
+        scene = self._stream.take(timeout_s)
+        self._exposures = [to_image(depth) for depth in scene.depth]
+        self._labels = to_image(scene.labels.astype(np.uint16), 'mono16')
+        self._since = time.monotonic()
+        self._shown = 0
+
+    def _publish(self) -> None:
+        try:
+            due = time.monotonic() - self._since >= self.get_parameter('scene_period').value
+            if due and self._stream.ready():
+                self._show_next_scene(timeout_s=1.0)
+        except RuntimeError as error:  # the last scene stays on
+            self.get_logger().error(str(error), throttle_duration_sec=5.0)
+        stamp = self.get_clock().now().to_msg()
+        image = self._exposures[self._shown % len(self._exposures)]
+        self._shown += 1
+        self._camera.publish(image, self._intrinsics, stamp)
+        self._arm.header.stamp = stamp
+        self._joints.publish(self._arm)
+        if self._truth.get_subscription_count():
+            self._labels.header = image.header
+            self._truth.publish(self._labels)
+
+
+main = main_of(BinSimulator)
+
+if __name__ == '__main__':
+    main()

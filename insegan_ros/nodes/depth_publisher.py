@@ -1,0 +1,61 @@
+"""A depth camera's two topics, as realsense-ros publishes them: 16UC1 millimetres, camera_info."""
+
+from __future__ import annotations
+
+from array import array
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from numpy.typing import NDArray
+from rclpy.lifecycle import LifecycleNode
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import CameraInfo, Image
+
+from insegan_ros.types import Intrinsics
+
+ENCODINGS = {np.dtype(np.uint16): '16UC1', np.dtype(np.uint8): 'mono8'}
+# reliable, as realsense-ros: viewers that ask for it get images, sensor-data subscribers too
+QOS = QoSProfile(depth=2)
+
+
+class DepthPublisher:
+    """Publishes depth/image and depth/camera_info, always in pairs with one stamp."""
+
+    def __init__(self, node: LifecycleNode, frame_id: str) -> None:
+        self.frame_id = frame_id
+        self._image = node.create_lifecycle_publisher(Image, 'depth/image', QOS)
+        self._info = node.create_lifecycle_publisher(CameraInfo, 'depth/camera_info', QOS)
+
+    def publish(self, image: Image, intrinsics: Intrinsics, stamp: Time) -> None:
+        """Send an image from `to_image` as taken at `stamp`."""
+        image.header.stamp = stamp
+        image.header.frame_id = self.frame_id
+        info = to_camera_info(intrinsics)
+        info.header = image.header
+        self._info.publish(info)
+        self._image.publish(image)
+
+
+def to_image(pixels: NDArray[np.uint16 | np.uint8], encoding: str = '') -> Image:
+    """(H, W) -> a message without header; `encoding` where the type alone does not say it."""
+    height, width = pixels.shape
+    message = Image(height=height, width=width, encoding=encoding or ENCODINGS[pixels.dtype])
+    message.step = width * pixels.itemsize
+    message.is_bigendian = 0
+    # rclpy takes an array('B') as it is; bytes or an ndarray would be checked element by element
+    message.data = array('B', pixels.astype(pixels.dtype.newbyteorder('<'), copy=False).tobytes())
+    return message
+
+
+def to_camera_info(intrinsics: Intrinsics) -> CameraInfo:
+    """An undistorted pinhole camera."""
+    k = intrinsics
+    return CameraInfo(
+        width=k.width,
+        height=k.height,
+        distortion_model='plumb_bob',
+        d=[0.0] * 5,
+        k=[k.fx, 0.0, k.cx, 0.0, k.fy, k.cy, 0.0, 0.0, 1.0],
+        r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
+        p=[k.fx, 0.0, k.cx, 0.0, 0.0, k.fy, k.cy, 0.0, 0.0, 0.0, 1.0, 0.0],
+    )

@@ -1,0 +1,178 @@
+"""Scenes of one simulated bin under a fixed camera, computed ahead in a process of their own.
+
+Physics and ray casting take a good part of a second a scene, so whoever shows frames at camera
+rate asks for the next scene early and picks it up when it is due.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+import numpy as np
+from numpy.typing import NDArray
+
+from insegan_ros.data.store import to_units
+from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, SceneRejectedError
+from insegan_ros.synthetic.d435 import D435, add_noise
+from insegan_ros.synthetic.generate import BIN_WIDTHS, MAX_ATTEMPTS
+from insegan_ros.synthetic.parts import PARTS, make_part
+from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
+from insegan_ros.types import Intrinsics
+
+DEPTH_SCALE = 0.001  # metres a unit: a D435's
+
+
+@dataclass(frozen=True)
+class BinConfig:
+    """The bin, what is in it and the camera over it."""
+
+    part: str = 'nut'
+    instances: int = 5
+    seed: int = 0
+    noise: bool = True  # a D435's
+    tilt_degrees: float = 0.0  # of the camera from the vertical
+    camera_height: float = 0.45  # metres above the bin's floor
+    bin_width: float = 0.0  # metres between the walls; 0: tight for five of the part
+    intrinsics: Intrinsics = D435
+    exposures: int = 8  # noisy images of one scene
+
+    def __post_init__(self) -> None:
+        if self.part not in PARTS:
+            raise ValueError(f'part {self.part!r}: valid are {", ".join(PARTS)}')
+        if not 0 <= self.instances <= 100:
+            raise ValueError(f'instances {self.instances}: 0 to 100 are valid')
+        if not 0 <= self.tilt_degrees <= 45:
+            raise ValueError(f'tilt {self.tilt_degrees} degrees: 0 to 45 are valid')
+        if not 0.2 <= self.camera_height <= 2.0:
+            raise ValueError(f'camera height {self.camera_height} m: 0.2 to 2 are valid')
+        if self.bin_width != 0 and not 0.05 <= self.bin_width <= 1.0:
+            raise ValueError(f'bin width {self.bin_width} m: 0.05 to 1 are valid, 0 chooses')
+        if self.exposures < 1:
+            raise ValueError(f'exposures {self.exposures}: at least 1 is needed')
+
+    @property
+    def bin_spec(self) -> BinSpec:
+        part = make_part(self.part)
+        lengths = self.bin_width / part.length if self.bin_width else BIN_WIDTHS[self.part]
+        return BinSpec.for_part(part, lengths)
+
+
+@dataclass(frozen=True)
+class BinScene:
+    """A settled scene, photographed several times."""
+
+    depth: NDArray[np.uint16]  # (E, H, W) millimetres, 0 unmeasured; E exposures
+    labels: NDArray[np.uint8]  # (H, W) true ids of the visible surfaces, 0 background
+    poses: NDArray[np.float32]  # (N, 4, 4) camera_T_part; label k is poses[k - 1]
+
+
+class SimulatedBin:
+    """The physical bin: drop parts, photograph them."""
+
+    def __init__(self, config: BinConfig) -> None:
+        part, spec = make_part(config.part), config.bin_spec
+        self.config = config
+        self.world = BinWorld(part, spec, capacity=max(config.instances, 1))
+        pose = looking_down(config.camera_height, config.tilt_degrees)
+        self.camera = Camera(config.intrinsics, pose)
+        self._raycaster = Raycaster(part.mesh, spec)
+
+    def drop(self, number: int) -> None:
+        """Fill the bin anew; the same number drops the same scene.
+
+        Raises:
+            ValueError: the parts do not fit into the bin.
+        """
+        reason = ''
+        for attempt in range(MAX_ATTEMPTS):
+            rng = np.random.default_rng([self.config.seed, number, attempt])
+            self.world.drop(self.config.instances, rng)
+            if not self.world.settle():
+                reason = 'parts would not come to rest'
+                continue
+            try:
+                self.world.check()
+            except SceneRejectedError as error:
+                reason = str(error)
+                continue
+            return
+        raise ValueError(
+            f'{self.config.instances} of {self.config.part} do not fit a bin '
+            f'{self.config.bin_spec.width:.2f} m wide ({reason}); widen it or use fewer'
+        )
+
+    def photograph(self, rng: np.random.Generator) -> BinScene:
+        """The scene as it lies, each exposure with its own noise."""
+        poses = self.world.poses()
+        true_depth, labels = self._raycaster.render(poses, self.camera)
+        exposures = [true_depth]
+        if self.config.noise:
+            intrinsics = self.camera.intrinsics
+            count = self.config.exposures
+            exposures = [add_noise(true_depth, intrinsics, rng) for _ in range(count)]
+        return BinScene(
+            depth=np.stack([to_units(depth, DEPTH_SCALE) for depth in exposures]),
+            labels=labels,
+            poses=(self.camera.camera_T_world @ poses).astype(np.float32).reshape(-1, 4, 4),
+        )
+
+
+class SceneStream:
+    """Scenes 0, 1, 2, ... of a bin; the next one is always under way in another process."""
+
+    def __init__(self, config: BinConfig) -> None:
+        context = multiprocessing.get_context('spawn')
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(config, theirs), daemon=True)
+        self._process.start()
+        theirs.close()
+        self._number = 0
+        self._connection.send(0)
+
+    def ready(self) -> bool:
+        """Whether `take` would return at once."""
+        return self._connection.poll()
+
+    def take(self, timeout_s: float | None = None) -> BinScene:
+        """The next scene; the one after it is started.
+
+        Raises:
+            RuntimeError: the process failed (with its reason), died, or the time ran out.
+        """
+        if not self._connection.poll(timeout_s):
+            raise RuntimeError(f'no scene from the simulation within {timeout_s:g} s')
+        try:
+            scene = self._connection.recv()
+        except (EOFError, OSError):
+            raise RuntimeError('the simulation process died') from None
+        if isinstance(scene, Exception):
+            raise RuntimeError(f'the simulation failed: {scene}')
+        self._number += 1
+        self._connection.send(self._number)
+        return scene
+
+    def close(self) -> None:
+        self._connection.close()
+        self._process.terminate()
+        self._process.join(timeout=5)
+
+
+def _serve(config: BinConfig, connection: Connection) -> None:
+    """Answer scene numbers with scenes until the other end is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group
+    os.nice(10)  # frames on time come first
+    try:
+        simulated = SimulatedBin(config)
+        while True:
+            number = connection.recv()
+            simulated.drop(number)
+            rng = np.random.default_rng([config.seed, number, MAX_ATTEMPTS])
+            connection.send(simulated.photograph(rng))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
+    except Exception as error:
+        connection.send(error)

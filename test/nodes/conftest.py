@@ -1,0 +1,80 @@
+"""Real nodes in processes of their own, on a domain that nobody else uses."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope='session', autouse=True)
+def ros_environment() -> None:
+    """Domain, discovery and transport of this test run; before the first participant is made."""
+    os.environ['ROS_DOMAIN_ID'] = str(100 + os.getpid() % 100)
+    os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+    os.environ['FASTDDS_DEFAULT_PROFILES_FILE'] = str(PROJECT / 'config' / 'fastdds.xml')
+
+
+@pytest.fixture
+def ros(ros_environment):
+    """A node of the test itself, spun by `wait_for`."""
+    rclpy = pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+    rclpy.init()
+    node = rclpy.create_node(f'test_{os.getpid()}')
+    yield node
+    node.destroy_node()
+    rclpy.try_shutdown()
+
+
+@pytest.fixture
+def wait_for(ros) -> Callable[..., bool]:
+    """wait_for(condition, seconds) spins the test's node until the condition holds."""
+    import rclpy
+
+    def wait(condition: Callable[[], bool], seconds: float = 15.0) -> bool:
+        deadline = time.monotonic() + seconds
+        while not condition() and time.monotonic() < deadline:
+            rclpy.spin_once(ros, timeout_sec=0.05)
+        return condition()
+
+    return wait
+
+
+@pytest.fixture
+def start_node(ros_environment, tmp_path) -> Iterator[Callable[..., subprocess.Popen]]:
+    """start_node('camera', rate=5.0, ...) runs a node; its output goes to `process.log`."""
+    started: list[subprocess.Popen] = []
+
+    def start(name: str, *arguments: str, **parameters: object) -> subprocess.Popen:
+        command = [sys.executable, '-m', f'insegan_ros.nodes.{name}', '--ros-args', *arguments]
+        for key, value in parameters.items():
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            command += ['-p', f'{key}:={text}']
+        log = tmp_path / f'{name}{len(started)}.log'
+        environment = os.environ | {'PYTHONPATH': str(PROJECT), 'OMP_NUM_THREADS': '1'}
+        with open(log, 'w') as file:
+            process = subprocess.Popen(
+                command, env=environment, stdout=file, stderr=subprocess.STDOUT, cwd=tmp_path
+            )
+        process.log = log  # type: ignore[attr-defined]
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+    for process in started:
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
