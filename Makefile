@@ -6,7 +6,11 @@ export PYTHONPATH := $(CURDIR):$(PYTHONPATH)
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint format type bench clean
+# make demo PART=bolt METHOD=felzenszwalb MODEL=nut FRAMES=<folder of recorded frames>
+DEMO_ARGS = $(if $(PART),--part $(PART)) $(if $(METHOD),--method $(METHOD)) \
+	$(if $(MODEL),--model $(MODEL)) $(if $(FRAMES),--frames $(FRAMES))
+
+.PHONY: help demo test lint format type bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -21,6 +25,9 @@ $(VENV)/.ready: requirements.txt requirements-ros.txt requirements-dev.txt
 		-r requirements.txt -r requirements-ros.txt -r requirements-dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
+
+demo: $(VENV)/.ready  ## segment a simulated bin, or FRAMES=<folder>, with real ROS 2 nodes
+	@$(BIN)/python -m insegan_ros.nodes.demo $(DEMO_ARGS)
 
 test: $(VENV)/.ready  ## lint, types and every test that this machine can run
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

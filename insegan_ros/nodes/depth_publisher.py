@@ -6,6 +6,7 @@ from array import array
 
 import numpy as np
 from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
@@ -19,12 +20,28 @@ QOS = QoSProfile(depth=2)
 
 
 class DepthPublisher:
-    """Publishes depth/image and depth/camera_info, always in pairs with one stamp."""
+    """Publishes depth/image and depth/camera_info in pairs with one stamp, and counts them.
+
+    /diagnostics says once a second how many were sent and what is wrong, if anything is.
+    """
 
     def __init__(self, node: LifecycleNode, frame_id: str) -> None:
         self.frame_id = frame_id
+        self.sent = 0
+        self.problem = ''
+        self._node = node
+        self._reported = 0
         self._image = node.create_lifecycle_publisher(Image, 'depth/image', QOS)
         self._info = node.create_lifecycle_publisher(CameraInfo, 'depth/camera_info', QOS)
+        self._diagnostics = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self._timer = node.create_timer(1.0, self._report)
+
+    def close(self) -> None:
+        """Undo the constructor, so that the node can be configured again."""
+        self._node.destroy_timer(self._timer)
+        for publisher in (self._image, self._info):
+            self._node.destroy_lifecycle_publisher(publisher)
+        self._node.destroy_publisher(self._diagnostics)
 
     def publish(self, image: Image, intrinsics: Intrinsics, stamp: Time) -> None:
         """Send an image from `to_image` as taken at `stamp`."""
@@ -34,6 +51,18 @@ class DepthPublisher:
         info.header = image.header
         self._info.publish(info)
         self._image.publish(image)
+        self.sent += 1
+
+    def _report(self) -> None:
+        status = DiagnosticStatus(name=f'{self._node.get_name()}: depth')
+        status.level = DiagnosticStatus.WARN if self.problem else DiagnosticStatus.OK
+        status.message = self.problem or 'sending'
+        counts = {'sent': self.sent, 'rate': self.sent - self._reported}
+        status.values = [KeyValue(key=key, value=str(value)) for key, value in counts.items()]
+        message = DiagnosticArray(status=[status])
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+        self._reported = self.sent
 
 
 def to_image(pixels: NDArray[np.uint16 | np.uint8], encoding: str = '') -> Image:

@@ -18,7 +18,7 @@ PROJECT = Path(__file__).parents[2]
 @pytest.fixture(scope='session', autouse=True)
 def ros_environment() -> None:
     """Domain, discovery and transport of this test run; before the first participant is made."""
-    os.environ['ROS_DOMAIN_ID'] = str(100 + os.getpid() % 100)
+    os.environ['ROS_DOMAIN_ID'] = str(10 + os.getpid() % 90)
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
     os.environ['FASTDDS_DEFAULT_PROFILES_FILE'] = str(PROJECT / 'config' / 'fastdds.xml')
 

@@ -1,0 +1,134 @@
+"""The demo's picture: what the camera saw, what was made of it, each instance alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+TILE = (400, 400)  # width, height of a panel, px
+GAP = 6
+TEXT = cv2.FONT_HERSHEY_SIMPLEX
+BACKGROUND = 24
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One frame and its results."""
+
+    depth: NDArray[np.uint16]  # (H, W) millimetres, 0 unmeasured
+    labels: NDArray[np.uint16]  # (H, W)
+    instances: NDArray[np.float32]  # (N, H, W) metres, NaN elsewhere
+    truth: NDArray[np.uint16] | None  # (H, W)
+
+
+def draw_rows(snapshots: list[Snapshot], path: Path) -> None:
+    """Write a PNG, a row a snapshot: depth, labels, every instance's own depth, and the truth."""
+    titles = ['depth', 'segmented', 'each instance rendered alone']
+    if all(s.truth is not None for s in snapshots):
+        titles.append('truth')
+    rows = [header(titles)]
+    rows += [np.hstack(with_gaps(row(s, 'truth' in titles))) for s in snapshots]
+    cv2.imwrite(str(path), np.vstack(with_gaps(rows, axis=0)))
+
+
+def row(snapshot: Snapshot, with_truth: bool) -> list[NDArray[np.uint8]]:
+    window = region_of_interest(snapshot)
+    depth = snapshot.depth[window].astype(np.float32) / 1000
+    depth[depth == 0] = np.nan
+    near, far = np.nanpercentile(depth, [1, 99]) if np.isfinite(depth).any() else (0.0, 1.0)
+    grey = colour_depth(depth, near, far, cv2.COLORMAP_BONE)
+    panels = [colour_depth(depth, near, far), overlay(grey, snapshot.labels[window])]
+    alone = [colour_depth(d[window], near, far) for d in snapshot.instances]
+    panels = [fit(p, TILE) for p in panels]
+    panels.append(mosaic(alone, palette(len(alone))))
+    if with_truth and snapshot.truth is not None:
+        panels.append(fit(overlay(grey, snapshot.truth[window]), TILE))
+    return panels
+
+
+def region_of_interest(snapshot: Snapshot) -> tuple[slice, slice]:
+    """A window around what was found, or where there is truth or depth, with some margin."""
+    where = snapshot.labels > 0
+    if snapshot.truth is not None:
+        where = where | (snapshot.truth > 0)
+    if not where.any():
+        where = snapshot.depth > 0
+    v, u = np.nonzero(where) if where.any() else ([0, where.shape[0] - 1], [0, where.shape[1] - 1])
+    side = int(1.3 * max(np.ptp(v), np.ptp(u))) + 8
+    side = min(side, *where.shape)
+    top = int(np.clip((np.min(v) + np.max(v) - side) // 2, 0, where.shape[0] - side))
+    left = int(np.clip((np.min(u) + np.max(u) - side) // 2, 0, where.shape[1] - side))
+    return slice(top, top + side), slice(left, left + side)
+
+
+def colour_depth(
+    depth_m: NDArray[np.float32], near: float, far: float, colours: int = cv2.COLORMAP_TURBO
+) -> NDArray[np.uint8]:
+    """(H, W) metres -> (H, W, 3) BGR, near bright, unmeasured dark."""
+    scaled = (far - depth_m) / max(far - near, 1e-6)
+    known = np.isfinite(scaled)
+    byte = (np.clip(np.where(known, scaled, 0), 0, 1) * 215 + 20).astype(np.uint8)
+    image = cv2.applyColorMap(byte, colours)
+    image[~known] = BACKGROUND
+    return image
+
+
+def palette(count: int) -> NDArray[np.uint8]:
+    """(count, 3) BGR, neighbours far apart in hue (golden ratio)."""
+    hue = (np.arange(count) * 0.618034 % 1 * 179).astype(np.uint8)
+    full = np.full(count, 255, np.uint8)
+    hsv = np.stack([hue, full // 4 * 3, full], axis=-1)[None]
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0] if count else np.zeros((0, 3), np.uint8)
+
+
+def overlay(image: NDArray[np.uint8], labels: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """Instances tinted and outlined over a grey image."""
+    out = image.copy()
+    for k, colour in enumerate(palette(int(labels.max(initial=0))), 1):
+        mask = (labels == k).astype(np.uint8)
+        out[mask > 0] = 0.45 * out[mask > 0] + 0.55 * colour
+        outline, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(out, outline, -1, colour.tolist(), 1)
+    return out
+
+
+def mosaic(images: list[NDArray[np.uint8]], colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Up to nine images in a square grid of a panel's size, framed in their instance's colour."""
+    panel = np.full((TILE[1], TILE[0], 3), BACKGROUND, np.uint8)
+    side = 1 if len(images) <= 1 else 2 if len(images) <= 4 else 3
+    width, height = TILE[0] // side, TILE[1] // side
+    for k, image in enumerate(images[: side * side]):
+        y, x = k // side * height, k % side * width
+        panel[y : y + height, x : x + width] = fit(image, (width, height))
+        corner = (x + width - 2, y + height - 2)
+        cv2.rectangle(panel, (x + 1, y + 1), corner, colours[k].tolist(), 2)
+        cv2.putText(panel, str(k + 1), (x + 7, y + 20), TEXT, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
+    return panel
+
+
+def fit(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    method = cv2.INTER_AREA if image.shape[1] > size[0] else cv2.INTER_NEAREST
+    return cv2.resize(image, size, interpolation=method)
+
+
+def header(titles: list[str]) -> NDArray[np.uint8]:
+    width = len(titles) * (TILE[0] + GAP) - GAP
+    image = np.full((34, width, 3), 255, np.uint8)
+    for k, title in enumerate(titles):
+        place = (k * (TILE[0] + GAP) + 4, 24)
+        cv2.putText(image, title, place, TEXT, 0.65, (40, 40, 40), 1, cv2.LINE_AA)
+    return image
+
+
+def with_gaps(images: list[NDArray[np.uint8]], axis: int = 1) -> list[NDArray[np.uint8]]:
+    """White bars between images that will be stacked along `axis`."""
+    out = []
+    for image in images:
+        shape = list(image.shape)
+        shape[axis] = GAP
+        out += [image, np.full(shape, 255, np.uint8)]
+    return out[:-1]
