@@ -34,8 +34,8 @@ class BinSpec:
 
     @staticmethod
     def for_part(part: Part, width_in_lengths: float) -> BinSpec:
-        """A bin sized by the part: its walls a little higher than a part is long."""
-        return BinSpec(width=width_in_lengths * part.length, wall_height=1.2 * part.length)
+        """A bin sized by the part: its walls higher than a part is long, so that a pile fits."""
+        return BinSpec(width=width_in_lengths * part.length, wall_height=1.6 * part.length)
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Physics:
     iterations: int = 12  # of the constraint solver
     friction: float = 0.4
     density: float = 2500.0  # kg/m^3
+    drop_interval: float = 0.12  # s between one part's release and the next
     still_speed: float = 0.01  # m/s at the part's rim: slower counts as at rest
     max_settle: float = 2.5  # s of simulated time
     max_penetration: float = 0.0012  # m: deeper contacts reject a scene
@@ -64,7 +65,8 @@ class BinWorld:
         self._model = _build(part, bin_spec, capacity, self.physics)
         self._data = mujoco.MjData(self._model)
         self._radius = float(np.linalg.norm(part.mesh.vertices, axis=1).max())
-        self._park(np.arange(capacity))
+        self._parked = self._data.qpos.copy()
+        self._take_part(0)
 
     def drop(self, count: int, rng: np.random.Generator) -> None:
         """Empty the bin, then let `count` parts fall one after another, in random poses.
@@ -75,20 +77,21 @@ class BinWorld:
         if not 0 <= count <= self.capacity:
             raise ValueError(f'{count} parts: this world holds 0 to {self.capacity}')
         mujoco.mj_resetData(self._model, self._data)
-        self.count, self.displacement = count, np.zeros(3)
-        self._park(np.arange(count, self.capacity))
+        self._data.qpos[:] = self._parked
+        self.displacement = np.zeros(3)
         room = max(self.bin_spec.width / 2 - self._radius, 0.0)
-        places = rng.uniform(-room, room, (count, 2))
-        turns = rng.normal(size=(count, 4))
-        spins = rng.normal(size=(count, 3)) * 2.0  # rad/s
         qpos = self._data.qpos.reshape(-1, 7)
         qvel = self._data.qvel.reshape(-1, 6)
+        pause = round(self.physics.drop_interval / self.physics.timestep)
+        self._take_part(0)
         for k in range(count):
-            height = (1.2 + 2.1 * k) * self._radius
-            qpos[k, :3] = *places[k], height
-            qpos[k, 3:] = turns[k] / np.linalg.norm(turns[k])
-            qvel[k, 2] = -0.5
-            qvel[k, 3:] = spins[k]
+            top = float(qpos[:k, 2].max(initial=0.0)) + (self._radius if k else 0.0)
+            place = rng.uniform(-room, room, 2)
+            turn = rng.normal(size=4)
+            qpos[k] = [*place, top + 1.1 * self._radius, *turn / np.linalg.norm(turn)]
+            qvel[k] = [0, 0, -0.5, *rng.normal(0.0, 2.0, 3)]  # m/s, rad/s
+            self._take_part(k + 1)
+            mujoco.mj_step(self._model, self._data, pause)
 
     def settle(self) -> bool:
         """Run until every part is at rest, bounded in time; False if some still move."""
@@ -176,20 +179,13 @@ class BinWorld:
         distances = self._data.contact.dist
         return float(max(-distances.min(initial=0.0), 0.0))
 
-    def _park(self, indices: NDArray[np.int64]) -> None:
-        """Put unused parts out of the way, weightless and without contacts."""
-        qpos = self._data.qpos.reshape(-1, 7)
-        used = np.ones(self.capacity, bool)
-        used[indices] = False
-        for k in range(self.capacity):
-            if not used[k]:
-                qpos[k] = [10.0 + k, 0, 0, 1, 0, 0, 0]
-        body = 1 + np.arange(self.capacity)
-        self._model.body_gravcomp[body] = np.where(used, 0.0, 1.0)
-        owner = self._model.geom_bodyid
-        collides = (owner == 0) | np.concatenate([[True], used])[owner]
-        self._model.geom_contype[:] = collides
-        self._model.geom_conaffinity[:] = collides
+    def _take_part(self, count: int) -> None:
+        """Let the first `count` parts fall and collide; the others float, parked far away."""
+        self.count = count
+        taken = np.arange(self._model.nbody) <= count  # body 0 is the bin
+        self._model.body_gravcomp[:] = ~taken
+        self._model.geom_contype[:] = taken[self._model.geom_bodyid]
+        self._model.geom_conaffinity[:] = self._model.geom_contype
 
 
 def _build(part: Part, spec: BinSpec, capacity: int, physics: Physics) -> mujoco.MjModel:

@@ -52,31 +52,30 @@ def add_noise(
         (H, W) float32 metres, NaN where unmeasured.
     """
     noise = noise or StereoNoise()
-    f_b = intrinsics.fx * noise.baseline
+    f_b = np.float32(intrinsics.fx * noise.baseline)
     shadow = occlusion_shadow(depth_m, f_b, noise.shadow_side)
-    depth = _waver_edges(depth_m, rng, noise)
-    depth = _add_flying_pixels(depth, rng, noise)
+    depth = _blur_edges(depth_m, rng, noise)
     with np.errstate(divide='ignore', invalid='ignore'):
         disparity = f_b / depth
-        disparity += noise.disparity_sigma * _smooth_noise(depth.shape, rng, noise.correlation)
-        disparity = np.rint(disparity / noise.disparity_step) * noise.disparity_step
-        depth = f_b / disparity
-        depth = np.rint(depth / noise.depth_step) * noise.depth_step
+        jitter = _smooth_noise(depth.shape, rng, noise.correlation)
+        disparity += np.float32(noise.disparity_sigma) * jitter
+        disparity = _rounded(disparity, noise.disparity_step)
+        depth = _rounded(f_b / disparity, noise.depth_step)
     depth[shadow | _holes(depth.shape, rng, noise) | ~(disparity > 0)] = np.nan
     return depth.astype(np.float32)
 
 
-def occlusion_shadow(depth_m: FloatImage, f_b: float, side: int) -> NDArray[np.bool_]:
+def occlusion_shadow(depth_m: FloatImage, f_b: np.floating, side: int) -> NDArray[np.bool_]:
     """(H, W) pixels that the second imager cannot see: bands of f B (1/z_near - 1/z_far) px.
 
     A pixel at column u lies at u - side * disparity in the second image; there it is hidden if a
     nearer pixel, one with more disparity, falls at or beyond its place.
     """
-    disparity = f_b / np.where(np.isfinite(depth_m), depth_m, np.inf)
+    disparity = f_b / np.where(np.isfinite(depth_m), depth_m, np.float32(np.inf))
     if side > 0:
         disparity = disparity[:, ::-1]
     # shadows to the left of near objects: seen from the right end leftwards, u + d must fall
-    u = np.arange(disparity.shape[1], dtype=np.float64)
+    u = np.arange(disparity.shape[1], dtype=np.float32)
     place = u - disparity  # column in the second image
     # hidden if some pixel further right has a place at or left of ours
     nearest_right = np.minimum.accumulate(place[:, ::-1], axis=1)[:, ::-1]
@@ -85,35 +84,22 @@ def occlusion_shadow(depth_m: FloatImage, f_b: float, side: int) -> NDArray[np.b
     return hidden[:, ::-1] if side > 0 else hidden
 
 
-def _waver_edges(
+def _blur_edges(
     depth: FloatImage, rng: np.random.Generator, noise: StereoNoise
 ) -> NDArray[np.float32]:
-    """Look each pixel up a random fraction of a pixel beside itself."""
-    height, width = depth.shape
-    shift = rng.standard_normal((2, height, width), dtype=np.float32) * noise.edge_sigma
-    step = np.rint(shift).astype(np.int32)
-    v, u = np.ogrid[:height, :width]
-    rows = np.clip(v + step[0], 0, height - 1)
-    columns = np.clip(u + step[1], 0, width - 1)
-    looked_up = depth[rows, columns]
-    # only edges waver: on a slope the look-up would add noise that a matcher does not have
-    return np.where(np.abs(looked_up - depth) > noise.edge_jump, looked_up, depth)
-
-
-def _add_flying_pixels(
-    depth: NDArray[np.float32], rng: np.random.Generator, noise: StereoNoise
-) -> NDArray[np.float32]:
-    """Mix some edge pixels with the other side of the edge."""
+    """Let depth edges waver by a random fraction of a pixel, and mix both sides at some pixels."""
     kernel = np.ones((3, 3), np.uint8)
-    filled = np.nan_to_num(depth, nan=0.0)
-    near, far = cv2.erode(filled, kernel), cv2.dilate(filled, kernel)
-    edge = (far - near > noise.edge_jump) & (near > 0) & np.isfinite(depth)
-    v, u = np.nonzero(edge)
-    chosen = rng.random(len(v)) < noise.flying
-    v, u = v[chosen], u[chosen]
-    mix = rng.random(len(v), dtype=np.float32)
+    out = np.nan_to_num(depth, nan=0.0)
+    near, far = cv2.erode(out, kernel), cv2.dilate(out, kernel)
+    near, far = np.asarray(near, np.float32), np.asarray(far, np.float32)
+    v, u = np.nonzero((far - near > noise.edge_jump) & (near > 0))
+    step = np.rint(rng.normal(0.0, noise.edge_sigma, (2, len(v)))).astype(np.int64)
+    height, width = depth.shape
+    rows, columns = np.clip(v + step[0], 0, height - 1), np.clip(u + step[1], 0, width - 1)
+    wavering = depth[rows, columns]
+    mixed = near[v, u] + rng.random(len(v), dtype=np.float32) * (far[v, u] - near[v, u])
     out = depth.copy()
-    out[v, u] = near[v, u] + mix * (far[v, u] - near[v, u])
+    out[v, u] = np.where(rng.random(len(v)) < noise.flying, mixed, wavering)
     return out
 
 
@@ -129,6 +115,10 @@ def _smooth_noise(
     kernel = kernel / np.linalg.norm(kernel)  # keeps the variance
     smooth = cv2.sepFilter2D(white, -1, kernel, kernel, borderType=cv2.BORDER_REFLECT_101)
     return np.asarray(smooth, np.float32)
+
+
+def _rounded(values: NDArray[np.float32], step: float) -> NDArray[np.float32]:
+    return np.rint(values * np.float32(1 / step)) * np.float32(step)
 
 
 def _holes(

@@ -29,17 +29,17 @@ from insegan_ros.types import DepthFrame, Intrinsics
 
 # Inner width of the bin in part lengths: how much the parts of a 5-part drop occlude each other.
 BIN_WIDTHS = {
-    'nut': 2.0,
-    'stopper': 2.4,
-    'cylinder': 2.0,
-    'bolt': 2.0,
-    'cone': 2.0,
-    'connector': 2.3,
-    'five_pin': 2.0,
-    'obj_01': 2.6,
-    'obj_05': 2.0,
-    'obj_14': 2.4,
-    'elbow': 2.0,
+    'nut': 1.8,
+    'stopper': 1.4,
+    'cylinder': 1.55,
+    'bolt': 1.8,
+    'cone': 1.4,
+    'connector': 1.5,
+    'five_pin': 1.8,
+    'obj_01': 1.5,
+    'obj_05': 1.5,
+    'obj_14': 1.75,
+    'elbow': 1.8,
 }
 MAX_ATTEMPTS = 50  # drops before a configuration counts as impossible
 
@@ -142,8 +142,7 @@ def _photograph(
 ) -> Scene:
     jitter = config.height_jitter
     dx, dy, dz = rng.uniform(-jitter, jitter, 3)
-    turn = rng.uniform(0, 360) if config.tilt_degrees else 0.0
-    pose = looking_down(config.camera_height + dz, config.tilt_degrees, turn, (dx, dy))
+    pose = looking_down(config.camera_height + dz, config.tilt_degrees, (dx, dy))
     camera = Camera(config.intrinsics, pose)
     true_depth, labels = raycaster.render(world.poses(), camera)
     depth = true_depth
@@ -196,9 +195,8 @@ DEPTH_SCALE = {'none': 0.0001, 'd435': 0.001}  # metres a unit: a D435 stores mi
 
 def dataset_info(config: SceneConfig, seed: int) -> DatasetInfo:
     low, high = config.instances
-    steady = dataclasses.replace(config, height_jitter=0.0)
-    camera = Camera(steady.intrinsics, looking_down(config.camera_height))
-    floor = floor_plane(camera)
+    pose = looking_down(config.camera_height, config.tilt_degrees)
+    floor = floor_plane(Camera(config.intrinsics, pose))
     settings = ' '.join(f'{k}={v}' for k, v in sorted(dataclasses.asdict(config).items()))
     return DatasetInfo(
         part=config.part,
@@ -206,8 +204,7 @@ def dataset_info(config: SceneConfig, seed: int) -> DatasetInfo:
         source='simulated',
         instances=low if low == high else None,
         depth_scale=DEPTH_SCALE[config.noise],
-        # a tilted camera looks from another side in every frame: its lines hold the floor
-        floor=None if config.tilt_degrees else (*floor.normal, floor.offset),
+        floor=(*floor.normal, floor.offset),  # nominal; each frame's line holds its own
         generator=f'insegan_ros {__version__}: {settings}',
         seed=seed,
     )

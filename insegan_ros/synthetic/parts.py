@@ -15,6 +15,7 @@ import trimesh
 
 from insegan_ros.synthetic.shapes import (
     Solid,
+    bent_rod,
     box,
     cylinder,
     hull,
@@ -24,6 +25,7 @@ from insegan_ros.synthetic.shapes import (
     ring_pieces,
     rounded_rectangle,
     to_mesh,
+    turned,
     union,
 )
 
@@ -63,27 +65,25 @@ def _nut() -> Built:
 
 
 def _stopper() -> Built:
-    """A rubber stopper: a tapered plug under a cap with a grip."""
-    plug = lathe([(0, 0), (12, 0), (13, 1), (16, 28), (0, 28)])
-    cap = lathe([(0, 28), (21, 28), (22, 29), (22, 34), (21, 35), (0, 35)])
-    grip = lathe([(0, 35), (8, 35), (9, 44), (8, 46), (0, 46)])
-    return union([plug, cap, grip]), [
-        cylinderish([(12, 0), (16, 28)]),
-        cylinderish([(22, 28), (22, 35)]),
-        cylinderish([(8, 35), (9, 46)]),
+    """A bottle stopper: a tapered plug with two sealing ribs, a cap and a grip."""
+    plug = [(0.0, 0.0), (9.5, 0.0), (10.5, 1.0), (11.3, 9.0), (12.3, 10.0), (11.6, 11.0)]
+    plug += [(12.3, 20.0), (13.3, 21.0), (12.6, 22.0), (13.2, 32.0)]
+    cap = [(17.0, 32.0), (17.8, 33.0), (17.8, 37.0), (17.0, 38.0), (7.0, 38.0)]
+    grip = [(6.0, 41.0), (6.0, 46.0), (8.0, 51.0), (7.0, 54.0), (0.0, 54.0)]
+    return lathe(plug + cap + grip), [
+        turned([(9.5, 0), (13.2, 32)]),
+        turned([(17.8, 32), (17.8, 37), (17, 38)]),
+        turned([(6.8, 38), (6.8, 47), (8, 51), (7, 54)], 12),
     ]
 
 
-def cylinderish(profile: list[tuple[float, float]], segments: int = 20) -> Solid:
-    """The convex solid between circles of (radius, z), low in corners: a collision piece."""
-    rings = [(0.0, profile[0][1]), *profile, (0.0, profile[-1][1])]
-    return lathe(rings, segments)
-
-
 def _cylinder() -> Built:
-    """A plain turned cylinder 50 x 28 mm with chamfered edges."""
-    solid = lathe([(0, 0), (12.8, 0), (14, 1.2), (14, 48.8), (12.8, 50), (0, 50)])
-    return solid, [cylinderish([(13, 0), (14, 1.2), (14, 48.8), (13, 50)], 24)]
+    """A turned cylinder 56 x 24 mm with chamfered edges and a groove around its middle."""
+    solid = lathe(
+        [(0, 0), (11, 0), (12, 1), (12, 26), (11, 27), (11, 29), (12, 30), (12, 55), (11, 56)]
+        + [(0, 56)]
+    )
+    return solid, [turned([(11, 0), (12, 1), (12, 55), (11, 56)], 24)]
 
 
 def _bolt() -> Built:
@@ -91,43 +91,42 @@ def _bolt() -> Built:
     head = prism(regular_polygon(6, 32.0), 0, 11)
     head = head ^ lathe([(0, 0), (14, 0), (16.2, 1.6), (16.2, 11), (0, 11)], 96)
     profile: list[tuple[float, float]] = [(0, 11), (7.5, 11), (7.5, 22)]
-    for k in range(13):
-        profile += [(7.6, 22 + 2.5 * k), (6.3, 23.25 + 2.5 * k)]
+    for k in range(9):
+        profile += [(7.6, 22 + 3.6 * k), (6.4, 23.8 + 3.6 * k)]
     profile += [(7.6, 54.5), (6.2, 56), (0, 56)]
-    return union([head, lathe(profile, 48)]), [
+    return union([head, lathe(profile, 32)]), [
         prism(regular_polygon(6, 32.0), 0, 11),
-        cylinderish([(7.5, 11), (7.5, 55), (6.2, 56)]),
+        turned([(7.5, 11), (7.5, 55), (6.2, 56)]),
     ]
 
 
 def _cone() -> Built:
-    """A truncated cone, 44 mm wide at its foot and 52 mm high."""
-    solid = lathe([(0, 0), (21, 0), (22, 1), (22, 3), (4.5, 50.5), (3, 52), (0, 52)])
-    return solid, [cylinderish([(22, 0), (22, 3), (4.5, 50.5), (3, 52)], 24)]
+    """A slender cone with a blunt tip on a short foot, 32 mm wide and 58 mm high."""
+    solid = lathe([(0, 0), (15, 0), (16, 1), (16, 4), (3.6, 57), (2.4, 58), (0, 58)])
+    return solid, [turned([(15, 0), (16, 1), (16, 4), (3.6, 57), (2.4, 58)], 20)]
 
 
 def _connector() -> Built:
-    """A cable connector: a housing open in front, two contact cavities, a latch, a collar."""
-    outer = prism(rounded_rectangle(40, 24, 3), 0, 26)
-    cavity = prism(rounded_rectangle(34, 18, 2), 10, 27)
-    tongue = box((28, 5, 12), (0, 0, 16))
-    collar = prism(rounded_rectangle(26, 16, 4), -14, 0)
-    slots = [box((27, 17, 1.6), (0, 0, z)) - box((23, 13, 2), (0, 0, z)) for z in (-4, -8, -12)]
-    latch = box((10, 5, 20), (0, 13.5, 14)) + box((10, 3, 4), (0, 16.5, 22))
-    ears = box((48, 10, 5), (0, 0, 3))
-    solid = union([(outer - cavity), tongue, collar, latch, ears]) - union(slots)
+    """A cable connector: a housing open in front around a tongue, a latch, a ribbed tail."""
+    housing = prism(rounded_rectangle(32, 18, 3), 0, 30)
+    cavity = prism(rounded_rectangle(27, 13, 2), 14, 31)
+    tongue = box((21, 4, 14), (0, 0, 20))
+    tail = hull([prism(rounded_rectangle(22, 13, 4), -4, 0), cylinder(11, -26, -22, 32)])
+    grooves = [box((40, 40, 1.4), (0, 0, z)) for z in (-6, -10, -14, -18)]
+    core = hull([prism(rounded_rectangle(18, 9, 3), -4, 0), cylinder(8, -26, -22, 32)])
+    latch = [box((9, 3.5, 20), (0, 10.5, 14)), box((9, 3, 4), (0, 13.5, 22))]
+    shell = union([housing - cavity, tongue, tail - union(grooves), core, *latch])
     pieces = [
-        hull([prism(rounded_rectangle(40, 24, 3, 1), 0, 10)]),
-        box((40, 3, 16), (0, 10.5, 18)),
-        box((40, 3, 16), (0, -10.5, 18)),
-        box((3, 24, 16), (18.5, 0, 18)),
-        box((3, 24, 16), (-18.5, 0, 18)),
+        prism(rounded_rectangle(32, 18, 3, 2), 0, 13),
+        box((32, 2.5, 17), (0, 7.75, 21.5)),
+        box((32, 2.5, 17), (0, -7.75, 21.5)),
+        box((2.5, 18, 17), (14.75, 0, 21.5)),
+        box((2.5, 18, 17), (-14.75, 0, 21.5)),
         tongue,
-        prism(rounded_rectangle(26, 16, 4, 1), -14, 0),
-        hull([box((10, 5, 20), (0, 13.5, 14)), box((10, 3, 4), (0, 16.5, 22))]),
-        ears,
+        hull([prism(rounded_rectangle(22, 13, 4, 1), -4, 0), cylinder(11, -26, -22, 8)]),
+        hull(latch),
     ]
-    return solid, pieces
+    return shell, pieces
 
 
 def _five_pin() -> Built:
@@ -137,22 +136,21 @@ def _five_pin() -> Built:
     places = [-20, -10, 0, 10, 20]
     pin = lathe([(0, 15), (2.2, 15), (2.2, 37), (1.2, 39), (0, 39)], 24)
     solid = union([base - groove, *[pin.translate((x, 0, 0)) for x in places]])
-    piece = cylinderish([(2.2, 15), (2.2, 37), (1.2, 39)], 8)
+    piece = turned([(2.2, 15), (2.2, 37), (1.2, 39)], 8)
     return solid, [base, *[piece.translate((x, 0, 0)) for x in places]]
 
 
 def _obj_01() -> Built:
-    """Like a lamp socket: a wide foot, a ribbed neck, a round hole down from its top."""
-    profile: list[tuple[float, float]] = [(0, 0), (21, 0), (22, 1), (22, 12), (20, 14), (16.5, 14)]
-    for k in range(5):
-        profile += [(17, 17 + 4 * k), (15.6, 19 + 4 * k)]
-    profile += [(16.5, 38), (16, 40), (11, 40), (11, 18), (0, 18)]
-    solid = lathe(profile)
-    slot = box((6, 3, 8), (21, 0, 6)) + box((6, 3, 8), (-21, 0, 6))
-    return solid - slot, [
-        cylinderish([(22, 0), (22, 12), (20, 14)], 20),
-        cylinderish([(16.5, 14), (16.5, 18)], 16),
-        *ring_pieces(33.5, 22, 18, 40, 8),
+    """Like a lamp socket: a slotted foot, a ribbed neck, a round hole down from its top."""
+    profile: list[tuple[float, float]] = [(0, 0), (16, 0), (17, 1), (17, 14), (15, 16), (12, 16)]
+    for k in range(7):
+        profile += [(12.5, 19 + 4 * k), (11.3, 21 + 4 * k)]
+    profile += [(12, 50), (11.5, 52), (8.5, 52), (8.5, 24), (0, 24)]
+    slots = [box((6, 4, 9), (x, 0, 7)) for x in (17, -17)]
+    return lathe(profile, 48) - union(slots), [
+        turned([(16, 0), (17, 1), (17, 14), (15, 16)], 20),
+        turned([(12.3, 16), (12.3, 24)], 16),
+        *ring_pieces(24.4, 17, 24, 52, 8),
     ]
 
 
@@ -172,7 +170,7 @@ def _obj_05() -> Built:
         box((2.5, 30, 17), (-17.75, 0, 11.5)),
     ]
     for side in (90, -90):
-        tube = cylinderish([(8, 19), (8, 26)], 12).rotate((0, side, 0))
+        tube = turned([(8, 19), (8, 26)], 12).rotate((0, side, 0))
         pieces.append(tube.translate((0, 0, 10)))
     pieces += [box((5, 5, 17), (x, y, 8.5)) for x, y in ((12, 8), (-12, -8))]
     return solid, pieces
@@ -180,49 +178,43 @@ def _obj_05() -> Built:
 
 def _obj_14() -> Built:
     """Like a flush wall socket: a square plate, a round recess with two holes, a body behind."""
-    plate = prism(rounded_rectangle(48, 48, 5), 0, 9)
-    body = prism(rounded_rectangle(30, 30, 8), -18, 0)
-    recess = cylinder(36, 2, 10)
+    plate = prism(rounded_rectangle(48, 48, 5), 0, 8)
+    body = prism(rounded_rectangle(24, 24, 7), -20, 0)
+    rim = cylinder(36, 8, 10) - cylinder(32, 7, 11)
+    recess = cylinder(32, 2, 11)
     holes = [cylinder(5, -6, 3, 24).translate((x, 0, 0)) for x in (9.5, -9.5)]
-    clips = [box((3, 8, 14), (x, 0, -8)) for x in (16.5, -16.5)]
-    solid = union([plate, body, *clips]) - union([recess, *holes])
-    pieces = [prism(rounded_rectangle(48, 48, 5, 1), 0, 2)]
-    square = [(24.0, 24.0), (-24.0, 24.0), (-24.0, -24.0), (24.0, -24.0)]
-    for k in range(4):
-        (ax, ay), (bx, by) = square[k], square[(k + 1) % 4]
-        frame = [(ax, ay), (bx, by), (bx * 0.62, by * 0.62), (ax * 0.62, ay * 0.62)]
-        pieces.append(prism(frame, 2, 9))
-    pieces.append(prism(rounded_rectangle(36, 30, 8, 2), -18, 0))
+    earth = [box((3, 6, 7), (0, y, 5)) for y in (14.5, -14.5)]
+    clips = [box((5, 8, 16), (x, 0, -8)) for x in (13, -13)]
+    solid = union([plate, rim, body, *clips]) - union([recess, *holes])
+    solid = union([solid, *earth])
+    pieces = [prism(rounded_rectangle(48, 48, 5, 2), 0, 2.5)]
+    pieces += ring_pieces(48, 32, 2.5, 9, 8)
+    for x, y in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
+        corner = box((9, 9, 5.5), (19 * x, 19 * y, 5.25))
+        pieces.append(corner)
+    pieces.append(hull([prism(rounded_rectangle(24, 24, 7, 2), -20, 0), *clips]))
     return solid, pieces
 
 
 def _elbow() -> Built:
     """A 90-degree pipe elbow with a socket at each end, bore open, 70 mm long."""
     bend, steps = 26.0, 8
-    outer, inner = _bend(bend, 13.5, 90, 24), _bend(bend, 10.0, 90, 24)
+    outer, inner = bent_rod(bend, 13.5, 90, 12, 32), bent_rod(bend, 10.0, 90, 12, 32)
     sockets, bores = [], []
     for turn in (0, 1):
-        socket = lathe([(0, -22), (17, -22), (18, -21), (18, -1), (15, 1), (0, 1)], 48)
-        bore = lathe([(0, -24), (14, -24), (14, -6), (10, -6), (10, 1), (0, 1)], 48)
+        socket = lathe([(0, -22), (17, -22), (18, -21), (18, -1), (15, 1), (0, 1)], 40)
+        bore = lathe([(0, -24), (14, -24), (14, -6), (10, -6), (10, 1), (0, 1)], 40)
         sockets.append(_at_end(socket, bend, turn))
         bores.append(_at_end(bore, bend, turn))
     solid = union([outer, *sockets]) - union([inner, *bores])
     pieces = []
     for k in range(3):
-        wedge = _bend(bend, 13.5, 30, 2, 12).rotate((0, 0, 30 * k))
+        wedge = bent_rod(bend, 13.5, 30, 2, 12).rotate((0, 0, 30 * k))
         pieces.append(hull([wedge]))
     for turn in (0, 1):
         pieces += [_at_end(p, bend, turn) for p in ring_pieces(36, 28, -22, -6, steps)]
-        pieces.append(_at_end(cylinderish([(18, -6), (18, 0)], 16), bend, turn))
+        pieces.append(_at_end(turned([(18, -6), (18, 0)], 16), bend, turn))
     return solid, pieces
-
-
-def _bend(radius: float, tube: float, degrees: float, steps: int, segments: int = 48) -> Solid:
-    """A bent rod about z from the x axis on: a circle at `radius` turned by `degrees`."""
-    import manifold3d
-
-    circle = manifold3d.CrossSection.circle(tube, segments).translate((radius, 0))
-    return circle.revolve(int(steps * 360 / degrees), degrees)
 
 
 def _at_end(solid: Solid, bend: float, turn: int) -> Solid:

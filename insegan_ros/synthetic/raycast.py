@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from insegan_ros.synthetic.bin_world import BinSpec
 from insegan_ros.types import FloatImage, Intrinsics
 
-FLOOR_REACH = 4.0  # metres: half the side of the square floor that is rendered
-
 
 @dataclass(frozen=True)
 class Camera:
@@ -29,42 +27,30 @@ class Camera:
 
 
 def looking_down(
-    height: float,
-    tilt_degrees: float = 0.0,
-    turn_degrees: float = 0.0,
-    offset: tuple[float, float] = (0.0, 0.0),
+    height: float, tilt_degrees: float = 0.0, offset: tuple[float, float] = (0.0, 0.0)
 ) -> NDArray[np.float64]:
-    """(4, 4) world_T_camera of a camera `height` metres above the floor over the bin.
+    """(4, 4) world_T_camera of a camera `height` metres above the floor that looks at the bin.
 
-    Untilted, the image's x runs along the world's x and its y against the world's y. A tilted
-    camera swings about the bin's centre, so that it keeps looking at it; `turn_degrees` is the
-    direction it swings to.
+    The image's x runs along the world's x. Untilted, its y runs against the world's y; a tilted
+    camera stands aside at negative y and still looks at the bin's centre. `offset` moves it
+    sideways in x and y, metres.
     """
-    down = np.diag([1.0, -1.0, -1.0, 1.0])
-    down[2, 3] = height
-    pose = _rotation(2, turn_degrees) @ _rotation(0, tilt_degrees) @ _rotation(2, -turn_degrees)
-    pose = pose @ down
-    pose[2, 3] = height
-    if tilt_degrees:
-        away = height * np.tan(np.radians(tilt_degrees))
-        direction = np.radians(turn_degrees)
-        pose[:2, 3] = away * np.sin(direction), -away * np.cos(direction)
-    pose[:2, 3] += offset
+    tilt = np.radians(tilt_degrees)
+    pose = trimesh.transformations.rotation_matrix(tilt, (1, 0, 0)) @ np.diag([1.0, -1, -1, 1])
+    pose[:3, 3] = offset[0], offset[1] - height * np.tan(tilt), height
     return pose
 
 
-def _rotation(axis: int, degrees: float) -> NDArray[np.float64]:
-    direction = np.eye(3)[axis]
-    return trimesh.transformations.rotation_matrix(np.radians(degrees), direction)
-
-
 class Raycaster:
-    """Renders parts in a bin. Without a bin there is only the floor."""
+    """Renders parts in a bin on an endless floor. Without a bin there is only the floor.
+
+    Every mesh is cast in its own frame, by rays moved there, within the window of the image that
+    it can cover: nothing is rebuilt when parts move.
+    """
 
     def __init__(self, mesh: trimesh.Trimesh, bin_spec: BinSpec | None = None) -> None:
-        self._vertices = np.asarray(mesh.vertices, np.float64)
-        self._faces = np.asarray(mesh.faces, np.int32)
-        self._surroundings = _surroundings(bin_spec)
+        self._part = _Caster(mesh)
+        self._walls = None if bin_spec is None else _Caster(_walls(bin_spec))
         self._rays: tuple[Intrinsics, NDArray[np.float32]] | None = None
 
     def render(
@@ -78,7 +64,7 @@ class Raycaster:
         Args:
             poses: (N, 4, 4) world_T_part, N at most 255.
             camera: where from.
-            bin_offset: (3,) where the bin stands if it has moved.
+            bin_offset: (3,) where the bin and the floor under it are if they have moved.
 
         Returns:
             (H, W) depth along the optical axis in metres, NaN where nothing is hit, and (H, W)
@@ -86,51 +72,106 @@ class Raycaster:
         """
         if len(poses) > 255:
             raise ValueError(f'{len(poses)} parts: 8-bit ids tell at most 255 apart')
-        intrinsics = camera.intrinsics
-        directions = self._directions(intrinsics)
-        scene = EmbreeScene()
-        around, faces = self._surroundings
-        if bin_offset is not None:
-            around = around + np.where(np.arange(len(around))[:, None] < 4, 0, bin_offset)
+        offset = np.zeros(3) if bin_offset is None else np.asarray(bin_offset, np.float64)
         camera_T_world = camera.camera_T_world
-        TriangleMesh(scene, _moved(around, camera_T_world), faces)
-        for pose in poses:
-            TriangleMesh(scene, _moved(self._vertices, camera_T_world @ pose), self._faces)
-        hits = scene.run(np.zeros_like(directions), directions, output=True)
-        # the directions have z = 1, so the ray's parameter is the depth
-        shape = (intrinsics.height, intrinsics.width)
-        hit = hits['geomID'] >= 0
-        depth = np.where(hit, hits['tfar'], np.nan).astype(np.float32).reshape(shape)
-        ids = np.where(hit, hits['geomID'], 0).astype(np.uint8).reshape(shape)
+        rays = self._directions(camera.intrinsics)  # (H, W, 3)
+        depth = _floor_depth(rays, camera_T_world, offset)
+        depth[np.isnan(depth)] = np.inf
+        ids = np.zeros(depth.shape, np.uint8)
+        if self._walls is not None:
+            moved = camera_T_world @ trimesh.transformations.translation_matrix(offset)
+            window, hit = self._walls.cast(moved, rays, camera.intrinsics)
+            np.minimum(depth[window], hit, out=depth[window])
+        for k, pose in enumerate(poses, 1):
+            window, hit = self._part.cast(camera_T_world @ pose, rays, camera.intrinsics)
+            nearer = hit < depth[window]
+            depth[window][nearer] = hit[nearer]
+            ids[window][nearer] = k
+        depth[np.isinf(depth)] = np.nan
         return depth, ids
 
+    def render_alone(self, pose: NDArray[np.floating], camera: Camera) -> FloatImage:
+        """(H, W) depth of one part at world_T_part with nothing around it, NaN elsewhere."""
+        rays = self._directions(camera.intrinsics)
+        depth = np.full(rays.shape[:2], np.nan, np.float32)
+        window, hit = self._part.cast(camera.camera_T_world @ pose, rays, camera.intrinsics)
+        depth[window] = np.where(np.isfinite(hit), hit, np.nan)
+        return depth
+
     def _directions(self, intrinsics: Intrinsics) -> NDArray[np.float32]:
-        """(H * W, 3) ray directions with z = 1, kept for the next image of the same camera."""
+        """(H, W, 3) ray directions with z = 1, kept for the next image of the same camera."""
         if self._rays is None or self._rays[0] != intrinsics:
             v, u = np.mgrid[: intrinsics.height, : intrinsics.width]
             x = (u - intrinsics.cx) / intrinsics.fx
             y = (v - intrinsics.cy) / intrinsics.fy
-            rays = np.stack([x, y, np.ones_like(x)], axis=-1).reshape(-1, 3).astype(np.float32)
+            rays = np.stack([x, y, np.ones_like(x)], axis=-1).astype(np.float32)
             self._rays = (intrinsics, rays)
         return self._rays[1]
 
 
-def _moved(vertices: NDArray[np.float64], pose: NDArray[np.floating]) -> NDArray[np.float32]:
-    return (vertices @ pose[:3, :3].T + pose[:3, 3]).astype(np.float32)
+class _Caster:
+    """One rigid mesh, ready to be hit by rays in its own frame."""
+
+    def __init__(self, mesh: trimesh.Trimesh) -> None:
+        self._hull = np.asarray(mesh.convex_hull.vertices, np.float64)
+        self._scene = EmbreeScene()
+        vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces)
+        TriangleMesh(self._scene, vertices.astype(np.float32), faces.astype(np.int32))
+
+    def cast(
+        self, pose: NDArray[np.floating], rays: NDArray[np.float32], intrinsics: Intrinsics
+    ) -> tuple[tuple[slice, slice], NDArray[np.float32]]:
+        """The window that the mesh at camera_T_mesh covers, and its depths, inf if missed."""
+        rotation = pose[:3, :3]
+        window = _window(self._hull @ rotation.T + pose[:3, 3], intrinsics)
+        seen = rays[window]
+        # a rigid motion keeps a ray's parameter, and with z = 1 that is the depth
+        directions = seen.reshape(-1, 3) @ rotation.astype(np.float32)
+        origin = (-pose[:3, 3] @ rotation).astype(np.float32)
+        origins = np.broadcast_to(origin, directions.shape)
+        hits = self._scene.run(np.ascontiguousarray(origins), directions, output=True)
+        depth = np.where(hits['geomID'] >= 0, hits['tfar'], np.float32(np.inf))
+        return window, depth.reshape(seen.shape[:2])
 
 
-def _surroundings(spec: BinSpec | None) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """Vertices and faces of the floor (the first four vertices) and the walls."""
-    r = FLOOR_REACH
-    floor = np.array([[-r, -r, 0], [r, -r, 0], [r, r, 0], [-r, r, 0]], np.float64)
-    vertices, faces = [floor], [np.array([[0, 1, 2], [0, 2, 3]])]
-    if spec is not None:
-        span = spec.width / 2 + spec.wall_thickness / 2
-        long, thick = spec.width + 2 * spec.wall_thickness, spec.wall_thickness
-        sides = [(span, 0.0, thick, long), (-span, 0.0, thick, long)]
-        sides += [(0.0, span, long, thick), (0.0, -span, long, thick)]
-        for x, y, size_x, size_y in sides:
-            wall = trimesh.creation.box((size_x, size_y, spec.wall_height))
-            faces.append(np.asarray(wall.faces) + sum(map(len, vertices)))
-            vertices.append(np.asarray(wall.vertices) + (x, y, spec.wall_height / 2))
-    return np.concatenate(vertices), np.concatenate(faces).astype(np.int32)
+def _floor_depth(
+    directions: NDArray[np.float32],
+    camera_T_world: NDArray[np.floating],
+    offset: NDArray[np.float64],
+) -> FloatImage:
+    """(H, W) depth of the plane z = offset[2] of the world, NaN where a ray misses it."""
+    normal = camera_T_world[:3, 2]
+    point = camera_T_world[:3, :3] @ offset + camera_T_world[:3, 3]
+    with np.errstate(divide='ignore'):
+        depth = np.float32(normal @ point) / (directions @ normal.astype(np.float32))
+    depth[~(np.isfinite(depth) & (depth > 0))] = np.nan
+    return depth.astype(np.float32)
+
+
+def _window(vertices: NDArray[np.float64], intrinsics: Intrinsics) -> tuple[slice, slice]:
+    """Rows and columns outside which no vertex's surface can be seen."""
+    x, y, z = vertices.T
+    if z.min() < 1e-3:  # something at or behind the camera: it may be anywhere in the image
+        return slice(0, intrinsics.height), slice(0, intrinsics.width)
+    u = intrinsics.fx * x / z + intrinsics.cx
+    v = intrinsics.fy * y / z + intrinsics.cy
+    rows = slice(max(int(v.min()) - 1, 0), max(int(v.max()) + 3, 0))
+    columns = slice(max(int(u.min()) - 1, 0), max(int(u.max()) + 3, 0))
+    return rows, columns
+
+
+def _walls(spec: BinSpec) -> trimesh.Trimesh:
+    centre = spec.width / 2 + spec.wall_thickness / 2
+    long, thick = spec.width + 2 * spec.wall_thickness, spec.wall_thickness
+    boxes = []
+    for x, y, size_x, size_y in (
+        (centre, 0.0, thick, long),
+        (-centre, 0.0, thick, long),
+        (0.0, centre, long, thick),
+        (0.0, -centre, long, thick),
+    ):
+        wall = trimesh.creation.box((size_x, size_y, spec.wall_height))
+        boxes.append(wall.apply_translation((x, y, spec.wall_height / 2)))
+    vertices = np.concatenate([wall.vertices for wall in boxes])
+    faces = np.concatenate([wall.faces + 8 * k for k, wall in enumerate(boxes)])
+    return trimesh.Trimesh(vertices, faces, process=False)

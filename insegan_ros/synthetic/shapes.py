@@ -30,6 +30,17 @@ def lathe(profile: Outline, segments: int = 64) -> Solid:
     return manifold3d.CrossSection([np.asarray(profile, np.float64)]).revolve(segments)
 
 
+def turned(outer: Outline, segments: int = 20) -> Solid:
+    """The solid inside circles of (radius, z), in few corners: a collision piece."""
+    return lathe([(0.0, outer[0][1]), *outer, (0.0, outer[-1][1])], segments)
+
+
+def bent_rod(radius: float, tube: float, degrees: float, steps: int, segments: int) -> Solid:
+    """A round rod of radius `tube`, bent about z at `radius`, from the x axis on."""
+    circle = manifold3d.CrossSection.circle(tube, segments).translate((radius, 0))
+    return circle.revolve(round(steps * 360 / degrees), degrees)
+
+
 def box(size: Sequence[float], centre: Sequence[float]) -> Solid:
     """An axis-aligned box."""
     return Solid.cube(tuple(size), True).translate(tuple(centre))
