@@ -30,15 +30,15 @@ from insegan_ros.types import DepthFrame, Intrinsics
 # Inner width of the bin in part lengths: how much the parts of a 5-part drop occlude each other.
 BIN_WIDTHS = {
     'nut': 1.8,
-    'stopper': 1.4,
+    'stopper': 1.45,
     'cylinder': 1.55,
     'bolt': 1.8,
     'cone': 1.4,
     'connector': 1.5,
     'five_pin': 1.8,
-    'obj_01': 1.5,
-    'obj_05': 1.5,
-    'obj_14': 1.75,
+    'obj_01': 1.6,
+    'obj_05': 1.6,
+    'obj_14': 1.9,
     'elbow': 1.8,
 }
 MAX_ATTEMPTS = 50  # drops before a configuration counts as impossible
@@ -96,6 +96,7 @@ class Scene:
     floor: Plane  # the bin's floor in the camera's optical frame
     region: tuple[int, int, int, int]  # x, y, width, height: window around the bin's floor, px
     true_depth_m: NDArray[np.float32]  # (H, W) without noise
+    visible_fraction: NDArray[np.float32]  # (N,) of each part's outline, in [0, 1]
     attempt: int  # drops rejected before this one
 
 
@@ -144,7 +145,10 @@ def _photograph(
     dx, dy, dz = rng.uniform(-jitter, jitter, 3)
     pose = looking_down(config.camera_height + dz, config.tilt_degrees, (dx, dy))
     camera = Camera(config.intrinsics, pose)
-    true_depth, labels = raycaster.render(world.poses(), camera)
+    poses = world.poses()
+    true_depth, labels = raycaster.render(poses, camera)
+    outlines = [np.isfinite(raycaster.render_alone(pose, camera)).sum() for pose in poses]
+    visible = np.bincount(labels.ravel(), minlength=len(poses) + 1)[1:]
     depth = true_depth
     if config.noise == 'd435':
         depth = add_noise(true_depth, camera.intrinsics, rng)
@@ -152,10 +156,11 @@ def _photograph(
     return Scene(
         frame=DepthFrame(depth, camera.intrinsics),
         labels=labels,
-        poses=(camera_T_world @ world.poses()).astype(np.float32).reshape(-1, 4, 4),
+        poses=(camera_T_world @ poses).astype(np.float32).reshape(-1, 4, 4),
         floor=floor_plane(camera),
         region=_region(camera, world.bin_spec),
         true_depth_m=true_depth,
+        visible_fraction=(visible / np.maximum(outlines, 1)).astype(np.float32),
         attempt=attempt,
     )
 
@@ -223,6 +228,7 @@ def store_scene(config: SceneConfig, seed: int, index: int) -> StoredScene:
             'seed': [seed, index],
             'attempt': scene.attempt,
             'instances': len(scene.poses),
+            'visible': [round(float(share), 3) for share in scene.visible_fraction],
             'floor': [round(value, 6) for value in floor],
             'region': list(scene.region),
         },
