@@ -28,7 +28,7 @@ ALLOWED = {
     'evaluation.metrics': {'types'},
     'evaluation.benchmark': DATA | {'inference', 'baselines', 'evaluation.metrics'},
     'collection': CORE | {'data.store'},
-    'nodes': CORE | {'inference', 'baselines', 'synthetic', 'collection', 'data.store'},
+    'nodes': DATA | {'inference', 'baselines', 'synthetic', 'collection'},
 }
 NO_TORCH = {'types', 'config', 'camera', 'synthetic', 'evaluation.metrics'}
 MODULES = sorted(

@@ -1,0 +1,86 @@
+"""The camera node on recordings, without a device, and asked for nonsense."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import CameraInfo, Image
+
+from insegan_ros.data.store import DatasetInfo, DatasetWriter
+from insegan_ros.types import Intrinsics
+
+CAMERA = Intrinsics(width=848, height=480, fx=422.0, fy=421.0, cx=423.5, cy=239.5)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """Three frames, whose depth and label say which they are."""
+    path = tmp_path / 'bin'
+    with DatasetWriter(path, DatasetInfo('nut', CAMERA, 'simulated')) as writer:
+        for k in range(3):
+            depth = np.full((480, 848), 500 + k, np.uint16)
+            depth[0, :10] = 0
+            writer.append(depth, np.full((480, 848), k + 1, np.uint8))
+    return path
+
+
+def first_pixels(messages: list[Image]) -> list[int]:
+    return [int(np.frombuffer(m.data, '<u2')[-1]) for m in messages]
+
+
+def test_a_dataset_is_replayed_in_a_loop_with_its_camera_and_truth(
+    ros, wait_for, start_node, dataset: Path
+) -> None:
+    images: list[Image] = []
+    infos: list[CameraInfo] = []
+    truth: list[Image] = []
+    sensor = qos_profile_sensor_data
+    ros.create_subscription(Image, 'depth/image', images.append, sensor)
+    ros.create_subscription(CameraInfo, 'depth/camera_info', infos.append, sensor)
+    ros.create_subscription(Image, 'camera/true_labels', truth.append, sensor)
+    node = start_node('camera', path=dataset, rate=20.0)
+    assert wait_for(lambda: len(images) >= 8 and len(truth) >= 4), node.log.read_text()
+    shown = first_pixels(images)
+    steps = {(b - a) % 3 for a, b in pairwise(shown)}
+    assert set(shown) == {500, 501, 502}
+    assert steps == {1}  # in order, round and round
+    assert infos[-1].k[4] == 421.0
+    assert images[-1].header.frame_id == 'camera_depth_optical_frame'
+    by_stamp = {str(m.header.stamp): m for m in images}
+    pairs = [(by_stamp[str(t.header.stamp)], t) for t in truth if str(t.header.stamp) in by_stamp]
+    for image, labels in pairs:
+        assert first_pixels([labels])[0] == first_pixels([image])[0] - 499
+
+
+def test_without_loop_it_ends_once_and_stays_alive(ros, wait_for, start_node, dataset) -> None:
+    node = start_node('camera', path=dataset, rate=20.0, loop=False)
+    assert wait_for(lambda: 'has ended' in node.log.read_text())
+    assert node.poll() is None
+
+
+@pytest.mark.parametrize(('path', 'said'), [('absent', 'there is no'), ('.', 'dataset folder')])
+def test_a_wrong_path_is_refused_with_what_is_valid(start_node, path: str, said: str) -> None:
+    node = start_node('camera', path=path)
+    assert node.wait(timeout=20) != 0
+    assert said in node.log.read_text()
+
+
+def test_without_a_device_it_waits_and_says_so(ros, wait_for, start_node) -> None:
+    problems: list[str] = []
+
+    def store(message: DiagnosticArray) -> None:
+        problems.extend(s.message for s in message.status if s.name.startswith('camera'))
+
+    ros.create_subscription(DiagnosticArray, '/diagnostics', store, 10)
+    node = start_node('camera')
+    assert wait_for(lambda: any('RealSense' in p or 'pyrealsense2' in p for p in problems))
+    assert node.poll() is None
+    assert node.log.read_text().count('trying again') == 1  # throttled
