@@ -1,9 +1,11 @@
-"""Camera geometry: depth <-> points, the bin's floor, height above it, a view straight down."""
+"""Camera geometry: depth <-> points, height above a plane, a view straight down."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,17 +26,103 @@ class Plane:
         )
 
 
+@lru_cache(maxsize=8)
+def pixel_rays(intrinsics: Intrinsics) -> NDArray[np.float32]:
+    """(H, W, 3) points at depth 1 through every pixel's centre; read only, one for all callers."""
+    v, u = np.mgrid[: intrinsics.height, : intrinsics.width].astype(np.float32)
+    x, y = (u - intrinsics.cx) / intrinsics.fx, (v - intrinsics.cy) / intrinsics.fy
+    rays = np.stack([x, y, np.ones_like(x)], axis=-1).astype(np.float32)
+    rays.setflags(write=False)
+    return rays
+
+
 def points_from_depth(depth_m: FloatImage, intrinsics: Intrinsics) -> NDArray[np.float32]:
     """(H, W) depth in metres -> (H, W, 3) points in metres, NaN where unmeasured."""
-    v, u = np.mgrid[: intrinsics.height, : intrinsics.width].astype(np.float32)
-    x = (u - intrinsics.cx) / intrinsics.fx * depth_m
-    y = (v - intrinsics.cy) / intrinsics.fy * depth_m
-    return np.stack([x, y, depth_m], axis=-1).astype(np.float32)
+    return pixel_rays(intrinsics) * depth_m[..., None]
 
 
 def height_map(frame: DepthFrame, floor: Plane) -> FloatImage:
     """(H, W) height above the floor in metres, NaN where unmeasured."""
-    return floor.heights(points_from_depth(frame.depth_m, frame.intrinsics))
+    rise = floor.heights(pixel_rays(frame.intrinsics)) - np.float32(floor.offset)
+    return (rise * frame.depth_m + np.float32(floor.offset)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class TopDownView:
+    """A virtual camera at the real one's optical centre that looks straight down at the floor.
+
+    Only the direction of view differs, so pixels correspond by a homography whatever the scene's
+    depth: nothing is hidden or uncovered by going there and back.
+    """
+
+    source: Intrinsics  # of the real camera
+    intrinsics: Intrinsics  # of the virtual one
+    rotation: tuple[tuple[float, ...], ...]  # (3, 3) virtual_R_real
+
+    @staticmethod
+    def of(
+        source: Intrinsics, floor: Plane, region: tuple[int, int, int, int] | None = None
+    ) -> TopDownView:
+        """The view that holds `region` (x, y, width, height in px; None: all) of the real image.
+
+        The focal length is kept, so that parts keep about their size in pixels.
+        """
+        down = -np.asarray(floor.normal)
+        x = np.array([1.0, 0, 0]) - down[0] * down  # the image's x axis stays as it is seen
+        x /= np.linalg.norm(x)
+        rotation = np.stack([x, np.cross(down, x), down])
+        left, top, width, height = region or (0, 0, source.width, source.height)
+        corners = np.array([[left, top], [left + width - 1, top], [left, top + height - 1]])
+        corners = np.concatenate([corners, [[left + width - 1, top + height - 1]]])
+        rays = np.concatenate([corners, np.ones((4, 1))], axis=1) @ np.linalg.inv(source.matrix).T
+        seen = rays @ rotation.T
+        seen = seen[:, :2] / np.maximum(seen[:, 2:], 0.2) * [source.fx, source.fy]
+        low, high = np.floor(seen.min(axis=0)), np.ceil(seen.max(axis=0))
+        size = np.minimum(high - low + 1, 3 * max(width, height)).astype(int)
+        virtual = Intrinsics(int(size[0]), int(size[1]), source.fx, source.fy, -low[0], -low[1])
+        return TopDownView(source, virtual, tuple(map(tuple, rotation.tolist())))
+
+    @property
+    def homography(self) -> NDArray[np.float64]:
+        """(3, 3): pixels of the virtual view -> pixels of the real image."""
+        rotation = np.asarray(self.rotation)
+        return self.source.matrix @ rotation.T @ np.linalg.inv(self.intrinsics.matrix)
+
+    def rectify(self, frame: DepthFrame) -> DepthFrame:
+        """The frame as the virtual camera sees it: depths are along its own axis."""
+        points = points_from_depth(frame.depth_m, self.source)
+        along = (points @ np.asarray(self.rotation, np.float32)[2]).astype(np.float32)
+        size = (self.intrinsics.width, self.intrinsics.height)
+        depth = _warp(along, np.linalg.inv(self.homography), size, np.nan)
+        return replace(frame, depth_m=depth, intrinsics=self.intrinsics)
+
+    def restore(self, image: NDArray, fill: float) -> NDArray:
+        """(h, w) labels of the virtual view -> (H, W) of the real image, nearest pixel."""
+        return _warp(image, self.homography, (self.source.width, self.source.height), fill)
+
+    def restore_depth(self, depth_m: FloatImage) -> FloatImage:
+        """(h, w) depth along the virtual axis -> (H, W) depth along the real one, metres."""
+        points = points_from_depth(depth_m, self.intrinsics)
+        along = (points @ np.asarray(self.rotation, np.float32)[:, 2]).astype(np.float32)
+        return self.restore(along, np.nan)
+
+    def restore_poses(self, poses: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, 4, 4) in the virtual camera's frame -> in the real one's."""
+        real_T_virtual = np.eye(4)
+        real_T_virtual[:3, :3] = np.asarray(self.rotation).T
+        return (real_T_virtual @ poses).astype(np.float32)
+
+
+def _warp(image: NDArray, homography: NDArray, size: tuple[int, int], fill: float) -> NDArray:
+    """Nearest neighbour; `homography` maps pixels of `image` to pixels of the result."""
+    return cv2.warpPerspective(
+        image,
+        homography,
+        size,
+        flags=cv2.INTER_NEAREST,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=fill,
+    )
 
 
 def segmentation_from_labels(

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / 'insegan_ros'
-CORE = {'types', 'config', 'camera'}
+CORE = {'types', 'config', 'camera', 'bin'}
 DATA = CORE | {'data'}
 # part -> what it may import besides itself
 ALLOWED = {
     'types': CORE,
     'config': CORE,
     'camera': CORE,
+    'bin': CORE,
     'data': DATA,
     'synthetic': CORE | {'data.store', 'collection.trajectory'},
     'model': CORE,
@@ -30,7 +31,7 @@ ALLOWED = {
     'collection': CORE | {'data.store'},
     'nodes': DATA | {'inference', 'baselines', 'synthetic', 'collection'},
 }
-NO_TORCH = {'types', 'config', 'camera', 'synthetic', 'evaluation.metrics'}
+NO_TORCH = {'types', 'config', 'camera', 'bin', 'synthetic', 'evaluation.metrics'}
 MODULES = sorted(
     '.'.join(path.relative_to(PACKAGE).with_suffix('').parts).removesuffix('.__init__')
     for path in PACKAGE.rglob('*.py')

@@ -1,0 +1,120 @@
+"""The floor and the inside of a bin are found from one noisy frame of a full bin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from insegan_ros.bin import (
+    Bin,
+    FloorNotFoundError,
+    find_bin,
+    find_floor,
+    foreground,
+    load_bin,
+    save_bin,
+)
+from insegan_ros.camera import height_map
+from insegan_ros.config import ConfigError
+from insegan_ros.synthetic.generate import Scene, SceneConfig, make_scene
+from insegan_ros.types import DepthFrame, Intrinsics
+
+
+def scene(tilt: float, part: str = 'nut', instances: int = 5, width: float | None = None) -> Scene:
+    config = SceneConfig(
+        part=part,
+        camera='d435',
+        tilt_degrees=tilt,
+        instances=(instances, instances),
+        bin_width=width,
+    )
+    return make_scene(config, 0)
+
+
+def with_only_the_bin(made: Scene, rng: np.random.Generator) -> DepthFrame:
+    """The frame without what lies around the bin, and with a fifth of its pixels unmeasured."""
+    x, y, width, height = made.region
+    depth = np.full_like(made.frame.depth_m, np.nan)
+    depth[y : y + height, x : x + width] = made.frame.depth_m[y : y + height, x : x + width]
+    depth[rng.random(depth.shape) < 0.2] = np.nan
+    return DepthFrame(depth, made.frame.intrinsics)
+
+
+@pytest.mark.parametrize('tilt', [0, 15, 30, 40])
+@pytest.mark.parametrize('part', ['nut', 'elbow'])
+def test_the_floor_is_found_whatever_the_tilt(tilt: float, part: str) -> None:
+    made = scene(tilt, part, instances=12, width=4.0)
+    floor = find_floor(with_only_the_bin(made, np.random.default_rng(1)), np.random.default_rng(0))
+    angle = np.degrees(np.arccos(np.clip(np.dot(floor.normal, made.floor.normal), -1, 1)))
+    assert angle < 1.5
+    heights = height_map(DepthFrame(made.true_depth_m, made.frame.intrinsics), floor)
+    expected = height_map(DepthFrame(made.true_depth_m, made.frame.intrinsics), made.floor)
+    assert abs(np.nanmedian(heights - expected)) < 0.003
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_the_same_frame_gives_nearly_the_same_floor_by_any_seed(seed: int) -> None:
+    frame = scene(20).frame
+    first = find_floor(frame, np.random.default_rng(9))
+    again = find_floor(frame, np.random.default_rng(seed))
+    assert np.degrees(np.arccos(min(np.dot(first.normal, again.normal), 1))) < 0.5
+    assert abs(first.offset - again.offset) < 0.002
+
+
+def share_found_and_wrong(made: Scene, bin: Bin) -> tuple[float, float]:
+    found, parts = foreground(made.frame, bin), made.labels > 0
+    visible = parts & np.isfinite(made.frame.depth_m)
+    return (found & visible).sum() / visible.sum(), (found & ~parts).sum() / found.sum()
+
+
+def test_foreground_is_the_parts_and_not_the_walls() -> None:
+    made = scene(0)
+    found, wrong = share_found_and_wrong(made, find_bin(made.frame, np.random.default_rng(0)))
+    assert found > 0.9
+    assert wrong < 0.1
+
+
+@pytest.mark.parametrize('tilt', [10, 25])
+def test_a_bin_calibrated_empty_serves_when_it_is_full(tilt: float) -> None:
+    empty = scene(tilt, instances=0)
+    found, wrong = share_found_and_wrong(
+        scene(tilt), find_bin(empty.frame, np.random.default_rng(0))
+    )
+    assert found > 0.8
+    assert wrong < 0.15
+
+
+def test_an_empty_bin_has_no_foreground() -> None:
+    made = scene(10, instances=0)
+    found = foreground(made.frame, find_bin(made.frame, np.random.default_rng(0)))
+    assert found.mean() < 0.002
+
+
+@pytest.mark.parametrize(
+    ('depth', 'message'),
+    [
+        (np.full((48, 64), np.nan, np.float32), 'only 0 of 3072 pixels are measured'),
+        (
+            np.random.default_rng(0).uniform(0.2, 0.9, (48, 64)).astype(np.float32),
+            "show more of the bin's floor, or calibrate",
+        ),
+    ],
+)
+def test_a_frame_without_a_floor_says_what_to_do(depth: np.ndarray, message: str) -> None:
+    frame = DepthFrame(depth, Intrinsics(64, 48, 50.0, 50.0, 32.0, 24.0))
+    with pytest.raises(FloorNotFoundError, match=message):
+        find_floor(frame, np.random.default_rng(0))
+
+
+def test_a_stored_bin_is_read_back(tmp_path: Path) -> None:
+    made = find_bin(scene(0).frame, np.random.default_rng(0))
+    save_bin(tmp_path / 'bin.yaml', made)
+    assert load_bin(tmp_path / 'bin.yaml') == made
+
+
+def test_a_bin_file_with_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / 'bin.yaml').write_text('flor: {}')
+    with pytest.raises(ConfigError, match='did you mean floor'):
+        load_bin(tmp_path / 'bin.yaml')
