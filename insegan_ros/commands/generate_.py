@@ -7,6 +7,11 @@ examples:
   insegan generate --part nut --count 10000 --out ~/bins/nut
   insegan generate --part bolt --count 2000 --instances 3-8 --noise none --out ~/bins/bolt
   insegan generate --part elbow --count 100 --camera d435 --tilt 20 --out ~/bins/elbow
+
+on several machines, one command each, and a last one that puts their frames together:
+  insegan generate --part nut --count 10000 --shard 0/2 --out a
+  insegan generate --part nut --count 10000 --shard 1/2 --out b
+  insegan generate --part nut --count 10000 --gather a b --out ~/bins/nut
 """
 
 from __future__ import annotations
@@ -64,6 +69,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='make only frames i, i + k, ... (k machines, a folder each)',
     )
     parser.add_argument(
+        '--gather',
+        type=Path,
+        nargs='+',
+        default=[],
+        help="shards' folders: take their frames over",
+    )
+    parser.add_argument(
         '--clouds', choices=['ply', 'npz'], help='also write labelled point clouds to clouds/'
     )
 
@@ -71,8 +83,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from insegan_ros.data.store import DatasetError, DatasetWriter
-    from insegan_ros.synthetic.generate import SceneConfig, dataset_info, store_scenes
+    from insegan_ros.data.store import Dataset, DatasetError, DatasetWriter
+    from insegan_ros.synthetic.clouds import write_cloud
+    from insegan_ros.synthetic.generate import (
+        SceneConfig,
+        dataset_info,
+        restore_scene,
+        store_scenes,
+    )
 
     if args.count < 1 or args.workers < 1 or args.seed < 0:
         raise ValueError('--count and --workers must be at least 1, --seed at least 0')
@@ -87,6 +105,11 @@ def run(args: argparse.Namespace) -> int:
         bin_width=args.bin_width,
     )
     info = dataset_info(config, args.seed)
+    shards = [Dataset(folder) for folder in args.gather]
+    for shard in shards:
+        if shard.info != info:
+            raise DatasetError(f'{shard.path} was made with other settings than these')
+    found = {index: shard for shard in shards for index in shard.indices}
     wanted = range(args.shard[0], args.count, args.shard[1])
     with DatasetWriter(args.out, info) as writer:
         if writer.info.generator != info.generator:
@@ -96,10 +119,11 @@ def run(args: argparse.Namespace) -> int:
             )
         missing = [index for index in wanted if index not in writer.indices]
         bar = tqdm(total=len(wanted), initial=len(wanted) - len(missing), unit='image')
-        for scene in store_scenes(config, args.seed, missing, args.workers):
+        new = [index for index in missing if index not in found]
+        made = store_scenes(config, args.seed, new, args.workers)
+        for index in missing:
+            scene = restore_scene(found[index], index) if index in found else next(made)
             if args.clouds:
-                from insegan_ros.synthetic.clouds import write_cloud
-
                 write_cloud(args.out, scene, info, args.clouds)
             writer.append(
                 scene.depth, scene.labels, scene.poses, record=scene.record, index=scene.index

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from insegan_ros import __version__
 from insegan_ros.camera import Plane
-from insegan_ros.data.store import DatasetInfo, to_units
+from insegan_ros.data.store import Dataset, DatasetInfo, to_units
 from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, SceneRejectedError
 from insegan_ros.synthetic.d435 import D435, add_noise
 from insegan_ros.synthetic.parts import PARTS, make_part
@@ -72,6 +72,13 @@ class SceneConfig:
             raise ValueError(f'camera height {self.camera_height}: 0.2 to 2 m is expected')
         if self.bin_width is not None and not 1.2 <= self.bin_width <= 20:
             raise ValueError(f'bin width {self.bin_width}: 1.2 to 20 part lengths is expected')
+        part, spec = make_part(self.part), self.bin_spec
+        filled = high * float(part.mesh.convex_hull.volume) / (spec.width**2 * spec.wall_height)
+        if filled > 0.6:  # looser than parts pack at random
+            raise ValueError(
+                f'{high} parts fill {filled:.0%} of a bin {spec.width * 1e3:.0f} mm wide; '
+                'use a wider bin or fewer instances'
+            )
 
     @property
     def intrinsics(self) -> Intrinsics:
@@ -232,6 +239,21 @@ def store_scene(config: SceneConfig, seed: int, index: int) -> StoredScene:
             'floor': [round(value, 6) for value in floor],
             'region': list(scene.region),
         },
+    )
+
+
+def restore_scene(shard: Dataset, index: int) -> StoredScene:
+    """A frame that another machine has made, ready to be written again."""
+    sample = shard[index]
+    if sample.labels is None or sample.poses is None:
+        raise ValueError(f'{shard.path}, frame {index}: its labels or poses are missing')
+    computed = ('index', 'valid_fraction', 'sha256')
+    return StoredScene(
+        index=index,
+        depth=to_units(sample.frame.depth_m, shard.info.depth_scale),
+        labels=sample.labels,
+        poses=sample.poses,
+        record={k: v for k, v in sample.record.items() if k not in computed},
     )
 
 

@@ -71,9 +71,9 @@ def _stopper() -> Built:
     cap = [(17.0, 32.0), (17.8, 33.0), (17.8, 37.0), (17.0, 38.0), (7.0, 38.0)]
     grip = [(6.0, 41.0), (6.0, 46.0), (8.0, 51.0), (7.0, 54.0), (0.0, 54.0)]
     return lathe(plug + cap + grip), [
-        turned([(9.5, 0), (13.2, 32)]),
+        turned([(9.5, 0), (12.3, 10), (13.3, 21), (13.3, 32)]),
         turned([(17.8, 32), (17.8, 37), (17, 38)]),
-        turned([(6.8, 38), (6.8, 47), (8, 51), (7, 54)], 12),
+        turned([(6.6, 38), (8, 51), (7, 54)], 12),
     ]
 
 
@@ -180,7 +180,7 @@ def _obj_14() -> Built:
     """Like a flush wall socket: a square plate, a round recess with two holes, a body behind."""
     plate = prism(rounded_rectangle(48, 48, 5), 0, 8)
     body = prism(rounded_rectangle(24, 24, 7), -20, 0)
-    rim = cylinder(36, 8, 10) - cylinder(32, 7, 11)
+    rim = cylinder(36, 8, 9) - cylinder(32, 7, 11)
     recess = cylinder(32, 2, 11)
     holes = [cylinder(5, -6, 3, 24).translate((x, 0, 0)) for x in (9.5, -9.5)]
     earth = [box((3, 6, 7), (0, y, 5)) for y in (14.5, -14.5)]

@@ -31,8 +31,15 @@ def lathe(profile: Outline, segments: int = 64) -> Solid:
 
 
 def turned(outer: Outline, segments: int = 20) -> Solid:
-    """The solid inside circles of (radius, z), in few corners: a collision piece."""
-    return lathe([(0.0, outer[0][1]), *outer, (0.0, outer[-1][1])], segments)
+    """The convex solid inside circles of (radius, z), in few corners: a collision piece."""
+    reach = _corner_reach(segments)
+    rims = [(radius * reach, z) for radius, z in outer]
+    return lathe([(0.0, outer[0][1]), *rims, (0.0, outer[-1][1])], segments)
+
+
+def _corner_reach(corners: int) -> float:
+    """What a polygon's corners reach so that it lies half inside, half outside the unit circle."""
+    return float(1 / np.sqrt(np.cos(np.pi / corners)))
 
 
 def bent_rod(radius: float, tube: float, degrees: float, steps: int, segments: int) -> Solid:
@@ -69,13 +76,9 @@ def rounded_rectangle(width: float, height: float, radius: float, steps: int = 6
 
 
 def ring_pieces(outer: float, inner: float, bottom: float, top: float, count: int) -> list[Solid]:
-    """A tube as `count` convex wedges; `outer` and `inner` diameters are those of the tube.
-
-    The wedges' inner faces touch the bore's circle from outside, so the bore stays open.
-    """
+    """A tube of `outer` and `inner` diameter as `count` convex wedges: its bore stays open."""
     half = np.pi / count
-    reach = outer / 2 / np.sqrt(np.cos(half))  # between the circle's in- and circumscribed polygon
-    bore = inner / 2 / np.cos(half)
+    reach, bore = outer / 2 * _corner_reach(count), inner / 2 * _corner_reach(count)
     pieces = []
     for k in range(count):
         a, b = 2 * np.pi * k / count - half, 2 * np.pi * k / count + half
