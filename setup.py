@@ -9,6 +9,8 @@ def folder(pattern: str) -> list[str]:
     return sorted(glob(pattern))
 
 
+candidates = ['bin_simulator', 'camera', 'collector', 'segmenter']
+nodes = [name for name in candidates if glob(f'{package_name}/nodes/{name}.py')]
 models = sorted(path.split('/')[1] for path in glob('models/*/'))
 
 setup(
@@ -32,10 +34,7 @@ setup(
     entry_points={
         'console_scripts': [
             'insegan = insegan_ros.cli:main',
-            'segmenter = insegan_ros.nodes.segmenter:main',
-            'camera = insegan_ros.nodes.camera:main',
-            'bin_simulator = insegan_ros.nodes.bin_simulator:main',
-            'collector = insegan_ros.nodes.collector:main',
+            *[f'{n} = insegan_ros.nodes.{n}:main' for n in nodes],
         ],
     },
 )

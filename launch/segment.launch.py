@@ -1,0 +1,82 @@
+"""The segmenter, and what sends it depth images.
+
+ros2 launch insegan_ros segment.launch.py                       a RealSense on this machine
+ros2 launch insegan_ros segment.launch.py camera:=none          realsense-ros runs already
+ros2 launch insegan_ros segment.launch.py camera:=simulated method:=felzenszwalb
+ros2 launch insegan_ros segment.launch.py camera:=replay path:=$HOME/bins/nut model:=nut
+"""
+
+import os
+
+from ament_index_python.packages import get_package_share_path
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+from launch import LaunchDescription
+
+SHARE = get_package_share_path('insegan_ros')
+CAMERAS = {'realsense': 'camera', 'replay': 'camera', 'simulated': 'bin_simulator', 'none': None}
+ARGUMENTS = {  # name: (default, description); an empty one leaves the parameter as it is
+    'camera': ('realsense', 'what sends depth images; none: a driver that runs already'),
+    'path': ('', 'with camera:=replay, the recording: a dataset, PNGs, or a bag'),
+    'model': ('', 'a trained model, by name or folder'),
+    'method': ('', 'a classical method instead of a model'),
+    'device': ('', 'auto, cpu or cuda[:index]'),
+    'params_file': (str(SHARE / 'config' / 'segmenter.yaml'), "the segmenter's parameters"),
+    'namespace': ('', 'of the nodes'),
+    'depth_topic': ('/camera/camera/depth/image_rect_raw', 'depth images: in, or to be sent'),
+    'camera_info_topic': ('/camera/camera/depth/camera_info', 'their camera'),
+    'use_sim_time': ('false', 'take the time from /clock'),
+    'log_level': ('info', 'debug, info, warn, error or fatal'),
+}
+# Whole images do not fit the shared memory of Fast DDS's own defaults. The second name is the one
+# that releases before Kilted read; later ones warn about it.
+PROFILE_VARIABLES = ['FASTDDS_DEFAULT_PROFILES_FILE']
+if os.environ.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy'):
+    PROFILE_VARIABLES.append('FASTRTPS_DEFAULT_PROFILES_FILE')
+
+
+def start_nodes(context):
+    given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+    common = {
+        'package': 'insegan_ros',
+        'namespace': given['namespace'],
+        'remappings': [
+            ('depth/image', given['depth_topic']),
+            ('depth/camera_info', given['camera_info_topic']),
+        ],
+        'ros_arguments': ['--log-level', given['log_level']],
+        'output': 'screen',
+    }
+    clock = {'use_sim_time': given['use_sim_time'] == 'true'}
+    chosen = {name: given[name] for name in ('model', 'method', 'device') if given[name]}
+    yield Node(executable='segmenter', parameters=[given['params_file'], chosen, clock], **common)
+    executable = CAMERAS[given['camera']]
+    if executable:
+        config = str(SHARE / 'config' / f'{executable}.yaml')
+        replay = {'path': given['path']} if given['camera'] == 'replay' else {}
+        yield Node(executable=executable, parameters=[config, replay, clock], **common)
+
+
+def generate_launch_description():
+    profile = str(SHARE / 'config' / 'fastdds.xml')
+    return LaunchDescription(
+        [
+            *[
+                SetEnvironmentVariable(name, profile)
+                for name in PROFILE_VARIABLES
+                if name not in os.environ  # a profile of the user's own
+            ],
+            *[
+                DeclareLaunchArgument(
+                    name,
+                    default_value=default,
+                    description=description,
+                    choices=list(CAMERAS) if name == 'camera' else None,
+                )
+                for name, (default, description) in ARGUMENTS.items()
+            ],
+            OpaqueFunction(function=lambda context: list(start_nodes(context))),
+        ]
+    )

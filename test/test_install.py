@@ -1,0 +1,168 @@
+"""What `colcon build` installs is what `ros2 run` and `ros2 launch` look for, and it runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip('colcon_ros', reason='colcon is not installed')
+
+PROJECT = Path(__file__).parents[1]
+NODES = ['segmenter', 'camera', 'bin_simulator', 'collector']
+
+
+def built_nodes() -> list[str]:
+    return [name for name in NODES if (PROJECT / f'insegan_ros/nodes/{name}.py').exists()]
+
+
+@pytest.fixture(scope='module')
+def prefix(tmp_path_factory) -> Path:
+    """The package's installation."""
+    work = tmp_path_factory.mktemp('colcon')
+    folders = ['--build-base', work / 'build', '--install-base', work / 'install']
+    command = [sys.executable, '-m', 'colcon', '--log-base', work / 'log', 'build']
+    command += ['--paths', PROJECT, *folders]
+    # beside the real sources stays nothing: setuptools would leave its egg-info there
+    done = subprocess.run(
+        list(map(str, command)), capture_output=True, text=True, check=False, cwd=work
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return work / 'install' / 'insegan_ros'
+
+
+def environment(prefix: Path) -> dict[str, str]:
+    """As after sourcing install/setup.bash."""
+    (packages,) = (prefix / 'lib').glob('python3*/site-packages')
+    paths = [str(packages), *(p for p in os.environ.get('PYTHONPATH', '').split(':') if p)]
+    kept = [path for path in paths if Path(path).resolve() != PROJECT]
+    return os.environ | {
+        'PYTHONPATH': ':'.join(kept),
+        'AMENT_PREFIX_PATH': f'{prefix}:{os.environ.get("AMENT_PREFIX_PATH", "")}'.rstrip(':'),
+        'ROS_DOMAIN_ID': str(10 + os.getpid() % 90),
+        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+    }
+
+
+def test_the_share_folder_holds_what_the_sources_hold(prefix: Path) -> None:
+    share = prefix / 'share' / 'insegan_ros'
+    expected = ['package.xml']
+    for pattern in ('launch/*.launch.py', 'config/**/*.yaml', 'config/*.xml', 'models/*/*'):
+        expected += [str(path.relative_to(PROJECT)) for path in PROJECT.glob(pattern)]
+    assert [name for name in expected if not (share / name).is_file()] == []
+    assert 'launch/segment.launch.py' in expected
+    assert 'config/fastdds.xml' in expected
+
+
+def test_the_package_is_in_the_ament_index(prefix: Path) -> None:
+    marker = prefix / 'share/ament_index/resource_index/packages/insegan_ros'
+    assert marker.is_file()
+
+
+@pytest.mark.parametrize('name', built_nodes())
+def test_every_node_is_an_executable_whose_code_is_there(prefix: Path, name: str) -> None:
+    script = prefix / 'lib' / 'insegan_ros' / name
+    assert os.access(script, os.X_OK)
+    (module,) = re.findall(r'insegan_ros\.nodes\.\w+', script.read_text()) or [
+        f'insegan_ros.nodes.{name}'
+    ]
+    (packages,) = (prefix / 'lib').glob('python3*/site-packages')
+    assert (packages / Path(*module.split('.'))).with_suffix('.py').is_file()
+
+
+def test_no_executable_is_without_its_code(prefix: Path) -> None:
+    scripts = {path.name for path in (prefix / 'lib' / 'insegan_ros').iterdir()}
+    assert scripts == {'insegan', *built_nodes()}
+
+
+def test_the_installed_command_line_runs(prefix: Path) -> None:
+    script = prefix / 'lib' / 'insegan_ros' / 'insegan'
+    done = subprocess.run(
+        [script, '--version'],
+        env=environment(prefix),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=prefix,
+    )
+    assert done.stdout.startswith('insegan '), done.stderr
+
+
+LAUNCH = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+arguments = [a.split(':=') for a in sys.argv[2:]]
+source = PythonLaunchDescriptionSource(sys.argv[1])
+service = LaunchService()
+service.include_launch_description(LaunchDescription([
+    IncludeLaunchDescription(source, launch_arguments=arguments)]))
+sys.exit(service.run())
+"""
+
+
+@pytest.fixture
+def launch(prefix: Path, tmp_path: Path):
+    """launch('camera:=none', ...) runs segment.launch.py; ended by an interrupt, as by Ctrl-C."""
+    pytest.importorskip('launch_ros', reason='launch_ros is not installed (it is on no registry)')
+    started = []
+
+    def start(*arguments: str) -> tuple[subprocess.Popen, Path]:
+        file = prefix / 'share' / 'insegan_ros' / 'launch' / 'segment.launch.py'
+        log = tmp_path / 'launch.log'
+        with open(log, 'w') as output:
+            process = subprocess.Popen(
+                [sys.executable, '-c', LAUNCH, str(file), *arguments],
+                env=environment(prefix) | {'ROS_LOG_DIR': str(tmp_path)},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=tmp_path,
+            )
+        started.append(process)
+        return process, log
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        process.wait(timeout=20)
+
+
+@pytest.mark.skipif('segmenter' not in built_nodes(), reason='there is no segmenter node')
+def test_the_launch_file_brings_up_a_camera_and_a_segmenter_that_talk(
+    launch, prefix: Path, monkeypatch
+) -> None:
+    process, log = launch('camera:=simulated', 'namespace:=cell')
+    for name in ('ROS_DOMAIN_ID', 'ROS_AUTOMATIC_DISCOVERY_RANGE'):
+        monkeypatch.setenv(name, environment(prefix)[name])
+    profile = prefix / 'share/insegan_ros/config/fastdds.xml'
+    monkeypatch.setenv('FASTDDS_DEFAULT_PROFILES_FILE', str(profile))
+    import rclpy
+    from sensor_msgs.msg import Image
+
+    labels: list[Image] = []
+    rclpy.init()
+    node = rclpy.create_node('launch_test')
+    node.create_subscription(Image, '/cell/segmenter/label_image', labels.append, 1)
+    deadline = time.monotonic() + 40
+    while len(labels) < 3 and time.monotonic() < deadline and process.poll() is None:
+        rclpy.spin_once(node, timeout_sec=0.2)
+    node.destroy_node()
+    rclpy.try_shutdown()
+    assert len(labels) >= 3, log.read_text()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) == 0
+    assert 'Traceback' not in log.read_text()
+
+
+def test_the_launch_file_refuses_an_unknown_camera(launch) -> None:
+    process, log = launch('camera:=banana')
+    assert process.wait(timeout=30) != 0
+    assert 'simulated' in log.read_text()
