@@ -105,6 +105,11 @@ class BinWorld:
                 return True
         return False
 
+    @property
+    def seconds(self) -> float:
+        """Simulated time since the drop began."""
+        return float(self._data.time)
+
     def speed(self) -> float:
         """The fastest part's speed at its rim relative to the bin, m/s."""
         velocity = self._data.qvel.reshape(-1, 6)[: self.count]

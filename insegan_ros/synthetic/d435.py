@@ -23,7 +23,7 @@ class StereoNoise:
 
     baseline: float = 0.050  # m
     disparity_sigma: float = 0.08  # px, subpixel noise of the matcher
-    correlation: float = 1.0  # px: the matcher's window makes neighbours err alike
+    correlation: float = 2.0  # px: the matcher's window makes neighbours err alike
     disparity_step: float = 1 / 32  # px
     depth_step: float = 0.001  # m
     edge_sigma: float = 0.5  # px, edges waver by this much

@@ -10,6 +10,7 @@ import pytest
 from insegan_ros.synthetic.d435 import D435, StereoNoise, add_noise, occlusion_shadow
 
 WINDOW = D435.crop(300, 150, 240, 160)
+WIDE = D435.crop(200, 80, 480, 320)
 F_B = np.float32(D435.fx * 0.050)
 QUIET = StereoNoise(disparity_sigma=0.0, holes=0.0, flying=0.0, edge_sigma=0.0)
 
@@ -27,9 +28,9 @@ def step_edge(near: float, far: float) -> np.ndarray:
 
 @pytest.mark.parametrize('z', [0.3, 0.5, 0.8, 1.5])
 def test_axial_noise_is_z_squared_s_over_f_b(z: float) -> None:
-    slope = np.linspace(-0.003, 0.003, WINDOW.width, dtype=np.float32)  # across the rounding
-    true = flat(z) + slope
-    error = add_noise(true, WINDOW, np.random.default_rng(0)) - true
+    slope = np.linspace(-0.003, 0.003, WIDE.width, dtype=np.float32)  # across the rounding
+    true = np.full((WIDE.height, WIDE.width), z, np.float32) + slope
+    error = np.array([add_noise(true, WIDE, np.random.default_rng(s)) - true for s in range(6)])
     sigma = float(z**2 * 0.08 / F_B)
     rounding = float(np.hypot(z**2 / F_B / 32, 0.001) / np.sqrt(12))  # of disparity, of depth
     assert float(np.nanstd(error)) == pytest.approx(np.hypot(sigma, rounding), rel=0.05)
