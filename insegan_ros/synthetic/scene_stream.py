@@ -6,9 +6,12 @@ rate asks for the next scene early and picks it up when it is due.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
+import queue
 import signal
+import threading
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
@@ -130,35 +133,47 @@ class SceneStream:
         self._process = context.Process(target=_serve, args=(config, theirs), daemon=True)
         self._process.start()
         theirs.close()
+        self._next: queue.Queue[BinScene | Exception] = queue.Queue()
+        threading.Thread(target=self._receive, daemon=True).start()
         self._number = 0
         self._connection.send(0)
 
     def ready(self) -> bool:
         """Whether `take` would return at once."""
-        return self._connection.poll()
+        return not self._next.empty()
 
-    def take(self, timeout_s: float | None = None) -> BinScene:
+    def take(self, timeout_s: float) -> BinScene:
         """The next scene; the one after it is started.
 
         Raises:
             RuntimeError: the process failed (with its reason), died, or the time ran out.
         """
-        if not self._connection.poll(timeout_s):
-            raise RuntimeError(f'no scene from the simulation within {timeout_s:g} s')
         try:
-            scene = self._connection.recv()
-        except (EOFError, OSError):
-            raise RuntimeError('the simulation process died') from None
+            scene = self._next.get(timeout=timeout_s)
+        except queue.Empty:
+            raise RuntimeError(f'no scene from the simulation within {timeout_s:g} s') from None
         if isinstance(scene, Exception):
-            raise RuntimeError(f'the simulation failed: {scene}')
+            self._next.put(scene)  # there will be no other
+            raise RuntimeError(f'the simulation ended: {scene}')
         self._number += 1
-        self._connection.send(self._number)
+        with contextlib.suppress(OSError):  # it died: the next `take` says so
+            self._connection.send(self._number)
         return scene
 
     def close(self) -> None:
-        self._connection.close()
+        """End the process; it is not waited for in the middle of a scene."""
         self._process.terminate()
         self._process.join(timeout=5)
+        self._connection.close()
+
+    def _receive(self) -> None:
+        """A scene is megabytes in a pipe: take them in while others work."""
+        while True:
+            try:
+                self._next.put(self._connection.recv())
+            except (EOFError, OSError):
+                self._next.put(RuntimeError('its process died'))
+                return
 
 
 def _serve(config: BinConfig, connection: Connection) -> None:

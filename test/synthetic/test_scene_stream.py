@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -45,8 +47,21 @@ def test_what_is_out_of_range_is_refused(wrong: dict) -> None:
         BinConfig(**wrong)
 
 
-def test_a_failure_in_the_process_is_told() -> None:
-    stream = SceneStream(BinConfig(bin_width=0.05, instances=60, intrinsics=SMALL))
-    with pytest.raises(RuntimeError, match='simulation'):
-        stream.take(0.05)
+def test_a_process_that_fails_tells_why() -> None:
+    """Eight nuts do not fit where one does, and the caller learns it from the process."""
+    stream = SceneStream(BinConfig(bin_width=0.06, instances=8, intrinsics=SMALL))
+    with pytest.raises(RuntimeError, match='do not fit'):
+        stream.take(60.0)
+    stream.close()
+
+
+def test_a_process_that_died_is_told_every_time() -> None:
+    stream = SceneStream(BinConfig(instances=1, intrinsics=SMALL, exposures=1))
+    stream.take(60.0)
+    stream._process.kill()
+    for _ in range(3):  # one scene may have been under way
+        with contextlib.suppress(RuntimeError):
+            stream.take(10.0)
+    with pytest.raises(RuntimeError, match='died'):
+        stream.take(10.0)
     stream.close()
