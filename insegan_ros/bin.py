@@ -306,3 +306,47 @@ def save_bin(path: Path, bin: Bin) -> None:
 def load_bin(path: Path) -> Bin:
     """Raises: ConfigError, for a file that is absent or holds something else."""
     return config.load(Bin, [path])
+
+
+class BinTracker:
+    """The bin of a camera that rarely moves: found once, and again when it no longer fits."""
+
+    STRIDE = 8  # pixels skipped when the fit is checked
+    BELOW_M = 0.008  # under the floor by more than noise
+
+    def __init__(self, bin: Bin | None = None, seed: int = 0) -> None:
+        """A given bin is kept whatever the frames show; None finds one in the frames."""
+        self._given = bin
+        self._found: Bin | None = None
+        self._on_floor = 0.0  # share of points on the floor when it was found
+        self._rng = np.random.default_rng(seed)
+
+    def __call__(self, frame: DepthFrame) -> Bin:
+        """Raises: FloorNotFoundError, as `find_bin`."""
+        if self._given is not None:
+            return self._given
+        if self._found is None or not self._fits(frame, self._found):
+            self._found = find_bin(frame, self._rng)
+            self._on_floor, _ = self._shares(frame, self._found)
+        return self._found
+
+    def _fits(self, frame: DepthFrame, bin: Bin) -> bool:
+        on, below = self._shares(frame, bin)
+        return below < 0.02 and on > 0.3 * self._on_floor
+
+    def _shares(self, frame: DepthFrame, bin: Bin) -> tuple[float, float]:
+        """Of the measured points: the share on the floor, the share below it."""
+        rays = pixel_rays(frame.intrinsics)[:: self.STRIDE, :: self.STRIDE]
+        depth = frame.depth_m[:: self.STRIDE, :: self.STRIDE]
+        heights = bin.floor.heights(rays * depth[..., None])
+        heights = heights[np.isfinite(heights)]
+        if not len(heights):
+            return 0.0, 0.0
+        return float((np.abs(heights) < 0.004).mean()), float((heights < -self.BELOW_M).mean())
+
+
+def floor_coordinates(points: NDArray[np.float32], floor: Plane) -> NDArray[np.float32]:
+    """(..., 3) points in the camera frame -> (..., 3): x, y along the floor and the height, m."""
+    origin, axes = _floor_frame(floor)
+    flat = (points - origin.astype(np.float32)) @ axes.T.astype(np.float32)
+    return np.concatenate([flat, floor.heights(points)[..., None]], axis=-1).astype(np.float32)

@@ -1,0 +1,100 @@
+"""What the classical methods share: parts' pixels in, labels out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.neighbors import KDTree
+
+from insegan_ros.bin import Bin, BinTracker, depth_sigma, floor_coordinates, foreground
+from insegan_ros.camera import points_from_depth, segmentation_from_labels
+from insegan_ros.types import DepthFrame, Segmentation
+
+MOST_INSTANCES = 12  # that are looked for where the count is not given
+MIN_PIXELS = 30  # of foreground: fewer are noise in an empty bin
+EDGE_SIGMAS = 3.5  # a slope per pixel beyond this many standard deviations is an edge
+
+
+@dataclass(frozen=True)
+class PartPixels:
+    """The pixels that show parts, in a window of the image around all of them."""
+
+    mask: NDArray[np.bool_]  # (h, w)
+    heights: NDArray[np.float32]  # (h, w) metres above the floor, 0 outside the mask
+    points: NDArray[np.float32]  # (M, 3) x, y along the floor and height, m; the mask's row order
+    noise_m: float  # standard deviation of the sensor's depth here
+
+    def image(self, labels: NDArray[np.integer]) -> NDArray[np.int32]:
+        """(M,) labels from 0 -> (h, w) labels from 1, 0 where no part is."""
+        image = np.zeros(self.mask.shape, np.int32)
+        image[self.mask] = labels + 1
+        return image
+
+
+# (pixels, number of instances, random numbers) -> (h, w) labels, 0 where no part is
+Method = Callable[[PartPixels, int, np.random.Generator], NDArray[np.int32]]
+
+
+class ClassicalSegmenter:
+    """A Segmenter made of a function that labels pixels."""
+
+    def __init__(
+        self, method: Method, instances: int | None, bin: Bin | None, seed: int = 0
+    ) -> None:
+        self._method, self._instances, self._seed = method, instances, seed
+        self._tracker = BinTracker(bin, seed)
+
+    def segment(self, frame: DepthFrame) -> Segmentation:
+        """Raises: FloorNotFoundError where no bin was given and the frame shows none."""
+        rng = np.random.default_rng(self._seed)  # a frame's labels do not depend on earlier ones
+        labels = np.zeros(frame.depth_m.shape, np.int32)
+        bin = self._tracker(frame)
+        mask = foreground(frame, bin)
+        if mask.sum() >= MIN_PIXELS:
+            rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+            window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+            pixels = part_pixels(frame, bin, mask, window)
+            count = self._instances or estimate_count(pixels)
+            labels[window] = self._method(pixels, min(count, len(pixels.points)), rng)
+        return segmentation_from_labels(frame, labels)
+
+
+def part_pixels(
+    frame: DepthFrame, bin: Bin, mask: NDArray[np.bool_], window: tuple[slice, slice]
+) -> PartPixels:
+    points = floor_coordinates(
+        points_from_depth(frame.depth_m, frame.intrinsics)[window], bin.floor
+    )
+    inside = mask[window]
+    heights = np.where(inside, points[..., 2], np.float32(0))
+    depth = frame.depth_m[window][inside]
+    noise_m = float(np.median(depth_sigma(depth, frame.intrinsics)))
+    return PartPixels(inside, heights, points[inside], noise_m)
+
+
+def estimate_count(pixels: PartPixels) -> int:
+    """How many instances the pixels show: connected areas that depth edges divide.
+
+    An edge is a step in height beyond the sensor's noise; areas much smaller than the median are
+    slivers. Parts that touch at one height count as one and parts that cross another as two.
+    """
+    slopes = [cv2.Sobel(pixels.heights, cv2.CV_32F, *d) / 8 for d in ((1, 0), (0, 1))]
+    smooth = pixels.mask & (np.hypot(*slopes) < EDGE_SIGMAS * pixels.noise_m)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(smooth.astype(np.uint8), connectivity=4)
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    areas = areas[areas >= MIN_PIXELS]
+    if not len(areas):
+        return 1
+    return int(np.clip((areas > 0.25 * np.median(areas)).sum(), 1, MOST_INSTANCES))
+
+
+def spread_labels(
+    points: NDArray[np.float32], sample: NDArray[np.float32], labels: NDArray[np.integer]
+) -> NDArray[np.integer]:
+    """(M, 3) points take the label of the nearest of the (S, 3) sample: (M,)."""
+    nearest = KDTree(sample).query(points, k=1, return_distance=False)[:, 0]
+    return labels[nearest]

@@ -1,0 +1,123 @@
+"""Figures of merit for instance segmentation: label images in, numbers out.
+
+Every function takes (H, W) integer label images, 0 for background, ids otherwise arbitrary.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+Labels = NDArray[np.integer]
+
+AP_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+
+
+def iou_matrix(predicted: Labels, true: Labels) -> NDArray[np.float64]:
+    """(P, T) intersection over union of every predicted with every true instance."""
+    p_ids, p = np.unique(predicted, return_inverse=True)
+    t_ids, t = np.unique(true, return_inverse=True)
+    counts = np.bincount(
+        p.reshape(-1) * len(t_ids) + t.reshape(-1), minlength=len(p_ids) * len(t_ids)
+    ).reshape(len(p_ids), len(t_ids))
+    union = counts.sum(1, keepdims=True) + counts.sum(0, keepdims=True) - counts
+    return (counts / union)[p_ids != 0][:, t_ids != 0]
+
+
+def paper_miou(predicted: Labels, true: Labels) -> float:
+    """The InSeGAN paper's mIoU: flattering, kept for comparison with its tables.
+
+    What is predicted where the truth is background does not count, and each true instance takes
+    its best prediction, whoever else takes the same. NaN where no instance is true.
+    """
+    matrix = iou_matrix(np.where(true == 0, 0, predicted), true)
+    if not matrix.shape[1]:
+        return float('nan')
+    return float(matrix.max(axis=0).mean()) if len(matrix) else 0.0
+
+
+def strict_miou(predicted: Labels, true: Labels) -> float:
+    """Mean IoU over true instances, matched one to one for the largest sum; a missed one is 0."""
+    matrix = iou_matrix(predicted, true)
+    if not matrix.shape[1]:
+        return float('nan')
+    return float(matrix[linear_sum_assignment(-matrix)].sum() / matrix.shape[1])
+
+
+def false_positives(predicted: Labels, true: Labels, threshold: float = 0.5) -> int:
+    """Predicted instances that match no true one, one to one, with at least this IoU."""
+    matrix = iou_matrix(predicted, true)
+    matched = matrix[linear_sum_assignment(-matrix)] >= threshold
+    return int(len(matrix) - matched.sum())
+
+
+def ari_foreground(predicted: Labels, true: Labels) -> float:
+    """Adjusted Rand index over the pixels whose truth is an instance; NaN where none is."""
+    inside = true != 0
+    if not inside.any():
+        return float('nan')
+    _, p = np.unique(predicted[inside], return_inverse=True)
+    _, t = np.unique(true[inside], return_inverse=True)
+    table = np.zeros((p.max() + 1, t.max() + 1))
+    np.add.at(table, (p, t), 1)
+
+    def pairs(n: NDArray[np.float64]) -> float:
+        return float((n * (n - 1) / 2).sum())
+
+    together, rows, columns = pairs(table), pairs(table.sum(1)), pairs(table.sum(0))
+    expected = rows * columns / max(pairs(table.sum(keepdims=True)), 1.0)
+    most = (rows + columns) / 2
+    return 1.0 if most == expected else (together - expected) / (most - expected)
+
+
+def count_is_right(predicted: Labels, true: Labels) -> bool:
+    """Whether as many instances are predicted as are visible."""
+    shape = iou_matrix(predicted, true).shape
+    return shape[0] == shape[1]
+
+
+def average_precision(
+    matrices: list[NDArray[np.float64]],
+    scores: list[NDArray[np.floating]],
+    thresholds: NDArray[np.float64] = AP_THRESHOLDS,
+) -> float:
+    """Class-agnostic AP over a dataset, averaged over IoU thresholds, as COCO computes it.
+
+    Args:
+        matrices: for each image the (P, T) IoU of predictions with true instances.
+        scores: for each image the (P,) confidence of its predictions.
+    """
+    true_count = sum(matrix.shape[1] for matrix in matrices)
+    if true_count == 0:
+        return float('nan')
+    order = np.argsort(-np.concatenate(scores), kind='stable')
+    precisions = []
+    for threshold in thresholds:
+        hits = np.concatenate([_hits(m, s, threshold) for m, s in zip(matrices, scores)])[order]
+        precisions.append(_interpolated_precision(hits, true_count))
+    return float(np.mean(precisions))
+
+
+def _hits(
+    matrix: NDArray[np.float64], scores: NDArray[np.floating], threshold: float
+) -> NDArray[np.bool_]:
+    """(P,) whether each prediction, best score first, takes a free instance well enough."""
+    hits = np.zeros(len(matrix), bool)
+    free = np.ones(matrix.shape[1], bool)
+    for k in np.argsort(-np.asarray(scores), kind='stable'):
+        candidates = np.where(free, matrix[k], -1.0)
+        if candidates.size and candidates.max() >= threshold:
+            free[candidates.argmax()] = False
+            hits[k] = True
+    return hits
+
+
+def _interpolated_precision(hits: NDArray[np.bool_], true_count: int) -> float:
+    """Mean over recalls 0, 0.01, ..., 1 of the best precision at that recall or beyond."""
+    true_positives = np.cumsum(hits)
+    recall = true_positives / true_count
+    precision = true_positives / np.arange(1, len(hits) + 1)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    positions = np.searchsorted(recall, np.linspace(0, 1, 101), side='left')
+    return float(np.mean([envelope[k] if k < len(envelope) else 0.0 for k in positions]))
