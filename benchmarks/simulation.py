@@ -114,7 +114,7 @@ def draw_parts(path: Path) -> None:
         column[0].set_title(name, fontsize=9)
         size = ' x '.join(f'{side:.0f}' for side in part.mesh.extents * 1e3)
         column[2].set_xlabel(f'{size} mm', fontsize=7)
-    finish(figure, axes, path)
+    finish(figure, axes, path, dpi=110)
 
 
 def draw_scenes(path: Path) -> None:
@@ -136,7 +136,7 @@ def draw_scenes(path: Path) -> None:
                 axis.set_facecolor('#c22')
             labels = np.where(scene.labels, (scene.labels - 1.0) % 10, np.nan)
             row[3 * k + 2].imshow(labels[window], 'tab10', vmin=0, vmax=9, interpolation='nearest')
-    finish(figure, axes, path)
+    finish(figure, axes, path, dpi=65)
 
 
 def draw_noise(path: Path) -> None:
@@ -164,11 +164,11 @@ def draw_noise(path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def finish(figure: plt.Figure, axes: NDArray[np.object_], path: Path) -> None:
+def finish(figure: plt.Figure, axes: NDArray[np.object_], path: Path, dpi: int) -> None:
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
     figure.tight_layout(pad=0.3)
-    figure.savefig(path, dpi=65)
+    figure.savefig(path, dpi=dpi)
 
 
 def main() -> None:

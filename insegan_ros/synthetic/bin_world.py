@@ -8,6 +8,7 @@ gravity g - d''(t), so shaking costs no moving geometry and is exact.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import mujoco
@@ -125,15 +126,30 @@ class BinWorld:
         mujoco.mj_step(self._model, self._data, steps)
         self._model.opt.gravity[:] = GRAVITY
 
-    def shake(
-        self, times: NDArray[np.float64], displacements: NDArray[np.float64], settle: bool = True
-    ) -> bool:
-        """Move the bin along a trajectory, smoothly and at rest at both ends, then settle.
+    def shake(self, times: NDArray[np.floating], displacements: NDArray[np.floating]) -> bool:
+        """Move the bin along a trajectory and let the parts settle; False if some still move.
 
         Args:
             times: (T,) seconds, increasing.
-            displacements: (T, 3) of the bin in the world, metres, relative to where it is now.
-            settle: wait until the parts are still; the return value says whether they are.
+            displacements: (T, 3) metres in the world, from the trajectory's first row on; the
+                bin starts and ends at rest, and moves smoothly between the rows.
+
+        Raises:
+            ValueError: arrays of other shapes, or times that do not increase.
+        """
+        for _ in self.follow(times, displacements):
+            pass
+        return self.settle()
+
+    def follow(
+        self,
+        times: NDArray[np.floating],
+        displacements: NDArray[np.floating],
+        interval: float = 1 / 30,
+    ) -> Iterator[float]:
+        """As `shake`, but pausing after every `interval` seconds, for whoever wants to look.
+
+        Yields the time along the trajectory, and does not wait for the parts to settle.
         """
         times, displacements = np.asarray(times, float), np.asarray(displacements, float)
         if times.ndim != 1 or displacements.shape != (len(times), 3) or len(times) < 2:
@@ -143,14 +159,18 @@ class BinWorld:
             )
         if (np.diff(times) <= 0).any():
             raise ValueError('the trajectory times must increase')
-        path = CubicSpline(times, displacements - displacements[0], bc_type='clamped')
+        path = CubicSpline(times - times[0], displacements - displacements[0], bc_type='clamped')
         acceleration = path.derivative(2)
-        dt = self.physics.timestep
-        start = self.displacement.copy()
-        for t in np.arange(times[0], times[-1], dt):
-            self.advance(dt, acceleration(t + dt / 2))
-        self.displacement = start + path(times[-1])
-        return self.settle() if settle else False
+        start, duration, dt = self.displacement.copy(), times[-1] - times[0], self.physics.timestep
+        steps = max(1, round(duration / dt))
+        each = max(1, round(interval / dt))
+        for step in range(steps):
+            self.advance(dt, acceleration((step + 0.5) * dt))
+            self.displacement = start + path(min((step + 1) * dt, duration))
+            if (step + 1) % each == 0 and step + 1 < steps:
+                yield (step + 1) * dt
+        self.displacement = start + path(duration)
+        yield duration
 
     def poses(self) -> NDArray[np.float64]:
         """(N, 4, 4) world_T_part."""

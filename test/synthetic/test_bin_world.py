@@ -104,6 +104,16 @@ def test_a_hard_shake_rearranges_the_parts_and_loses_none() -> None:
     assert np.abs(corners(world)[..., :2]).max() < world.bin_spec.width / 2 + 1e-3
 
 
+def test_following_a_trajectory_shows_the_bin_on_its_way() -> None:
+    world, times, way = world_of('nut', capacity=1), *push(0.5, 0.1)
+    world.drop(1, np.random.default_rng(0))
+    world.settle()
+    seen = [(t, world.displacement[0]) for t in world.follow(times, way, interval=0.05)]
+    assert len(seen) == 10
+    for t, x in seen:
+        assert x == pytest.approx(np.interp(t, times, way[:, 0]), abs=1e-3)
+
+
 def test_in_a_falling_bin_parts_are_weightless() -> None:
     world = world_of('nut', capacity=1)
     world.drop(1, np.random.default_rng(0))
@@ -137,4 +147,4 @@ def test_calls_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ValueError, match=r'\(T, 3\)'):
         world.shake(np.arange(3.0), np.zeros((4, 3)))
     with pytest.raises(ValueError, match='increase'):
-        world.shake(np.zeros(3), np.zeros((3, 3)))
+        list(world.follow(np.zeros(3), np.zeros((3, 3))))
