@@ -66,7 +66,6 @@ class BinWorld:
         self._model = _build(part, bin_spec, capacity, self.physics)
         self._data = mujoco.MjData(self._model)
         self._radius = float(np.linalg.norm(part.mesh.vertices, axis=1).max())
-        self._parked = self._data.qpos.copy()
         self._take_part(0)
 
     def drop(self, count: int, rng: np.random.Generator) -> None:
@@ -78,7 +77,6 @@ class BinWorld:
         if not 0 <= count <= self.capacity:
             raise ValueError(f'{count} parts: this world holds 0 to {self.capacity}')
         mujoco.mj_resetData(self._model, self._data)
-        self._data.qpos[:] = self._parked
         self.displacement = np.zeros(3)
         room = max(self.bin_spec.width / 2 - self._radius, 0.0)
         qpos = self._data.qpos.reshape(-1, 7)

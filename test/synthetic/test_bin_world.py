@@ -74,6 +74,18 @@ def test_a_drop_depends_on_its_generator_alone() -> None:
     np.testing.assert_array_equal(world.poses(), fresh.poses())
 
 
+def test_parts_fall_all_over_the_bin_in_all_directions() -> None:
+    world = world_of('cylinder', width=3.0, capacity=1)
+    places, axes = [], []
+    for seed in range(25):
+        world.drop(1, np.random.default_rng(seed))
+        world.settle()
+        places.append(world.poses()[0, :2, 3])
+        axes.append(world.poses()[0, :3, 2])
+    assert np.std(places, axis=0).min() > world.bin_spec.width / 10
+    assert np.mean(np.square(axes), axis=0)[:2].min() > 0.25  # lying along x and along y
+
+
 def push(seconds: float, distance: float) -> tuple[np.ndarray, np.ndarray]:
     """A smooth move along x."""
     s = np.linspace(0, 1, 21)

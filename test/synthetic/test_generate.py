@@ -65,6 +65,9 @@ def test_parts_are_30_to_50_px_long_and_inside_the_region() -> None:
         lengths = make_part(name).length * scene.frame.intrinsics.fx / scene.floor.offset
         assert 30 <= lengths <= 55
         x, y, width, height = scene.region
+        inner = SceneConfig(part=name).bin_spec.width * 422 / scene.floor.offset
+        assert width == pytest.approx(inner, abs=2)
+        assert height == pytest.approx(inner, abs=2)
         v, u = np.nonzero(scene.labels)
         # parts reach above the floor, where perspective carries them a little further out
         assert x - 10 < u.min() < u.max() < x + width + 10

@@ -59,13 +59,23 @@ def test_the_upper_of_two_stacked_parts_hides_the_lower() -> None:
         assert not (ids == order.index(1) + 1).any()
 
 
-@TILTS
-def test_windows_change_nothing(tilt: float, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ('height', 'tilt', 'offset'),
+    [
+        (0.35, 0.0, (0.05, 0.03)),  # the bin leaves the image
+        (0.35, 40.0, (0.05, 0.03)),
+        (0.05, 60.0, (0.0, 0.08)),  # inside the bin: some of it is behind the camera
+    ],
+)
+def test_windows_change_nothing(
+    height: float, tilt: float, offset: tuple[float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
     part = make_part('bolt')
     raycaster = Raycaster(part.mesh, BinSpec(0.1, 0.06))
-    camera = Camera(SMALL, looking_down(0.35, tilt, (0.05, 0.03)))  # the bin leaves the image
+    camera = Camera(SMALL, looking_down(height, tilt, offset))
     poses = np.array([at(0.02, 0.01, 0.03, 40), at(-0.03, 0, 0.05, 110)])
     depth, ids = raycaster.render(poses, camera)
+    assert ids.any()
     whole = (slice(0, SMALL.height), slice(0, SMALL.width))
     monkeypatch.setattr(raycast, '_window', lambda vertices, intrinsics: whole)
     depth_whole, ids_whole = raycaster.render(poses, camera)
