@@ -10,7 +10,7 @@ export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 DEMO_ARGS = $(if $(PART),--part $(PART)) $(if $(METHOD),--method $(METHOD)) \
 	$(if $(MODEL),--model $(MODEL)) $(if $(FRAMES),--frames $(FRAMES))
 
-.PHONY: help demo test lint format type bench clean
+.PHONY: help demo view test lint format type bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -28,6 +28,13 @@ $(VENV)/.ready: requirements.txt requirements-ros.txt requirements-dev.txt
 
 demo: $(VENV)/.ready  ## segment a simulated bin, or FRAMES=<folder>, with real ROS 2 nodes
 	@$(BIN)/python -m insegan_ros.nodes.demo $(DEMO_ARGS)
+
+view: $(VENV)/.ready $(VENV)/.view  ## the same, live in the rerun viewer
+	@$(BIN)/python -m insegan_ros.nodes.view $(DEMO_ARGS)
+
+$(VENV)/.view: requirements-view.txt | $(VENV)/.ready
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-view.txt
+	@touch $@
 
 test: $(VENV)/.ready  ## lint, types and every test that this machine can run
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

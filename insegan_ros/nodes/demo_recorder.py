@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 import zlib
 from collections import OrderedDict
 from typing import Any
 
 import numpy as np
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from numpy.typing import NDArray
 from rclpy.node import Node
@@ -45,11 +43,6 @@ class Recorder(Node):
         self.create_subscription(Image, f'{camera_name}/true_labels', self._on_truth, sensor)
         self.create_subscription(Image, 'segmenter/label_image', self._on_labels, newest)
         self.create_subscription(DiagnosticArray, '/diagnostics', self._on_status, 10)
-
-    def spin(self, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            rclpy.spin_once(self, timeout_sec=left)
 
     def connected(self) -> bool:
         """Both the segmenter and this node listen to the camera, and this node to both."""

@@ -1,0 +1,149 @@
+"""A camera and the segmenter as two processes, started, watched and stopped by a third."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import rclpy
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rclpy.node import Node
+
+PROFILE = Path(__file__).parents[2] / 'config' / 'fastdds.xml'
+START_S = 90.0  # importing torch from a cold disk takes a while
+
+
+class DemoError(RuntimeError):
+    """A node did not start or died; the message says which, and its last words."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is shown, and what segments it."""
+    parser.add_argument('--frames', type=Path, help='recorded frames instead of a simulated bin')
+    parser.add_argument('--method', help="a classical method; default: the segmenter's own")
+    parser.add_argument('--model', help='a trained model, by name or folder')
+    parser.add_argument('--device', help='auto, cpu or cuda')
+    parser.add_argument('--part', default='nut', help='what the simulated bin holds')
+    parser.add_argument('--instances', type=int, default=5, help='in the simulated bin')
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--rate', type=float, default=30.0, help='frames a second')
+    parser.add_argument('--scene-period', type=float, default=5.0, help='seconds a scene')
+    parser.add_argument('--out', type=Path, default=Path('demo'), help='folder of all output')
+
+
+def prepare_environment() -> None:
+    """A domain of one's own on this machine alone; before the first participant is made."""
+    os.environ.setdefault('ROS_DOMAIN_ID', str(10 + os.getpid() % 90))
+    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    os.environ.setdefault('FASTDDS_DEFAULT_PROFILES_FILE', str(PROFILE))
+
+
+class NodeProcess:
+    """A node in a process of its own, its output in a log file."""
+
+    def __init__(self, name: str, out: Path, parameters: dict[str, object]) -> None:
+        self.name, self.log = name, out / f'{name}.log'
+        command = [sys.executable, '-m', f'insegan_ros.nodes.{name}', '--ros-args']
+        for key, value in parameters.items():
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            command += ['-p', f'{key}:={text}']
+        with open(self.log, 'w') as file:
+            # a session of its own: Ctrl-C is for the parent, which stops them in order
+            self.process = subprocess.Popen(
+                command, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    def last_words(self) -> str:
+        return '\n'.join(self.log.read_text().splitlines()[-8:])
+
+    def require_alive(self) -> None:
+        code = self.process.poll()
+        if code is not None:
+            raise DemoError(f'{self.name} ended with code {code}:\n{self.last_words()}')
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Pair:
+    """The two processes; a context manager that stops them.
+
+    The camera is held back until `start`, when everybody listens: a frame that is missed then was
+    lost on its way.
+    """
+
+    def __init__(self, args: argparse.Namespace, listener: Node) -> None:
+        args.out.mkdir(parents=True, exist_ok=True)
+        self._listener = listener
+        chosen = {key: getattr(args, key) for key in ('method', 'model', 'device')}
+        chosen = {key: value for key, value in chosen.items() if value}
+        if args.frames:
+            self.camera_name = 'camera'
+            shown = {'path': args.frames.expanduser().resolve(), 'rate': args.rate}
+        else:
+            self.camera_name = 'bin_simulator'
+            names = ('part', 'instances', 'rate', 'seed', 'scene_period')
+            shown = {name: getattr(args, name) for name in names}
+            chosen['instances'] = args.instances
+        camera = NodeProcess(self.camera_name, args.out, shown | {'autostart': False})
+        self._nodes = [camera, NodeProcess('segmenter', args.out, chosen)]
+
+    def __enter__(self) -> Pair:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for node in self._nodes:
+            node.stop()
+
+    def start(self, connected: Callable[[], bool]) -> None:
+        """Begin sending once `connected` says that everybody listens."""
+        self._change_camera(Transition.TRANSITION_CONFIGURE)
+        self._wait_until(connected, 'the segmenter listens to the camera')
+        self._change_camera(Transition.TRANSITION_ACTIVATE)
+
+    def hold(self) -> None:
+        """Stop sending."""
+        self._change_camera(Transition.TRANSITION_DEACTIVATE)
+
+    def spin(self, seconds: float) -> None:
+        """Serve the listener for a while.
+
+        Raises:
+            DemoError: a node died.
+        """
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            rclpy.spin_once(self._listener, timeout_sec=left)
+        for node in self._nodes:
+            node.require_alive()
+
+    def _wait_until(self, condition: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + START_S
+        while not condition():
+            if time.monotonic() > deadline:
+                logs = ', '.join(str(node.log) for node in self._nodes)
+                raise DemoError(f'waited {START_S:g} s in vain until {what}; see {logs}')
+            self.spin(0.1)
+
+    def _change_camera(self, transition: int) -> None:
+        name = self.camera_name
+        client = self._listener.create_client(ChangeState, f'{name}/change_state')
+        self._wait_until(client.service_is_ready, f'{name} is up')
+        future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
+        self._wait_until(future.done, f'{name} changes its state')
+        self._listener.destroy_client(client)
+        if not future.result().success:
+            raise DemoError(f'{name} refused:\n{self._nodes[0].last_words()}')
