@@ -30,6 +30,7 @@ ALLOWED = {
     'evaluation.benchmark': DATA | {'inference', 'baselines', 'evaluation.metrics'},
     'collection': CORE | {'data.store'},
     'nodes': DATA | {'inference', 'baselines', 'synthetic', 'collection'},
+    'nodes.demo_recorder': {'nodes', 'evaluation.metrics'},  # compares results with the truth
 }
 NO_TORCH = {'types', 'config', 'camera', 'bin', 'synthetic', 'evaluation.metrics'}
 MODULES = sorted(

@@ -37,17 +37,34 @@ def draw_rows(snapshots: list[Snapshot], path: Path) -> None:
 
 def row(snapshot: Snapshot, with_truth: bool) -> list[NDArray[np.uint8]]:
     window = region_of_interest(snapshot)
+    labels = snapshot.labels[window]
     depth = snapshot.depth[window].astype(np.float32) / 1000
     depth[depth == 0] = np.nan
-    near, far = np.nanpercentile(depth, [1, 99]) if np.isfinite(depth).any() else (0.0, 1.0)
+    near, far = depth_range(depth, labels)
     grey = colour_depth(depth, near, far, cv2.COLORMAP_BONE)
-    panels = [colour_depth(depth, near, far), overlay(grey, snapshot.labels[window])]
-    alone = [colour_depth(d[window], near, far) for d in snapshot.instances]
-    panels = [fit(p, TILE) for p in panels]
-    panels.append(mosaic(alone, palette(len(alone))))
+    alone = []
+    for rendered in snapshot.instances:
+        colours = colour_depth(rendered[window], near, far)
+        shape = np.isfinite(rendered[window])[..., None]
+        alone.append(np.where(shape, colours, (0.4 * grey).astype(np.uint8)))
+    panels = [
+        fit(colour_depth(depth, near, far), TILE),
+        fit(overlay(grey, labels), TILE),
+        mosaic(alone, palette(len(alone))),
+    ]
     if with_truth and snapshot.truth is not None:
         panels.append(fit(overlay(grey, snapshot.truth[window]), TILE))
     return panels
+
+
+def depth_range(depth_m: NDArray[np.float32], labels: NDArray[np.uint16]) -> tuple[float, float]:
+    """The instances fill the colours: higher walls share the nearest one's."""
+    known = np.isfinite(depth_m)
+    if not known.any():
+        return 0.0, 1.0
+    parts = depth_m[known & (labels > 0)]
+    near = np.percentile(parts if parts.size else depth_m[known], 1)
+    return float(near), float(np.percentile(depth_m[known], 99))
 
 
 def region_of_interest(snapshot: Snapshot) -> tuple[slice, slice]:
@@ -97,12 +114,14 @@ def overlay(image: NDArray[np.uint8], labels: NDArray[np.uint16]) -> NDArray[np.
 
 
 def mosaic(images: list[NDArray[np.uint8]], colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Up to nine images in a square grid of a panel's size, framed in their instance's colour."""
+    """Images in a grid of a panel's size, framed in their instance's colour."""
     panel = np.full((TILE[1], TILE[0], 3), BACKGROUND, np.uint8)
-    side = 1 if len(images) <= 1 else 2 if len(images) <= 4 else 3
-    width, height = TILE[0] // side, TILE[1] // side
-    for k, image in enumerate(images[: side * side]):
-        y, x = k // side * height, k % side * width
+    side = max(1, int(np.ceil(np.sqrt(len(images)))))
+    rows = max(1, -(-len(images) // side))
+    width = height = TILE[0] // side
+    top = (TILE[1] - rows * height) // 2
+    for k, image in enumerate(images):
+        y, x = top + k // side * height, k % side * width
         panel[y : y + height, x : x + width] = fit(image, (width, height))
         corner = (x + width - 2, y + height - 2)
         cv2.rectangle(panel, (x + 1, y + 1), corner, colours[k].tolist(), 2)

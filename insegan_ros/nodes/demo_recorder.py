@@ -14,6 +14,7 @@ from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from scipy.optimize import linear_sum_assignment
 from sensor_msgs.msg import Image
 
+from insegan_ros.evaluation.metrics import iou_matrix, paper_miou, strict_miou
 from insegan_ros.nodes.demo_picture import Snapshot
 
 KEPT_FRAMES = 60  # two seconds at 30 Hz: later results find no input to stand beside
@@ -92,14 +93,11 @@ class Recorder(Node):
         count = message.step // (4 * message.width) if message.width else 0
         flat = np.frombuffer(message.data, '<f4')
         rendered = flat.reshape(message.height, message.width, count)
-        self.snapshots.append(
-            Snapshot(
-                depth=depth,
-                labels=self._labels[stamp],
-                instances=np.moveaxis(rendered, -1, 0),
-                truth=self._truth.get(stamp),
-            )
-        )
+        labels, truth = self._labels[stamp], self._truth.get(stamp)
+        if truth is not None:
+            truth = named_alike(truth, labels)
+        instances = np.moveaxis(rendered, -1, 0)  # (N, H, W)
+        self.snapshots.append(Snapshot(depth, labels, instances, truth))
 
     def _on_status(self, message: DiagnosticArray) -> None:
         for status in message.status:
@@ -111,37 +109,41 @@ class Recorder(Node):
         camera = self._status.get(self.camera_name, {})
         segmenter = self._status.get('segmenter', {})
         latency = np.asarray(self._latencies) / 1e6
-        scores = [
-            mean_iou(
-                np.frombuffer(zlib.decompress(labels), truth.dtype).reshape(truth.shape), truth
-            )
+        pairs = [
+            (np.frombuffer(zlib.decompress(labels), truth.dtype).reshape(truth.shape), truth)
             for labels, truth in self._pairs
         ]
         return {
             'method': segmenter.get('method'),
             'device': segmenter.get('device'),
             'sent': as_int(camera.get('sent')),
+            'arrived at the demo': self.received,
             'received': as_int(segmenter.get('received')),
             'segmented': self.segmented,
             'dropped': as_int(segmenter.get('dropped')),
-            'latency p50 ms': round(float(np.median(latency)), 1) if len(latency) else None,
-            'latency p95 ms': round(float(np.percentile(latency, 95)), 1)
-            if len(latency)
-            else None,
-            'mean IoU': round(float(np.mean(scores)), 3) if scores else None,
+            'latency p50 ms': percentile(latency, 50),
+            'latency p95 ms': percentile(latency, 95),
+            'mean IoU': mean([strict_miou(*pair) for pair in pairs]),
+            "mean IoU, the paper's way": mean([paper_miou(*pair) for pair in pairs]),
         }
 
 
-def mean_iou(labels: NDArray[np.uint16], truth: NDArray[np.uint16]) -> float:
-    """IoU of true instances with the results matched to them, mean over the true instances."""
-    rows, columns = int(truth.max()) + 1, int(labels.max()) + 1
-    index = truth.astype(np.int64) * columns + labels
-    both = np.bincount(index.ravel(), minlength=rows * columns).reshape(rows, columns)
-    union = both.sum(axis=1, keepdims=True) + both.sum(axis=0, keepdims=True) - both
-    iou = (both / np.maximum(union, 1))[1:, 1:]
-    visible = both[1:].sum(axis=1) > 0
-    matched = linear_sum_assignment(-iou)
-    return float(iou[matched].sum() / max(visible.sum(), 1))
+def named_alike(truth: NDArray[np.uint16], labels: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Truth renumbered: an instance has the number of the result that fits it best, for colours.
+
+    What was not found gets the numbers after those of the results.
+    """
+    ids = np.unique(truth[truth > 0])
+    found = np.unique(labels[labels > 0])
+    rows, columns = linear_sum_assignment(-iou_matrix(labels, truth))
+    names = dict(zip(ids[columns].tolist(), found[rows].tolist()))
+    after = int(labels.max(initial=0))
+    out = np.zeros_like(truth)
+    for number in ids.tolist():
+        if number not in names:
+            after += 1
+        out[truth == number] = names.get(number, after)
+    return out
 
 
 def remember(kept: OrderedDict[int, Any], stamp: int, value: Any) -> None:
@@ -160,6 +162,15 @@ def pixels(message: Image) -> NDArray[Any]:
     return np.frombuffer(message.data, TYPES[message.encoding]).reshape(
         message.height, message.width
     )
+
+
+def percentile(values: NDArray[np.float64], share: float) -> float | None:
+    return round(float(np.percentile(values, share)), 1) if len(values) else None
+
+
+def mean(values: list[float]) -> float | None:
+    known = [value for value in values if np.isfinite(value)]  # NaN: an empty bin
+    return round(float(np.mean(known)), 3) if known else None
 
 
 def as_int(text: str | None) -> int | None:
