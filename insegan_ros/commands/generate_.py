@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from insegan_ros.data.store import Dataset, DatasetError, DatasetWriter
-    from insegan_ros.synthetic.clouds import write_cloud
+    from insegan_ros.synthetic.clouds import cloud_file, write_cloud
     from insegan_ros.synthetic.generate import (
         SceneConfig,
         dataset_info,
@@ -130,5 +130,10 @@ def run(args: argparse.Namespace) -> int:
             )
             bar.update()
         bar.close()
+    if args.clouds:  # of frames that an earlier run stored without
+        stored = Dataset(args.out)
+        for index in wanted:
+            if not cloud_file(args.out, index, args.clouds).exists():
+                write_cloud(args.out, restore_scene(stored, index), info, args.clouds)
     print(f'{args.out}: {len(wanted)} frames')
     return 0

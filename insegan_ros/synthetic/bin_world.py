@@ -92,6 +92,17 @@ class BinWorld:
             self._take_part(k + 1)
             mujoco.mj_step(self._model, self._data, pause)
 
+    def fill(self, count: int, rng: np.random.Generator) -> None:
+        """Drop, settle and check.
+
+        Raises:
+            SceneRejectedError: this drop gave no valid scene; another one may.
+        """
+        self.drop(count, rng)
+        if not self.settle():
+            raise SceneRejectedError('parts would not come to rest')
+        self.check()
+
     def settle(self) -> bool:
         """Run until every part is at rest, bounded in time; False if some still move."""
         physics = self.physics

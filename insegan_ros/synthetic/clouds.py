@@ -13,6 +13,10 @@ from insegan_ros.data.store import DatasetInfo, to_metres, write_atomically
 from insegan_ros.synthetic.generate import StoredScene
 
 
+def cloud_file(folder: Path, index: int, kind: Literal['ply', 'npz']) -> Path:
+    return folder / 'clouds' / f'{index:06d}.{kind}'
+
+
 def write_cloud(
     folder: Path, scene: StoredScene, info: DatasetInfo, kind: Literal['ply', 'npz']
 ) -> None:
@@ -29,5 +33,6 @@ def write_cloud(
         lines = ['ply', 'format binary_little_endian 1.0', f'element vertex {len(rows)}']
         lines += [f'property float {axis}' for axis in 'xyz'] + ['property uchar label']
         buffer.write('\n'.join([*lines, 'end_header', '']).encode() + rows.tobytes())
-    (folder / 'clouds').mkdir(exist_ok=True)
-    write_atomically(folder / 'clouds' / f'{scene.index:06d}.{kind}', buffer.getvalue())
+    file = cloud_file(folder, scene.index, kind)
+    file.parent.mkdir(exist_ok=True)
+    write_atomically(file, buffer.getvalue())

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 import multiprocessing
+import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from multiprocessing.connection import wait
 from typing import Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -119,12 +124,8 @@ def make_scene(config: SceneConfig, seed: int | tuple[int, ...]) -> Scene:
     for attempt in range(MAX_ATTEMPTS):
         rng = np.random.default_rng([*entropy, attempt])
         count = int(rng.integers(config.instances[0], config.instances[1] + 1))
-        world.drop(count, rng)
-        if not world.settle():
-            reason = 'parts would not come to rest'
-            continue
         try:
-            world.check()
+            world.fill(count, rng)
         except SceneRejectedError as error:
             reason = str(error)
             continue
@@ -266,7 +267,7 @@ def store_scenes(
             yield store_scene(config, seed, index)
         return
     context = multiprocessing.get_context('spawn')
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, context, _start_worker) as pool:
         pending: deque[Future[StoredScene]] = deque()
         try:
             for index in indices:
@@ -277,3 +278,17 @@ def store_scenes(
                 yield pending.popleft().result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _start_worker() -> None:
+    """One thread's work each; Ctrl-C is the parent's to handle, and no worker outlives it."""
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _exit_after(sentinel: int) -> None:
+    wait([sentinel])
+    os._exit(1)

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import trimesh
 
@@ -133,6 +134,27 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path: Path, whole: Path) -> 
     assert {k: resumed[k] for k in unbroken} == unbroken
 
 
+def test_workers_do_not_outlive_a_killed_run(tmp_path: Path) -> None:
+    command = [*COMMAND, str(tmp_path), '--count', '5000', '--workers', '2']
+    process = subprocess.Popen(
+        [sys.executable, '-m', 'insegan_ros.cli', *command],
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)},
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / 'frames.jsonl').exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert len(workers) >= 2
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs(workers, timeout=10)
+    for worker in alive:
+        worker.kill()
+    assert not alive
+
+
 def test_another_configuration_may_not_be_mixed_in(
     tmp_path: Path, whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -160,7 +182,9 @@ def test_the_dataset_says_how_it_was_made(whole: Path) -> None:
 
 @pytest.mark.parametrize('kind', ['ply', 'npz'])
 def test_clouds_hold_the_measured_points_with_their_labels(tmp_path: Path, kind: str) -> None:
-    assert generate(tmp_path, '--count', '1', '--clouds', kind) == 0
+    assert generate(tmp_path, '--count', '1') == 0  # stored without clouds at first
+    assert generate(tmp_path, '--count', '2', '--clouds', kind) == 0
+    assert len(list((tmp_path / 'clouds').iterdir())) == 2
     sample = Dataset(tmp_path)[0]
     measured = np.isfinite(sample.frame.depth_m)
     expected = points_from_depth(sample.frame.depth_m, sample.frame.intrinsics)[measured]
