@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-export PYTHONPATH := $(CURDIR):$(PYTHONPATH)
+# embedded/ last: an installed ROS's own packages come before the stand-ins
+export PYTHONPATH := $(CURDIR):$(if $(PYTHONPATH),$(PYTHONPATH):)$(CURDIR)/embedded
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 
 .DEFAULT_GOAL := help

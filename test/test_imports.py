@@ -11,13 +11,14 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / 'insegan_ros'
 CORE = {'types', 'config', 'camera', 'bin'}
-DATA = CORE | {'data'}
+DATA = CORE | {'data', 'drawing'}
 # part -> what it may import besides itself
 ALLOWED = {
     'types': CORE,
     'config': CORE,
     'camera': CORE,
     'bin': CORE,
+    'drawing': CORE,
     'data': DATA,
     'synthetic': CORE | {'data.store', 'collection.trajectory'},
     'model': CORE,

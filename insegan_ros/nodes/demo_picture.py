@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from insegan_ros.drawing import BACKGROUND, colour_depth, overlay, palette
+
 TILE = (400, 400)  # width, height of a panel, px
 GAP = 6
 TEXT = cv2.FONT_HERSHEY_SIMPLEX
-BACKGROUND = 24
 
 
 @dataclass(frozen=True)
@@ -80,37 +81,6 @@ def region_of_interest(snapshot: Snapshot) -> tuple[slice, slice]:
     top = int(np.clip((np.min(v) + np.max(v) - side) // 2, 0, where.shape[0] - side))
     left = int(np.clip((np.min(u) + np.max(u) - side) // 2, 0, where.shape[1] - side))
     return slice(top, top + side), slice(left, left + side)
-
-
-def colour_depth(
-    depth_m: NDArray[np.float32], near: float, far: float, colours: int = cv2.COLORMAP_TURBO
-) -> NDArray[np.uint8]:
-    """(H, W) metres -> (H, W, 3) BGR, near bright, unmeasured dark."""
-    scaled = (far - depth_m) / max(far - near, 1e-6)
-    known = np.isfinite(scaled)
-    byte = (np.clip(np.where(known, scaled, 0), 0, 1) * 215 + 20).astype(np.uint8)
-    image = cv2.applyColorMap(byte, colours)
-    image[~known] = BACKGROUND
-    return image
-
-
-def palette(count: int) -> NDArray[np.uint8]:
-    """(count, 3) BGR, neighbours far apart in hue (golden ratio)."""
-    hue = (np.arange(count) * 0.618034 % 1 * 179).astype(np.uint8)
-    full = np.full(count, 255, np.uint8)
-    hsv = np.stack([hue, full // 4 * 3, full], axis=-1)[None]
-    return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0] if count else np.zeros((0, 3), np.uint8)
-
-
-def overlay(image: NDArray[np.uint8], labels: NDArray[np.uint16]) -> NDArray[np.uint8]:
-    """Instances tinted and outlined over a grey image."""
-    out = image.copy()
-    for k, colour in enumerate(palette(int(labels.max(initial=0))), 1):
-        mask = (labels == k).astype(np.uint8)
-        out[mask > 0] = 0.45 * out[mask > 0] + 0.55 * colour
-        outline, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(out, outline, -1, colour.tolist(), 1)
-    return out
 
 
 def mosaic(images: list[NDArray[np.uint8]], colours: NDArray[np.uint8]) -> NDArray[np.uint8]:

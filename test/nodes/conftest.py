@@ -59,7 +59,8 @@ def start_node(ros_environment, tmp_path) -> Iterator[Callable[..., subprocess.P
             text = str(value).lower() if isinstance(value, bool) else str(value)
             command += ['-p', f'{key}:={text}']
         log = tmp_path / f'{name}{len(started)}.log'
-        environment = os.environ | {'PYTHONPATH': str(PROJECT), 'OMP_NUM_THREADS': '1'}
+        path = os.pathsep.join([str(PROJECT), str(PROJECT / 'embedded')])
+        environment = os.environ | {'PYTHONPATH': path, 'OMP_NUM_THREADS': '1'}
         with open(log, 'w') as file:
             process = subprocess.Popen(
                 command, env=environment, stdout=file, stderr=subprocess.STDOUT, cwd=tmp_path

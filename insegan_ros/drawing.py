@@ -1,0 +1,49 @@
+"""Depth and instances as colours, in OpenCV's order (BGR)."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from insegan_ros.types import DepthFrame
+
+BACKGROUND = 24  # grey of what is unmeasured
+
+
+def colour_depth(
+    depth_m: NDArray[np.float32], near: float, far: float, colours: int = cv2.COLORMAP_TURBO
+) -> NDArray[np.uint8]:
+    """(H, W) metres -> (H, W, 3) BGR, near bright, unmeasured dark."""
+    scaled = (far - depth_m) / max(far - near, 1e-6)
+    known = np.isfinite(scaled)
+    byte = (np.clip(np.where(known, scaled, 0), 0, 1) * 215 + 20).astype(np.uint8)
+    image = np.asarray(cv2.applyColorMap(byte, colours), np.uint8)
+    image[~known] = BACKGROUND
+    return image
+
+
+def palette(count: int) -> NDArray[np.uint8]:
+    """(count, 3) BGR, neighbours far apart in hue (golden ratio)."""
+    hue = (np.arange(count) * 0.618034 % 1 * 179).astype(np.uint8)
+    full = np.full(count, 255, np.uint8)
+    hsv = np.stack([hue, full // 4 * 3, full], axis=-1)[None]
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0] if count else np.zeros((0, 3), np.uint8)
+
+
+def overlay(image: NDArray[np.uint8], labels: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """(H, W, 3) image and (H, W) labels -> the instances tinted and outlined over the image."""
+    out = image.copy()
+    for k, colour in enumerate(palette(int(labels.max(initial=0))), 1):
+        mask = (labels == k).astype(np.uint8)
+        out[mask > 0] = 0.45 * out[mask > 0] + 0.55 * colour
+        outline, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(out, outline, -1, colour.tolist(), 1)
+    return out
+
+
+def picture(frame: DepthFrame, labels: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """(H, W, 3): the frame in grey, near bright, with its instances in colour."""
+    measured = frame.depth_m[np.isfinite(frame.depth_m)]
+    near, far = np.percentile(measured, [1, 99]) if len(measured) else (0.0, 1.0)
+    return overlay(colour_depth(frame.depth_m, near, far, cv2.COLORMAP_BONE), labels)

@@ -1,0 +1,173 @@
+"""Between ROS messages and the package's types: pure functions, no node."""
+
+from __future__ import annotations
+
+import numpy as np
+from cv_bridge import CvBridge
+from geometry_msgs.msg import Point, Pose, PoseArray, Quaternion
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
+from sensor_msgs_py import point_cloud2
+from std_msgs.msg import Header
+
+from insegan_ros.camera import points_from_depth
+from insegan_ros.drawing import picture
+from insegan_ros.types import DepthFrame, Intrinsics, Segmentation
+
+# REP 118: metres as floats, or millimetres as 16-bit integers; mono16 is what some drivers say
+DEPTH_TYPES = {'16UC1': 'u2', 'mono16': 'u2', '32FC1': 'f4'}
+METRES_A_UNIT = {'u2': 0.001, 'f4': 1.0}
+POINT_FIELDS = [
+    PointField(name='x', offset=0, datatype=PointField.FLOAT32, count=1),
+    PointField(name='y', offset=4, datatype=PointField.FLOAT32, count=1),
+    PointField(name='z', offset=8, datatype=PointField.FLOAT32, count=1),
+    PointField(name='label', offset=12, datatype=PointField.UINT32, count=1),
+    PointField(name='score', offset=16, datatype=PointField.FLOAT32, count=1),
+]
+POINT_TYPE = np.dtype([('x', 'f4'), ('y', 'f4'), ('z', 'f4'), ('label', 'u4'), ('score', 'f4')])
+
+
+class MessageError(ValueError):
+    """A message that cannot be used: what it says, what is valid, what to do."""
+
+
+def stamp_ns(header: Header) -> int:
+    return header.stamp.sec * 10**9 + header.stamp.nanosec
+
+
+def depth_from_image(image: Image) -> NDArray[np.float32]:
+    """(H, W) float32 metres, NaN where unmeasured (0, NaN, infinite or negative).
+
+    Raises:
+        MessageError: an encoding that is no depth, or data of another length than is said.
+    """
+    kind = DEPTH_TYPES.get(image.encoding)
+    if kind is None:
+        raise MessageError(
+            f"the depth image's encoding is {image.encoding!r}; valid: {', '.join(DEPTH_TYPES)}. "
+            'Is the topic a colour image?'
+        )
+    height, width, step = image.height, image.width, image.step
+    size = np.dtype(kind).itemsize
+    if height < 1 or width < 1 or step < width * size or len(image.data) != step * height:
+        raise MessageError(
+            f'the depth image says {width} x {height} {image.encoding} with {step} bytes a row '
+            f'but carries {len(image.data)} bytes; {width * size} bytes a row or more and '
+            f'{step * height} bytes are expected'
+        )
+    rows = np.frombuffer(image.data, np.uint8).reshape(height, step)[:, : width * size]
+    order = '>' if image.is_bigendian else '<'
+    pixels = np.ascontiguousarray(rows).view(order + kind)
+    depth_m = pixels.astype(np.float32) * np.float32(METRES_A_UNIT[kind])
+    with np.errstate(invalid='ignore'):
+        depth_m[~((depth_m > 0) & (depth_m < np.inf))] = np.nan
+    return depth_m
+
+
+def intrinsics_from_info(info: CameraInfo) -> Intrinsics:
+    """The projection matrix P of a rectified image; K where P is not filled in.
+
+    Raises:
+        MessageError: no focal length: the camera is not calibrated.
+    """
+    fx, cx, fy, cy = info.p[0], info.p[2], info.p[5], info.p[6]
+    if fx == 0:
+        fx, cx, fy, cy = info.k[0], info.k[2], info.k[4], info.k[5]
+    try:
+        return Intrinsics(info.width, info.height, fx, fy, cx, cy)
+    except ValueError as error:
+        raise MessageError(f'camera_info cannot be used: {error}') from None
+
+
+def frame_from_messages(image: Image, info: CameraInfo) -> DepthFrame:
+    """Raises: MessageError, as above, or where the two are of different sizes."""
+    intrinsics = intrinsics_from_info(info)
+    if (image.width, image.height) != (info.width, info.height):
+        raise MessageError(
+            f'the depth image is {image.width} x {image.height} px but camera_info is for '
+            f'{info.width} x {info.height}; are they of the same stream?'
+        )
+    stamp = stamp_ns(image.header)
+    return DepthFrame(depth_from_image(image), intrinsics, stamp, image.header.frame_id)
+
+
+def suspicious_depth(depth_m: NDArray[np.float32]) -> str | None:
+    """Why depths can hardly be metres of a bin before a camera, in words; None if they can."""
+    measured = depth_m[np.isfinite(depth_m)]
+    if not len(measured):
+        return 'no pixel is measured: is the camera covered, or the bin out of its range?'
+    middle = float(np.median(measured))
+    if middle > 20:
+        return f'the median depth is {middle:.0f} m: millimetres published as 32FC1 metres?'
+    if middle < 0.05:
+        return f'the median depth is {middle * 1000:.1f} mm: metres published as millimetres?'
+    return None
+
+
+_bridge = CvBridge()
+
+
+def to_image(array: NDArray, encoding: str, header: Header) -> Image:
+    """(H, W) or (H, W, C) array of exactly the encoding's type -> message."""
+    return _bridge.cv2_to_imgmsg(np.ascontiguousarray(array), encoding, header)
+
+
+def label_image(found: Segmentation, header: Header) -> Image:
+    """mono16: 0 background, k = instance k."""
+    return to_image(found.labels, 'mono16', header)
+
+
+def instance_masks(found: Segmentation, header: Header) -> Image:
+    """8UC<n>: 255 in channel k where instance k + 1 is visible; 8UC1 of zeros for none."""
+    return _channels(found.masks.astype(np.uint8) * 255, '8UC', header)
+
+
+def instance_depths(found: Segmentation, header: Header) -> Image:
+    """32FC<n> metres: each instance rendered alone, NaN elsewhere; 32FC1 of NaN for none."""
+    return _channels(found.depths, '32FC', header)
+
+
+def _channels(stack: NDArray, encoding: str, header: Header) -> Image:
+    """(N, H, W) -> a message of N channels; of one, empty, where N is 0."""
+    if not len(stack):
+        empty = 0 if stack.dtype == np.uint8 else np.nan
+        stack = np.full((1, *stack.shape[1:]), empty, stack.dtype)
+    image = np.moveaxis(stack, 0, -1)
+    if image.shape[-1] == 1:  # one channel is a plain image
+        image = image[..., 0]
+    return to_image(image, f'{encoding}{len(stack)}', header)
+
+
+def rendered_depth(found: Segmentation, header: Header) -> Image:
+    """32FC1 metres: all instances, nearest first, NaN elsewhere."""
+    return to_image(found.rendered_depth, '32FC1', header)
+
+
+def overlay(frame: DepthFrame, found: Segmentation, header: Header) -> Image:
+    """rgb8: the frame in grey, its instances in colour."""
+    return to_image(picture(frame, found.labels)[..., ::-1], 'rgb8', header)
+
+
+def points(frame: DepthFrame, found: Segmentation, header: Header) -> PointCloud2:
+    """x y z label score of every measured pixel of an instance."""
+    inside = (found.labels > 0) & np.isfinite(frame.depth_m)
+    cloud = np.zeros(int(inside.sum()), POINT_TYPE)
+    xyz = points_from_depth(frame.depth_m, frame.intrinsics)[inside]
+    cloud['x'], cloud['y'], cloud['z'] = xyz.T
+    cloud['label'] = found.labels[inside]
+    cloud['score'] = found.scores[cloud['label'] - 1] if found.count else 0
+    return point_cloud2.create_cloud(header, POINT_FIELDS, cloud)
+
+
+def poses(found: Segmentation, header: Header) -> PoseArray:
+    """camera_T_instance, in the order of the labels."""
+    message = PoseArray(header=header)
+    if not found.count:
+        return message
+    quaternions = Rotation.from_matrix(found.poses[:, :3, :3]).as_quat()  # x, y, z, w
+    for pose, (x, y, z, w) in zip(found.poses, quaternions.tolist()):
+        place = Point(**dict(zip('xyz', pose[:3, 3].tolist())))
+        turn = Quaternion(x=x, y=y, z=z, w=w)
+        message.poses.append(Pose(position=place, orientation=turn))
+    return message
