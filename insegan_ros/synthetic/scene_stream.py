@@ -93,12 +93,8 @@ class SimulatedBin:
         reason = ''
         for attempt in range(MAX_ATTEMPTS):
             rng = np.random.default_rng([self.config.seed, number, attempt])
-            self.world.drop(self.config.instances, rng)
-            if not self.world.settle():
-                reason = 'parts would not come to rest'
-                continue
             try:
-                self.world.check()
+                self.world.fill(self.config.instances, rng)
             except SceneRejectedError as error:
                 reason = str(error)
                 continue
