@@ -42,6 +42,7 @@ def environment(prefix: Path) -> dict[str, str]:
     (packages,) = (prefix / 'lib').glob('python3*/site-packages')
     paths = [str(packages), *(p for p in os.environ.get('PYTHONPATH', '').split(':') if p)]
     kept = [path for path in paths if Path(path).resolve() != PROJECT]
+    kept.append(str(PROJECT / 'embedded'))  # stand-ins for what ROS's wheels lack
     return os.environ | {
         'PYTHONPATH': ':'.join(kept),
         'AMENT_PREFIX_PATH': f'{prefix}:{os.environ.get("AMENT_PREFIX_PATH", "")}'.rstrip(':'),

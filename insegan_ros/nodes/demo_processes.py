@@ -16,7 +16,8 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.node import Node
 
-PROFILE = Path(__file__).parents[2] / 'config' / 'fastdds.xml'
+PROJECT = Path(__file__).parents[2]
+PROFILE = PROJECT / 'config' / 'fastdds.xml'
 START_S = 90.0  # importing torch from a cold disk takes a while
 
 
@@ -39,7 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def prepare_environment() -> None:
-    """A domain of one's own on this machine alone; before the first participant is made."""
+    """A domain of one's own on this machine alone; before the first participant is made.
+
+    Where ROS comes as wheels, the nodes also need the stand-ins of embedded/, last on their path.
+    """
+    paths = [os.environ.get('PYTHONPATH', str(PROJECT)), str(PROJECT / 'embedded')]
+    os.environ['PYTHONPATH'] = ':'.join(paths)
     os.environ.setdefault('ROS_DOMAIN_ID', str(10 + os.getpid() % 90))
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     os.environ.setdefault('FASTDDS_DEFAULT_PROFILES_FILE', str(PROFILE))

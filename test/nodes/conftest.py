@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parents[2]
+# the stand-ins come last: where ROS is installed, its own packages are found first
+PYTHONPATH = ':'.join([str(PROJECT), os.environ.get('PYTHONPATH', ''), f'{PROJECT}/embedded'])
 
 
 @pytest.fixture(scope='session', autouse=True)
@@ -59,8 +61,7 @@ def start_node(ros_environment, tmp_path) -> Iterator[Callable[..., subprocess.P
             text = str(value).lower() if isinstance(value, bool) else str(value)
             command += ['-p', f'{key}:={text}']
         log = tmp_path / f'{name}{len(started)}.log'
-        path = os.pathsep.join([str(PROJECT), str(PROJECT / 'embedded')])
-        environment = os.environ | {'PYTHONPATH': path, 'OMP_NUM_THREADS': '1'}
+        environment = os.environ | {'PYTHONPATH': PYTHONPATH, 'OMP_NUM_THREADS': '1'}
         with open(log, 'w') as file:
             process = subprocess.Popen(
                 command, env=environment, stdout=file, stderr=subprocess.STDOUT, cwd=tmp_path

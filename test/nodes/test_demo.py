@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,9 +20,8 @@ PROJECT = Path(__file__).parents[2]
 
 def run_demo(out: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, '-m', 'insegan_ros.nodes.demo', '--out', str(out), *arguments]
-    environment = os.environ | {'PYTHONPATH': str(PROJECT)}
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=100, env=environment, check=False
+        command, capture_output=True, text=True, timeout=100, check=False, cwd=PROJECT
     )
 
 
