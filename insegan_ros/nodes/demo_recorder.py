@@ -10,7 +10,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from numpy.typing import NDArray
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, qos_profile_sensor_data
+from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from scipy.optimize import linear_sum_assignment
 from sensor_msgs.msg import Image
 
@@ -39,7 +39,8 @@ class Recorder(Node):
         self._pairs: list[tuple[bytes, NDArray[np.uint16]]] = []
         self._status: dict[str, dict[str, str]] = {}
         newest = QoSProfile(depth=1)
-        sensor = qos_profile_sensor_data
+        # best effort as the segmenter's, but patient: what is missed here shall be the transport's
+        sensor = QoSProfile(depth=KEPT_FRAMES, reliability=QoSReliabilityPolicy.BEST_EFFORT)
         self.create_subscription(Image, 'depth/image', self._on_depth, sensor)
         self.create_subscription(Image, f'{camera_name}/true_labels', self._on_truth, sensor)
         self.create_subscription(Image, 'segmenter/label_image', self._on_labels, newest)
