@@ -30,6 +30,8 @@ ARGUMENTS = {  # name: (default, description); an empty one leaves the parameter
     'use_sim_time': ('false', 'take the time from /clock'),
     'log_level': ('info', 'debug, info, warn, error or fatal'),
 }
+# OpenMP threads that wait shall sleep, not spin: the camera's process needs the core.
+WAIT_POLICY = ('OMP_WAIT_POLICY', 'PASSIVE')
 # Whole images do not fit the shared memory of Fast DDS's own defaults. The second name is the one
 # that releases before Kilted read; later ones warn about it.
 PROFILE_VARIABLES = ['FASTDDS_DEFAULT_PROFILES_FILE']
@@ -64,9 +66,9 @@ def generate_launch_description():
     return LaunchDescription(
         [
             *[
-                SetEnvironmentVariable(name, profile)
-                for name in PROFILE_VARIABLES
-                if name not in os.environ  # a profile of the user's own
+                SetEnvironmentVariable(name, value)
+                for name, value in [WAIT_POLICY, *((name, profile) for name in PROFILE_VARIABLES)]
+                if name not in os.environ  # the user's own choice
             ],
             *[
                 DeclareLaunchArgument(

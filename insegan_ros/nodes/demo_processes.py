@@ -49,6 +49,8 @@ def prepare_environment() -> None:
     os.environ.setdefault('ROS_DOMAIN_ID', str(10 + os.getpid() % 90))
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     os.environ.setdefault('FASTDDS_DEFAULT_PROFILES_FILE', str(PROFILE))
+    # threads that wait shall sleep, not spin: the camera's process needs the core
+    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 
 class NodeProcess:
