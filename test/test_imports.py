@@ -29,6 +29,8 @@ ALLOWED = {
     'baselines': DATA | {'training'},
     'evaluation.metrics': {'types'},
     'evaluation.benchmark': DATA | {'inference', 'baselines', 'evaluation.metrics'},
+    'evaluation.selection': DATA | {'baselines', 'evaluation'},
+    'evaluation.report': {'evaluation.benchmark'},
     'collection': CORE | {'data.store'},
     'nodes': DATA | {'inference', 'baselines', 'synthetic', 'collection'},
     'nodes.demo_recorder': {'nodes', 'evaluation.metrics'},  # compares results with the truth

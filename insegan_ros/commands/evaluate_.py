@@ -1,0 +1,93 @@
+"""Compare segmentation methods on a dataset: a table, JSON and a plot.
+
+Methods are classical ones (kmeans, spectral, grabcut_kmeans, graph_cut, felzenszwalb) and models,
+by name or folder. Without labels only the re-rendering error of models and the speed are told.
+--make-splits first chooses train, val, test (frames on which K-means fails) and test_random of a
+labelled dataset and stores the choice in its splits.yaml.
+
+examples:
+  insegan evaluate --dataset ~/bins/nut --methods kmeans,felzenszwalb --out results
+  insegan evaluate --dataset ~/bins/nut --methods kmeans,models/nut --split test_random --out r
+  insegan evaluate --dataset ~/bins/mixed --methods kmeans --instances 0 --limit 50 --out r
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--dataset', type=Path, required=True, help='the dataset folder')
+    parser.add_argument(
+        '--methods',
+        default='kmeans,spectral,grabcut_kmeans,graph_cut,felzenszwalb',
+        help='names and model folders, comma separated (default: the classical ones)',
+    )
+    parser.add_argument('--out', type=Path, required=True, help='folder for the results')
+    parser.add_argument(
+        '--split',
+        help="test, test_random, val, train or all (default: test, or all if it's absent)",
+    )
+    parser.add_argument('--seeds', type=int, default=3, help='runs of a random method (3)')
+    parser.add_argument('--limit', type=int, metavar='N', help='only the first N frames')
+    parser.add_argument(
+        '--instances',
+        type=int,
+        metavar='N',
+        help="told to the classical methods (default: the dataset's number; 0: they estimate it)",
+    )
+    parser.add_argument('--bin', type=Path, help="`insegan calibrate`'s file (default: found)")
+    parser.add_argument('--device', default='auto', help='auto, cpu or cuda[:i], for models')
+    parser.add_argument('--workers', type=int, default=1, help='processes (1)')
+    parser.add_argument(
+        '--make-splits', action='store_true', help='choose the splits first, and store them'
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from insegan_ros import bin as bins
+    from insegan_ros.data.store import Dataset, DatasetError
+    from insegan_ros.evaluation.benchmark import benchmark, seeds_of
+    from insegan_ros.evaluation.report import write_report
+    from insegan_ros.evaluation.selection import make_splits
+
+    if args.seeds < 1 or args.workers < 1 or (args.limit is not None and args.limit < 1):
+        raise ValueError('--seeds, --workers and --limit must be at least 1')
+    dataset = Dataset(args.dataset)
+    if args.make_splits:
+        with tqdm(total=len(dataset), unit='frame', desc='splits') as bar:
+            print(make_splits(args.dataset, workers=args.workers, progress=bar.update))
+    split = args.split or ('test' if 'test' in dataset.splits() else 'all')
+    indices = dataset.split(split)[: args.limit]
+    if not indices:
+        raise DatasetError(f'{args.dataset}: split {split!r} has no frames')
+    methods = [name.strip() for name in args.methods.split(',') if name.strip()]
+    if not methods:
+        raise ValueError('--methods names no method')
+    instances = dataset.info.instances if args.instances is None else args.instances
+    bin = None if args.bin is None else bins.load_bin(args.bin)
+    total = sum(len(seeds_of(method, args.seeds)) for method in methods) * len(indices)
+    with tqdm(total=total, unit='frame') as bar:
+        runs = benchmark(
+            dataset,
+            methods,
+            indices,
+            seeds=args.seeds,
+            instances=instances or None,
+            bin=bin,
+            device=args.device,
+            workers=args.workers,
+            progress=bar.update,
+        )
+    settings = {
+        'dataset': f'{args.dataset} ({dataset.info.part}, {dataset.content_hash()})',
+        'split': f'{split}, {len(indices)} frames',
+        'instances': instances or 'estimated',
+        'seeds': args.seeds,
+    }
+    print(write_report(args.out, runs, settings))
+    print(f'written: {args.out}/results.md, results.json, results.png')
+    return 0

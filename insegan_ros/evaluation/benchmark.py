@@ -1,0 +1,232 @@
+"""Methods x frames -> figures of merit, over several seeds and processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from insegan_ros import baselines
+from insegan_ros.bin import Bin, BinTracker, FloorNotFoundError, foreground
+from insegan_ros.camera import Plane, pixel_rays
+from insegan_ros.data.store import Dataset
+from insegan_ros.evaluation import metrics
+from insegan_ros.types import DepthFrame, Segmentation, Segmenter
+
+BLOCK = 25  # frames that one segmenter sees in a row: figures do not depend on the processes
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one process does at a time."""
+
+    dataset: Path
+    method: str  # a classical method's name, or a model's name or folder
+    seed: int
+    indices: tuple[int, ...]
+    instances: int | None  # None: each method finds out
+    bin: Bin | None
+    device: str
+
+
+@dataclass(frozen=True)
+class FrameFigures:
+    """One method's result on one frame. NaN where the frame has no truth to judge by."""
+
+    index: int
+    milliseconds: float
+    failed: bool  # no bin was found, so that nothing was segmented
+    rerendering_mm: float  # NaN for a method that renders nothing
+    paper_miou: float = float('nan')
+    strict_miou: float = float('nan')
+    ari: float = float('nan')
+    false_positives: float = float('nan')
+    count_right: float = float('nan')
+    ious: NDArray[np.float64] | None = None  # (P, T)
+    scores: NDArray[np.float32] | None = None  # (P,)
+
+
+def make_segmenter(
+    method: str, instances: int | None, bin: Bin | None, seed: int = 0, device: str = 'cpu'
+) -> Segmenter:
+    """A classical method by name, or a model by name or folder.
+
+    Raises:
+        ValueError: there is neither; the message lists the classical methods.
+    """
+    if method in baselines.METHODS:
+        return baselines.make(method, instances, bin, seed)
+    try:
+        from insegan_ros.inference.model_card import load_segmenter
+    except ModuleNotFoundError as error:
+        if error.name != 'insegan_ros.inference.model_card':
+            raise
+        raise ValueError(
+            f'unknown method {method!r}; valid: {", ".join(baselines.METHODS)}'
+        ) from None
+    return load_segmenter(method, device=device, bin=bin)
+
+
+def evaluate_block(task: Task) -> list[FrameFigures]:
+    """Segment a block of frames in order and judge each."""
+    dataset = Dataset(task.dataset)
+    segmenter = make_segmenter(task.method, task.instances, task.bin, task.seed, task.device)
+    tracker = BinTracker(task.bin, task.seed)
+    renders = task.method not in baselines.METHODS  # those repeat the measured depth
+    figures = []
+    for index in task.indices:
+        sample = dataset[index]
+        start = time.perf_counter()
+        try:
+            found = segmenter.segment(sample.frame)
+            failed = False
+        except FloorNotFoundError:
+            found, failed = nothing(sample.frame), True
+        milliseconds = 1000 * (time.perf_counter() - start)
+        error = float('nan')
+        if renders and not failed:
+            error = rerendering_error_mm(sample.frame, found, tracker(sample.frame))
+        judged = {} if sample.labels is None else judge(found, sample.labels)
+        figures.append(FrameFigures(index, milliseconds, failed, error, **judged))
+    return figures
+
+
+def judge(found: Segmentation, true: NDArray[np.integer]) -> dict:
+    """The fields of FrameFigures that need the (H, W) true labels."""
+    labels = found.labels
+    return {
+        'paper_miou': metrics.paper_miou(labels, true),
+        'strict_miou': metrics.strict_miou(labels, true),
+        'ari': metrics.ari_foreground(labels, true),
+        'false_positives': metrics.false_positives(labels, true),
+        'count_right': float(metrics.count_is_right(labels, true)),
+        'ious': metrics.iou_matrix(labels, true),
+        'scores': found.scores[np.unique(labels[labels > 0]) - 1],  # one for each row of ious
+    }
+
+
+def nothing(frame: DepthFrame) -> Segmentation:
+    """The result of a frame in which nothing is found."""
+    shape = frame.depth_m.shape
+    return Segmentation(
+        labels=np.zeros(shape, np.uint16),
+        masks=np.zeros((0, *shape), bool),
+        depths=np.zeros((0, *shape), np.float32),
+        rendered_depth=np.full(shape, np.nan, np.float32),
+        poses=np.zeros((0, 4, 4), np.float32),
+        scores=np.zeros(0, np.float32),
+        visible_fraction=np.zeros(0, np.float32),
+    )
+
+
+def rerendering_error_mm(frame: DepthFrame, found: Segmentation, bin: Bin) -> float:
+    """Mean |rendered - measured| depth in mm where a part is seen or rendered: needs no labels.
+
+    Where nothing is rendered the floor is. NaN where no part is seen or rendered.
+    """
+    scene = np.where(
+        np.isfinite(found.rendered_depth), found.rendered_depth, floor_depth(frame, bin.floor)
+    )
+    concerned = foreground(frame, bin) | np.isfinite(found.rendered_depth)
+    concerned &= np.isfinite(frame.depth_m)
+    if not concerned.any():
+        return float('nan')
+    return float(1000 * np.abs(scene - frame.depth_m)[concerned].mean())
+
+
+def floor_depth(frame: DepthFrame, floor: Plane) -> NDArray[np.float32]:
+    """(H, W) metres: what the camera would measure of the bare floor."""
+    rays = pixel_rays(frame.intrinsics)
+    return (-floor.offset / (rays @ np.asarray(floor.normal, np.float32))).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One method with one seed on all frames."""
+
+    method: str
+    seed: int
+    frames: tuple[FrameFigures, ...]
+
+    def summary(self) -> dict[str, float]:
+        """Means over the frames, NaNs left out; the median of the times."""
+
+        def mean(values: list[float]) -> float:
+            known = [v for v in values if np.isfinite(v)]
+            return float(np.mean(known)) if known else float('nan')
+
+        judged = [(f.ious, f.scores) for f in self.frames if f.ious is not None]
+        return {
+            'paper_miou': mean([f.paper_miou for f in self.frames]),
+            'strict_miou': mean([f.strict_miou for f in self.frames]),
+            'ari_foreground': mean([f.ari for f in self.frames]),
+            'average_precision': metrics.average_precision(
+                [ious for ious, _ in judged if ious is not None],
+                [scores for _, scores in judged if scores is not None],
+            )
+            if judged
+            else float('nan'),
+            'count_accuracy': mean([f.count_right for f in self.frames]),
+            'false_positives': mean([f.false_positives for f in self.frames]),
+            'rerendering_mm': mean([f.rerendering_mm for f in self.frames]),
+            'milliseconds': float(np.median([f.milliseconds for f in self.frames])),
+            'failed_frames': float(sum(f.failed for f in self.frames)),
+        }
+
+
+def seeds_of(method: str, seeds: int) -> range:
+    """Models are deterministic: one run tells all."""
+    return range(seeds if method in baselines.METHODS else 1)
+
+
+def benchmark(
+    dataset: Dataset,
+    methods: Sequence[str],
+    indices: Sequence[int],
+    seeds: int = 3,
+    instances: int | None = None,
+    bin: Bin | None = None,
+    device: str = 'cpu',
+    workers: int = 1,
+    progress: Callable[[int], object] = lambda frames: None,
+) -> list[Run]:
+    """Judge every method on the frames; the same figures whatever the number of `workers`.
+
+    Args:
+        instances: parts in every frame, told to the classical methods; None: they estimate it.
+        bin: where the bin is; None: found in the frames, as it would be in use.
+        progress: called with the number of frames done since the last call.
+    """
+    blocks = [tuple(indices[k : k + BLOCK]) for k in range(0, len(indices), BLOCK)]
+    pairs = [(method, seed) for method in methods for seed in seeds_of(method, seeds)]
+    for method in methods:  # a wrong name is told before anything is computed
+        make_segmenter(method, instances, bin, 0, device)
+    tasks = [
+        Task(dataset.path, method, seed, block, instances, bin, device)
+        for method, seed in pairs
+        for block in blocks
+    ]
+    done: dict[tuple[str, int], list[FrameFigures]] = {pair: [] for pair in pairs}
+    for task, figures in zip(tasks, in_order(evaluate_block, tasks, workers)):
+        done[task.method, task.seed] += figures
+        progress(len(figures))
+    return [Run(method, seed, tuple(frames)) for (method, seed), frames in done.items()]
+
+
+def in_order(work: Callable, tasks: Sequence, workers: int) -> Iterator:
+    """work(task) for every task, in their order, by this process or by several."""
+    if workers <= 1:
+        yield from map(work, tasks)
+        return
+    context = multiprocessing.get_context('spawn')
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        try:
+            yield from pool.map(work, tasks)
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

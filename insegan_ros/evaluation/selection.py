@@ -1,0 +1,108 @@
+"""Which frames of a labelled dataset are for training and which for which test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from insegan_ros import baselines
+from insegan_ros.bin import BinTracker, FloorNotFoundError
+from insegan_ros.data.store import Dataset, DatasetError, DatasetWriter
+from insegan_ros.evaluation.benchmark import in_order
+from insegan_ros.evaluation.metrics import paper_miou
+
+TEST, TEST_RANDOM, VALIDATION = 100, 200, 100  # frames, where there are enough
+FAILING_SHARE = 1 / 3
+BLOCK = 25
+
+
+@dataclass(frozen=True)
+class Block:
+    dataset: Path
+    indices: tuple[int, ...]
+    instances: int | None
+
+
+def kmeans_scores(block: Block) -> dict[int, float]:
+    """Frame -> the paper's mIoU of K-means; frames that show no part are left out."""
+    dataset, tracker = Dataset(block.dataset), BinTracker()
+    scores = {}
+    for index in block.indices:
+        sample = dataset[index]
+        if sample.labels is None:
+            raise DatasetError(
+                f'{block.dataset}, frame {index} has no labels: without them nobody can tell '
+                'where K-means fails'
+            )
+        visible = len(np.unique(sample.labels[sample.labels > 0]))
+        if not visible:
+            continue
+        count = block.instances or int(sample.record.get('instances', visible))
+        try:
+            kmeans = baselines.make('kmeans', count, tracker(sample.frame))
+            found = kmeans.segment(sample.frame).labels
+        except FloorNotFoundError:
+            found = np.zeros_like(sample.labels)
+        scores[index] = paper_miou(found, sample.labels)
+    return scores
+
+
+def select_splits(
+    scores: Mapping[int, float], rng: np.random.Generator
+) -> tuple[dict[str, list[int]], str]:
+    """Split names -> sorted frame indices, and the rule in words.
+
+    Frames that stand for all (test_random, val) are drawn before the hard ones are picked.
+    """
+    frames = np.array(sorted(scores))
+    share = len(frames) // 6
+    sizes = {'test_random': min(TEST_RANDOM, share), 'val': min(VALIDATION, share)}
+    shuffled = rng.permutation(frames)
+    splits, start = {}, 0
+    for name, size in sizes.items():
+        splits[name] = sorted(shuffled[start : start + size].tolist())
+        start += size
+    rest = shuffled[start:]
+    limit = float(np.quantile(list(scores.values()), FAILING_SHARE)) if len(frames) else 0.0
+    failing = [int(index) for index in rest if scores[int(index)] <= limit]
+    splits['test'] = sorted(failing[:TEST])
+    splits['train'] = sorted({int(index) for index in rest} - set(splits['test']))
+    rule = (
+        f'test_random: {len(splits["test_random"])} frames drawn from all. val: '
+        f'{len(splits["val"])} of the others, at random. test: {len(splits["test"])} of the '
+        'others, at random among those on which K-means fails: its mIoU by the rule of the '
+        f'InSeGAN paper (k = the true number of parts, on x, y and height) is at most {limit:.3f},'
+        " as it is on a third of this dataset's frames. train: what is left."
+    )
+    order = ('train', 'val', 'test', 'test_random')
+    return {name: splits[name] for name in order}, rule
+
+
+def make_splits(
+    path: Path,
+    seed: int = 0,
+    workers: int = 1,
+    progress: Callable[[int], object] = lambda frames: None,
+) -> str:
+    """Write splits.yaml of a labelled dataset and return the rule; the same bytes every time.
+
+    Raises:
+        DatasetError: there is no dataset, or a frame without labels.
+    """
+    dataset = Dataset(path)
+    indices = dataset.indices
+    blocks = [
+        Block(dataset.path, tuple(indices[k : k + BLOCK]), dataset.info.instances)
+        for k in range(0, len(indices), BLOCK)
+    ]
+    scores: dict[int, float] = {}
+    for block, found in zip(blocks, in_order(kmeans_scores, blocks, workers)):
+        scores.update(found)
+        progress(len(block.indices))
+    splits, rule = select_splits(scores, np.random.default_rng(seed))
+    with DatasetWriter(dataset.path, dataset.info) as writer:
+        writer.write_splits(splits, rule)
+    return rule

@@ -1,0 +1,147 @@
+"""The benchmark judges what it should, says the same whoever computes, and needs no labels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from insegan_ros import cli
+from insegan_ros.bin import Bin
+from insegan_ros.camera import Plane, segmentation_from_labels
+from insegan_ros.data.store import Dataset, DatasetInfo, DatasetWriter
+from insegan_ros.evaluation.benchmark import Run, benchmark, nothing, rerendering_error_mm
+from insegan_ros.evaluation.report import markdown
+from insegan_ros.evaluation.selection import make_splits, select_splits
+from insegan_ros.types import DepthFrame, Intrinsics
+
+CAMERA = Intrinsics(120, 100, 200.0, 200.0, 60.0, 50.0)
+BIN = Bin(Plane((0.0, 0.0, -1.0), 0.5))
+
+
+def make_dataset(path: Path, frames: int = 30, labelled: bool = True) -> Dataset:
+    """Frames of three boxes on a floor, at places that differ."""
+    info = DatasetInfo('box', CAMERA, 'drawn', instances=3)
+    rng = np.random.default_rng(0)
+    with DatasetWriter(path, info) as writer:
+        for _ in range(frames):
+            depth = np.full((100, 120), 500, np.uint16)
+            labels = np.zeros((100, 120), np.uint8)
+            for k in range(3):
+                y, x = rng.integers(5, 80), 5 + 38 * k + rng.integers(0, 10)
+                depth[y : y + 16, x : x + 20] -= np.uint16(rng.integers(20, 40))
+                labels[y : y + 16, x : x + 20] = k + 1
+            writer.append(depth, labels if labelled else None)
+    return Dataset(path)
+
+
+def without_times(runs: list[Run]) -> list[dict[str, float]]:
+    return [{k: v for k, v in r.summary().items() if k != 'milliseconds'} for r in runs]
+
+
+def test_boxes_that_stand_apart_are_found_and_judged_so(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / 'd', 5)
+    (run,) = benchmark(dataset, ['kmeans'], dataset.indices, 1, instances=3, bin=BIN)
+    summary = run.summary()
+    assert summary['strict_miou'] > 0.9
+    assert summary['average_precision'] > 0.9
+    assert summary['count_accuracy'] == 1
+    assert summary['false_positives'] == summary['failed_frames'] == 0
+
+
+def test_figures_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / 'd', 28)  # more than one block, bin found in the frames
+    one, two = (
+        benchmark(dataset, ['kmeans'], dataset.indices, 1, instances=3, workers=workers)
+        for workers in (1, 2)
+    )
+    np.testing.assert_equal(without_times(one), without_times(two))
+
+
+def test_a_frame_without_a_bin_counts_as_an_empty_result(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / 'd', 2)
+    with DatasetWriter(dataset.path, dataset.info) as writer:
+        labels = np.zeros((100, 120), np.uint8)
+        labels[10:20, 10:20] = 1
+        writer.append(np.zeros((100, 120), np.uint16), labels)
+    dataset = Dataset(dataset.path)
+    (run,) = benchmark(dataset, ['kmeans'], [2], 1, instances=3)
+    assert run.summary()['failed_frames'] == 1
+    assert run.summary()['strict_miou'] == 0
+    assert 'no bin found in 1 frames' in markdown([run])
+
+
+def test_the_rerendering_error_is_worked_by_hand() -> None:
+    depth = np.full((100, 120), 0.5, np.float32)
+    depth[10:20, 10:20] = 0.47  # a part 30 mm high, 100 px
+    frame = DepthFrame(depth, CAMERA)
+    labels = np.zeros((100, 120), np.int32)
+    labels[10:20, 10:15] = 1
+    assert rerendering_error_mm(frame, nothing(frame), BIN) == pytest.approx(30, abs=1e-2)
+    half = segmentation_from_labels(frame, labels)  # what it renders is what was measured
+    assert rerendering_error_mm(frame, half, BIN) == pytest.approx(15, abs=1e-2)
+
+
+def test_the_hard_split_is_hard_and_the_random_one_is_drawn_from_all() -> None:
+    scores = {k: k / 3000 for k in range(3000)}
+    splits, rule = select_splits(scores, np.random.default_rng(0))
+    assert [len(splits[k]) for k in ('test', 'test_random', 'val')] == [100, 200, 100]
+    assert max(splits['test']) <= 1000  # within the worst third
+    assert np.mean(splits['test_random']) == pytest.approx(1500, abs=200)
+    everything = sorted(index for frames in splits.values() for index in frames)
+    assert everything == list(range(3000))  # each frame in one split
+    assert 'at most 0.333' in rule
+
+
+def test_splits_are_the_same_every_time_and_complete(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / 'd', 28)
+    make_splits(dataset.path)
+    first = (dataset.path / 'splits.yaml').read_bytes()
+    make_splits(dataset.path)
+    assert (dataset.path / 'splits.yaml').read_bytes() == first
+    assert len(dataset.split('train')) + sum(
+        len(dataset.split(name)) for name in ('val', 'test', 'test_random')
+    ) == len(dataset)
+
+
+def test_the_command_writes_table_json_and_plot(tmp_path: Path, capsys) -> None:
+    make_dataset(tmp_path / 'd', 6)
+    arguments = ['evaluate', '--dataset', str(tmp_path / 'd'), '--out', str(tmp_path / 'o')]
+    assert cli.main([*arguments, '--methods', 'kmeans,felzenszwalb', '--seeds', '2']) == 0
+    assert '| kmeans |' in capsys.readouterr().out
+    loaded = json.loads((tmp_path / 'o/results.json').read_text())
+    assert [(r['method'], r['seed']) for r in loaded['runs']] == [
+        ('kmeans', 0),
+        ('kmeans', 1),
+        ('felzenszwalb', 0),
+        ('felzenszwalb', 1),
+    ]
+    assert len(loaded['runs'][0]['frames']) == 6
+    assert (tmp_path / 'o/results.png').stat().st_size > 1000
+
+
+def test_a_dataset_without_labels_has_speeds_but_no_mious(tmp_path: Path, capsys) -> None:
+    dataset = make_dataset(tmp_path / 'd', 3, labelled=False)
+    arguments = ['evaluate', '--dataset', str(dataset.path), '--out', str(tmp_path / 'o')]
+    assert cli.main([*arguments, '--methods', 'kmeans', '--seeds', '1']) == 0
+    assert '| kmeans | - | - | - | - | - | - | - |' in capsys.readouterr().out
+    assert cli.main([*arguments, '--make-splits']) == 1
+    assert 'has no labels' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('wrong', 'message'),
+    [
+        (['--methods', 'kmean'], "unknown method 'kmean'"),
+        (['--methods', ','], '--methods names no method'),
+        (['--split', 'exam'], "no split 'exam'; it has all"),
+        (['--limit', '0'], 'must be at least 1'),
+    ],
+)
+def test_wrong_arguments_are_named(tmp_path: Path, capsys, wrong: list[str], message: str) -> None:
+    make_dataset(tmp_path / 'd', 1)
+    arguments = ['evaluate', '--dataset', str(tmp_path / 'd'), '--out', str(tmp_path / 'o')]
+    assert cli.main([*arguments, *wrong]) == 1
+    assert message in capsys.readouterr().err
