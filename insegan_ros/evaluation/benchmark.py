@@ -17,6 +17,7 @@ from insegan_ros.bin import Bin, BinTracker, FloorNotFoundError, foreground
 from insegan_ros.camera import Plane, pixel_rays
 from insegan_ros.data.store import Dataset
 from insegan_ros.evaluation import metrics
+from insegan_ros.inference import model_card
 from insegan_ros.types import DepthFrame, Segmentation, Segmenter
 
 BLOCK = 25  # frames that one segmenter sees in a row: figures do not depend on the processes
@@ -58,19 +59,15 @@ def make_segmenter(
     """A classical method by name, or a model by name or folder.
 
     Raises:
-        ValueError: there is neither; the message lists the classical methods.
+        ValueError: there is neither; the message lists those there are.
     """
     if method in baselines.METHODS:
         return baselines.make(method, instances, bin, seed)
     try:
-        from insegan_ros.inference.model_card import load_segmenter
-    except ModuleNotFoundError as error:
-        if error.name != 'insegan_ros.inference.model_card':
-            raise
-        raise ValueError(
-            f'unknown method {method!r}; valid: {", ".join(baselines.METHODS)}'
-        ) from None
-    return load_segmenter(method, device=device, bin=bin)
+        model_card.find(method)
+    except model_card.ModelError as error:
+        raise ValueError(f'{error}; classical methods: {", ".join(baselines.METHODS)}') from None
+    return model_card.load_segmenter(method, device, bin, seed)
 
 
 def evaluate_block(task: Task) -> list[FrameFigures]:

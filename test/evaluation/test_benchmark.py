@@ -134,7 +134,7 @@ def test_a_dataset_without_labels_has_speeds_but_no_mious(tmp_path: Path, capsys
 @pytest.mark.parametrize(
     ('wrong', 'message'),
     [
-        (['--methods', 'kmean'], "unknown method 'kmean'"),
+        (['--methods', 'kmean'], "no model 'kmean'"),
         (['--methods', ','], '--methods names no method'),
         (['--split', 'exam'], "no split 'exam'; it has all"),
         (['--limit', '0'], 'must be at least 1'),
