@@ -23,7 +23,14 @@ ALLOWED = {
     'synthetic': CORE | {'data.store', 'collection.trajectory'},
     'model': CORE,
     'discovery': DATA | {'model.explicit'},
-    'distillation': DATA | {'synthetic', 'model.explicit', 'training.loop', 'training.checkpoint'},
+    'distillation': DATA
+    | {
+        'synthetic',
+        'model.explicit',
+        'training.loop',
+        'training.checkpoint',
+        'evaluation.metrics',
+    },
     'training': DATA | {'model'},
     'inference': CORE | {'model', 'distillation.network', 'training.checkpoint'},
     'baselines': DATA | {'training'},

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
 import sysconfig
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
 
 from insegan_ros.bin import Bin
 from insegan_ros.types import Segmenter
 
 CARD = 'model.yaml'
 WEIGHTS = 'model.safetensors'
+# a card's method -> the module whose load(settings, tensors, device, bin, seed) makes a Segmenter
+METHODS = {'explicit': 'insegan_ros.inference.distilled'}
 # beside the sources, and where an installation puts them
 FOLDERS = (
     Path(__file__).parents[2] / 'models',
@@ -57,4 +68,62 @@ def load_segmenter(
         ModelError: no such model, a card or weights that are damaged or do not match.
     """
     folder = find(name_or_path)
-    raise ModelError(f'{folder} is of a kind that this version cannot load')
+    card = read_card(folder)
+    if card.get('method') not in METHODS:
+        raise ModelError(
+            f'{folder} is a model of method {card.get("method")!r}; this version loads '
+            f'{", ".join(METHODS)}'
+        )
+    loader = importlib.import_module(METHODS[card['method']])
+    try:
+        tensors = load_file(folder / WEIGHTS)
+        return loader.load(card['settings'], tensors, pick_device(device), bin, seed)
+    except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f'{folder} cannot be loaded: {error}') from None
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """Raises: ModelError, for a card that is absent or damaged."""
+    try:
+        card = yaml.safe_load((folder / CARD).read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise ModelError(f'{folder / CARD} cannot be read: {error}') from None
+    if not isinstance(card, dict):
+        raise ModelError(f'{folder / CARD} holds {type(card).__name__}; a mapping is expected')
+    return card
+
+
+def save_model(folder: Path, card: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Write a model's folder, its card last: a folder with a card is whole.
+
+    Args:
+        card: plain values: `method`, one of METHODS; `settings`, what its loader needs; and what
+            a reader wants to know (part, how it was trained, figures).
+    """
+    if card.get('method') not in METHODS or 'settings' not in card:
+        raise ValueError(f'a card needs settings, and a method of {", ".join(METHODS)}')
+    folder.mkdir(parents=True, exist_ok=True)
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomically(folder / WEIGHTS, save(whole))
+    content = yaml.safe_dump(dict(card), sort_keys=False, allow_unicode=True)
+    write_atomically(folder / CARD, content.encode())
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f'.{path.name}.tmp')
+    temporary.write_bytes(content)
+    temporary.replace(path)
+
+
+def pick_device(name: str) -> str:
+    """'auto' is the first GPU where there is one, else the processor.
+
+    Raises:
+        ModelError: a GPU is asked for and there is none.
+    """
+    available = torch.cuda.is_available()
+    if name == 'auto':
+        return 'cuda' if available else 'cpu'
+    if name.startswith('cuda') and not available:
+        raise ModelError(f'device {name!r}: no GPU is available here; use cpu or auto')
+    return name

@@ -1,0 +1,316 @@
+"""Piles of a learned template in physics: labelled training images without anybody's labels.
+
+What the bin and the camera are like is measured in the unlabelled dataset; the part is the
+template that discovery found in it. Pile i depends on (seed, i) and the settings alone.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+import coacd
+import numpy as np
+import trimesh
+from numpy.typing import NDArray
+
+from insegan_ros.bin import FloorNotFoundError, find_bin, floor_coordinates
+from insegan_ros.camera import TopDownView, points_from_depth
+from insegan_ros.data.store import Dataset, DatasetError, DatasetInfo, DatasetWriter, to_units
+from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, Physics, SceneRejectedError
+from insegan_ros.synthetic.parts import Part
+from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
+from insegan_ros.types import Intrinsics
+
+DEPTH_SCALE = 0.0001  # metres a unit: piles are stored without noise
+WINDOW_MARGIN = 8  # px around the bin
+WINDOW_STEP = 16  # px: the network halves its resolution four times
+MAX_ATTEMPTS = 30  # drops before a pile counts as impossible
+MIN_WALL_M = 0.008  # lower rims are floor noise
+
+
+class Solid(Protocol):
+    """What piles need of a template."""
+
+    def mesh(self) -> trimesh.Trimesh: ...  # metres, watertight
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The camera and the bin of a dataset, as its frames show them."""
+
+    intrinsics: Intrinsics  # of the window around the bin, seen straight down
+    camera_height: float  # m above the floor
+    bin_centre: tuple[float, float]  # m along the image's x and y from below the camera
+    bin_width: float  # m between the walls
+    bin_turn: float  # rad of the walls against the image's axes
+    wall_height: float  # m; 0 where no wall is seen
+
+
+def measure_surroundings(
+    dataset: Dataset, rng: np.random.Generator, frames: int = 24
+) -> Surroundings:
+    """Medians over some of the dataset's frames.
+
+    Raises:
+        DatasetError: no bin is found in any of them.
+    """
+    indices = rng.permutation(dataset.indices)[:frames]
+    found = []
+    for index in indices:
+        frame = dataset[int(index)].frame
+        try:
+            bin = find_bin(frame, rng)
+        except FloorNotFoundError:
+            continue
+        view = TopDownView.of(frame.intrinsics, bin.floor, bin.region)
+        if bin.corners is None:
+            width = frame.intrinsics.width * bin.floor.offset / frame.intrinsics.fx
+            found.append((bin.floor.offset, 0.0, 0.0, width, 0.0, 0.0, view))
+            continue
+        corners = floor_coordinates(np.asarray(bin.corners, np.float32), bin.floor)[:, :2]
+        centre = corners.mean(axis=0)
+        side = corners[1] - corners[0]
+        turn = float(np.arctan2(side[1], side[0]))
+        turn = (turn + np.pi / 4) % (np.pi / 2) - np.pi / 4
+        width = float(np.sqrt(np.linalg.norm(side) * np.linalg.norm(corners[2] - corners[1])))
+        points = points_from_depth(frame.depth_m, frame.intrinsics)
+        flat = floor_coordinates(points, bin.floor)
+        c, s = np.cos(turn), np.sin(turn)
+        off = (flat[..., :2] - centre) @ np.array([[c, -s], [s, c]])
+        beyond = np.abs(off).max(axis=-1) - width / 2  # NaN where unmeasured
+        rim = flat[..., 2][(beyond > 0.001) & (beyond < 0.012)]
+        wall = float(np.percentile(rim, 90)) if len(rim) > 30 else 0.0
+        found.append((bin.floor.offset, *centre, width, turn, wall, view))
+    if not found:
+        raise DatasetError(
+            f'{dataset.path}: no floor is found in {len(indices)} frames; look at some, and '
+            'let the camera see more of the bin'
+        )
+    height, x, y, width, turn, wall = (float(np.median([f[k] for f in found])) for k in range(6))
+    views = [f[6].intrinsics for f in found]
+    sizes = [_rounded(max(seen.width, seen.height) + 2 * WINDOW_MARGIN) for seen in views]
+    size = int(np.median(sizes))
+    f = views[0].fx
+    middle = (size - 1) / 2
+    return Surroundings(
+        intrinsics=Intrinsics(size, size, f, f, middle - f * x / height, middle - f * y / height),
+        camera_height=height,
+        bin_centre=(x, y),
+        bin_width=width,
+        bin_turn=turn,
+        wall_height=wall if wall > MIN_WALL_M else 0.0,
+    )
+
+
+def _rounded(size: float) -> int:
+    return int(np.ceil(size / WINDOW_STEP)) * WINDOW_STEP
+
+
+@dataclass(frozen=True)
+class PileConfig:
+    """What is varied between piles."""
+
+    count: int = 4000
+    instances: tuple[int, int] = (2, 8)  # least and most parts
+    scale_jitter: float = 0.02  # of the template: discovery measures it only so well
+    width_jitter: float = 0.04  # of the bin's width
+    height_jitter: float = 0.02  # of the camera's height
+    shift_jitter: float = 0.004  # m sideways
+    turn_jitter: float = 0.03  # rad
+
+
+@dataclass(frozen=True)
+class PileMaker:
+    """All that a pile depends on besides its seed; small enough to be sent to processes."""
+
+    vertices: NDArray[np.float64]  # of the template, metres
+    faces: NDArray[np.int64]
+    pieces: tuple[tuple[NDArray[np.float64], NDArray[np.int64]], ...]  # convex
+    surroundings: Surroundings
+    config: PileConfig
+
+    @staticmethod
+    def of(solid: Solid, surroundings: Surroundings, config: PileConfig) -> PileMaker:
+        """Raises: ValueError where the template's mesh is empty."""
+        mesh = solid.mesh()
+        if len(mesh.faces) == 0:
+            raise ValueError('the template is empty; discover it again, from more frames')
+        mesh = mesh.copy()
+        mesh.vertices -= mesh.center_mass if mesh.is_watertight else mesh.vertices.mean(axis=0)
+        pieces = convex_pieces(mesh)
+        return PileMaker(
+            np.asarray(mesh.vertices, np.float64),
+            np.asarray(mesh.faces, np.int64),
+            tuple((np.asarray(p.vertices), np.asarray(p.faces)) for p in pieces),
+            surroundings,
+            config,
+        )
+
+    def part(self, scale: float = 1.0) -> Part:
+        mesh = trimesh.Trimesh(self.vertices * scale, self.faces, process=False)
+        pieces = [trimesh.Trimesh(v * scale, f, process=False) for v, f in self.pieces]
+        return Part('template', mesh, pieces)
+
+    def __call__(self, seed: tuple[int, ...]) -> Pile:
+        """Raises: ValueError where the template does not fit the bin, whatever the drop."""
+        settings, around = self.config, self.surroundings
+        reason = ''
+        for attempt in range(MAX_ATTEMPTS):
+            rng = np.random.default_rng([*seed, attempt])
+            low, high = settings.instances
+            # after many rejections the bin is taken to hold fewer parts
+            high = max(low, high - attempt // 4)
+            count = int(rng.integers(low, high + 1))
+            part = self.part(1 + rng.uniform(-1, 1) * settings.scale_jitter)
+            width = around.bin_width * (1 + rng.uniform(-1, 1) * settings.width_jitter)
+            # physics needs a wall as high as the pile, whether one is seen or not
+            spec = BinSpec(width, max(around.wall_height, 1.6 * part.length))
+            world = BinWorld(part, spec, capacity=count, physics=_physics(rng))
+            world.drop(count, rng)
+            if not world.settle():
+                reason = 'parts would not come to rest'
+                continue
+            try:
+                world.check()
+            except SceneRejectedError as error:
+                reason = str(error)
+                continue
+            return self._photograph(part, spec, world.poses(), rng)
+        raise ValueError(
+            f'no valid pile in {MAX_ATTEMPTS} drops ({reason}); is the bin '
+            f'{around.bin_width * 1e3:.0f} mm wide, and the part {part.length * 1e3:.0f} mm long?'
+        )
+
+    def _photograph(
+        self, part: Part, spec: BinSpec, poses: NDArray[np.float64], rng: np.random.Generator
+    ) -> Pile:
+        settings, around = self.config, self.surroundings
+        x, y = np.array(around.bin_centre) + rng.uniform(-1, 1, 2) * settings.shift_jitter
+        height = around.camera_height * (1 + rng.uniform(-1, 1) * settings.height_jitter)
+        turn = around.bin_turn + rng.uniform(-1, 1) * settings.turn_jitter
+        # the walls stand along the world's axes: the camera is turned about the bin instead
+        about_bin = trimesh.transformations.rotation_matrix(turn, (0, 0, 1))
+        camera = Camera(around.intrinsics, about_bin @ looking_down(height, 0.0, (-x, y)))
+        walls = None
+        if around.wall_height:
+            tall = around.wall_height * (1 + 0.1 * rng.uniform(-1, 1))
+            walls = BinSpec(spec.width, tall, rng.uniform(0.002, 0.008))
+        raycaster = Raycaster(part.mesh, walls)
+        depth, labels = raycaster.render(poses, camera)
+        alone = [np.isfinite(raycaster.render_alone(pose, camera)).sum() for pose in poses]
+        seen = np.bincount(labels.ravel(), minlength=len(poses) + 1)[1:]
+        return Pile(
+            depth=to_units(depth, DEPTH_SCALE),
+            labels=labels,
+            poses=(camera.camera_T_world @ poses).astype(np.float32),
+            visible=(seen / np.maximum(alone, 1)).astype(np.float32),
+            camera_height=float(height),
+        )
+
+
+def _physics(rng: np.random.Generator) -> Physics:
+    """Of parts whose friction nobody has measured; the template's surface may overlap a little."""
+    return Physics(friction=float(rng.uniform(0.2, 0.6)), max_penetration=0.002)
+
+
+@dataclass(frozen=True)
+class Pile:
+    """A settled pile under the dataset's camera, without noise."""
+
+    depth: NDArray[np.uint16]  # (H, W) in DEPTH_SCALE
+    labels: NDArray[np.uint8]  # (H, W), 0 background
+    poses: NDArray[np.float32]  # (N, 4, 4) camera_T_part; label k is poses[k - 1]
+    visible: NDArray[np.float32]  # (N,) of each part's outline, in [0, 1]
+    camera_height: float  # m above the floor
+
+
+def convex_pieces(mesh: trimesh.Trimesh, most: int = 12) -> list[trimesh.Trimesh]:
+    """Convex pieces that together are about the mesh, its holes open: what physics collides.
+
+    CoACD ends its process on some meshes: it gets one of its own, and a remeshed copy then.
+
+    Raises:
+        ValueError: no decomposition is found.
+    """
+    vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int32)
+    context = multiprocessing.get_context('spawn')
+    for preprocess in ('auto', 'on'):
+        try:
+            with ProcessPoolExecutor(1, context) as pool:
+                parts = pool.submit(_decompose, vertices, faces, preprocess, most).result()
+        except BrokenProcessPool:
+            continue
+        return [trimesh.Trimesh(v, f).convex_hull for v, f in parts]
+    raise ValueError(f'a mesh of {len(faces)} faces cannot be cut into convex pieces')
+
+
+def _decompose(
+    vertices: NDArray[np.float64], faces: NDArray[np.int32], preprocess: str, most: int
+) -> list[tuple[NDArray[np.float64], NDArray[np.int32]]]:
+    coacd.set_log_level('error')
+    return coacd.run_coacd(
+        coacd.Mesh(vertices, faces),
+        threshold=0.06,  # concavity that may stay, of the part's size
+        preprocess_mode=preprocess,
+        preprocess_resolution=40,
+        max_convex_hull=most,
+        seed=0,
+    )
+
+
+def store_piles(maker: PileMaker, path: Path, seed: int, workers: int) -> Iterator[int]:
+    """Make the piles that `path` lacks, in `workers` processes; yields how many there are.
+
+    Raises:
+        DatasetError: `path` holds piles of another template, bin or camera.
+    """
+    around = maker.surroundings
+    info = DatasetInfo(
+        part='template',
+        intrinsics=around.intrinsics,
+        source='piles',
+        depth_scale=DEPTH_SCALE,
+        floor=(0.0, 0.0, -1.0, around.camera_height),
+        generator=f'piles of {len(maker.vertices)} vertices: {asdict(maker.config)}',
+        seed=seed,
+    )
+    path.mkdir(parents=True, exist_ok=True)
+    with DatasetWriter(path, info) as writer:
+        missing = [i for i in range(maker.config.count) if i not in writer.indices]
+        for index, pile in zip(missing, _make(maker, seed, missing, workers)):
+            record = {
+                'floor': [0.0, 0.0, -1.0, round(pile.camera_height, 6)],
+                'visible': [round(float(v), 3) for v in pile.visible],
+                'instances': len(pile.poses),
+            }
+            writer.append(pile.depth, pile.labels, pile.poses, record, index)
+            yield len(writer.indices)
+
+
+def _make(maker: PileMaker, seed: int, indices: Iterable[int], workers: int) -> Iterator[Pile]:
+    seeds = [(seed, index) for index in indices]
+    if workers <= 1:
+        yield from map(maker, seeds)
+        return
+    context = multiprocessing.get_context('spawn')
+    with ProcessPoolExecutor(workers, context, _begin, (maker,)) as pool:
+        yield from pool.map(_make_one, seeds, chunksize=4)
+
+
+_maker: PileMaker | None = None  # of this worker process
+
+
+def _begin(maker: PileMaker) -> None:
+    global _maker
+    _maker = maker
+
+
+def _make_one(seed: tuple[int, int]) -> Pile:
+    assert _maker is not None
+    return _maker(seed)

@@ -1,0 +1,106 @@
+"""The distilled network as a Segmenter, and its life as a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from insegan_ros.bin import Bin
+from insegan_ros.camera import Plane
+from insegan_ros.distillation.network import NetworkConfig, VoteNetwork, VoteSettings
+from insegan_ros.inference import distilled, model_card
+from insegan_ros.types import DepthFrame, Intrinsics
+
+CONFIG = NetworkConfig(0.04, 0.015, 0.5 / 200, widths=(16, 24, 32, 32))
+VOTES = VoteSettings(part_probability=0.5, min_support=2.0)
+CAMERA = Intrinsics(90, 70, 200.0, 200.0, 44.5, 34.5)
+FLAT = Bin(Plane((0.0, 0.0, -1.0), 0.5), (10, 8, 60, 50))
+
+
+def network(part_bias: float, seed: int = 0) -> VoteNetwork:
+    """Untrained, but told how likely parts are."""
+    torch.manual_seed(seed)
+    network = VoteNetwork(CONFIG).eval()
+    bias = network.head[0].bias
+    assert bias is not None
+    with torch.no_grad():
+        bias[:4] += part_bias
+        network.head[0].weight.mul_(0.3)
+    return network
+
+
+def frame(seed: int = 0) -> DepthFrame:
+    rng = np.random.default_rng(seed)
+    depth = np.full((70, 90), 0.5, np.float32) - rng.random((70, 90), np.float32) * 0.03
+    depth[20:24, 30:40] = np.nan
+    return DepthFrame(depth, CAMERA)
+
+
+@pytest.mark.parametrize('tilt', [0.0, 20.0])
+def test_segmentations_keep_their_promises(tilt: float) -> None:
+    angle = np.radians(tilt)
+    floor = Plane((0.0, float(np.sin(angle)), -float(np.cos(angle))), 0.5)
+    segmenter = distilled.DistilledSegmenter(network(3.0), VOTES, Bin(floor, FLAT.region))
+    found = segmenter.segment(frame())
+    n = found.count
+    assert n > 0
+    assert found.labels.shape == (70, 90)
+    assert found.labels.dtype == np.uint16
+    assert found.masks.shape == found.depths.shape == (n, 70, 90)
+    assert found.poses.shape == (n, 4, 4)
+    assert (np.diff(found.scores) <= 0).all()
+    assert ((found.scores >= 0) & (found.scores <= 1)).all()
+    assert ((found.visible_fraction >= 0) & (found.visible_fraction <= 1)).all()
+    for k, mask in enumerate(found.masks, 1):
+        assert (mask == (found.labels == k)).all()
+
+
+def test_an_empty_bin_has_no_instances() -> None:
+    found = distilled.DistilledSegmenter(network(-9.0), VOTES, FLAT).segment(frame())
+    assert found.count == 0
+    assert not found.labels.any()
+
+
+def test_nothing_is_found_outside_the_bin() -> None:
+    found = distilled.DistilledSegmenter(network(3.0), VOTES, FLAT).segment(frame())
+    outside = np.ones((70, 90), bool)
+    outside[0:66, 2:78] = False  # the region and its margin
+    assert not found.labels[outside].any()
+
+
+def test_a_closer_camera_with_the_same_view_of_the_floor_sees_the_same_labels() -> None:
+    """Twice the focal length: the image is resampled to the scale of training, and back."""
+    near = DepthFrame(
+        np.repeat(np.repeat(frame().depth_m, 2, 0), 2, 1),
+        Intrinsics(180, 140, 400.0, 400.0, 89.5, 69.5),
+    )
+    twice = Bin(FLAT.floor, None)
+    small = distilled.DistilledSegmenter(network(3.0), VOTES, Bin(FLAT.floor, None))
+    large = distilled.DistilledSegmenter(network(3.0), VOTES, twice)
+    a, b = small.segment(frame()).labels, large.segment(near).labels
+    assert (np.repeat(np.repeat(a > 0, 2, 0), 2, 1) == (b > 0)).mean() > 0.99
+
+
+def test_a_saved_model_gives_the_same_output(tmp_path: Path) -> None:
+    original = network(3.0)
+    card = {'method': 'explicit', 'settings': distilled.to_card(CONFIG, VOTES)}
+    model_card.save_model(tmp_path, card, original.state_dict())
+    loaded = model_card.load_segmenter(str(tmp_path), bin=FLAT)
+    ours = distilled.DistilledSegmenter(original, VOTES, FLAT).segment(frame())
+    theirs = loaded.segment(frame())
+    assert ours.count > 0
+    assert (ours.labels == theirs.labels).all()
+    assert np.allclose(ours.scores, theirs.scores)
+
+
+def test_a_damaged_model_is_refused_with_a_reason(tmp_path: Path) -> None:
+    card = {'method': 'explicit', 'settings': distilled.to_card(CONFIG, VOTES)}
+    model_card.save_model(tmp_path, card, {'head.0.bias': torch.zeros(3)})
+    with pytest.raises(model_card.ModelError, match='cannot be loaded'):
+        model_card.load_segmenter(str(tmp_path))
+    (tmp_path / model_card.CARD).write_text('method: psychic\nsettings: {}\n')
+    with pytest.raises(model_card.ModelError, match='psychic'):
+        model_card.load_segmenter(str(tmp_path))
