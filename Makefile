@@ -35,6 +35,7 @@ view: $(VENV)/.ready $(VENV)/.view  ## the same, live in the rerun viewer
 
 $(VENV)/.view: requirements-view.txt | $(VENV)/.ready
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-view.txt
+	@echo 'rerun sends anonymous usage data home; $(BIN)/rerun analytics disable stops that'
 	@touch $@
 
 test: $(VENV)/.ready  ## lint, types and every test that this machine can run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from itertools import pairwise
 from pathlib import Path
 
@@ -84,3 +85,45 @@ def test_without_a_device_it_waits_and_says_so(ros, wait_for, start_node) -> Non
     assert wait_for(lambda: any('RealSense' in p or 'pyrealsense2' in p for p in problems))
     assert node.poll() is None
     assert node.log.read_text().count('trying again') == 1  # throttled
+
+
+def test_a_live_device_is_sent_in_millimetres_and_waited_for_when_it_is_gone(
+    ros, wait_for, software_camera, monkeypatch
+) -> None:
+    from insegan_ros.data.realsense import CameraError
+    from insegan_ros.nodes import camera as module
+
+    plugged: list = [software_camera()]
+
+    def find_device(serial: str):
+        if not plugged:
+            raise CameraError('no RealSense device is connected')
+        return plugged[0].device
+
+    monkeypatch.setattr(module, 'find_device', find_device)
+    monkeypatch.setattr(module, 'RETRY_S', 0.05)
+    images: list[Image] = []
+    ros.create_subscription(Image, 'depth/image', images.append, qos_profile_sensor_data)
+    node = module.Camera()
+    node.trigger_configure()
+    node.trigger_activate()
+
+    def sends() -> bool:
+        """Whether the plugged device's frames arrive, as millimetres."""
+        before = len(images)
+        sender = threading.Thread(target=plugged[0].send, args=(40,))
+        sender.start()
+        arrived = wait_for(lambda: len(images) > before + 3)
+        sender.join()
+        return arrived and all(500 <= mm <= 520 for mm in first_pixels(images)[before:])
+
+    try:
+        assert sends()
+        plugged.clear()  # pulled out
+        assert wait_for(lambda: 'no RealSense' in node._publisher.problem)
+        plugged.append(software_camera())  # and back again
+        assert wait_for(lambda: not node._publisher.problem)
+        assert sends()
+    finally:
+        node.trigger_shutdown()
+        node.destroy_node()
