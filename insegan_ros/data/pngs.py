@@ -38,11 +38,35 @@ def read_camera_info(path: Path | str) -> Intrinsics:
         raise DatasetError(f'{path}: {error}') from None
 
 
+def read_depth_png(file: Path, intrinsics: Intrinsics, depth_scale: float = 0.001) -> DepthFrame:
+    """A 16-bit depth image, 0 unmeasured; `depth_scale` is metres a unit.
+
+    Raises:
+        DatasetError: a file that is no depth image of this camera.
+    """
+    try:
+        raw = np.fromfile(file, np.uint8)
+    except OSError as error:
+        raise DatasetError(f'{file} cannot be read: {error}') from None
+    units: Any = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED) if raw.size else None
+    expected = (intrinsics.height, intrinsics.width)
+    if units is None:
+        raise DatasetError(f'{file} is damaged: not a PNG')
+    if units.shape != expected or units.dtype != np.uint16:
+        raise DatasetError(f'{file} is {units.shape} {units.dtype}; {expected} uint16 is expected')
+    return DepthFrame(to_metres(units, depth_scale), intrinsics)
+
+
 class PngFolder:
     """Depth frames in the order of their names; 0 is unmeasured."""
 
-    def __init__(self, path: Path | str, depth_scale: float = 0.001) -> None:
+    def __init__(
+        self, path: Path | str, depth_scale: float = 0.001, camera_info: Path | None = None
+    ) -> None:
         """Open a folder; `depth_scale` is metres a unit.
+
+        Args:
+            camera_info: the camera's file; None: camera_info.yaml in the folder.
 
         Raises:
             DatasetError: no folder, no PNG in it, or no usable camera_info.yaml.
@@ -53,23 +77,14 @@ class PngFolder:
         self.files = sorted(self.path.glob('*.png'))
         if not self.files:
             raise DatasetError(f'{self.path} holds no .png')
-        self.intrinsics = read_camera_info(self.path / CAMERA_FILE)
+        self.intrinsics = read_camera_info(camera_info or self.path / CAMERA_FILE)
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, index: int) -> DepthFrame:
         """Raises: DatasetError for a file that is no depth image of this camera."""
-        file = self.files[index]
-        units: Any = cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_UNCHANGED)
-        expected = (self.intrinsics.height, self.intrinsics.width)
-        if units is None:
-            raise DatasetError(f'{file} is damaged: not a PNG')
-        if units.shape != expected or units.dtype != np.uint16:
-            raise DatasetError(
-                f'{file} is {units.shape} {units.dtype}; {expected} uint16 is expected'
-            )
-        return DepthFrame(to_metres(units, self.depth_scale), self.intrinsics)
+        return read_depth_png(self.files[index], self.intrinsics, self.depth_scale)
 
     def __iter__(self) -> Iterator[DepthFrame]:
         return (self[index] for index in range(len(self)))

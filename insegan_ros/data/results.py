@@ -1,0 +1,83 @@
+"""Segmentations as files: label images, single instances' depths, pictures, one JSON.
+
+<folder>/labels/<frame>.png       16-bit, 0 background, k = instance k, best pick first
+         depths/<frame>_<k>.png   16-bit depth of instance k, depth_scale metres a unit, 0 none
+         overlays/<frame>.png     the frame in grey, its instances in colour
+         result.json              settings, and for every frame its instances
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from insegan_ros.data.store import DatasetError, encode_png, to_units, write_atomically
+from insegan_ros.drawing import picture
+from insegan_ros.types import DepthFrame, Segmentation
+
+
+class ResultWriter:
+    """Writes frame by frame; result.json tells of all of them once it is closed."""
+
+    def __init__(self, path: Path, settings: Mapping[str, Any], depth_scale: float) -> None:
+        """Raises: DatasetError if `path` already holds results: they would mix."""
+        self.path, self._depth_scale = path, depth_scale
+        if (path / 'result.json').exists():
+            raise DatasetError(f'{path} already holds results; remove them or name another folder')
+        for kind in ('labels', 'depths', 'overlays'):
+            (path / kind).mkdir(parents=True, exist_ok=True)
+        self._settings = {**settings, 'depth_scale': depth_scale}
+        self._frames: list[dict[str, Any]] = []
+
+    def write(self, name: str, frame: DepthFrame, found: Segmentation, seconds: float) -> None:
+        """Store one frame's segmentation under a file name without its ending."""
+        overlay = encode_png(picture(frame, found.labels))
+        write_atomically(self.path / 'labels' / f'{name}.png', encode_png(found.labels))
+        write_atomically(self.path / 'overlays' / f'{name}.png', overlay)
+        for k, depth in enumerate(found.depths, 1):
+            units = encode_png(to_units(depth, self._depth_scale))
+            write_atomically(self.path / 'depths' / f'{name}_{k}.png', units)
+        self._frames.append(
+            {
+                'frame': name,
+                'milliseconds': round(1000 * seconds, 1),
+                'instances': [_instance(found, k) for k in range(found.count)],
+            }
+        )
+
+    def write_failure(self, name: str, reason: str) -> None:
+        """Note a frame of which nothing could be made."""
+        self._frames.append({'frame': name, 'error': reason, 'instances': []})
+
+    def close(self) -> None:
+        content = {'settings': self._settings, 'frames': self._frames}
+        write_atomically(
+            self.path / 'result.json', (json.dumps(content, indent=1) + '\n').encode()
+        )
+
+    def __enter__(self) -> ResultWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _instance(found: Segmentation, k: int) -> dict[str, Any]:
+    """Instance k + 1 for JSON: pose is camera_T_instance in metres, bbox x, y, width, height."""
+    rows, columns = np.nonzero(found.masks[k])
+    box = None
+    if len(rows):
+        x, y = int(columns.min()), int(rows.min())
+        box = [x, y, int(columns.max()) - x + 1, int(rows.max()) - y + 1]
+    return {
+        'label': k + 1,
+        'score': round(float(found.scores[k]), 4),
+        'visible_fraction': round(float(found.visible_fraction[k]), 4),
+        'pixels': len(rows),
+        'bbox': box,
+        'pose': np.round(found.poses[k].astype(float), 6).tolist(),
+    }
