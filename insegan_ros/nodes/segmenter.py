@@ -26,7 +26,6 @@ from std_srvs.srv import Trigger
 
 from insegan_ros import baselines
 from insegan_ros.bin import load_bin
-from insegan_ros.inference import model_card
 from insegan_ros.nodes import messages
 from insegan_ros.nodes.lifecycle import main_of
 from insegan_ros.nodes.parameters import Parameter, declare, values
@@ -47,6 +46,7 @@ LIVE = ('method', 'model', 'instances', 'bin_file', 'device')  # these build a n
 FIXED = ('reliable', 'slop')  # only while unconfigured
 WARN_S = 5.0  # between two of the same warning
 SILENT_S = 2.0  # without a usable pair before it is said why
+REPORT_S = 1.0  # between two messages on /diagnostics
 LATENCIES = 300  # kept for the percentiles
 
 
@@ -58,6 +58,8 @@ def make_segmenter(given: dict) -> Segmenter:
     """
     bin = load_bin(Path(given['bin_file']).expanduser()) if given['bin_file'] else None
     if given['model']:
+        from insegan_ros.inference import model_card  # torch: seconds and 200 MB
+
         return model_card.load_segmenter(given['model'], given['device'], bin)
     return baselines.make(given['method'], given['instances'] or None, bin)
 
@@ -83,7 +85,7 @@ class SegmenterNode(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         self._given = given
         self._newest: tuple[Image, CameraInfo] | None = None
-        self._images = self._pairs = self._segmented = 0
+        self._images = self._pairs = self._segmented = self._failed = self._unheard = 0
         self._pairs_before = self._images_before = 0
         self._waiting_since = self._rated_at = time.monotonic()
         self._segmented_before = 0
@@ -118,7 +120,7 @@ class SegmenterNode(LifecycleNode):
         both.registerCallback(self._store)
         self._inputs = [image.sub, info.sub]
         self._service = self.create_service(Trigger, '~/segment', self._segment_once)
-        self._timer = self.create_timer(1.0, self._report)
+        self._timer = self.create_timer(REPORT_S, self._report)
         return done
 
     def on_deactivate(self, state) -> TransitionCallbackReturn:
@@ -127,6 +129,7 @@ class SegmenterNode(LifecycleNode):
 
     def on_cleanup(self, state) -> TransitionCallbackReturn:
         self._destroy_outputs()
+        self._segmenter = None  # parameters are free again
         return super().on_cleanup(state)
 
     def on_shutdown(self, state) -> TransitionCallbackReturn:
@@ -184,26 +187,29 @@ class SegmenterNode(LifecycleNode):
         """In the worker's thread; whatever a frame holds, the next one finds the node alive."""
         if any(publisher.get_subscription_count() for publisher in self._outputs):
             self._segment(pair)
+        else:
+            self._unheard += 1
 
     def _segment(self, pair: tuple[Image, CameraInfo]) -> Segmentation | None:
+        suspicion = None
         try:
             frame = messages.frame_from_messages(*pair)
+            if suspicion := messages.suspicious_depth(frame.depth_m):
+                self.get_logger().warning(suspicion, throttle_duration_sec=WARN_S)
+                self._last_error = suspicion
             with self._busy:
                 found = self._segmenter.segment(frame)
             self._publish(frame, found, pair[0])
         except Exception as error:  # a frame must not end the node, whatever the method raises
-            self._fail(f'{type(error).__name__}: {error}')
+            reason = f'{type(error).__name__}: {error}'
+            # depth that cannot be is the likelier cause of what the method then ran into
+            self._last_error = f'{suspicion} ({reason})' if suspicion else reason
+            self.get_logger().error(reason, throttle_duration_sec=WARN_S)
+            self._failed += 1
             return None
-        if suspicion := messages.suspicious_depth(frame.depth_m):
-            self.get_logger().warning(suspicion, throttle_duration_sec=WARN_S)
-            self._last_error = suspicion
         self._segmented += 1
         self._latencies.append(self.get_clock().now().nanoseconds - frame.stamp_ns)
         return found
-
-    def _fail(self, reason: str) -> None:
-        self._last_error = reason
-        self.get_logger().error(reason, throttle_duration_sec=WARN_S)
 
     def _publish(self, frame: DepthFrame, found: Segmentation, image: Image) -> None:
         for publisher, to_message in self._outputs.items():
@@ -255,6 +261,8 @@ class SegmenterNode(LifecycleNode):
             'received': self._pairs,
             'segmented': self._segmented,
             'dropped': self._worker.dropped if self._worker else 0,
+            'failed': self._failed,
+            'without listener': self._unheard,
             'rate (Hz)': f'{rate:.1f}',
             'latency p50 (ms)': f'{p50:.1f}',
             'latency p95 (ms)': f'{p95:.1f}',
