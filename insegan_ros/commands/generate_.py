@@ -1,7 +1,8 @@
 """Drop parts in a simulated bin and store depth images with ground truth.
 
 The same command after an interruption goes on where it stopped; the same seed gives the same
-bytes, however many workers or shards made them.
+bytes, however many workers or shards made them. Once all frames are there, splits.yaml names those
+for training, validation and tests, and the rule by which they were chosen.
 
 examples:
   insegan generate --part nut --count 10000 --out ~/bins/nut
@@ -84,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from insegan_ros.data.store import Dataset, DatasetError, DatasetWriter
+    from insegan_ros.evaluation.selection import make_splits
     from insegan_ros.synthetic.clouds import cloud_file, write_cloud
     from insegan_ros.synthetic.generate import (
         SceneConfig,
@@ -135,5 +137,8 @@ def run(args: argparse.Namespace) -> int:
         for index in wanted:
             if not cloud_file(args.out, index, args.clouds).exists():
                 write_cloud(args.out, restore_scene(stored, index), info, args.clouds)
+    if args.shard == (0, 1) and (missing or not (args.out / 'splits.yaml').exists()):
+        with tqdm(total=len(wanted), unit='image', desc='splits') as bar:
+            make_splits(args.out, args.seed, args.workers, bar.update)
     print(f'{args.out}: {len(wanted)} frames')
     return 0

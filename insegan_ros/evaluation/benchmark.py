@@ -218,7 +218,7 @@ def benchmark(
 
 def in_order(work: Callable, tasks: Sequence, workers: int) -> Iterator:
     """work(task) for every task, in their order, by this process or by several."""
-    if workers <= 1:
+    if workers <= 1 or len(tasks) <= 2:
         yield from map(work, tasks)
         return
     context = multiprocessing.get_context('spawn')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,11 +51,12 @@ def kmeans_scores(block: Block) -> dict[int, float]:
 
 
 def select_splits(
-    scores: Mapping[int, float], rng: np.random.Generator
+    scores: Mapping[int, float], rng: np.random.Generator, unscored: Iterable[int] = ()
 ) -> tuple[dict[str, list[int]], str]:
     """Split names -> sorted frame indices, and the rule in words.
 
-    Frames that stand for all (test_random, val) are drawn before the hard ones are picked.
+    Frames that stand for all (test_random, val) are drawn before the hard ones are picked; those
+    without a score are for training.
     """
     frames = np.array(sorted(scores))
     share = len(frames) // 6
@@ -69,7 +70,7 @@ def select_splits(
     limit = float(np.quantile(list(scores.values()), FAILING_SHARE)) if len(frames) else 0.0
     failing = [int(index) for index in rest if scores[int(index)] <= limit]
     splits['test'] = sorted(failing[:TEST])
-    splits['train'] = sorted({int(index) for index in rest} - set(splits['test']))
+    splits['train'] = sorted({*rest.tolist(), *unscored} - set(splits['test']))
     rule = (
         f'test_random: {len(splits["test_random"])} frames drawn from all. val: '
         f'{len(splits["val"])} of the others, at random. test: {len(splits["test"])} of the '
@@ -102,7 +103,8 @@ def make_splits(
     for block, found in zip(blocks, in_order(kmeans_scores, blocks, workers)):
         scores.update(found)
         progress(len(block.indices))
-    splits, rule = select_splits(scores, np.random.default_rng(seed))
+    empty = set(indices) - set(scores)
+    splits, rule = select_splits(scores, np.random.default_rng(seed), empty)
     with DatasetWriter(dataset.path, dataset.info) as writer:
         writer.write_splits(splits, rule)
     return rule
