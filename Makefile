@@ -43,8 +43,9 @@ test: $(VENV)/.ready  ## lint, types and every test that this machine can run
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-bench: $(VENV)/.ready  ## how many camera frames arrive between processes
+bench: $(VENV)/.ready  ## camera frames between processes; latency and CPU of each method
 	$(BIN)/python benchmarks/transport.py
+	$(BIN)/python benchmarks/node.py
 
 lint: $(VENV)/.ready  ## ruff's findings
 	$(BIN)/ruff check .
