@@ -52,6 +52,11 @@ class Replay:
         if len(self._source) == 0:
             raise DatasetError(f'{self.path} holds no frame')
 
+    @property
+    def instances(self) -> int | None:
+        """Parts in every frame, where the recording says so."""
+        return self._source.info.instances if isinstance(self._source, Dataset) else None
+
     def __len__(self) -> int:
         return len(self._source)
 

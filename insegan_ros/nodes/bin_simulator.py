@@ -7,6 +7,7 @@ an arm at rest, and the true instances on ~/true_labels. Every few seconds the b
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
@@ -15,8 +16,9 @@ from sensor_msgs.msg import Image, JointState
 from insegan_ros.nodes.depth_publisher import QOS, DepthPublisher, to_image
 from insegan_ros.nodes.lifecycle import main_of
 from insegan_ros.nodes.parameters import Parameter, declare, values
-from insegan_ros.synthetic.parts import PARTS
-from insegan_ros.synthetic.scene_stream import BinConfig, SceneStream
+
+if TYPE_CHECKING:
+    from insegan_ros.synthetic.scene_stream import SceneStream
 
 ARM_JOINTS = [
     'shoulder_pan_joint',
@@ -28,7 +30,7 @@ ARM_JOINTS = [
     'wrist_roll_joint',
 ]
 PARAMETERS = (
-    Parameter('part', 'nut', f'what lies in the bin: {", ".join(PARTS)}'),
+    Parameter('part', 'nut', 'what lies in the bin; docs/parts.md shows them all'),
     Parameter('instances', 5, 'how many', 0, 100),
     Parameter('scene_period', 3.0, 'seconds before the bin is filled anew', 0.1, 3600.0),
     Parameter('rate', 30.0, 'frames a second', 0.1, 120.0),
@@ -52,6 +54,10 @@ class BinSimulator(LifecycleNode):
         self._timer = None
 
     def on_configure(self, state) -> TransitionCallbackReturn:
+        # Here, where interrupts are handled: physics and meshes take a while to import, and a
+        # Ctrl-C in the middle of that is lost in their C code.
+        from insegan_ros.synthetic.scene_stream import BinConfig, SceneStream
+
         given = values(self, PARAMETERS)
         try:
             config = BinConfig(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import subprocess
@@ -15,6 +16,9 @@ import rclpy
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.node import Node
+
+from insegan_ros.data.replay import Replay
+from insegan_ros.data.store import DatasetError
 
 PROJECT = Path(__file__).parents[2]
 PROFILE = PROJECT / 'config' / 'fastdds.xml'
@@ -32,7 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--model', help='a trained model, by name or folder')
     parser.add_argument('--device', help='auto, cpu or cuda')
     parser.add_argument('--part', default='nut', help='what the simulated bin holds')
-    parser.add_argument('--instances', type=int, default=5, help='in the simulated bin')
+    parser.add_argument(
+        '--instances',
+        type=int,
+        help='parts in the bin; default: 5 simulated, or what the dataset says, or estimated',
+    )
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--rate', type=float, default=30.0, help='frames a second')
     parser.add_argument('--scene-period', type=float, default=5.0, help='seconds a scene')
@@ -86,6 +94,19 @@ class NodeProcess:
             self.process.wait()
 
 
+def known_instances(path: Path) -> int:
+    """Parts in every recorded frame; 0, to be estimated, where that is not known.
+
+    Raises:
+        DemoError: `path` cannot be replayed.
+    """
+    try:
+        with contextlib.closing(Replay(path)) as replay:
+            return replay.instances or 0
+    except DatasetError as error:
+        raise DemoError(str(error)) from None
+
+
 class Pair:
     """The two processes; a context manager that stops them.
 
@@ -96,16 +117,20 @@ class Pair:
     def __init__(self, args: argparse.Namespace, listener: Node) -> None:
         args.out.mkdir(parents=True, exist_ok=True)
         self._listener = listener
-        chosen = {key: getattr(args, key) for key in ('method', 'model', 'device')}
-        chosen = {key: value for key, value in chosen.items() if value}
+        instances = args.instances
         if args.frames:
+            path = args.frames.expanduser().resolve()
             self.camera_name = 'camera'
-            shown = {'path': args.frames.expanduser().resolve(), 'rate': args.rate}
+            shown = {'path': path, 'rate': args.rate}
+            instances = known_instances(path) if instances is None else instances
         else:
             self.camera_name = 'bin_simulator'
-            names = ('part', 'instances', 'rate', 'seed', 'scene_period')
-            shown = {name: getattr(args, name) for name in names}
-            chosen['instances'] = args.instances
+            names = ('part', 'rate', 'seed', 'scene_period')
+            instances = 5 if instances is None else instances
+            shown = {name: getattr(args, name) for name in names} | {'instances': instances}
+        chosen = {key: getattr(args, key) for key in ('method', 'model', 'device')}
+        chosen = {key: value for key, value in chosen.items() if value}
+        chosen['instances'] = instances
         camera = NodeProcess(self.camera_name, args.out, shown | {'autostart': False})
         self._nodes = [camera, NodeProcess('segmenter', args.out, chosen)]
 

@@ -42,6 +42,13 @@ def test_the_true_labels_come_along(dataset: Path) -> None:
     assert [int(item.labels.max()) for item in Replay(dataset)] == [0, 1, 2]
 
 
+def test_the_number_of_parts_is_known_only_where_it_is_recorded(tmp_path: Path) -> None:
+    path = tmp_path / 'five'
+    with DatasetWriter(path, DatasetInfo('nut', CAMERA, 'simulated', instances=5)) as writer:
+        writer.append(np.full((6, 8), 500, np.uint16))
+    assert Replay(path).instances == 5
+
+
 def test_a_damaged_frame_is_left_out_and_named(dataset: Path) -> None:
     (dataset / 'depth' / '000001.png').write_bytes(b'')
     replay = Replay(dataset)
