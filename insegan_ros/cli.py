@@ -14,6 +14,7 @@ from insegan_ros import __version__
 COMMANDS = {
     'generate': 'drop parts in a simulated bin and store depth images with ground truth',
     'calibrate': "find the bin's floor and region in a frame and store them",
+    'template': "discover the part's shape in unlabelled depth images",
     'train': 'learn a model of the part from unlabelled depth images',
     'segment': 'segment images with a model or a classical method',
     'evaluate': 'compare methods on a dataset',

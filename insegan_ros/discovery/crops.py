@@ -1,0 +1,188 @@
+"""Crops that probably show one whole part, found in unlabelled frames by geometry alone.
+
+A crop is seen along the camera's ray through it, orthographically and in metres: within the size
+of a part, perspective is then a rotation, which reconstruction estimates anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse import csgraph
+from scipy.spatial import ConvexHull, QhullError
+from scipy.spatial.distance import pdist
+from tqdm import tqdm
+
+from insegan_ros.bin import Bin, find_bin, floor_coordinates, foreground
+from insegan_ros.camera import Plane, height_map, points_from_depth
+from insegan_ros.data.store import Dataset
+from insegan_ros.types import DepthFrame
+
+STEP_M = 0.005  # between neighbouring pixels: a depth edge
+LOWER_M = 0.003  # around a part that hides all it touches
+MIN_PIXELS = 30
+ALONE = 0.97  # share of the surroundings that must be floor or unmeasured
+ON_TOP = 0.90  # share of the surroundings that must be lower or unmeasured
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Points of one segment, seen along the ray through its middle."""
+
+    points: NDArray[np.float32]  # (K, 3) x, y about the middle, z above the floor, metres
+    length_m: float  # greatest distance between two points in x, y
+    alone: bool  # floor all around: it rests on it, and shows all of itself
+
+
+@dataclass(frozen=True)
+class Crops:
+    """N crops of P x P pixels, centred on what they show."""
+
+    mask: NDArray[np.float32]  # (N, P, P) 1 where the part is
+    height: NDArray[np.float32]  # (N, P, P) metres above the floor, 0 outside the mask
+    alone: NDArray[np.bool_]  # (N,)
+    width_m: float  # of a crop
+
+    def __len__(self) -> int:
+        return len(self.mask)
+
+    def select(self, index: NDArray) -> Crops:
+        """Those of an index array or a mask."""
+        return replace(
+            self, mask=self.mask[index], height=self.height[index], alone=self.alone[index]
+        )
+
+
+def levelled(frame: DepthFrame, floor: Plane) -> Plane:
+    """The floor with its distance as this frame shows it: bins move by millimetres."""
+    heights = height_map(frame, floor)
+    near = heights[np.abs(heights) < 0.008]
+    if len(near) < 200:
+        return floor
+    return replace(floor, offset=floor.offset - float(np.median(near)))
+
+
+def frame_pieces(frame: DepthFrame, bin: Bin, stacked: bool = True) -> Iterator[Piece]:
+    """What lies alone; with `stacked`, also segments that hide all that they touch."""
+    floor = levelled(frame, bin.floor)
+    inside = foreground(frame, replace(bin, floor=floor)).astype(np.uint8)
+    heights = height_map(frame, floor)
+    solid = np.nan_to_num(heights, nan=-1.0)
+    points = floor_coordinates(points_from_depth(frame.depth_m, frame.intrinsics), floor)
+    count, labels = cv2.connectedComponents(inside, connectivity=8)
+    for k in range(1, count):
+        mask = labels == k
+        if mask.sum() < MIN_PIXELS:
+            continue
+        ring = _ring(mask)
+        alone = (solid[ring] < 0.004).mean() >= ALONE
+        if alone:
+            yield _piece(points[mask], floor.offset, True)
+        if not stacked:
+            continue
+        for segment in _segments(mask, solid):
+            whole = alone and segment.sum() > 0.9 * mask.sum()
+            if not whole and _hides_its_neighbours(segment, solid):
+                yield _piece(points[segment], floor.offset, False)
+
+
+def _ring(mask: NDArray[np.bool_], reach: int = 3) -> NDArray[np.bool_]:
+    kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    return (cv2.dilate(mask.astype(np.uint8), kernel) > 0) & ~mask
+
+
+def _segments(mask: NDArray[np.bool_], heights: NDArray) -> Iterator[NDArray[np.bool_]]:
+    """Parts of a mask whose neighbouring pixels differ by less than a depth edge."""
+    ids = np.arange(mask.size).reshape(mask.shape)
+    pairs = []
+    for a, b in (
+        ((slice(None), slice(None, -1)), (slice(None), slice(1, None))),
+        ((slice(None, -1), slice(None)), (slice(1, None), slice(None))),
+    ):
+        linked = mask[a] & mask[b] & (np.abs(heights[a] - heights[b]) < STEP_M)
+        pairs.append(np.stack([ids[a][linked], ids[b][linked]]))
+    start, end = np.concatenate(pairs, axis=1)
+    graph = sparse.coo_matrix((np.ones(len(start)), (start, end)), (mask.size, mask.size))
+    labels = csgraph.connected_components(graph, directed=False)[1].reshape(mask.shape)
+    values, sizes = np.unique(labels[mask], return_counts=True)
+    for value in values[sizes >= MIN_PIXELS]:
+        yield labels == value
+
+
+def _hides_its_neighbours(segment: NDArray[np.bool_], heights: NDArray) -> bool:
+    """Nothing around it is as high as it is there: no other part can hide some of it."""
+    ring = _ring(segment)
+    edge = np.where(segment, heights, -1.0).astype(np.float32)
+    nearest = cv2.dilate(edge, np.ones((7, 7), np.uint8))  # highest of its pixels nearby
+    return bool((heights[ring] < nearest[ring] - LOWER_M).mean() >= ON_TOP)
+
+
+def _piece(points: NDArray[np.float32], camera_height: float, alone: bool) -> Piece:
+    """(K, 3) x, y along the floor and the height -> along the ray through their middle."""
+    points = points * np.array([1, -1, 1], np.float32)  # y as in the image is left-handed
+    middle = (points.min(axis=0) + points.max(axis=0)) / 2
+    ray = middle - [0, 0, camera_height]
+    foot = np.append(middle[:2] - ray[:2] * middle[2] / ray[2], 0)  # where it meets the floor
+    z = -ray / np.linalg.norm(ray)
+    x = np.array([1.0, 0, 0]) - z[0] * z
+    x /= np.linalg.norm(x)
+    turned = (points - foot) @ np.stack([x, np.cross(z, x), z]).T
+    return Piece(turned.astype(np.float32), _length(turned[:, :2]), alone)
+
+
+def _length(flat: NDArray) -> float:
+    try:
+        flat = flat[ConvexHull(flat).vertices]
+    except QhullError:
+        return 0.0
+    return float(pdist(flat).max())
+
+
+def dataset_pieces(
+    dataset: Dataset, indices: Sequence[int], rng: np.random.Generator, progress: bool = True
+) -> list[Piece]:
+    """Pieces of many frames of one camera that does not move.
+
+    Raises:
+        FloorNotFoundError: the dataset states no floor and none is found.
+    """
+    given = dataset.info.floor
+    floor = None if given is None else Plane((given[0], given[1], given[2]), given[3])
+    bin: Bin | None = None
+    pieces: list[Piece] = []
+    for index in tqdm(indices, desc='crops', unit='frame', disable=not progress):
+        frame = dataset[index].frame
+        if bin is None:
+            bin = find_bin(frame, rng, floor)
+        pieces.extend(frame_pieces(frame, bin))
+    return pieces
+
+
+def rasterise(pieces: Sequence[Piece], width_m: float, pixels: int) -> Crops:
+    """Pieces on a metric grid `width_m` wide, the middle of each one's extent at the centre."""
+    masks = np.zeros((len(pieces), pixels, pixels), np.float32)
+    heights = np.zeros_like(masks)
+    scale = pixels / width_m
+    for mask, height, piece in zip(masks, heights, pieces, strict=True):
+        flat = piece.points[:, :2]
+        flat = flat - (flat.min(axis=0) + flat.max(axis=0)) / 2
+        cells = np.floor(flat * scale + pixels / 2).astype(int)
+        seen = ((cells >= 0) & (cells < pixels)).all(axis=1)
+        flat_cells = cells[seen, 1] * pixels + cells[seen, 0]
+        total = np.bincount(flat_cells, piece.points[seen, 2], pixels * pixels)
+        count = np.bincount(flat_cells, minlength=pixels * pixels)
+        hit = (count > 0).reshape(pixels, pixels)
+        mean = (total / np.maximum(count, 1)).reshape(pixels, pixels).astype(np.float32)
+        # a cell between four hit ones was missed by the coarser pixels of the camera
+        beside = cv2.blur(hit.astype(np.float32), (3, 3))
+        filled = cv2.blur(mean * hit, (3, 3)) / np.maximum(beside, 1e-6)
+        missed = ~hit & (beside > 0.6)
+        mask[...] = hit | missed
+        height[...] = np.where(hit, mean, np.where(missed, filled, 0))
+    alone = np.array([piece.alone for piece in pieces], bool)
+    return Crops(masks, heights, alone, width_m)

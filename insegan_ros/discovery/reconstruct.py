@@ -1,0 +1,326 @@
+"""A part's shape from crops in unknown poses, by expectation-maximisation over rotations.
+
+As in ab-initio reconstruction of single-particle electron microscopy: guess a shape, find for each
+crop the rotation from which the shape looks most like it, fit the shape to the crops so turned.
+Crops that no rotation explains (two parts, half a part) lose their say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from insegan_ros.discovery.crops import Crops, Piece, rasterise
+from insegan_ros.model.explicit import (
+    random_rotations,
+    render,
+    resting_heights,
+    rotation_from_vector,
+)
+
+BATCH = 128  # views rendered at once
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long and how finely to look."""
+
+    seed: int = 0
+    crops: int = 700
+    seeds: int = 6
+    seed_rounds: int = 3
+    seed_crops: int = 200
+    seed_rotations: int = 500
+    grids: tuple[int, ...] = (20, 28)  # voxels along a side, stage by stage
+    rounds: tuple[int, ...] = (8, 6)
+    rotations: tuple[int, ...] = (1000, 400)  # tried in a round, for all crops
+    steps: int = 16  # of Adam in a round
+    step_crops: int = 96  # in a step
+    rate: float = 0.25  # of the logits
+    pose_rate: float = 0.02  # radians
+    margin: float = 1.25  # grid's width over the part's greatest length
+    height_scale: float = 0.1  # of the width: a height error that counts as much as a wrong pixel
+
+
+@dataclass(frozen=True)
+class Poses:
+    """Of N crops: where the template has to be to look like them."""
+
+    rotations: Tensor  # (N, 3, 3) crop_R_template
+    shifts: Tensor  # (N, 2) metres
+    residual: Tensor  # (N,) share of the crop's and the view's pixels that disagree, about 0 to 1
+
+
+@dataclass(frozen=True)
+class State:
+    """Between two rounds."""
+
+    logits: Tensor  # (G, G, G)
+    width_m: float
+    poses: Poses | None
+
+    @property
+    def occupancy(self) -> Tensor:
+        return torch.sigmoid(self.logits)
+
+    @property
+    def voxel_m(self) -> float:
+        return self.width_m / self.logits.shape[0]
+
+
+def part_length(pieces: list[Piece]) -> float:
+    """Metres: the greatest length that a prominent share of the pieces has.
+
+    Pieces of several parts are longer, but of many lengths; fragments are shorter.
+
+    Raises:
+        ValueError: too few pieces.
+    """
+    lengths = np.array([p.length_m for p in pieces if p.length_m > 0.008])
+    if len(lengths) < 20:
+        raise ValueError(
+            f'only {len(lengths)} pieces can be told apart in these frames; a part needs at least '
+            '20, better 300: take more frames, or fewer parts in the bin'
+        )
+    line = np.linspace(lengths.min(), lengths.max(), 200)
+    spread = (lengths[None] - line[:, None]) / (0.04 * np.percentile(lengths, 60))
+    density = np.exp(-0.5 * spread**2).sum(axis=1)
+    peak = (density > np.roll(density, 1)) & (density >= np.roll(density, -1))
+    peak &= density > 0.5 * density.max()
+    return float(line[peak].max() if peak.any() else line[density.argmax()])
+
+
+def choose_pieces(
+    pieces: list[Piece], length_m: float, count: int, rng: np.random.Generator
+) -> list[Piece]:
+    """Those about as long as the part, at most `count`: shorter ones may be fragments."""
+    fit = [p for p in pieces if 0.8 * length_m < p.length_m < 1.12 * length_m]
+    order = rng.permutation(len(fit))[:count]
+    return [fit[i] for i in order]
+
+
+def centred_views(
+    occupancy: Tensor, voxel_m: float, rotations: Tensor, pixels: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Masks and heights (B, P, P) with the silhouette's extent centred; shifts (B, 2) to it."""
+    masks, heights, shifts = [], [], []
+    line = torch.arange(pixels)
+    for turns in rotations.split(BATCH):
+        views = render(occupancy, voxel_m, turns, None, pixels)
+        mask = views.silhouette > 0.5
+        offset = []
+        for axis in (1, 2):  # columns (x), then rows (y)
+            hit = mask.any(dim=axis)
+            low = torch.where(hit, line, pixels).amin(dim=1)
+            high = torch.where(hit, line, -1).amax(dim=1)
+            offset.append(torch.where(high >= 0, (low + high + 1 - pixels).div(2).round(), 0))
+        x, y = (o.long()[:, None] for o in offset)
+        rows, columns = (line + y) % pixels, (line + x) % pixels
+        take = rows[:, :, None] * pixels + columns[:, None, :]
+        height = torch.where(mask, views.height / views.silhouette.clamp(min=1e-3), 0)
+        masks.append(mask.float().flatten(1).gather(1, take.flatten(1)))
+        heights.append(height.flatten(1).gather(1, take.flatten(1)))
+        side = occupancy.shape[0] * voxel_m / pixels
+        shifts.append(-torch.cat([x, y], dim=1) * side)
+    return torch.cat(masks), torch.cat(heights), torch.cat(shifts)
+
+
+def residuals(
+    mask: Tensor, height: Tensor, alone: Tensor, view_mask: Tensor, view: Tensor, rest: Tensor,
+    scale_m: float,
+) -> Tensor:  # fmt: skip
+    """(N, K) disagreement of N crops with K views (flattened), each lifted as suits it best.
+
+    The lift is what a part lying on others has; it is none for parts alone on the floor.
+    """
+    high, view_high = mask * height, view_mask * view
+    both = mask @ view_mask.T
+    first = high @ view_mask.T - mask @ view_high.T  # sum of height differences
+    second = (mask * height**2) @ view_mask.T - 2 * high @ view_high.T
+    second = second + mask @ (view_mask * view**2).T
+    lift = torch.maximum(first / both.clamp(min=1), rest[None])
+    lift = torch.where(alone[:, None], rest[None], lift)
+    error = (second - 2 * lift * first + lift**2 * both).clamp(min=0) / scale_m**2
+    union = mask.sum(1, keepdim=True) + view_mask.sum(1)[None] - both
+    return (torch.minimum(error, both) + union - both) / union.clamp(min=1)
+
+
+class Reconstruction:
+    """Expectation and maximisation on one set of crops."""
+
+    def __init__(self, pieces: list[Piece], width_m: float, settings: Settings) -> None:
+        self.pieces, self.width_m, self.settings = pieces, width_m, settings
+        self.scale_m = settings.height_scale * width_m
+
+    def crops(self, grid: int) -> Crops:
+        return rasterise(self.pieces, self.width_m, grid)
+
+    @torch.no_grad()
+    def expect(
+        self, state: State, crops: Crops, rotations: int, generator: torch.Generator
+    ) -> State:
+        """The best of `rotations` random rotations for each crop, unless its own is better."""
+        grid = state.logits.shape[0]
+        turns = random_rotations(rotations, generator)
+        mask = torch.from_numpy(crops.mask).flatten(1)
+        height = torch.from_numpy(crops.height).flatten(1)
+        alone = torch.from_numpy(crops.alone)
+        view_mask, view, shifts = centred_views(state.occupancy, state.voxel_m, turns, grid)
+        rest = resting_heights(state.occupancy, state.voxel_m, turns)
+        error = residuals(mask, height, alone, view_mask, view, rest, self.scale_m)
+        residual, best = error.min(dim=1)
+        found = Poses(turns[best], shifts[best], residual)
+        if state.poses is not None:
+            kept = self.score(state, crops)
+            better = kept < residual
+            found = Poses(
+                torch.where(better[:, None, None], state.poses.rotations, found.rotations),
+                torch.where(better[:, None], state.poses.shifts, found.shifts),
+                torch.minimum(kept, residual),
+            )
+        return replace(state, poses=found)
+
+    @torch.no_grad()
+    def score(self, state: State, crops: Crops) -> Tensor:
+        """(N,) residual of each crop in its present pose."""
+        assert state.poses is not None
+        grid, scores = state.logits.shape[0], []
+        rest = resting_heights(state.occupancy, state.voxel_m, state.poses.rotations)
+        for chosen in torch.arange(len(crops)).split(BATCH):
+            turns, shifts = state.poses.rotations[chosen], state.poses.shifts[chosen]
+            views = render(state.occupancy, state.voxel_m, turns, shifts, grid)
+            view_mask = (views.silhouette > 0.5).float()
+            view = view_mask * views.height / views.silhouette.clamp(min=1e-3)
+            mask = torch.from_numpy(crops.mask[chosen])
+            height = torch.from_numpy(crops.height[chosen])
+            alone = torch.from_numpy(crops.alone[chosen])
+            for k in range(len(chosen)):
+                one = slice(k, k + 1)
+                scores.append(
+                    residuals(
+                        mask[one].flatten(1), height[one].flatten(1), alone[one],
+                        view_mask[one].flatten(1), view[one].flatten(1), rest[chosen][one],
+                        self.scale_m,
+                    )[0, 0]
+                )  # fmt: skip
+        return torch.stack(scores)
+
+    def maximise(
+        self, state: State, crops: Crops, steps: int, generator: torch.Generator
+    ) -> State:
+        """Adam on the logits and on the poses of the crops, those well explained first."""
+        assert state.poses is not None
+        poses, settings = state.poses, self.settings
+        grid = state.logits.shape[0]
+        weight = torch.exp(-poses.residual / poses.residual.median().clamp(min=1e-3))
+        logits = state.logits.clone().requires_grad_()
+        turn = torch.zeros(len(crops), 3, requires_grad=True)
+        shift = torch.zeros(len(crops), 2, requires_grad=True)  # in widths
+        optimiser = torch.optim.Adam(
+            [
+                {'params': [logits], 'lr': settings.rate},
+                {'params': [turn], 'lr': settings.pose_rate},
+                {'params': [shift], 'lr': settings.pose_rate / 4},
+            ],
+            betas=(0.8, 0.95),
+        )
+        masks, heights = torch.from_numpy(crops.mask), torch.from_numpy(crops.height)
+        alone = torch.from_numpy(crops.alone)
+        for _ in range(steps):
+            chosen = torch.randperm(len(crops), generator=generator)[: settings.step_crops]
+            occupancy = torch.sigmoid(logits)
+            turns = rotation_from_vector(turn[chosen]) @ poses.rotations[chosen]
+            shifts = poses.shifts[chosen] + shift[chosen] * self.width_m
+            views = render(occupancy, state.voxel_m, turns, shifts, grid)
+            mask, height = masks[chosen], heights[chosen]
+            with torch.no_grad():
+                rest = resting_heights(occupancy, state.voxel_m, turns)
+                both = mask * views.silhouette
+                gap = mask * (height * views.silhouette - views.height)
+                lift = gap.sum((1, 2)) / both.sum((1, 2)).clamp(min=1)
+                lift = torch.where(alone[chosen], rest, torch.maximum(lift, rest))
+            gap = views.height + (lift[:, None, None] - height) * views.silhouette
+            gap = (gap.abs() / self.scale_m).clamp(max=1.5) * mask
+            wrong = (views.silhouette - mask).abs()
+            error = (gap + wrong).sum((1, 2)) / mask.sum((1, 2))
+            loss = (weight[chosen] * error).sum() / weight[chosen].sum()
+            if not torch.isfinite(loss):
+                raise FloatingPointError('the reconstruction diverged; use another seed')
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            with torch.no_grad():
+                logits.clamp_(-8, 8)
+        with torch.no_grad():
+            moved = Poses(
+                rotation_from_vector(turn) @ poses.rotations,
+                poses.shifts + shift * self.width_m,
+                poses.residual,
+            )
+        return replace(state, logits=logits.detach(), poses=moved)
+
+    def begin(
+        self, generator: torch.Generator, done: Callable[[], object] = lambda: None
+    ) -> tuple[State, list[float]]:
+        """Some rounds from every seed; the one with the lowest residual, and all residuals."""
+        settings = self.settings
+        crops = self.crops(settings.grids[0]).select(np.arange(settings.seed_crops))
+        tried = []
+        for k in range(settings.seeds):
+            state = State(self._seed(crops, k, generator), self.width_m, None)
+            for _ in range(settings.seed_rounds):
+                state = self.expect(state, crops, settings.seed_rotations, generator)
+                state = self.maximise(state, crops, settings.steps, generator)
+            state = self.expect(state, crops, settings.seed_rotations, generator)
+            assert state.poses is not None
+            tried.append((float(state.poses.residual.median()), state))
+            done()
+        best = min(tried, key=lambda pair: pair[0])[1]
+        return replace(best, poses=None), [residual for residual, _ in tried]
+
+    def _seed(self, crops: Crops, k: int, generator: torch.Generator) -> Tensor:
+        """(G, G, G) logits: a crop extruded downwards, or for each third k a smooth blob."""
+        grid = crops.mask.shape[1]
+        line = (torch.arange(grid) + 0.5) / grid - 0.5
+        if k % 3 != 2:
+            n = int(torch.randint(len(crops), (1,), generator=generator))
+            mask, height = torch.from_numpy(crops.mask[n]), torch.from_numpy(crops.height[n])
+            thick = self.width_m * (0.15 + 0.35 * float(torch.rand(1, generator=generator)))
+            middle = float((height * mask).sum() / mask.sum()) - thick / 2
+            z = line[:, None, None] * self.width_m
+            top = height[None] - middle
+            inside = (z < top) & (z > top.amax() - thick - (top.amax() - top)) & (mask[None] > 0)
+            solid = inside.permute(2, 1, 0).float()  # z, y, x -> x, y, z
+            return functional.avg_pool3d(solid[None, None], 3, 1, 1)[0, 0] * 6 - 3
+        noise = torch.randn(1, 1, 5, 5, 5, generator=generator)
+        noise = functional.interpolate(noise, size=(grid,) * 3, mode='trilinear')[0, 0]
+        x, y, z = torch.meshgrid(line, line, line, indexing='ij')
+        return 6 * (0.3 - (x * x + y * y + z * z).sqrt()) / 0.3 + 2 * noise
+
+    def round(self, state: State, stage: int, generator: torch.Generator) -> State:
+        """One round on the stage's grid."""
+        grid = self.settings.grids[stage]
+        if state.logits.shape[0] != grid:
+            logits = functional.interpolate(
+                state.logits[None, None], size=(grid,) * 3, mode='trilinear'
+            )[0, 0]
+            state = replace(state, logits=logits)
+        crops = self.crops(grid)
+        state = self.expect(state, crops, self.settings.rotations[stage], generator)
+        return self.maximise(state, crops, self.settings.steps, generator)
+
+    def conclude(self, state: State, generator: torch.Generator) -> State:
+        """The crops' poses and residuals under the final shape."""
+        crops = self.crops(state.logits.shape[0])
+        return self.expect(state, crops, self.settings.rotations[0], generator)
+
+
+def explained(residual: NDArray[np.float32]) -> float:
+    """Share of crops whose residual belongs to the lower of the two groups, or all of one."""
+    return float((residual < 2 * np.percentile(residual, 25)).mean())

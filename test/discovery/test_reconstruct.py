@@ -1,0 +1,117 @@
+"""A known shape, seen from random sides, is found again."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+
+from insegan_ros.discovery.accuracy import compare
+from insegan_ros.discovery.crops import Piece, rasterise
+from insegan_ros.discovery.reconstruct import (
+    Reconstruction,
+    Settings,
+    State,
+    choose_pieces,
+    part_length,
+    residuals,
+)
+from insegan_ros.model.explicit import Template, random_rotations, render, resting_heights
+
+GRID, VOXEL_M = 20, 0.003
+QUICK = Settings(
+    crops=70, seeds=2, seed_rounds=3, seed_crops=60, seed_rotations=300, grids=(14,), rounds=(7,),
+    rotations=(500,), step_crops=40,
+)  # fmt: skip
+
+
+def ell() -> Template:
+    """An L of 48 x 36 x 15 mm with arms 15 mm wide: no symmetry hides a wrong rotation."""
+    logits = np.full((GRID, GRID, GRID), -12, np.float32)
+    logits[2:18, 4:9, 7:12] = 12
+    logits[2:7, 4:16, 7:12] = 12
+    return Template(logits, VOXEL_M)
+
+
+def pieces_of(template: Template, count: int, seed: int, lift_m: float = 0.0) -> list[Piece]:
+    """Views from random sides as points; half of the parts lie `lift_m` above the floor."""
+    turns = random_rotations(count, torch.Generator().manual_seed(seed))
+    occupancy = torch.from_numpy(template.occupancy)
+    views = render(occupancy, VOXEL_M, turns, None, GRID)
+    rest = resting_heights(occupancy, VOXEL_M, turns)
+    line = (np.arange(GRID) + 0.5) * VOXEL_M - GRID * VOXEL_M / 2
+    y, x = np.meshgrid(line, line, indexing='ij')
+    pieces = []
+    for k in range(count):
+        mask = views.silhouette[k].numpy() > 0.5
+        alone = k % 2 == 0
+        z = views.height[k].numpy() + float(rest[k]) + (0 if alone else lift_m)
+        points = np.stack([x[mask], y[mask], z[mask]], axis=1).astype(np.float32)
+        length = float(np.hypot(*np.ptp(points[:, :2], axis=0)))
+        pieces.append(Piece(points, length, alone))
+    return pieces
+
+
+def test_shape_is_found_from_views_in_unknown_poses_and_lifts() -> None:
+    truth = ell()
+    pieces = pieces_of(truth, 70, 1, lift_m=0.02)
+    work = Reconstruction(pieces, GRID * VOXEL_M, QUICK)
+    state, _ = work.begin(torch.Generator().manual_seed(0))
+    for k in range(7):
+        state = work.round(state, 0, torch.Generator().manual_seed(k))
+    found = Template(state.logits.numpy(), state.voxel_m).mesh()
+    accuracy = compare(found, truth.mesh(), np.random.default_rng(0), starts=40, points=1500)
+    assert accuracy.relative < 0.05
+
+
+def test_two_parts_in_a_crop_are_explained_worse_than_one() -> None:
+    truth = ell()
+    single = pieces_of(truth, 12, 2)
+    double = []
+    for a, b in zip(single[::2], single[1::2], strict=True):
+        beside = b.points + np.array([0.02, 0.01, 0], np.float32)
+        double.append(Piece(np.concatenate([a.points, beside]), 0.05, True))
+    crops = rasterise(single + double, GRID * VOXEL_M, GRID)
+    work = Reconstruction(single + double, GRID * VOXEL_M, QUICK)
+    state = State(torch.from_numpy(truth.logits), GRID * VOXEL_M, None)
+    state = work.expect(state, crops, 1500, torch.Generator().manual_seed(0))
+    assert state.poses is not None
+    one, two = state.poses.residual[:12], state.poses.residual[12:]
+    assert one.median() < 0.7 * two.median()
+
+
+def test_residual_is_zero_for_the_same_view_at_another_height() -> None:
+    mask = torch.zeros(1, 36)
+    mask[0, 10:20] = 1
+    height = torch.linspace(0.01, 0.03, 36)[None] * mask
+    alone = torch.tensor([False])
+    same = residuals(mask, height + 0.05 * mask, alone, mask, height, torch.zeros(1), 0.01)
+    assert float(same) == pytest.approx(0, abs=1e-4)
+    fixed = residuals(mask, height + 0.05 * mask, ~alone, mask, height, torch.zeros(1), 0.01)
+    assert float(fixed) > 0.9  # alone on the floor it cannot be that high
+
+
+def test_part_length_is_that_of_many_not_of_clumps_or_fragments() -> None:
+    rng = np.random.default_rng(0)
+    lengths = np.concatenate(
+        [rng.normal(0.056, 0.001, 100), rng.uniform(0.07, 0.13, 120), rng.uniform(0.01, 0.05, 60)]
+    )
+    pieces = [Piece(np.zeros((1, 3), np.float32), float(v), False) for v in lengths]
+    length = part_length(pieces)
+    assert length == pytest.approx(0.056, abs=0.002)
+    chosen = choose_pieces(pieces, length, 80, rng)
+    assert len(chosen) == 80
+    assert max(p.length_m for p in chosen) < 0.064
+    with pytest.raises(ValueError, match='more frames'):
+        part_length(pieces[:5])
+
+
+def test_accuracy_excludes_reflections_and_finds_the_rotation() -> None:
+    mesh = ell().mesh()
+    turned = mesh.copy()
+    turned.apply_transform(
+        trimesh.transformations.random_rotation_matrix(np.array([0.3, 0.6, 0.1]))
+    )
+    rng = np.random.default_rng(0)
+    assert compare(turned, mesh, rng, starts=40, points=1500).relative < 0.02
