@@ -12,6 +12,7 @@ examples:
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -120,10 +121,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--save', type=Path, help='write a .rrd file instead of opening a window')
     parser.add_argument('--seconds', type=float, default=float('inf'))
     args = parser.parse_args(argv)
+    has_display = os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')
+    if not (args.save or has_display):
+        print('view: there is no display; write a recording with --save FILE.rrd', file=sys.stderr)
+        return 1
     prepare_environment()
-    rr.init('insegan_ros', spawn=args.save is None, default_blueprint=LAYOUT)
+    rr.init('insegan_ros')
     if args.save:
         rr.save(args.save, default_blueprint=LAYOUT)
+    else:  # the viewer's program lies beside this Python's, which need not be on the PATH
+        program = str(Path(sys.executable).with_name('rerun'))
+        rr.spawn(executable_path=program, default_blueprint=LAYOUT)
     rclpy.init()
     viewer = Viewer()
     try:
