@@ -7,7 +7,7 @@ template that discovery found in it. Pile i depends on (seed, i) and the setting
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
@@ -60,7 +60,8 @@ def measure_surroundings(
     Raises:
         DatasetError: no bin is found in any of them.
     """
-    indices = rng.permutation(dataset.indices)[:frames]
+    usable = dataset.split('train' if 'train' in dataset.splits() else 'all')
+    indices = rng.permutation(usable)[:frames]
     found = []
     for index in indices:
         frame = dataset[int(index)].frame
@@ -118,7 +119,7 @@ class PileConfig:
 
     count: int = 4000
     instances: tuple[int, int] = (2, 8)  # least and most parts
-    scale_jitter: float = 0.02  # of the template: discovery measures it only so well
+    scale_jitter: float = 0.03  # of the template: discovery measures it only so well
     width_jitter: float = 0.04  # of the bin's width
     height_jitter: float = 0.02  # of the camera's height
     shift_jitter: float = 0.004  # m sideways
@@ -264,7 +265,9 @@ def _decompose(
     )
 
 
-def store_piles(maker: PileMaker, path: Path, seed: int, workers: int) -> Iterator[int]:
+def store_piles(
+    maker: PileMaker, path: Path, seed: int, workers: int
+) -> Generator[int, None, None]:
     """Make the piles that `path` lacks, in `workers` processes; yields how many there are.
 
     Raises:

@@ -27,6 +27,7 @@ from insegan_ros.distillation.network import (
 from insegan_ros.types import DepthFrame, Segmentation
 
 MARGIN = 8  # px around the bin
+MIN_HEIGHT_M = 0.006  # above the floor: more than noise
 MAX_TILT_DEGREES = 3.0  # beyond it the frame is first seen straight down
 SCALE_TOLERANCE = 0.06  # of a pixel's side: beyond it the image is resampled
 
@@ -58,12 +59,12 @@ class DistilledSegmenter:
         """Raises: FloorNotFoundError where no bin was given and the frame shows none."""
         bin = self._tracker(frame)
         tilt = np.degrees(np.arccos(np.clip(-bin.floor.normal[2], -1, 1)))
-        x, y, w, h = bin.region or (0, 0, frame.intrinsics.width, frame.intrinsics.height)
-        left, top = max(x - MARGIN, 0), max(y - MARGIN, 0)
-        right = min(x + w + MARGIN, frame.intrinsics.width)
-        bottom = min(y + h + MARGIN, frame.intrinsics.height)
+        all_heights = height_map(frame, bin.floor)
+        left, top, right, bottom = _window(all_heights, bin.region)
         window = np.s_[top:bottom, left:right]
         labels = np.zeros(frame.depth_m.shape, np.int32)
+        if right - left < STRIDE or bottom - top < STRIDE:
+            return segmentation_from_labels(frame, labels)
         if tilt > MAX_TILT_DEGREES:
             region = (left, top, right - left, bottom - top)
             view = TopDownView.of(frame.intrinsics, bin.floor, region)
@@ -75,7 +76,7 @@ class DistilledSegmenter:
             restored = view.restore(found.astype(np.float32), 0).astype(np.int32)
             labels[window] = restored[window]
         else:
-            heights = height_map(frame, bin.floor)[window]
+            heights = all_heights[window]
             pixel = bin.floor.offset / frame.intrinsics.fx
             labels[window], scores, visible = self._instances(heights, pixel)
         ids = np.unique(labels[window])
@@ -108,6 +109,24 @@ class DistilledSegmenter:
         labels = found.labels if seen == shape else resize(found.labels, shape)
         visible = np.clip(found.visible, 0, 1)
         return labels, found.agreement * np.sqrt(visible), visible
+
+
+def _window(
+    heights: NDArray[np.float32], region: tuple[int, int, int, int] | None
+) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of what stands above the floor in the bin, and a margin."""
+    x, y, w, h = region or (0, 0, heights.shape[1], heights.shape[0])
+    raised = heights[y : y + h, x : x + w] > MIN_HEIGHT_M  # False where NaN
+    columns = np.flatnonzero(raised.sum(axis=0) >= 3)
+    rows = np.flatnonzero(raised.sum(axis=1) >= 3)
+    if not len(columns) or not len(rows):
+        return x, y, x, y
+    return (
+        max(x + int(columns[0]) - MARGIN, 0),
+        max(y + int(rows[0]) - MARGIN, 0),
+        min(x + int(columns[-1]) + 1 + MARGIN, heights.shape[1]),
+        min(y + int(rows[-1]) + 1 + MARGIN, heights.shape[0]),
+    )
 
 
 def _fused(network: VoteNetwork) -> torch.nn.Module:

@@ -1,0 +1,86 @@
+"""`insegan train`: from unlabelled frames to a model that segments, a stage at a time."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+
+from insegan_ros.cli import main
+from insegan_ros.commands import train_explicit
+from insegan_ros.data.store import Dataset
+from insegan_ros.distillation.piles import PileConfig, PileMaker, Surroundings, store_piles
+from insegan_ros.inference import model_card
+from insegan_ros.model.explicit import Template
+from insegan_ros.types import Intrinsics
+
+SIZE = (0.04, 0.024, 0.016)  # m
+
+
+def brick() -> Template:
+    grid = (np.arange(16) - 7.5) * 0.003
+    inside = [np.abs(grid) < side / 2 for side in SIZE]
+    occupied = inside[0][:, None, None] & inside[1][None, :, None] & inside[2][None, None, :]
+    return Template(np.where(occupied, 6, -6).astype(np.float32), 0.003, {'explained': 0.9})
+
+
+@pytest.fixture(scope='module')
+def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Depth images of bricks in a bin with walls; no labels."""
+    mesh = trimesh.creation.box(SIZE)
+    pieces = ((np.asarray(mesh.vertices), np.asarray(mesh.faces)),)
+    camera = Intrinsics(96, 96, 250.0, 250.0, 47.5, 47.5)
+    around = Surroundings(camera, 0.5, (0.0, 0.0), 0.12, 0.0, 0.03)
+    settings = PileConfig(6, (2, 3), height_jitter=0.0, turn_jitter=0.0)
+    maker = PileMaker(np.asarray(mesh.vertices), np.asarray(mesh.faces), pieces, around, settings)
+    folder = tmp_path_factory.mktemp('bricks')
+    list(store_piles(maker, folder, 0, 1))
+    for kind in ('labels', 'poses'):
+        shutil.rmtree(folder / kind)
+    return folder
+
+
+def test_the_bin_is_measured_in_unlabelled_frames(frames: Path) -> None:
+    around = train_explicit.measure_surroundings(Dataset(frames), np.random.default_rng(0))
+    assert around.camera_height == pytest.approx(0.5, abs=0.002)
+    assert around.bin_width == pytest.approx(0.12, rel=0.06)
+    assert around.wall_height == pytest.approx(0.03, abs=0.006)
+
+
+def test_training_ends_in_a_model_that_loads_and_is_not_done_twice(
+    frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_num_threads(1)
+    calls = []
+
+    def found(dataset, indices, out, settings, seconds):
+        calls.append(len(indices))
+        brick().save(out)
+        return brick()
+
+    monkeypatch.setattr(train_explicit, 'discover', found)
+    monkeypatch.setattr(train_explicit, 'LEAST_PILES', 8)
+    command = ['train', '--dataset', str(frames), '--out', str(tmp_path)]
+    command += ['--max-minutes', '0.06', '--workers', '1', '--device', 'cpu']
+    assert main(command) == 0
+    card = model_card.read_card(tmp_path / 'model')
+    assert card['labels_used'].startswith('none')
+    assert card['training']['steps'] > 0
+    for picture in ('piles.png', 'segmented.png'):
+        assert (tmp_path / picture).stat().st_size > 500
+    written = (tmp_path / 'model' / model_card.WEIGHTS).stat().st_mtime_ns
+    assert main(command) == 0
+    assert calls == [6]
+    assert (tmp_path / 'model' / model_card.WEIGHTS).stat().st_mtime_ns == written
+    segmenter = model_card.load_segmenter(str(tmp_path / 'model'))
+    frame = Dataset(frames)[0].frame
+    assert segmenter.segment(frame).labels.shape == frame.depth_m.shape
+
+
+def test_an_empty_dataset_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(['train', '--dataset', str(tmp_path), '--out', str(tmp_path / 'run')]) == 1
+    assert 'no dataset' in capsys.readouterr().err
