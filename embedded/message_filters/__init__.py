@@ -40,8 +40,8 @@ class Subscriber(SimpleFilter):
 class ApproximateTimeSynchronizer(SimpleFilter):
     """Passes on sets of messages, one from each filter, whose stamps lie within `slop` seconds.
 
-    As in ROS, each queue holds the newest `queue_size` messages, and the registered callbacks run
-    with this object's lock held.
+    As in ROS, each queue holds the `queue_size` messages of the latest stamps, and the registered
+    callbacks run with this object's lock held.
     """
 
     def __init__(self, fs, queue_size, slop, allow_headerless=False):
@@ -61,7 +61,7 @@ class ApproximateTimeSynchronizer(SimpleFilter):
             own = self.queues[index]
             own[stamp] = msg
             while len(own) > self.queue_size:
-                del own[next(iter(own))]  # the one that came first
+                del own[min(own)]
             chosen = []
             for queue in self.queues:
                 near = min(queue, key=lambda other: abs(other - stamp), default=None)

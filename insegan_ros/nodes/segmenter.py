@@ -118,6 +118,8 @@ class SegmenterNode(LifecycleNode):
         image.registerCallback(self._count_image)
         both = message_filters.ApproximateTimeSynchronizer([image, info], 4, self._given['slop'])
         both.registerCallback(self._store)
+        self._queues = both.queues  # per input, stamp: message
+        self._image_stamp = 0
         self._inputs = [image.sub, info.sub]
         self._service = self.create_service(Trigger, '~/segment', self._segment_once)
         self._timer = self.create_timer(REPORT_S, self._report)
@@ -174,8 +176,14 @@ class SegmenterNode(LifecycleNode):
 
     # --- frames --------------------------------------------------------------------------------
 
-    def _count_image(self, _: Image) -> None:
+    def _count_image(self, image: Image) -> None:
         self._images += 1
+        stamp = messages.stamp_ns(image.header)
+        if stamp < self._image_stamp:  # a clock was set: what waits for its pair blocks others
+            for queue in self._queues:
+                for key in [k for k, m in queue.items() if messages.stamp_ns(m.header) > stamp]:
+                    del queue[key]
+        self._image_stamp = stamp
 
     def _store(self, image: Image, info: CameraInfo) -> None:
         self._pairs += 1

@@ -80,3 +80,20 @@ def start_node(ros_environment, tmp_path) -> Iterator[Callable[..., subprocess.P
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+@pytest.fixture
+def bench(ros_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator:
+    """A segmenter_bench.Bench whose node reports often, so that tests need not wait."""
+    rclpy = pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+    from segmenter_bench import Bench
+
+    from insegan_ros.nodes import segmenter
+
+    monkeypatch.setattr(segmenter, 'REPORT_S', 0.1)
+    monkeypatch.setattr(segmenter, 'SILENT_S', 0.5)
+    rclpy.init()
+    made = Bench()
+    yield made
+    made.close()
+    rclpy.try_shutdown()

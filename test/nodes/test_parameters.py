@@ -1,0 +1,72 @@
+"""A node's table of parameters is what it declares, and what its file sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+
+import rclpy
+from rclpy.exceptions import InvalidParameterValueException
+from rclpy.node import Node
+from rclpy.parameter import Parameter as RosParameter
+
+from insegan_ros.nodes import segmenter
+from insegan_ros.nodes.parameters import Parameter, declare, values
+
+TABLE = (
+    Parameter('count', 3, 'whole', 0, 5),
+    Parameter('share', 0.5, 'real', 0.0, 1.0),
+    Parameter('name', 'x', 'text'),
+)
+
+
+@pytest.fixture
+def node(ros_environment: None) -> Iterator[Node]:
+    rclpy.init()
+    made = rclpy.create_node('declares')
+    declare(made, TABLE)
+    yield made
+    made.destroy_node()
+    rclpy.try_shutdown()
+
+
+def test_values_are_the_defaults_until_they_are_set(node: Node) -> None:
+    assert values(node, TABLE) == {'count': 3, 'share': 0.5, 'name': 'x'}
+    node.set_parameters([RosParameter('count', value=5)])
+    assert values(node, TABLE)['count'] == 5
+
+
+@pytest.mark.parametrize(
+    ('name', 'value'), [('count', 6), ('count', -1), ('share', 1.01), ('count', 'x')]
+)
+def test_a_value_out_of_range_or_of_another_type_is_refused(
+    node: Node, name: str, value: object
+) -> None:
+    result = node.set_parameters([RosParameter(name, value=value)])[0]
+    assert not result.successful
+    assert 'range' in result.reason or 'type' in result.reason
+    assert values(node, TABLE) == {'count': 3, 'share': 0.5, 'name': 'x'}
+
+
+def test_a_default_out_of_its_range_is_not_declared(node: Node) -> None:
+    with pytest.raises(InvalidParameterValueException, match='wrong'):
+        declare(node, [Parameter('wrong', 7, '', 0, 5)])
+
+
+def test_every_parameter_is_described(node: Node) -> None:
+    assert [node.describe_parameter(p.name).description for p in TABLE] == [
+        'whole',
+        'real',
+        'text',
+    ]
+
+
+def test_the_segmenters_file_sets_every_parameter_to_its_default() -> None:
+    path = Path(__file__).parents[2] / 'config' / 'segmenter.yaml'
+    given = yaml.safe_load(path.read_text())['/**/segmenter']['ros__parameters']
+    assert given == {p.name: p.default for p in segmenter.PARAMETERS}
