@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from insegan_ros.discovery.crops import Crops, Piece, rasterise
 from insegan_ros.model.explicit import (
+    fill_unseen,
     random_rotations,
     render,
     resting_heights,
@@ -270,7 +271,8 @@ class Reconstruction:
     ) -> tuple[State, list[float]]:
         """Some rounds from every seed; the one with the lowest residual, and all residuals."""
         settings = self.settings
-        crops = self.crops(settings.grids[0]).select(np.arange(settings.seed_crops))
+        crops = self.crops(settings.grids[0])
+        crops = crops.select(np.arange(min(settings.seed_crops, len(crops))))
         tried = []
         for k in range(settings.seeds):
             state = State(self._seed(crops, k, generator), self.width_m, None)
@@ -318,6 +320,9 @@ class Reconstruction:
     def conclude(self, state: State, generator: torch.Generator) -> State:
         """The crops' poses and residuals under the final shape."""
         crops = self.crops(state.logits.shape[0])
+        with torch.no_grad():
+            solid = fill_unseen(state.occupancy, random_rotations(192, generator))
+        state = replace(state, logits=torch.logit(solid, 4e-4))
         return self.expect(state, crops, self.settings.rotations[0], generator)
 
 

@@ -180,3 +180,28 @@ def resting_heights(occupancy: Tensor, voxel_m: float, rotations: Tensor) -> Ten
     points = (occupied - centre) * voxel_m  # (M, 3)
     reach = rotations[:, 2].abs().sum(dim=1) * voxel_m / 2  # half a voxel, seen along z
     return reach - (rotations[:, 2] @ points.T).amin(dim=1)
+
+
+def fill_unseen(occupancy: Tensor, rotations: Tensor) -> Tensor:
+    """(G, G, G) in which whatever no view down any of (B, 3, 3) rotations reaches is occupied.
+
+    Images say nothing about a part's inside; a part whose inside is empty is not what is meant.
+    """
+    grid = occupancy.shape[0]
+    line = (torch.arange(grid, dtype=torch.float32) + 0.5) / grid * 2 - 1
+    x, y, z = torch.meshgrid(line, line, line, indexing='ij')
+    voxels = torch.stack([x, y, z], dim=-1).reshape(1, -1, 3)
+    seen = torch.zeros(grid**3)
+    for turns in rotations.split(32):
+        volume = occupancy.expand(len(turns), 1, grid, grid, grid)
+        turned = voxels @ turns  # p_template = R^T p_view, as rows
+        shape = (len(turns), grid, grid, grid, 3)  # view's x, y, z
+        alpha = functional.grid_sample(volume, turned.reshape(shape).flip(-1), align_corners=False)
+        clear = torch.cumprod(1 - alpha[:, 0].flip(-1), dim=-1)  # from the top down
+        before = torch.cat([torch.ones_like(clear[..., :1]), clear[..., :-1]], dim=-1).flip(-1)
+        back = (voxels @ turns.mT).reshape(shape).flip(-1)  # p_view = R p_template, as rows
+        reach = functional.grid_sample(
+            before[:, None], back, padding_mode='border', align_corners=False
+        )
+        seen = torch.maximum(seen, reach.reshape(len(turns), -1).amax(dim=0))
+    return torch.maximum(occupancy, 1 - seen.reshape(grid, grid, grid))

@@ -11,6 +11,7 @@ import torch
 from insegan_ros.model.explicit import (
     Template,
     TemplateError,
+    fill_unseen,
     random_rotations,
     render,
     resting_heights,
@@ -103,3 +104,18 @@ def test_random_rotations_are_rotations() -> None:
     turns = random_rotations(50, torch.Generator().manual_seed(0))
     assert torch.allclose(turns @ turns.mT, torch.eye(3).expand(50, 3, 3), atol=1e-5)
     assert torch.allclose(torch.linalg.det(turns), torch.ones(50), atol=1e-5)
+
+
+def test_what_no_view_reaches_is_filled_and_what_one_reaches_is_not() -> None:
+    logits = box((0.012, 0.014, 0.010)).logits.copy()
+    closed = logits.copy()
+    closed[9:15, 9:15, 9:15] = -12
+    bored = logits.copy()
+    bored[9:15, 9:15, :] = -12
+    turns = random_rotations(150, torch.Generator().manual_seed(0))
+    turns = torch.cat([torch.eye(3)[None], turns])
+    filled = fill_unseen(torch.sigmoid(torch.from_numpy(closed)), turns)
+    kept = fill_unseen(torch.sigmoid(torch.from_numpy(bored)), turns)
+    assert filled[9:15, 9:15, 9:15].min() > 0.9
+    assert kept[10:14, 10:14, 8:16].max() < 0.1
+    assert filled[:3].max() < 0.1
