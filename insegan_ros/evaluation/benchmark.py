@@ -47,6 +47,7 @@ class FrameFigures:
     paper_miou: float = float('nan')
     strict_miou: float = float('nan')
     ari: float = float('nan')
+    foreground_iou: float = float('nan')
     false_positives: float = float('nan')
     count_right: float = float('nan')
     ious: NDArray[np.float64] | None = None  # (P, T)
@@ -101,6 +102,7 @@ def judge(found: Segmentation, true: NDArray[np.integer]) -> dict:
         'paper_miou': metrics.paper_miou(labels, true),
         'strict_miou': metrics.strict_miou(labels, true),
         'ari': metrics.ari_foreground(labels, true),
+        'foreground_iou': metrics.foreground_iou(labels, true),
         'false_positives': metrics.false_positives(labels, true),
         'count_right': float(metrics.count_is_right(labels, true)),
         'ious': metrics.iou_matrix(labels, true),
@@ -171,6 +173,7 @@ class Run:
             else float('nan'),
             'count_accuracy': mean([f.count_right for f in self.frames]),
             'false_positives': mean([f.false_positives for f in self.frames]),
+            'foreground_iou': mean([f.foreground_iou for f in self.frames]),
             'rerendering_mm': mean([f.rerendering_mm for f in self.frames]),
             'milliseconds': float(np.median([f.milliseconds for f in self.frames])),
             'failed_frames': float(sum(f.failed for f in self.frames)),

@@ -52,6 +52,16 @@ def false_positives(predicted: Labels, true: Labels, threshold: float = 0.5) -> 
     return int(len(matrix) - matched.sum())
 
 
+def foreground_iou(predicted: Labels, true: Labels) -> float:
+    """IoU of all that is predicted with all that is true; NaN where both are empty.
+
+    Low where the bin was found wrongly: what a method is then given are not the parts.
+    """
+    p, t = predicted != 0, true != 0
+    union = (p | t).sum()
+    return float((p & t).sum() / union) if union else float('nan')
+
+
 def ari_foreground(predicted: Labels, true: Labels) -> float:
     """Adjusted Rand index over the pixels whose truth is an instance; NaN where none is."""
     inside = true != 0

@@ -21,6 +21,7 @@ COLUMNS = {
     'average_precision': ('AP@[.5:.95]', 3),
     'count_accuracy': ('count right', 2),
     'false_positives': ('false pos./image', 2),
+    'foreground_iou': ('foreground IoU', 3),
     'rerendering_mm': ('re-rendering, mm', 2),
     'milliseconds': ('ms/image', 1),
 }

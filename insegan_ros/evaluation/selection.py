@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from insegan_ros import baselines
-from insegan_ros.bin import BinTracker, FloorNotFoundError
-from insegan_ros.data.store import Dataset, DatasetError, DatasetWriter
+from insegan_ros.baselines.kmeans import kmeans
+from insegan_ros.baselines.pixels import part_pixels
+from insegan_ros.bin import Bin
+from insegan_ros.camera import Plane
+from insegan_ros.data.store import Dataset, DatasetError, DatasetWriter, Sample
 from insegan_ros.evaluation.benchmark import in_order
 from insegan_ros.evaluation.metrics import paper_miou
 
@@ -27,9 +29,12 @@ class Block:
 
 
 def kmeans_scores(block: Block) -> dict[int, float]:
-    """Frame -> the paper's mIoU of K-means; frames that show no part are left out."""
-    dataset, tracker = Dataset(block.dataset), BinTracker()
-    scores = {}
+    """Frame -> the paper's mIoU of K-means; frames that show no part are left out.
+
+    K-means is given the pixels that truly show parts: a bin that is found wrongly must not pass
+    for a scene on which K-means fails. So a score depends on its own frame alone.
+    """
+    dataset, scores = Dataset(block.dataset), {}
     for index in block.indices:
         sample = dataset[index]
         if sample.labels is None:
@@ -37,17 +42,21 @@ def kmeans_scores(block: Block) -> dict[int, float]:
                 f'{block.dataset}, frame {index} has no labels: without them nobody can tell '
                 'where K-means fails'
             )
-        visible = len(np.unique(sample.labels[sample.labels > 0]))
-        if not visible:
+        mask = (sample.labels > 0) & np.isfinite(sample.frame.depth_m)
+        if not mask.any():
             continue
+        visible = len(np.unique(sample.labels[sample.labels > 0]))
         count = block.instances or int(sample.record.get('instances', visible))
-        try:
-            kmeans = baselines.make('kmeans', count, tracker(sample.frame))
-            found = kmeans.segment(sample.frame).labels
-        except FloorNotFoundError:
-            found = np.zeros_like(sample.labels)
+        pixels = part_pixels(sample.frame, Bin(floor_of(dataset, sample)), mask, np.s_[:, :])
+        found = kmeans(pixels, min(count, len(pixels.points)), np.random.default_rng(0))
         scores[index] = paper_miou(found, sample.labels)
     return scores
+
+
+def floor_of(dataset: Dataset, sample: Sample) -> Plane:
+    """The stored floor of the frame or of the dataset, else a plane across the view."""
+    nx, ny, nz, offset = sample.record.get('floor') or dataset.info.floor or (0.0, 0.0, -1.0, 0.0)
+    return Plane((nx, ny, nz), offset)
 
 
 def select_splits(
@@ -75,7 +84,8 @@ def select_splits(
         f'test_random: {len(splits["test_random"])} frames drawn from all. val: '
         f'{len(splits["val"])} of the others, at random. test: {len(splits["test"])} of the '
         'others, at random among those on which K-means fails: its mIoU by the rule of the '
-        f'InSeGAN paper (k = the true number of parts, on x, y and height) is at most {limit:.3f},'
+        'InSeGAN paper (k = the true number of parts, on x, y and height of their pixels) is '
+        f'at most {limit:.3f},'
         " as it is on a third of this dataset's frames. train: what is left."
     )
     order = ('train', 'val', 'test', 'test_random')

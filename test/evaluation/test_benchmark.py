@@ -14,7 +14,7 @@ from insegan_ros.camera import Plane, segmentation_from_labels
 from insegan_ros.data.store import Dataset, DatasetInfo, DatasetWriter
 from insegan_ros.evaluation.benchmark import Run, benchmark, nothing, rerendering_error_mm
 from insegan_ros.evaluation.report import markdown
-from insegan_ros.evaluation.selection import make_splits, select_splits
+from insegan_ros.evaluation.selection import Block, kmeans_scores, make_splits, select_splits
 from insegan_ros.types import DepthFrame, Intrinsics
 
 CAMERA = Intrinsics(120, 100, 200.0, 200.0, 60.0, 50.0)
@@ -30,7 +30,7 @@ def make_dataset(path: Path, frames: int = 30, labelled: bool = True) -> Dataset
             depth = np.full((100, 120), 500, np.uint16)
             labels = np.zeros((100, 120), np.uint8)
             for k in range(3):
-                y, x = rng.integers(5, 80), 5 + 38 * k + rng.integers(0, 10)
+                y, x = rng.integers(5, 75), 5 + 38 * k + rng.integers(0, 10)
                 depth[y : y + 16, x : x + 20] -= np.uint16(rng.integers(20, 40))
                 labels[y : y + 16, x : x + 20] = k + 1
             writer.append(depth, labels if labelled else None)
@@ -96,6 +96,21 @@ def test_the_hard_split_is_hard_and_the_random_one_is_drawn_from_all() -> None:
     assert 'at most 0.333' in rule
 
 
+def test_selection_does_not_depend_on_whether_the_bin_is_found(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / 'd', 3)
+    scores = kmeans_scores(Block(dataset.path, (0, 1, 2), 3))
+    assert min(scores.values()) > 0.9  # boxes apart, whatever lies around them
+    flat = make_dataset(tmp_path / 'wall', 0)
+    with DatasetWriter(flat.path, flat.info) as writer:
+        for index in (0, 1, 2):
+            sample = dataset[index]
+            units = np.rint(sample.frame.depth_m * 1000).astype(np.uint16)
+            units[:4] = 380  # a slab taller than the parts, and a false floor below
+            units[-6:] = 600
+            writer.append(units, np.asarray(sample.labels))
+    assert kmeans_scores(Block(flat.path, (0, 1, 2), 3)) == scores
+
+
 def test_splits_are_the_same_every_time_and_complete(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / 'd', 8)
     make_splits(dataset.path)
@@ -127,7 +142,7 @@ def test_a_dataset_without_labels_has_speeds_but_no_mious(tmp_path: Path, capsys
     dataset = make_dataset(tmp_path / 'd', 3, labelled=False)
     arguments = ['evaluate', '--dataset', str(dataset.path), '--out', str(tmp_path / 'o')]
     assert cli.main([*arguments, '--methods', 'kmeans', '--seeds', '1']) == 0
-    assert '| kmeans | - | - | - | - | - | - | - |' in capsys.readouterr().out
+    assert '| kmeans | - | - | - | - | - | - | - | - |' in capsys.readouterr().out
     assert cli.main([*arguments, '--make-splits']) == 1
     assert 'has no labels' in capsys.readouterr().err
 

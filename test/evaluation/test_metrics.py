@@ -11,6 +11,7 @@ from insegan_ros.evaluation.metrics import (
     average_precision,
     count_is_right,
     false_positives,
+    foreground_iou,
     iou_matrix,
     paper_miou,
     strict_miou,
@@ -49,6 +50,12 @@ def test_iou_of_halves() -> None:
     assert strict_miou(predicted, TRUE) == pytest.approx(0.75)
     assert false_positives(predicted, TRUE) == 1
     assert not count_is_right(predicted, TRUE)
+
+
+def test_foreground_iou_ignores_which_instance_is_which() -> None:
+    assert foreground_iou(np.where(TRUE > 0, 5, 0), TRUE) == 1
+    assert foreground_iou(np.ones_like(TRUE), TRUE) == pytest.approx(8 / 10)
+    assert np.isnan(foreground_iou(np.zeros_like(TRUE), np.zeros_like(TRUE)))
 
 
 def test_nothing_predicted_is_zero_and_nothing_true_is_nan() -> None:
