@@ -204,4 +204,5 @@ def fill_unseen(occupancy: Tensor, rotations: Tensor) -> Tensor:
             before[:, None], back, padding_mode='border', align_corners=False
         )
         seen = torch.maximum(seen, reach.reshape(len(turns), -1).amax(dim=0))
-    return torch.maximum(occupancy, 1 - seen.reshape(grid, grid, grid))
+    unseen = ((0.7 - seen) / 0.3).clamp(0, 1)  # soft surfaces let some of a ray through
+    return torch.maximum(occupancy, unseen.reshape(grid, grid, grid))
