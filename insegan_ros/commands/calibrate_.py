@@ -1,0 +1,65 @@
+"""Find the bin for a camera that does not move, once, and store where it is.
+
+Frames of the empty bin serve best: nothing then hides the floor and the walls. Several frames are
+combined to their median, so parts may lie in the bin if they lie elsewhere in each frame. The file
+goes to the segmenter's parameter bin_file and to `insegan segment --bin`.
+
+examples:
+  insegan calibrate --input empty_bin_pngs --out bin.yaml --picture bin.png
+  insegan calibrate --input ~/bins/nut --limit 50 --out bin.yaml
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--input',
+        type=Path,
+        required=True,
+        help='a dataset, a folder of 16-bit PNGs with camera_info.yaml, or a recording',
+    )
+    parser.add_argument('--out', type=Path, required=True, help='the YAML file to write')
+    parser.add_argument('--limit', type=int, default=30, help='frames that are combined (30)')
+    parser.add_argument('--picture', type=Path, help='a PNG of what was found, to look at')
+    parser.add_argument('--seed', type=int, default=0)
+
+
+def run(args: argparse.Namespace) -> int:
+    from itertools import islice
+
+    import cv2
+    import numpy as np
+
+    from insegan_ros.bin import find_bin, save_bin
+    from insegan_ros.data.replay import Replay
+    from insegan_ros.drawing import bin_picture
+    from insegan_ros.types import DepthFrame
+
+    if args.limit < 1:
+        raise ValueError(f'--limit {args.limit}: at least 1 is expected')
+    frames = [replayed.frame for replayed in islice(Replay(args.input), args.limit)]
+    stack = np.stack([frame.depth_m for frame in frames])
+    seen = np.isfinite(stack).any(axis=0)
+    depth = np.full(stack.shape[1:], np.nan, np.float32)
+    depth[seen] = np.nanmedian(stack[:, seen], axis=0)
+    frame = DepthFrame(depth, frames[0].intrinsics)
+    found = find_bin(frame, np.random.default_rng(args.seed))
+    save_bin(args.out, found)
+    tilt = np.degrees(np.arccos(np.clip(-found.floor.normal[2], -1, 1)))
+    print(f'{len(frames)} frames: the camera is {found.floor.offset:.3f} m above the floor,')
+    print(f'tilted {tilt:.1f} degrees; the bin lies in x, y, width, height = {found.region} px')
+    if found.corners is None:
+        print('no walls were found: all that is seen counts as inside')
+    else:
+        a, b, c, _ = np.asarray(found.corners)
+        sides = np.linalg.norm(b - a) * 1000, np.linalg.norm(c - b) * 1000
+        print(f'its floor measures {sides[0]:.0f} x {sides[1]:.0f} mm')
+    if args.picture:
+        if not cv2.imwrite(str(args.picture), bin_picture(frame, found)):
+            raise OSError(f'{args.picture} could not be written')
+        print(f'see {args.picture}: heights in colour, the floor white, outside the bin dimmed')
+    return 0

@@ -1,0 +1,42 @@
+"""A bin is calibrated from frames in which parts lie now here, now there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from insegan_ros import cli
+from insegan_ros.bin import load_bin
+from insegan_ros.data.store import DatasetWriter, to_units
+from insegan_ros.synthetic.generate import SceneConfig, dataset_info, make_scene
+
+
+def test_the_floor_of_a_dataset_is_stored_and_drawn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = SceneConfig(part='nut', camera='d435', tilt_degrees=10, bin_width=4.0)
+    with DatasetWriter(tmp_path / 'nuts', dataset_info(config, 0)) as writer:
+        for seed in range(3):
+            scene = make_scene(config, seed)
+            writer.append(to_units(scene.frame.depth_m, 0.001))
+    out, picture = tmp_path / 'bin.yaml', tmp_path / 'bin.png'
+    words = ['calibrate', '--input', str(tmp_path / 'nuts'), '--out', str(out)]
+    assert cli.main([*words, '--picture', str(picture)]) == 0
+    assert 'above the floor' in capsys.readouterr().out
+    found = load_bin(out)
+    assert np.degrees(np.arccos(np.dot(found.floor.normal, scene.floor.normal))) < 1
+    assert abs(found.floor.offset - scene.floor.offset) < 0.004
+    assert found.corners is not None
+    assert cv2.imread(str(picture)).shape == (480, 848, 3)
+
+
+def test_an_input_that_is_nothing_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ['calibrate', '--input', str(tmp_path / 'no'), '--out', str(tmp_path / 'b.yaml')]
+    assert cli.main(words) == 1
+    assert str(tmp_path / 'no') in capsys.readouterr().err
+    assert not (tmp_path / 'b.yaml').exists()
