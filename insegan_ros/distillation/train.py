@@ -32,7 +32,7 @@ from insegan_ros.types import Intrinsics
 class TrainConfig:
     """How the network is trained."""
 
-    batch: int = 16
+    batch: int = 8
     learning_rate: float = 2e-3
     weight_decay: float = 1e-3
     warmup: float = 0.03  # of the whole
