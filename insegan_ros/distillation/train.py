@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -201,7 +202,7 @@ def rate_at(share: float, config: TrainConfig) -> float:
     if share < config.warmup:
         return config.learning_rate * max(share / config.warmup, 0.05)
     past = min((share - config.warmup) / (1 - config.warmup), 1.0)
-    return config.learning_rate * (0.5 + 0.5 * np.cos(np.pi * past)) + 1e-6
+    return config.learning_rate * (0.5 + 0.5 * math.cos(math.pi * past)) + 1e-6
 
 
 def train_network(

@@ -107,7 +107,7 @@ def test_a_run_resumes_where_its_checkpoint_was_written(folder: Path, tmp_path: 
     piles = train.Piles.load(Dataset(folder), [0, 1])
     progress = train.begin(CONFIG, SETTINGS, seed=0)
     batch = train.make_batch(piles, CONFIG, 2, np.random.default_rng(0))
-    train.train_step(progress, batch, 1e-3, SETTINGS)
+    train.train_step(progress, batch, train.rate_at(0.5, SETTINGS), SETTINGS)
     train.save_checkpoint(progress, tmp_path / 'state', seconds=7.0)
     resumed = train.begin(CONFIG, SETTINGS, seed=1)
     assert train.load_checkpoint(resumed, tmp_path / 'state') == 7.0
