@@ -1,0 +1,68 @@
+"""What the README says of topics, parameters, commands and targets is what the code has."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from insegan_ros import cli
+
+PROJECT = Path(__file__).parents[1]
+README = (PROJECT / 'README.md').read_text()
+NODES = ('segmenter', 'camera', 'bin_simulator')
+
+
+def parameters_of(node: str) -> tuple:
+    pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+    if node == 'segmenter':
+        from insegan_ros.nodes.segmenter import PARAMETERS
+    elif node == 'camera':
+        from insegan_ros.nodes.camera import PARAMETERS
+    else:
+        from insegan_ros.nodes.bin_simulator import PARAMETERS
+    return PARAMETERS
+
+
+def table(node: str) -> str:
+    """The table of a node's parameters as the README shall hold it."""
+    rows = ['| parameter | default | |', '|---|---|---|']
+    for p in parameters_of(node):
+        default = str(p.default).lower() if isinstance(p.default, bool) else p.default
+        default = f'`{default}`' if default != '' else ''
+        rows.append(f'| `{p.name}` | {default} | {p.description.replace("|", "or")} |')
+    return '\n'.join(rows)
+
+
+@pytest.mark.parametrize('node', NODES)
+def test_the_table_of_parameters_is_the_node_s_own(node: str) -> None:
+    assert table(node) in README, f'put this into README.md:\n{table(node)}'
+
+
+@pytest.mark.parametrize('node', NODES)
+def test_every_topic_named_for_a_node_is_in_its_code(node: str) -> None:
+    section = README.split(f'### {node}')[1].split('## ')[0]
+    names = re.findall(r'`((?:depth/|~/|/)\w+|joint_states)`', section)
+    assert len(names) >= 2
+    nodes = PROJECT / 'insegan_ros' / 'nodes'
+    code = (nodes / f'{node}.py').read_text() + (nodes / 'depth_publisher.py').read_text()
+    assert [name for name in names if f"'{name}'" not in code] == []
+
+
+def test_every_command_is_one_of_insegan() -> None:
+    named = set(re.findall(r'(?:^|`)insegan (\w+)', README, re.MULTILINE)) - {'COMMAND'}
+    assert len(named) >= 6
+    assert named <= set(cli.COMMANDS)
+
+
+def test_every_make_target_exists() -> None:
+    makefile = (PROJECT / 'Makefile').read_text()
+    named = set(re.findall(r'^make (\w+)', README, re.MULTILINE))
+    assert {'demo', 'test', 'view'} <= named
+    assert all(re.search(rf'^{target}:', makefile, re.MULTILINE) for target in named)
+
+
+def test_every_link_leads_somewhere() -> None:
+    links = re.findall(r'\]\(([^)#]+)\)', README)
+    assert [link for link in links if not (PROJECT / link).exists()] == []
