@@ -160,6 +160,8 @@ class Bin:
     corners: tuple[tuple[float, float, float], ...] | None = None  # of its floor, camera frame, m
 
 
+MIN_INSIDE = 0.05  # of a bin's area in the image is lower than its walls
+BOX_SHARE = 0.9  # of the rectangle around it a bin fills
 MIN_ENCLOSED = 0.3  # of the walls' own area in the image; the holes in parts make up less
 WALL_MARGIN_M = 0.004  # from the walls' inner faces: measured walls waver by as much,
 WALL_LEAN = 0.06  # and the more the higher above the floor
@@ -202,8 +204,20 @@ def _enclosed(heights: NDArray, tall: NDArray[np.bool_]) -> NDArray[np.bool_]:
     beside = cv2.dilate(outside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     walls = np.union1d(_at_edge(tall_areas), tall_areas[beside])
     surrounded = ~outside & ~np.isin(tall_areas, np.setdiff1d(walls, 0))
-    around = (closed > 0) & ~surrounded & np.isfinite(heights)
-    return surrounded if surrounded.sum() > MIN_ENCLOSED * around.sum() else np.ones_like(tall)
+    if outside.any():
+        _, areas, stats, _ = cv2.connectedComponentsWithStats((~outside).astype(np.uint8))
+        block = areas == 1 + np.argmax(stats[1:, cv2.CC_STAT_AREA]) if len(stats) > 1 else tall
+        walled = _is_box(block) and (surrounded & block).sum() > MIN_INSIDE * block.sum()
+    else:
+        around = (closed > 0) & ~surrounded & np.isfinite(heights)
+        walled = surrounded.sum() > MIN_ENCLOSED * around.sum()
+    return surrounded if walled else np.ones_like(tall)
+
+
+def _is_box(block: NDArray[np.bool_]) -> bool:
+    """Whether an area fills the rectangle around it, as a bin does and scattered parts do not."""
+    corners = cv2.minAreaRect(np.argwhere(block).astype(np.float32))
+    return float(block.sum()) > BOX_SHARE * (corners[1][0] + 1) * (corners[1][1] + 1)
 
 
 def _at_edge(areas: NDArray) -> NDArray:
@@ -224,12 +238,14 @@ def _floor_rectangle(
     origin, axes = _floor_frame(floor)
     flat = (points[low] - origin) @ axes.T  # (M, 2) metres along the floor
     middle = np.median(flat, axis=0)
-    hull = cv2.convexHull((flat - middle).astype(np.float32))
+    edge = (points[rim] - origin) @ axes.T - middle
+    outline = edge if len(edge) > 400 else flat - middle  # the rim is straight, piles are not
+    hull = cv2.convexHull(outline.astype(np.float32))
     degrees = cv2.minAreaRect(hull)[2]
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     turn = np.array([[c, -s], [s, c]])
     ends = np.percentile((flat - middle) @ turn, [0.3, 99.7], axis=0)  # (2, 2) low, high of x, y
-    edge = ((points[rim] - origin) @ axes.T - middle) @ turn
+    edge = edge @ turn
     centre, half = ends.mean(axis=0), np.ptp(ends, axis=0) / 2
     for axis in (0, 1):
         beside = np.abs(edge[:, 1 - axis] - centre[1 - axis]) < 0.6 * half[1 - axis]
