@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,7 +18,7 @@ class Gates:
 
     min_valid_fraction: float = 0.5
     max_still_fraction: float = 0.02  # changed pixels between two frames of a bin at rest
-    min_changed_fraction: float = 0.05  # changed pixels since the last stored frame
+    min_changed_fraction: float = 0.2  # of what stands on the floor, since the last stored frame
     floor_tolerance_m: float = 0.01  # how far the bin's floor may seem to have moved
     min_floor_fraction: float = 0.02  # measured pixels that must lie on the floor
 
@@ -36,6 +36,18 @@ def changed_fraction(a: FloatImage, b: FloatImage) -> float:
     if not both.any():
         return 1.0
     return float((np.abs(a[both] - b[both]) > CHANGED_BY_M).mean())
+
+
+def rearranged_fraction(a: DepthFrame, b: FloatImage, floor: Plane | None) -> float:
+    """Share of what stands on the floor in either image, walls included, whose depth differs.
+
+    Without a floor, of all measured pixels.
+    """
+    if floor is None or a.depth_m.shape != b.shape:
+        return changed_fraction(a.depth_m, b)
+    before = height_map(replace(a, depth_m=b), floor)
+    standing = (height_map(a, floor) > CHANGED_BY_M) | (before > CHANGED_BY_M)
+    return changed_fraction(a.depth_m[standing], b[standing])
 
 
 def rejection(
@@ -58,7 +70,7 @@ def rejection(
         if near < gates.min_floor_fraction or below > near:
             return 'the bin floor is not where it was: the bin or the camera has moved'
     if last_stored is not None:
-        changed = changed_fraction(frame.depth_m, last_stored)
+        changed = rearranged_fraction(frame, last_stored, floor)
         if changed < gates.min_changed_fraction:
-            return f'too like the last one: {changed:.1%} of it has changed'
+            return f'too like the last one: {changed:.1%} of the bin has changed'
     return None

@@ -55,14 +55,14 @@ class ShakeSettings:
 
     home: tuple[float, ...] = (0.0, 0.6, 0.0, 1.2, 0.0, -0.23, 0.0)
     directions: tuple[float, ...] = (
-        *(0.25, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
-        *(0.0, 0.0, 0.0, 0.2, 0.0, -0.2, 0.0),
-        *(0.15, 0.0, 0.0, 0.0, 0.0, 0.0, 0.4),
+        *(0.2, 0.0, 0.0, 0.0, 0.0, 0.0, 0.8),  # sideways, and rolled by the wrist
+        *(0.0, 0.0, 0.0, 0.0, 0.0, 0.8, 0.0),  # pitched by the wrist
+        *(0.0, 0.0, 0.0, 0.0, 0.0, 0.6, 0.6),
     )
-    amplitude: tuple[float, float] = (0.5, 1.0)
-    frequency_hz: tuple[float, float] = (0.6, 1.2)
+    amplitude: tuple[float, float] = (0.9, 1.4)
+    frequency_hz: tuple[float, float] = (0.2, 0.3)  # parts slide by tilt: no arm jerks enough
     repetitions: int = 2
-    cycles: int = 2
+    cycles: int = 1
 
     @property
     def spec(self) -> ShakeSpec:

@@ -227,3 +227,17 @@ def to_message(trajectory: Trajectory) -> JointTrajectory:
             )
         )
     return message
+
+
+def from_message(message: JointTrajectory) -> Trajectory:
+    """The inverse of `to_message`; what a message leaves out is zero."""
+    joints, points = tuple(message.joint_names), message.points
+
+    def rows(name: str) -> np.ndarray:
+        given = [list(getattr(point, name)) or [0.0] * len(joints) for point in points]
+        return np.array(given, np.float64).reshape(len(points), -1)
+
+    times = [p.time_from_start.sec + p.time_from_start.nanosec * 1e-9 for p in points]
+    return Trajectory(
+        joints, np.array(times), rows('positions'), rows('velocities'), rows('accelerations')
+    )

@@ -1,7 +1,8 @@
 """A depth camera over a physics-simulated bin, for trying everything without hardware.
 
-Publishes depth/image and depth/camera_info as a D435 under realsense-ros would, joint_states of
-an arm at rest, and the true instances on ~/true_labels. Every few seconds the bin is filled anew.
+Publishes depth/image and depth/camera_info as a D435 under realsense-ros would, joint_states of a
+Fetch-like arm, and the true instances on ~/true_labels. Every few seconds the bin is filled anew,
+or, `held` by the arm, shaken by what comes on joint_trajectory.
 """
 
 from __future__ import annotations
@@ -12,23 +13,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from sensor_msgs.msg import Image, JointState
+from trajectory_msgs.msg import JointTrajectory
 
+from insegan_ros.collection.settings import CollectorSettings
+from insegan_ros.nodes.arm import from_message
 from insegan_ros.nodes.depth_publisher import QOS, DepthPublisher, to_image
 from insegan_ros.nodes.lifecycle import main_of
 from insegan_ros.nodes.parameters import Parameter, declare, values
+from insegan_ros.synthetic.arm import SimulatedArm
 
 if TYPE_CHECKING:
     from insegan_ros.synthetic.scene_stream import SceneStream
 
-ARM_JOINTS = [
-    'shoulder_pan_joint',
-    'shoulder_lift_joint',
-    'upperarm_roll_joint',
-    'elbow_flex_joint',
-    'forearm_roll_joint',
-    'wrist_flex_joint',
-    'wrist_roll_joint',
-]
 PARAMETERS = (
     Parameter('part', 'nut', 'what lies in the bin; docs/parts.md shows them all'),
     Parameter('instances', 5, 'how many', 0, 100),
@@ -40,6 +36,7 @@ PARAMETERS = (
     Parameter('camera_height', 0.45, 'metres above the floor of the bin', 0.2, 2.0),
     Parameter('bin_width', 0.0, 'metres; 0: tight for five of the part', 0.0, 1.0),
     Parameter('frame_id', 'camera_depth_optical_frame', 'of the images'),
+    Parameter('held', False, 'by an arm, which joint_trajectory moves; never filled anew'),
 )
 FIRST_SCENE_S = 60.0
 
@@ -51,13 +48,17 @@ class BinSimulator(LifecycleNode):
         super().__init__('bin_simulator')
         declare(self, PARAMETERS)
         self._stream: SceneStream | None = None
+        self._scene = None
         self._timer = None
 
     def on_configure(self, state) -> TransitionCallbackReturn:
         # Here, where interrupts are handled: physics and meshes take a while to import, and a
         # Ctrl-C in the middle of that is lost in their C code.
         from insegan_ros.synthetic.scene_stream import BinConfig, SceneStream
+        from insegan_ros.synthetic.shaken_bin import ShakenBin
 
+        settings = CollectorSettings()  # of the arm that a collector expects by default
+        self._arm = SimulatedArm(settings.arm.limits, settings.shake.home)
         given = values(self, PARAMETERS)
         try:
             config = BinConfig(
@@ -70,8 +71,10 @@ class BinSimulator(LifecycleNode):
                 bin_width=given['bin_width'],
             )
             self._intrinsics = config.intrinsics
-            self._stream = SceneStream(config)
-            self._show_next_scene(FIRST_SCENE_S)
+            self._held = ShakenBin(config, self._arm) if given['held'] else None
+            if self._held is None:
+                self._stream = SceneStream(config)
+                self._show(self._stream.take(FIRST_SCENE_S))
         except (ValueError, RuntimeError) as error:
             self.get_logger().error(str(error))
             self._close_stream()
@@ -79,11 +82,7 @@ class BinSimulator(LifecycleNode):
         self._camera = DepthPublisher(self, given['frame_id'])
         self._joints = self.create_lifecycle_publisher(JointState, 'joint_states', QOS)
         self._truth = self.create_lifecycle_publisher(Image, '~/true_labels', QOS)
-        self._arm = JointState(
-            name=ARM_JOINTS,
-            position=[0.0] * len(ARM_JOINTS),
-            velocity=[0.0] * len(ARM_JOINTS),
-        )
+        self.create_subscription(JointTrajectory, 'joint_trajectory', self._follow, 1)
         return super().on_configure(state)
 
     def on_activate(self, state) -> TransitionCallbackReturn:
@@ -107,26 +106,47 @@ class BinSimulator(LifecycleNode):
             self._stream.close()
             self._stream = None
 
-    def _show_next_scene(self, timeout_s: float) -> None:
-        scene = self._stream.take(timeout_s)
+    def _show(self, scene) -> None:
         self._exposures = [to_image(depth) for depth in scene.depth]
         self._labels = to_image(scene.labels.astype(np.uint16), 'mono16')
+        self._scene = scene
         self._since = time.monotonic()
         self._shown = 0
 
+    def _follow(self, message: JointTrajectory) -> None:
+        """As a trajectory controller does, but within limits; a lone point from motion brakes."""
+        now = time.monotonic()
+        trajectory = from_message(message)
+        if self._arm.moving(now) and len(trajectory.times) == 1:
+            self._arm.brake(now)
+        elif reasons := self._arm.follow(trajectory, now):
+            self.get_logger().error(f'refused a trajectory: {"; ".join(reasons)}')
+
+    def _next_scene(self, now: float) -> None:
+        if self._held is not None:
+            scene = self._held.look(now)
+            if scene is not self._scene:
+                self._show(scene)
+        elif (
+            now - self._since >= self.get_parameter('scene_period').value and self._stream.ready()
+        ):
+            self._show(self._stream.take(timeout_s=1.0))
+
     def _publish(self) -> None:
+        now = time.monotonic()
         try:
-            due = time.monotonic() - self._since >= self.get_parameter('scene_period').value
-            if due and self._stream.ready():
-                self._show_next_scene(timeout_s=1.0)
-        except RuntimeError as error:  # the last scene stays on
+            self._next_scene(now)
+        except (ValueError, RuntimeError) as error:  # the last scene stays on
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
         stamp = self.get_clock().now().to_msg()
         image = self._exposures[self._shown % len(self._exposures)]
         self._shown += 1
         self._camera.publish(image, self._intrinsics, stamp)
-        self._arm.header.stamp = stamp
-        self._joints.publish(self._arm)
+        position, velocity, _ = self._arm.state(now)
+        names = [limit.name for limit in self._arm.limits]
+        joints = JointState(name=names, position=position.tolist(), velocity=velocity.tolist())
+        joints.header.stamp = stamp
+        self._joints.publish(joints)
         if self._truth.get_subscription_count():
             self._labels.header = image.header
             self._truth.publish(self._labels)

@@ -19,6 +19,7 @@ from rclpy.node import Node
 
 from insegan_ros.data.replay import Replay
 from insegan_ros.data.store import DatasetError
+from insegan_ros.inference import model_card
 
 PROJECT = Path(__file__).parents[2]
 PROFILE = PROJECT / 'config' / 'fastdds.xml'
@@ -32,8 +33,11 @@ class DemoError(RuntimeError):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What is shown, and what segments it."""
     parser.add_argument('--frames', type=Path, help='recorded frames instead of a simulated bin')
-    parser.add_argument('--method', help="a classical method; default: the segmenter's own")
-    parser.add_argument('--model', help='a trained model, by name or folder')
+    parser.add_argument('--method', help='a classical method instead of a model')
+    parser.add_argument(
+        '--model',
+        help="a trained model, by name or folder; default: the simulated part's, else K-means",
+    )
     parser.add_argument('--device', help='auto, cpu or cuda')
     parser.add_argument('--part', default='nut', help='what the simulated bin holds')
     parser.add_argument(
@@ -129,6 +133,8 @@ class Pair:
             instances = 5 if instances is None else instances
             shown = {name: getattr(args, name) for name in names} | {'instances': instances}
         chosen = {key: getattr(args, key) for key in ('method', 'model', 'device')}
+        if not args.frames and not args.method and args.part in model_card.available():
+            chosen['model'] = chosen['model'] or args.part  # one that was trained on this part
         chosen = {key: value for key, value in chosen.items() if value}
         chosen['instances'] = instances
         camera = NodeProcess(self.camera_name, args.out, shown | {'autostart': False})

@@ -75,7 +75,7 @@ def intrinsics_from_info(info: CameraInfo) -> Intrinsics:
     if fx == 0:
         fx, cx, fy, cy = info.k[0], info.k[2], info.k[4], info.k[5]
     try:
-        return Intrinsics(info.width, info.height, fx, fy, cx, cy)
+        return Intrinsics(info.width, info.height, *map(float, (fx, fy, cx, cy)))
     except ValueError as error:
         raise MessageError(f'camera_info cannot be used: {error}') from None
 

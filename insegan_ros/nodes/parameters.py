@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
+
+from insegan_ros import config
+
+T = TypeVar('T')
 
 
 @dataclass(frozen=True)
@@ -38,3 +44,36 @@ def declare(node: Node, parameters: Sequence[Parameter]) -> None:
 def values(node: Node, parameters: Sequence[Parameter]) -> dict:
     """Their present values by name."""
     return {p.name: node.get_parameter(p.name).value for p in parameters}
+
+
+def declare_settings(node: Node, settings: type, where: str = '') -> None:
+    """Declare every field of a settings dataclass, a.b for those of nested ones."""
+    default = settings()
+    for field in dataclasses.fields(settings):
+        value = getattr(default, field.name)
+        if dataclasses.is_dataclass(value):
+            declare_settings(node, type(value), f'{where}{field.name}.')
+        else:
+            plain = list(value) if isinstance(value, tuple) else value
+            node.declare_parameter(f'{where}{field.name}', plain)
+
+
+def read_settings(node: Node, settings: type[T], where: str = '') -> T:
+    """A settings dataclass with the present values of its parameters.
+
+    Raises:
+        ValueError: a value that the dataclass refuses; the message names it.
+    """
+    return config.from_mapping(settings, _present(node, settings, where))
+
+
+def _present(node: Node, settings: type, where: str) -> dict:
+    present = {}
+    for field in dataclasses.fields(settings):
+        value = getattr(settings(), field.name)
+        if dataclasses.is_dataclass(value):
+            present[field.name] = _present(node, type(value), f'{where}{field.name}.')
+        else:
+            given = node.get_parameter(f'{where}{field.name}').value
+            present[field.name] = list(given) if isinstance(value, tuple) else given
+    return present

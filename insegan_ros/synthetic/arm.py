@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BPoly
+from scipy.spatial.transform import Rotation
 
 from insegan_ros.collection.trajectory import JointLimits, Trajectory, violations
 
@@ -22,6 +23,15 @@ FETCH_LEVERS = np.array(
     ]
 )
 
+# and the radians by which it rolls (about x) and pitches (about y)
+FETCH_TILTS = np.array(
+    [
+        [0.0, 0.0, 0.5, 0.0, 1.0, 0.0, 1.0],
+        [0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0],
+    ]
+)
+GRAVITY = np.array([0.0, 0.0, -9.81])  # m/s^2
+
 
 class SimulatedArm:
     """Follows its trajectories exactly, within its limits, and refuses what exceeds them."""
@@ -31,13 +41,16 @@ class SimulatedArm:
         limits: Sequence[JointLimits],
         home: Sequence[float],
         levers: FloatArray = FETCH_LEVERS,
+        tilts: FloatArray = FETCH_TILTS,
     ) -> None:
-        """levers: (3, J) metres of the bin in the world for a radian of each joint."""
-        if levers.shape != (3, len(limits)) or len(home) != len(limits):
+        """What a radian of each joint does to the bin: levers (3, J) metres, tilts (2, J) rad."""
+        joints = len(limits)
+        if levers.shape != (3, joints) or tilts.shape != (2, joints) or len(home) != joints:
             raise ValueError(
-                f'levers {levers.shape} and {len(home)} home positions for {len(limits)} joints'
+                f'levers {levers.shape}, tilts {tilts.shape} and {len(home)} home positions '
+                f'for {joints} joints'
             )
-        self.limits, self.levers = tuple(limits), levers
+        self.limits, self.levers, self.tilts = tuple(limits), levers, tilts
         self._home = np.asarray(home, np.float64)
         self._rest(self._home)
 
@@ -102,3 +115,13 @@ class SimulatedArm:
     def bin_acceleration(self, now: float) -> FloatArray:
         """(3,) world frame, m/s^2."""
         return self.levers @ self.state(now)[2]
+
+    def felt_acceleration(self, now: float) -> FloatArray:
+        """(3,) m/s^2: an upright bin accelerated so weighs its parts down as this one does.
+
+        In the bin's own frame parts feel gravity turned by the tilt, less the acceleration; what
+        turning itself adds is left out.
+        """
+        roll, pitch = self.tilts @ (self.state(now)[0] - self._home)
+        turn = Rotation.from_euler('xy', [roll, pitch])
+        return GRAVITY - turn.inv().apply(GRAVITY - self.bin_acceleration(now))

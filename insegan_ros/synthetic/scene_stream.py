@@ -104,17 +104,17 @@ class SimulatedBin:
             f'{self.config.bin_spec.width:.2f} m wide ({reason}); widen it or use fewer'
         )
 
-    def photograph(self, rng: np.random.Generator) -> BinScene:
-        """The scene as it lies, each exposure with its own noise."""
+    def photograph(self, rng: np.random.Generator, exposures: int | None = None) -> BinScene:
+        """The scene as it lies, each exposure with its own noise; None: as many as configured."""
         poses = self.world.poses()
-        true_depth, labels = self._raycaster.render(poses, self.camera)
-        exposures = [true_depth]
+        true_depth, labels = self._raycaster.render(poses, self.camera, self.world.displacement)
+        images = [true_depth]
         if self.config.noise:
             intrinsics = self.camera.intrinsics
-            count = self.config.exposures
-            exposures = [add_noise(true_depth, intrinsics, rng) for _ in range(count)]
+            count = exposures or self.config.exposures
+            images = [add_noise(true_depth, intrinsics, rng) for _ in range(count)]
         return BinScene(
-            depth=np.stack([to_units(depth, DEPTH_SCALE) for depth in exposures]),
+            depth=np.stack([to_units(depth, DEPTH_SCALE) for depth in images]),
             labels=labels,
             poses=(self.camera.camera_T_world @ poses).astype(np.float32).reshape(-1, 4, 4),
         )

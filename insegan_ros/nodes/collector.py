@@ -1,0 +1,366 @@
+"""The collector: capture, check, store, shake, settle, and again, unattended and safely.
+
+What to do next is decided by `collection.machine`, what is worth storing by `collection.quality`,
+what may be sent to the arm by `collection.trajectory`; this node only connects them to ROS.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Bool
+from std_srvs.srv import Trigger
+
+from insegan_ros.bin import FloorNotFoundError, find_floor
+from insegan_ros.camera import Plane
+from insegan_ros.collection import machine as machines
+from insegan_ros.collection.machine import Action, Inputs, Machine, Motion, State
+from insegan_ros.collection.quality import changed_fraction, rejection
+from insegan_ros.collection.settings import CollectorSettings
+from insegan_ros.collection.trajectory import shake, violations
+from insegan_ros.data.store import Dataset, DatasetInfo, DatasetWriter, to_units
+from insegan_ros.nodes import messages, parameters
+from insegan_ros.nodes.arm import ActionArm, Arm, JointMonitor, TopicArm, UnsafeTrajectoryError
+from insegan_ros.nodes.lifecycle import main_of
+from insegan_ros.types import DepthFrame
+
+TICK_S = 0.1
+PROGRESS_S = 5.0
+CALM_TICKS = 3  # looks at the scene that must find it unchanged
+STRIDE = 4  # pixels skipped when two frames are compared for stillness
+DEPTH_SCALE = 0.001  # metres a unit of the stored images
+OK = TransitionCallbackReturn.SUCCESS
+
+
+class Collector(LifecycleNode):
+    def __init__(self) -> None:
+        super().__init__('collector')
+        parameters.declare_settings(self, CollectorSettings)
+        self._machine: Machine | None = None
+        self._writer: DatasetWriter | None = None
+        self._entities: list = []
+
+    # --- lifecycle -----------------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            settings = parameters.read_settings(self, CollectorSettings)
+            if not settings.dataset or not settings.part:
+                raise ValueError(
+                    'the parameters dataset (a folder) and part (its name) are needed'
+                )
+            self._settings = settings
+            self._joints = JointMonitor(self, settings.arm.joints)
+            self._arm = self._make_arm()
+        except (ValueError, ModuleNotFoundError) as error:
+            self.get_logger().error(str(error))
+            return TransitionCallbackReturn.FAILURE
+        self._image: Image | None = None
+        self._info: CameraInfo | None = None
+        self._seen: Image | None = None  # the image looked at last
+        self._seen_depth: np.ndarray | None = None
+        self._changed_at = -math.inf  # when an image with new content last came, s
+        self._calm = 0
+        self._run_stop: bool | None = None
+        self._floor: Plane | None = None
+        self._last_stored: np.ndarray | None = None
+        self._rejected: Counter[str] = Counter()
+        self._began = self._reported = time.monotonic()
+        self._stored_before = 0
+        self._attempt = 0
+        return OK
+
+    def _make_arm(self) -> Arm | None:
+        arm = self._settings.arm
+        if self._settings.dry_run:
+            return None
+        if arm.interface == 'topic':
+            return TopicArm(self, arm.topic, self._joints, arm.limits)
+        return ActionArm(self, arm.action, self._joints, arm.limits)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        sensor = qos_profile_sensor_data
+        self._entities = [
+            self.create_subscription(Image, 'depth/image', self._store_image, sensor),
+            self.create_subscription(CameraInfo, 'depth/camera_info', self._store_info, sensor),
+            self.create_subscription(Bool, 'run_stop', self._store_run_stop, 1),
+            self.create_service(Trigger, '~/start', self._start),
+            self.create_service(Trigger, '~/pause', self._pause),
+            self.create_service(Trigger, '~/stop', self._pause),
+            self.create_timer(TICK_S, self._tick),
+            self.create_timer(1.0, self._report),
+        ]
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 1)
+        now = time.monotonic()
+        settings = self._settings
+        first = State.WAITING if settings.start else State.PAUSED
+        reason = '' if settings.start else 'waiting for a call of ~/start'
+        self._machine = Machine(settings.timing, settings.count).entered(first, now, reason)
+        self.get_logger().info(
+            f'collecting {settings.count} frames of {settings.part} in {settings.dataset}'
+            + (' (dry run: the arm will not move)' if settings.dry_run else '')
+            + (f'; {reason}' if reason else '')
+        )
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._halt('deactivated')
+        for entity in self._entities:
+            entity.destroy()
+        self._entities = []
+        return super().on_deactivate(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        return OK
+
+    on_cleanup = on_shutdown
+
+    def finish(self) -> bool:
+        """Called until True before the process ends: an arm in motion is brought to rest first."""
+        if self._machine is None:
+            return True
+        self._halt('the process was asked to end')
+        return self._machine.state is not State.STOPPING
+
+    # --- what comes in: stored, nothing else ---------------------------------------------------
+
+    def _store_image(self, image: Image) -> None:
+        self._image = image
+
+    def _store_info(self, info: CameraInfo) -> None:
+        self._info = info
+
+    def _store_run_stop(self, pressed: Bool) -> None:
+        self._run_stop = pressed.data
+
+    def _start(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        before = self._machine.state
+        self._machine = machines.start(self._machine, time.monotonic())
+        response.success = self._machine.state is not before
+        response.message = f'{before.value} -> {self._machine.state.value}'
+        return response
+
+    def _pause(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._halt('asked to pause')
+        response.success = True
+        response.message = self._machine.state.value
+        return response
+
+    # --- what is decided -----------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        self._look(now)
+        if self._arm is not None:
+            self._arm.poll()
+        before = self._machine
+        self._machine, action = machines.step(before, self._inputs(now), now)
+        self._perform(action, now)
+        if self._machine.state is not before.state and self._machine.state is State.LATCHED:
+            self.get_logger().error(f'stopped: {self._machine.reason}. Call ~/start to go on.')
+
+    def _look(self, now: float) -> None:
+        """Whether the newest image is new, and whether the scene has come to rest."""
+        image = self._image
+        if image is None or image is self._seen:
+            return
+        frozen = self._seen is not None and image.data == self._seen.data
+        self._seen = image
+        if frozen:  # a sensor is never without noise: the same bytes again are the same frame
+            return
+        self._changed_at = now
+        try:
+            depth = messages.depth_from_image(image)[::STRIDE, ::STRIDE]
+        except ValueError as error:
+            self.get_logger().warning(str(error), throttle_duration_sec=5.0)
+            self._changed_at = -math.inf
+            return
+        previous, self._seen_depth = self._seen_depth, depth
+        limit = self._settings.gates.max_still_fraction
+        calm = previous is not None and changed_fraction(depth, previous) <= limit
+        self._calm = self._calm + 1 if calm else 0
+
+    def _inputs(self, now: float) -> Inputs:
+        arm, settings = self._arm, self._settings
+        dry = Motion.SUCCEEDED if self._machine.state is State.SHAKING else Motion.IDLE
+        return Inputs(
+            frame_age=now - self._changed_at if self._info is not None else math.inf,
+            joints_age=self._joints.age,
+            arm_still=self._joints.still,
+            scene_still=self._calm >= CALM_TICKS,
+            run_stop=bool(self._run_stop),
+            run_stop_known=self._run_stop is not None or not settings.require_run_stop,
+            motion=dry if arm is None else arm.motion,
+            motion_reason='' if arm is None else arm.reason,
+            needs_arm=arm is not None,
+            arm_lacks=None if arm is None else arm.ready(),
+        )
+
+    def _perform(self, action: Action | None, now: float) -> None:
+        while action is not None:
+            if action is Action.CAPTURE:
+                action = self._capture(now)
+            elif action is Action.SHAKE:
+                action = self._shake(now)
+            else:
+                if self._arm is not None:
+                    self._arm.cancel()
+                return
+
+    def _halt(self, reason: str, then: State = State.PAUSED) -> None:
+        now = time.monotonic()
+        self._machine, action = machines.halt(
+            self._machine, self._inputs(now), now, reason, then=then
+        )
+        self._perform(action, now)
+
+    def _fault(self, reason: str) -> None:
+        self.get_logger().error(f'stopped: {reason}. Call ~/start to go on.')
+        self._halt(reason, then=State.LATCHED)
+
+    def _capture(self, now: float) -> Action | None:
+        """Judge the newest frame and store it if it is good."""
+        try:
+            frame = messages.frame_from_messages(self._image, self._info)
+            reason = self._judge(frame)
+            if self._machine.stored >= self._machine.wanted:  # a folder that was full before
+                self._machine = self._machine.entered(State.DONE, now)
+                return None
+            if reason is None:
+                self._store(frame)
+        except (ValueError, OSError) as error:  # a bad message, folder or disk
+            self._fault(str(error))
+            return None
+        if reason is not None:
+            self._rejected[reason.split(':')[0]] += 1
+            self.get_logger().info(f'not stored: {reason}')
+        self._machine, action = machines.captured(self._machine, now, stored=reason is None)
+        return action
+
+    def _judge(self, frame: DepthFrame) -> str | None:
+        if self._writer is None:
+            self._open(frame)
+        return rejection(frame, self._last_stored, self._floor, self._settings.gates)
+
+    def _open(self, frame: DepthFrame) -> None:
+        settings = self._settings
+        info = DatasetInfo(
+            part=settings.part,
+            intrinsics=frame.intrinsics,
+            source='collector',
+            instances=settings.instances or None,
+            depth_scale=DEPTH_SCALE,
+            floor=self._find_floor(frame),
+        )
+        self._writer = DatasetWriter(settings.dataset, info)
+        if self._writer.info.floor is not None:  # a folder begun earlier keeps its floor
+            *normal, offset = self._writer.info.floor
+            self._floor = Plane(tuple(normal), offset)
+        if self._writer.indices:
+            newest = Dataset(settings.dataset)[max(self._writer.indices)]
+            self._last_stored = newest.frame.depth_m
+        self._stored_before = len(self._writer.indices)
+        self._machine = replace(self._machine, stored=self._stored_before)
+        if self._stored_before:
+            self.get_logger().info(f'{settings.dataset} holds {self._stored_before} frames')
+
+    def _find_floor(self, frame: DepthFrame) -> tuple[float, ...] | None:
+        try:
+            floor = find_floor(frame, np.random.default_rng(self._settings.seed))
+        except FloorNotFoundError as error:
+            self.get_logger().warning(f'{error}; frames are not checked for a moved bin')
+            return None
+        return (*floor.normal, floor.offset)
+
+    def _store(self, frame: DepthFrame) -> None:
+        positions = self._joints.positions
+        record = {
+            'stamp_ns': frame.stamp_ns,
+            'joints': None if positions is None else dict(zip(self._joints.names, positions)),
+        }
+        self._writer.append(to_units(frame.depth_m, DEPTH_SCALE), record=record)
+        self._last_stored = frame.depth_m
+
+    def _shake(self, now: float) -> Action | None:
+        """Send one shake, drawn from the seed and the number of shakes so far."""
+        settings = self._settings
+        self._calm = 0
+        self._attempt += 1
+        rng = np.random.default_rng([settings.seed, self._machine.stored, self._attempt])
+        start = self._joints.positions or settings.shake.home
+        try:
+            trajectory = shake(
+                settings.shake.spec, settings.arm.limits, start, rng, self._machine.strength
+            )
+            if self._arm is not None:
+                self._arm.send(trajectory)
+            elif found := violations(trajectory, settings.arm.limits, start):
+                raise UnsafeTrajectoryError('; '.join(found))
+        except ValueError as error:
+            self._fault(f'no shake was sent: {error}')
+        return None
+
+    # --- what is said --------------------------------------------------------------------------
+
+    def _report(self) -> None:
+        now = time.monotonic()
+        m = self._machine
+        done = m.stored - self._stored_before
+        rate = done / max(now - self._began, 1e-6)
+        left = (m.wanted - m.stored) / rate if done else math.nan
+        lacks = machines.waiting_for(m, self._inputs(now)) if m.state is State.WAITING else ''
+        reason = f'waits for {lacks}' if lacks else m.reason
+        self._diagnostics.publish(self._status(rate, left, reason))
+        if now - self._reported >= PROGRESS_S:
+            self._reported = now
+            rejected = ', '.join(f'{n} {why}' for why, n in self._rejected.items()) or 'none'
+            ends = '' if math.isnan(left) else f', {left / 60:.0f} min left'
+            self.get_logger().info(
+                f'{m.state.value}: {m.stored} of {m.wanted} stored, '
+                f'{60 * rate:.1f} a minute{ends}; '
+                f'rejected: {rejected}' + (f'; {reason}' if reason else '')
+            )
+
+    def _status(self, rate: float, left: float, reason: str) -> DiagnosticArray:
+        m = self._machine
+        level = DiagnosticStatus.ERROR if m.state is State.LATCHED else DiagnosticStatus.OK
+        values = {
+            'state': m.state.value,
+            'stored': m.stored,
+            'wanted': m.wanted,
+            'rejected': sum(self._rejected.values()),
+            'frames per minute': f'{60 * rate:.2f}',
+            'seconds left': f'{left:.0f}',
+            'strength of the next shake': f'{m.strength:.2f}',
+            'dataset': str(Path(self._settings.dataset)),
+            'dry run': self._settings.dry_run,
+            **{f'rejected, {why}': count for why, count in self._rejected.items()},
+        }
+        status = DiagnosticStatus(
+            level=level,
+            name=f'{self.get_name()}: collection',
+            message=reason or m.state.value,
+            hardware_id=self._settings.part,
+            values=[KeyValue(key=k, value=str(v)) for k, v in values.items()],
+        )
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = self.get_clock().now().to_msg()
+        return array
+
+
+main = main_of(Collector)
+
+if __name__ == '__main__':
+    main()
