@@ -48,7 +48,8 @@ def start_nodes(context):
     if given['arm'] == 'simulated':
         topic = {'arm.interface': 'topic', 'arm.topic': 'joint_trajectory'}
         chosen |= topic | {'require_run_stop': False}
-        held = {'part': given['part'], 'instances': int(given['instances']) or 5, 'held': True}
+        held = {'part': given['part'], 'instances': int(given['instances']) or 5}
+        held |= {'held': True, 'bin_width': 0.2}
         yield Node(executable='bin_simulator', parameters=[held], **common)
     elif given['camera'] == 'realsense':
         yield Node(executable='camera', **common)

@@ -60,9 +60,9 @@ class ShakeSettings:
         *(0.0, 0.0, 0.0, 0.0, 0.0, 0.6, 0.6),
     )
     amplitude: tuple[float, float] = (0.9, 1.4)
-    frequency_hz: tuple[float, float] = (0.2, 0.3)  # parts slide by tilt: no arm jerks enough
-    repetitions: int = 2
-    cycles: int = 1
+    frequency_hz: tuple[float, float] = (0.2, 0.25)  # parts slide by tilt: no arm jerks enough
+    repetitions: int = 1
+    cycles: int = 2
 
     @property
     def spec(self) -> ShakeSpec:

@@ -154,26 +154,19 @@ def _swing(
     """Swings about home under a sin^2 envelope, the amplitude reduced until all limits hold."""
     duration = cycles / frequency
     times = _instants(duration)
-    w, e = 2 * np.pi * frequency, np.pi / duration
-    s, c = np.sin(w * times), np.cos(w * times)
-    env, env1, env2 = (
-        np.sin(e * times) ** 2,
-        e * np.sin(2 * e * times),
-        2 * e**2 * np.cos(2 * e * times),
-    )
-    shape = (s * env)[:, None]
-    slope = (w * c * env + s * env1)[:, None]
-    curve = (-(w**2) * s * env + 2 * w * c * env1 + s * env2)[:, None]
+    shape, slope, curve = _windowed_sine(times, frequency, duration)
+    # the peaks of the curve itself, so that nothing between two points exceeds a limit
+    fine = np.linspace(0, duration, 200 * cycles)
+    peaks = [np.abs(values).max() for values in _windowed_sine(fine, frequency, duration)]
     share = 1.0  # everything is linear in the amplitude, so one factor makes it fit
     for k, limit in enumerate(limits):
         size = abs(wanted[k])
         if size < 1e-9:  # rad: no motion
             continue
-        # bounds of the continuous curve, so that nothing between two points exceeds a limit
         share = min(
             share,
-            margin * limit.max_velocity / (size * (w + e)),
-            margin * limit.max_acceleration / (size * (w**2 + 2 * w * e + 2 * e**2)),
+            margin * limit.max_velocity / (size * peaks[1]),
+            margin * limit.max_acceleration / (size * peaks[2]),
         )
         if limit.upper is not None:
             share = min(share, margin * (limit.upper - home[k]) / size)
@@ -181,6 +174,20 @@ def _swing(
             share = min(share, margin * (home[k] - limit.lower) / size)
     step = wanted * max(share, 0.0)
     return times, home + step * shape, step * slope, step * curve
+
+
+def _windowed_sine(times: FloatArray, frequency: float, duration: float) -> list[FloatArray]:
+    """(T, 1) each: sin(w t) sin^2(e t), e = pi / duration, and its two derivatives."""
+    w, e = 2 * np.pi * frequency, np.pi / duration
+    s, c = np.sin(w * times), np.cos(w * times)
+    window = np.sin(e * times) ** 2
+    window1, window2 = e * np.sin(2 * e * times), 2 * e**2 * np.cos(2 * e * times)
+    values = (
+        s * window,
+        w * c * window + s * window1,
+        -(w**2) * s * window + 2 * w * c * window1 + s * window2,
+    )
+    return [value[:, None] for value in values]
 
 
 def _instants(duration: float) -> FloatArray:

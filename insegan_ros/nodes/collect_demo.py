@@ -25,7 +25,8 @@ from insegan_ros.nodes.demo_processes import DemoError, NodeProcess, prepare_env
 
 TILE = 160  # px, of the contact sheet
 COLUMNS = 5
-START_S = 60.0  # until the first frame
+BIN_WIDTH_M = 0.2  # in a tight one parts jam, and shaking changes little
+START_S = 60.0  # without a frame before it is given up
 
 
 def collect(args: argparse.Namespace) -> Dataset:
@@ -36,7 +37,7 @@ def collect(args: argparse.Namespace) -> Dataset:
     """
     args.out.mkdir(parents=True, exist_ok=True)
     folder = args.out / 'dataset'
-    simulated = {'part': args.part, 'seed': args.seed, 'held': True}
+    simulated = {'part': args.part, 'seed': args.seed, 'held': True, 'bin_width': BIN_WIDTH_M}
     wanted = {
         'dataset': folder.resolve(),
         'part': args.part,
