@@ -42,8 +42,8 @@ OK = TransitionCallbackReturn.SUCCESS
 
 
 class Collector(LifecycleNode):
-    def __init__(self) -> None:
-        super().__init__('collector')
+    def __init__(self, **options) -> None:
+        super().__init__('collector', **options)
         parameters.declare_settings(self, CollectorSettings)
         self._machine: Machine | None = None
         self._writer: DatasetWriter | None = None
