@@ -239,9 +239,11 @@ def _floor_rectangle(
     flat = (points[low] - origin) @ axes.T  # (M, 2) metres along the floor
     middle = np.median(flat, axis=0)
     edge = (points[rim] - origin) @ axes.T - middle
-    outline = edge if len(edge) > 400 else flat - middle  # the rim is straight, piles are not
-    hull = cv2.convexHull(outline.astype(np.float32))
-    degrees = cv2.minAreaRect(hull)[2]
+    _, sides, degrees = cv2.minAreaRect(cv2.convexHull((flat - middle).astype(np.float32)))
+    if len(edge) > 400:  # the rim is straight, what parts leave of the floor is not
+        _, rim_sides, rim_degrees = cv2.minAreaRect(cv2.convexHull(edge.astype(np.float32)))
+        if np.all(np.sort(rim_sides) > np.sort(sides)):  # else it is a part of it, or tall parts
+            degrees = rim_degrees
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     turn = np.array([[c, -s], [s, c]])
     ends = np.percentile((flat - middle) @ turn, [0.3, 99.7], axis=0)  # (2, 2) low, high of x, y

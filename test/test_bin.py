@@ -118,3 +118,19 @@ def test_a_bin_file_with_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / 'bin.yaml').write_text('flor: {}')
     with pytest.raises(ConfigError, match='did you mean floor'):
         load_bin(tmp_path / 'bin.yaml')
+
+
+def test_tall_parts_at_a_wall_do_not_turn_the_bin() -> None:
+    """Where the walls' rim was cut away, what is tallest at the frame's end are parts."""
+    depth = np.full((120, 160), np.nan, np.float32)
+    depth[20:100, 20:140] = 0.5
+    rows, columns = np.mgrid[:120, :160]
+    along = rows - 20 + columns - 20
+    tall = (np.abs(rows - columns) < 10) & (along > 0) & (along < 80) & np.isfinite(depth)
+    depth[tall] = 0.42
+    frame = DepthFrame(depth, Intrinsics(160, 120, 150.0, 150.0, 80.0, 60.0))
+    found = find_bin(frame, np.random.default_rng(0))
+    assert found.corners is not None
+    side = np.subtract(found.corners[1], found.corners[0])
+    degrees = np.degrees(np.arctan2(side[1], side[0])) % 90
+    assert min(degrees, 90 - degrees) < 3
