@@ -23,7 +23,7 @@ ARGUMENTS = {
     'count': ('1000', 'frames wanted in all'),
     'instances': ('0', 'parts in the bin; 0: unknown'),
     'camera': ('none', 'none: a driver runs already; realsense: start one; simulated'),
-    'arm': ('real', 'real, or simulated together with the camera'),
+    'arm': ('real', 'real, or simulated (the camera then too)'),
     'dry_run': ('true', 'everything but motion'),
     'start': ('false', 'begin without a call of ~/start'),
     'params_file': (str(SHARE / 'config' / 'collector.yaml'), "the arm's names and limits"),
@@ -45,12 +45,14 @@ def start_nodes(context):
     chosen = {name: given[name] for name in ('dataset', 'part')}
     chosen |= {name: int(given[name]) for name in ('count', 'instances')}
     chosen |= {name: given[name] == 'true' for name in ('dry_run', 'start')}
-    if given['arm'] == 'simulated':
+    arm_simulated = given['arm'] == 'simulated'
+    if arm_simulated:
         topic = {'arm.interface': 'topic', 'arm.topic': 'joint_trajectory'}
         chosen |= topic | {'require_run_stop': False}
-        held = {'part': given['part'], 'instances': int(given['instances']) or 5}
-        held |= {'held': True, 'bin_width': 0.2}
-        yield Node(executable='bin_simulator', parameters=[held], **common)
+    if arm_simulated or given['camera'] == 'simulated':
+        shown = {'part': given['part'], 'instances': int(given['instances']) or 5}
+        shown |= {'held': arm_simulated, 'bin_width': 0.2}
+        yield Node(executable='bin_simulator', parameters=[shown], **common)
     elif given['camera'] == 'realsense':
         yield Node(executable='camera', **common)
     yield Node(executable='collector', parameters=[given['params_file'], chosen], **common)

@@ -63,6 +63,8 @@ def prepare_environment() -> None:
     os.environ.setdefault('FASTDDS_DEFAULT_PROFILES_FILE', str(PROFILE))
     # threads that wait shall sleep, not spin: the camera's process needs the core
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+    # the nodes are in sessions of their own: only this process can end them with itself
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 class NodeProcess:
