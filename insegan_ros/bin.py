@@ -235,7 +235,7 @@ def _floor_rectangle(
     if low.sum() < 100:
         return None
     points = points_from_depth(frame.depth_m, frame.intrinsics)
-    origin, axes = _floor_frame(floor)
+    origin, axes = floor_frame(floor)
     flat = (points[low] - origin) @ axes.T  # (M, 2) metres along the floor
     middle = np.median(flat, axis=0)
     edge = (points[rim] - origin) @ axes.T - middle
@@ -260,7 +260,7 @@ def _floor_rectangle(
     return origin + (box @ turn.T + middle) @ axes
 
 
-def _floor_frame(floor: Plane) -> tuple[NDArray, NDArray]:
+def floor_frame(floor: Plane) -> tuple[NDArray, NDArray]:
     """The floor's point nearest the camera (3,), and two axes along the floor (2, 3)."""
     normal = np.asarray(floor.normal)
     x = np.array([1.0, 0, 0]) - normal[0] * normal
@@ -365,6 +365,6 @@ class BinTracker:
 
 def floor_coordinates(points: NDArray[np.float32], floor: Plane) -> NDArray[np.float32]:
     """(..., 3) points in the camera frame -> (..., 3): x, y along the floor and the height, m."""
-    origin, axes = _floor_frame(floor)
+    origin, axes = floor_frame(floor)
     flat = (points - origin.astype(np.float32)) @ axes.T.astype(np.float32)
     return np.concatenate([flat, floor.heights(points)[..., None]], axis=-1).astype(np.float32)

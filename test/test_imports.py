@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / 'insegan_ros'
-CORE = {'types', 'config', 'camera', 'bin'}
+CORE = {'types', 'config', 'camera', 'bin', 'crop'}
 DATA = CORE | {'data', 'drawing'}
 # part -> what it may import besides itself
 ALLOWED = {
@@ -18,6 +18,7 @@ ALLOWED = {
     'config': CORE,
     'camera': CORE,
     'bin': CORE,
+    'crop': CORE,
     'drawing': CORE,
     'data': DATA,
     'synthetic': CORE | {'data.store', 'collection.trajectory'},
@@ -42,7 +43,7 @@ ALLOWED = {
     'nodes': DATA | {'inference', 'baselines', 'synthetic', 'collection'},
     'nodes.demo_recorder': {'nodes', 'evaluation.metrics'},  # compares results with the truth
 }
-NO_TORCH = {'types', 'config', 'camera', 'bin', 'synthetic', 'evaluation.metrics'}
+NO_TORCH = {'types', 'config', 'camera', 'bin', 'crop', 'synthetic', 'evaluation.metrics'}
 MODULES = sorted(
     '.'.join(path.relative_to(PACKAGE).with_suffix('').parts).removesuffix('.__init__')
     for path in PACKAGE.rglob('*.py')

@@ -6,6 +6,10 @@ after an interruption goes on. Labels are never read, even where the dataset has
 examples:
   insegan train --dataset ~/bins/nut --out ~/runs/nut
   insegan train --dataset ~/bins/nut --out ~/runs/nut --max-minutes 15
+  insegan train --dataset ~/bins/nut --out ~/runs/gan --method insegan3d --max-minutes 60 \\
+      --config config/train/insegan_reference.yaml --set step.batch=32
+  torchrun --nproc-per-node 4 -m insegan_ros.cli train --dataset ~/bins/nut --out ~/runs/gan \\
+      --method insegan3d
 then:
   insegan segment --dataset ~/bins/nut --model ~/runs/nut/model --out ~/segmented
 """
@@ -22,6 +26,14 @@ METHODS = {
         'insegan_ros.commands.train_explicit',
         "discover the part's shape, pile it up in physics, teach a network from the piles",
     ),
+    'insegan3d': (
+        'insegan_ros.commands.train_insegan',
+        "the paper's InSeGAN: a GAN with an implicit 3-D template, and an encoder that inverts it",
+    ),
+    'insegan2d': (
+        'insegan_ros.commands.train_insegan',
+        "the paper's ablation without a template",
+    ),
 }
 
 
@@ -31,7 +43,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     described = '; '.join(f'{name}: {text}' for name, (_, text) in METHODS.items())
     parser.add_argument('--method', choices=list(METHODS), default='explicit', help=described)
     parser.add_argument(
-        '--max-minutes', type=float, default=30.0, help='shared out among the stages (30)'
+        '--max-minutes',
+        type=float,
+        help='explicit: shared out among its stages (30); insegan: of this call (no limit)',
+    )
+    parser.add_argument(
+        '--config',
+        type=Path,
+        action='append',
+        metavar='FILE',
+        help='insegan: YAML of settings that override the defaults; may be repeated',
+    )
+    parser.add_argument(
+        '--set',
+        action='append',
+        metavar='KEY=VALUE',
+        help='insegan: one setting, e.g. model.z_dim=64; <out>/config.yaml shows all',
     )
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--device', default='auto', help='auto, cpu or cuda[:index]')
@@ -41,7 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    if not args.max_minutes > 0:
+    if args.max_minutes is not None and not args.max_minutes > 0:
         raise ValueError(f'--max-minutes is {args.max_minutes}; more than 0 is expected')
+    if args.method == 'explicit' and (args.config or args.set):
+        raise ValueError('--config and --set are for the methods insegan3d and insegan2d')
     module, _ = METHODS[args.method]
     return int(importlib.import_module(module).run(args))

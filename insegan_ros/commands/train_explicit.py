@@ -25,13 +25,12 @@ import torch
 import yaml
 from tqdm import tqdm
 
-from insegan_ros import __version__
+from insegan_ros import __version__, drawing
 from insegan_ros.bin import FloorNotFoundError, find_bin
 from insegan_ros.camera import TopDownView, height_map
 from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.discovery.discover import discover
 from insegan_ros.discovery.reconstruct import Settings
-from insegan_ros.distillation import pictures
 from insegan_ros.distillation.network import NetworkConfig
 from insegan_ros.distillation.piles import (
     PileConfig,
@@ -254,10 +253,10 @@ def show_piles(dataset: Dataset, out: Path, seed: int) -> None:
         if len(real) == len(made):
             break
     top = float(np.nanpercentile(np.stack(made), 99.5))
-    rows = [[pictures.heights_picture(h, top) for h in row] for row in (real, made)]
+    rows = [[drawing.heights_picture(h, top) for h in row] for row in (real, made)]
     if len(real) < len(made):
         rows = rows[1:]
-    pictures.save_rows(out / 'piles.png', rows)
+    drawing.save_rows(out / 'piles.png', rows)
 
 
 def show_segmented(dataset: Dataset, out: Path, seed: int) -> None:
@@ -279,10 +278,10 @@ def show_segmented(dataset: Dataset, out: Path, seed: int) -> None:
         shown = _square(heights[window], side)
         labels = np.nan_to_num(_square(found.labels[window].astype(np.float32), side)).astype(int)
         top = float(np.nanpercentile(shown, 99.5))
-        row_a.append(_sized(pictures.heights_picture(shown, top)))
-        row_b.append(_sized(pictures.labels_picture(shown, labels, top)))
+        row_a.append(_sized(drawing.heights_picture(shown, top)))
+        row_b.append(_sized(drawing.labels_picture(shown, labels, top)))
     if row_a:
-        pictures.save_rows(out / 'segmented.png', [row_a, row_b])
+        drawing.save_rows(out / 'segmented.png', [row_a, row_b])
 
 
 def _sized(picture: np.ndarray, side: int = 128) -> np.ndarray:

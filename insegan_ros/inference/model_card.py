@@ -20,7 +20,11 @@ from insegan_ros.types import Segmenter
 CARD = 'model.yaml'
 WEIGHTS = 'model.safetensors'
 # a card's method -> the module whose load(settings, tensors, device, bin, seed) makes a Segmenter
-METHODS = {'explicit': 'insegan_ros.inference.distilled'}
+METHODS = {
+    'explicit': 'insegan_ros.inference.distilled',
+    'insegan3d': 'insegan_ros.inference.segmenter',
+    'insegan2d': 'insegan_ros.inference.segmenter',
+}
 # beside the sources, and where an installation puts them
 FOLDERS = (
     Path(__file__).parents[2] / 'models',

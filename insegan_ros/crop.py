@@ -1,0 +1,132 @@
+"""The square of the bin's floor that learned models see, as heights, and the way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from insegan_ros.bin import Bin, floor_frame, foreground
+from insegan_ros.camera import height_map, pixel_rays
+from insegan_ros.types import DepthFrame, FloatImage
+
+SUPERSAMPLING = 2  # native pixels are averaged, not skipped, where the crop is coarser
+
+
+@dataclass(frozen=True)
+class CropConfig:
+    """What a model's images show: the same metres whatever the camera's height or tilt."""
+
+    side_m: float  # of the square on the bin's floor
+    height_m: float  # above the floor: what a value of 1 means; -1 is the floor
+    size: int = 64  # px, side of the image
+
+    def __post_init__(self) -> None:
+        if not self.side_m > 0 or not self.height_m > 0 or self.size < 8:
+            raise ValueError(
+                f'crop of {self.side_m} m, {self.height_m} m high, {self.size} px: positive '
+                'lengths and at least 8 px are expected'
+            )
+
+
+@dataclass(frozen=True)
+class BinCrop:
+    """One frame's crop: its pixels correspond to the frame's by a homography, either way."""
+
+    image: FloatImage  # (S, S) heights: -1 the floor, 1 config.height_m above it
+    homography: NDArray[np.float64]  # (3, 3): pixels of the crop -> pixels of the frame
+    config: CropConfig
+
+    @staticmethod
+    def of(frame: DepthFrame, bin: Bin, config: CropConfig) -> BinCrop:
+        """What stands in the bin; walls and what was not measured count as floor."""
+        heights = height_map(frame, bin.floor)
+        heights = np.where(foreground(frame, bin), heights, np.float32(0))
+        measured = np.isfinite(frame.depth_m).astype(np.float32)
+        fine = config.size * SUPERSAMPLING
+        homography = floor_homography(frame, bin, config)
+        # a fine pixel's centre in the crop's pixels
+        offset = (1 / SUPERSAMPLING - 1) / 2
+        scale = np.array(
+            [[1 / SUPERSAMPLING, 0, offset], [0, 1 / SUPERSAMPLING, offset], [0, 0, 1]]
+        )
+        to_fine = np.linalg.inv(homography @ scale)
+        seen, known = (
+            cv2.warpPerspective(np.asarray(image), to_fine, (fine, fine), flags=cv2.INTER_NEAREST)
+            for image in (heights * measured, measured)
+        )
+        blocks = (config.size, SUPERSAMPLING, config.size, SUPERSAMPLING)
+        total, weight = (image.reshape(blocks).sum(axis=(1, 3)) for image in (seen, known))
+        mean = total / np.maximum(weight, 1)
+        image = np.clip(2 * mean / config.height_m - 1, -1, 1).astype(np.float32)
+        return BinCrop(image, homography, config)
+
+    def restore(self, images: NDArray[np.floating], frame: DepthFrame) -> NDArray[np.float32]:
+        """(N, S, S) values of the crop -> (N, H, W) at the frame's pixels, -1 outside."""
+        size = (frame.intrinsics.width, frame.intrinsics.height)
+        restored = [
+            cv2.warpPerspective(
+                np.ascontiguousarray(image, np.float32),
+                self.homography,
+                size,
+                flags=cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_CONSTANT,
+                borderValue=-1.0,
+            )
+            for image in images
+        ]
+        return np.stack(restored) if restored else np.zeros((0, *size[::-1]), np.float32)
+
+    def heights(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Values in [-1, 1] -> metres above the floor."""
+        return ((values + 1) * np.float32(self.config.height_m / 2)).astype(np.float32)
+
+
+def depth_at_height(
+    frame: DepthFrame, bin: Bin, heights: NDArray[np.floating]
+) -> NDArray[np.float32]:
+    """(..., H, W) metres above the floor -> (..., H, W) depth in metres along every ray."""
+    slope = pixel_rays(frame.intrinsics) @ np.asarray(bin.floor.normal, np.float32)  # < 0
+    return ((heights - np.float32(bin.floor.offset)) / slope).astype(np.float32)
+
+
+def floor_homography(frame: DepthFrame, bin: Bin, config: CropConfig) -> NDArray[np.float64]:
+    """(3, 3): the crop's pixels -> the frame's, by way of the square on the bin's floor.
+
+    A plane seen by a camera is a homography, and the same one as turning the camera to look
+    straight down: nothing is hidden or uncovered by going there and back.
+    """
+    centre, (x_axis, y_axis) = floor_square(frame, bin)
+    pixel = config.side_m / config.size
+    middle = (config.size - 1) / 2
+    onto_floor = np.stack(
+        [pixel * x_axis, pixel * y_axis, centre - pixel * middle * (x_axis + y_axis)], axis=1
+    )
+    return frame.intrinsics.matrix @ onto_floor
+
+
+def floor_square(frame: DepthFrame, bin: Bin) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The middle of the bin's floor (3,) and the directions of its sides (2, 3), camera frame."""
+    _, axes = floor_frame(bin.floor)
+    if bin.corners is not None:
+        corners = np.asarray(bin.corners)
+        side = corners[1] - corners[0]
+        angle = np.arctan2(side @ axes[1], side @ axes[0])
+        angle -= np.pi / 2 * np.round(angle / (np.pi / 2))  # the image stays as it is seen
+        c, s = np.cos(angle), np.sin(angle)
+        return corners.mean(axis=0), np.array([[c, s], [-s, c]]) @ axes
+    x, y, width, height = bin.region or (0, 0, frame.intrinsics.width, frame.intrinsics.height)
+    middle = np.array([x + (width - 1) / 2, y + (height - 1) / 2, 1.0])
+    ray = np.linalg.solve(frame.intrinsics.matrix, middle)
+    return -bin.floor.offset / (ray @ np.asarray(bin.floor.normal)) * ray, axes
+
+
+def floor_side(frame: DepthFrame, bin: Bin) -> float:
+    """The longer side of the bin's floor in metres."""
+    if bin.corners is not None:
+        a, b, c, _ = np.asarray(bin.corners)
+        return float(max(np.linalg.norm(b - a), np.linalg.norm(c - b)))
+    _, _, width, height = bin.region or (0, 0, frame.intrinsics.width, frame.intrinsics.height)
+    return max(width, height) * bin.floor.offset / frame.intrinsics.fx

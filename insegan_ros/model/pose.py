@@ -1,0 +1,39 @@
+"""Latents to rigid motions: the pose decoder G_p and the operator Lambda (paper 3.2)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+WIDTHS = (64, 32)  # of the decoder's hidden layers
+
+
+class PoseDecoder(nn.Sequential):
+    """G_p: a latent -> axis-angle (radians) and translation (half the template's side)."""
+
+    def __init__(self, z_dim: int) -> None:
+        sizes = (z_dim, *WIDTHS)
+        layers: list[nn.Module] = []
+        for before, after in pairwise(sizes):
+            layers += [nn.Linear(before, after, bias=False), nn.LeakyReLU(0.2)]
+        super().__init__(*layers, nn.Linear(sizes[-1], 6, bias=False))
+
+
+def rotation_matrix(axis_angle: Tensor) -> Tensor:
+    """(..., 3) axis times angle in radians -> (..., 3, 3) rotation (Rodrigues)."""
+    squared = axis_angle.square().sum(-1, keepdim=True)[..., None]  # (..., 1, 1)
+    small = squared < 1e-8
+    angle = torch.where(small, 1.0, squared).sqrt()  # the root's gradient at 0 is infinite
+    sine = torch.where(small, 1 - squared / 6, angle.sin() / angle)
+    cosine = torch.where(small, 0.5 - squared / 24, (1 - angle.cos()) / angle.square())
+    x, y, z = axis_angle.unbind(-1)
+    zero = torch.zeros_like(x)
+    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
+    return torch.eye(3, device=x.device, dtype=x.dtype) + sine * cross + cosine * cross @ cross
+
+
+def rigid_motion(pose: Tensor) -> Tensor:
+    """Lambda: (..., 6) axis-angle and translation -> (..., 3, 4) [R | t] of SE(3)."""
+    return torch.cat([rotation_matrix(pose[..., :3]), pose[..., 3:, None]], dim=-1)

@@ -1,0 +1,27 @@
+"""Exponential moving average of a network's weights."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+
+class Ema:
+    """A copy of a network that follows it slowly; `decay` 0 keeps it equal."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        if not 0 <= decay < 1:
+            raise ValueError(f'decay {decay}: 0 <= decay < 1 is expected')
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self._decay = decay
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, step: int) -> None:
+        """After `step` updates; early on it follows faster."""
+        decay = min(self._decay, (1 + step) / (10 + step))
+        for ours, theirs in zip(self.network.parameters(), network.parameters()):
+            ours.lerp_(theirs, 1 - decay)
+        for kept, newest in zip(self.network.buffers(), network.buffers()):
+            kept.copy_(newest)
