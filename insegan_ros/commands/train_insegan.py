@@ -468,7 +468,7 @@ class Run:
         threshold = segmenter.choose_threshold(alone.numpy(), real.numpy(), self._settings.filters)
         model = self._settings.model
         latents = np.random.default_rng([self._seed, 2])
-        z = latents.standard_normal((SHOWN, model.instances, model.z_dim), np.float32)
+        z = latents.standard_normal((len(real), model.instances, model.z_dim), np.float32)
         with torch.inference_mode():
             made = networks.generator(torch.from_numpy(z).to(self._device))[0][:, 0].float().cpu()
 

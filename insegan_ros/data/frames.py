@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +94,7 @@ def cached_crops(
         with np.load(cache) as stored:
             if str(stored['key']) == key:
                 return stored['images']
-    except (OSError, KeyError, ValueError, EOFError):
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         pass
     images = make()
     temporary = cache.with_name(f'.{cache.name}.tmp')

@@ -1,0 +1,134 @@
+"""InSeGAN at inference: who is nearest, where a part ends, and the way back to the frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from insegan_ros.bin import Bin
+from insegan_ros.camera import Plane
+from insegan_ros.crop import BinCrop, CropConfig
+from insegan_ros.inference import model_card, segmenter
+from insegan_ros.inference.segmenter import (
+    FilterConfig,
+    InSeGANCard,
+    InSeGANNetworks,
+    InSeGANSegmenter,
+    choose_threshold,
+    nearest,
+)
+from insegan_ros.model.insegan import InSeGANConfig
+from insegan_ros.types import DepthFrame, Intrinsics
+
+CAMERA = Intrinsics(120, 100, 200.0, 200.0, 59.5, 49.5)
+BIN = Bin(Plane((0.0, 0.0, -1.0), 0.5), (10, 0, 100, 100))
+TINY = InSeGANConfig(z_dim=8, template_channels=8, feature_channels=16, instances=3)
+CARD = InSeGANCard(TINY, CropConfig(0.24, 0.05), FilterConfig(-0.5))
+
+
+def frame() -> DepthFrame:
+    """Two blocks, 20 and 30 mm high, that touch."""
+    depth = np.full((100, 120), 0.5, np.float32)
+    depth[30:60, 30:60] = 0.48
+    depth[30:60, 60:90] = 0.47
+    return DepthFrame(depth, CAMERA)
+
+
+class Knows(InSeGANNetworks):
+    """In place of trained weights: renders the two blocks, each alone, and an empty instance."""
+
+    def decompose(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        column = torch.arange(64)[None, None]
+        left = torch.where(column < 32, images[:, 0], -1.0)
+        right = torch.where(column >= 32, images[:, 0], -1.0)
+        both = torch.stack([left, torch.full_like(left, -1.0), right], dim=1)
+        return both, images[:, 0]
+
+
+def test_instances_become_masks_depths_and_scores_at_native_pixels() -> None:
+    torch.manual_seed(0)
+    found = InSeGANSegmenter(Knows(TINY), CARD, BIN).segment(frame())
+    assert found.count == 2
+    true = np.zeros((100, 120), int)
+    true[30:60, 30:60], true[30:60, 60:90] = 1, 2
+    for k in (1, 2):
+        ids, counts = np.unique(found.labels[true == k], return_counts=True)
+        assert counts.max() > 0.93 * 900
+        instance = int(ids[counts.argmax()])
+        depth = found.depths[instance - 1][true == k]
+        assert np.nanmedian(depth) == pytest.approx({1: 0.48, 2: 0.47}[k], abs=0.0015)
+    assert (found.labels[true == 0] > 0).mean() < 0.02
+    assert (found.scores > 0.7).all()
+    assert (found.visible_fraction > 0.9).all()
+    assert np.nanmedian(np.abs(found.rendered_depth - frame().depth_m)) < 0.0015
+
+
+def test_untrained_weights_keep_the_promises_of_a_segmentation() -> None:
+    torch.manual_seed(0)
+    found = InSeGANSegmenter(InSeGANNetworks(TINY), CARD, BIN).segment(frame())
+    n = found.count
+    assert found.labels.shape == (100, 120)
+    assert found.masks.shape == found.depths.shape == (n, 100, 120)
+    assert (np.diff(found.scores) <= 0).all()
+    assert ((found.visible_fraction >= 0) & (found.visible_fraction <= 1)).all()
+    for k, mask in enumerate(found.masks, 1):
+        assert (mask == (found.labels == k)).all()
+
+
+def test_the_nearest_rendering_owns_a_pixel_and_nobody_owns_the_floor() -> None:
+    images = np.array([[[-1.0, 0.2, 0.1]], [[-0.95, 0.1, 0.3]]], np.float32)
+    assert nearest(images, -0.9).tolist() == [[0, 1, 2]]
+
+
+def test_the_threshold_is_found_without_labels() -> None:
+    """Renderings with a halo of -0.6 around parts of 0.1: the halo is cut off."""
+    rng = np.random.default_rng(0)
+    crops = np.full((6, 64, 64), -1.0, np.float32)
+    alone = np.full((6, 2, 64, 64), -0.8, np.float32)
+    for image, pair in zip(crops, alone):
+        for one in pair:
+            x, y = rng.integers(8, 40, 2)
+            one[y - 4 : y + 18, x - 4 : x + 18] = -0.6
+            one[y : y + 14, x : x + 14] = 0.1
+            image[y : y + 14, x : x + 14] = 0.1
+    assert -0.6 <= choose_threshold(alone, crops, FilterConfig(median=1)) < 0.1
+
+
+@pytest.mark.parametrize('method', ['insegan3d', 'insegan2d'])
+def test_a_saved_model_segments_as_the_one_in_memory(tmp_path: Path, method: str) -> None:
+    torch.manual_seed(0)
+    model = InSeGANConfig(
+        kind=method[-2:], z_dim=8, template_channels=8, feature_channels=16, instances=3
+    )
+    card = InSeGANCard(model, CARD.crop, CARD.filters)
+    networks = InSeGANNetworks(model)
+    settings = segmenter.to_card(card)
+    model_card.save_model(
+        tmp_path, {'method': method, 'settings': settings}, networks.state_dict()
+    )
+    loaded = model_card.load_segmenter(str(tmp_path), bin=BIN)
+    expected = InSeGANSegmenter(networks, card, BIN).segment(frame())
+    assert (loaded.segment(frame()).labels == expected.labels).all()
+
+
+def test_weights_of_other_sizes_and_damaged_ones_are_refused(tmp_path: Path) -> None:
+    other = InSeGANConfig(z_dim=8, template_channels=8, feature_channels=16, instances=4)
+    card = {'method': 'insegan3d', 'settings': segmenter.to_card(CARD)}
+    model_card.save_model(tmp_path, card, InSeGANNetworks(other).state_dict())
+    with pytest.raises(model_card.ModelError, match='size mismatch'):
+        model_card.load_segmenter(str(tmp_path))
+    weights = tmp_path / model_card.WEIGHTS
+    weights.write_bytes(weights.read_bytes()[:5000])
+    with pytest.raises(model_card.ModelError, match='cannot be loaded'):
+        model_card.load_segmenter(str(tmp_path))
+
+
+def test_the_crop_of_a_known_scene_is_what_the_networks_see() -> None:
+    image = BinCrop.of(frame(), BIN, CARD.crop).image
+    assert image[24:34, 20:28] == pytest.approx(-0.2, abs=0.01)  # 20 of 50 mm
+    assert image[24:34, 36:44] == pytest.approx(0.2, abs=0.01)
+    assert (image[:12] == -1).all()

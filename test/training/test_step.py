@@ -1,0 +1,160 @@
+"""One update: which loss reaches which weights, and that learning and resuming work."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from insegan_ros.model.insegan import InSeGAN, InSeGANConfig
+from insegan_ros.training.ema import Ema
+from insegan_ros.training.step import LossConfig, StepConfig, Trainer
+
+TINY = InSeGANConfig(
+    z_dim=8,
+    image_size=16,
+    template_channels=8,
+    feature_channels=16,
+    discriminator_channels=8,
+    instances=3,
+)
+NONE = LossConfig(discriminator=0, generator=0, alignment=0, intermediate=0, pose=0)
+
+
+ALL = LossConfig()
+
+
+def trainer(losses: LossConfig = ALL, precision: torch.dtype = torch.float32) -> Trainer:
+    torch.manual_seed(0)
+    return Trainer(InSeGAN(TINY), StepConfig(batch=4, losses=losses), precision)
+
+
+def batch(seed: int = 0) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    real = torch.rand(4, 1, 16, 16, generator=generator) * 2 - 1
+    return real, torch.randn(4, 3, 8, generator=generator)
+
+
+@pytest.mark.parametrize('precision', [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ('loss', 'network'),
+    [
+        ('discriminator', 'discriminator'),
+        ('generator', 'generator'),
+        ('alignment', 'encoder'),
+        ('intermediate', 'encoder'),
+        ('pose', 'encoder'),
+    ],
+)
+def test_a_loss_changes_its_own_network_and_no_other(
+    loss: str, network: str, precision: torch.dtype
+) -> None:
+    one = trainer(replace(NONE, **{loss: 1.0}), precision)
+    before = copy.deepcopy(one.model)
+    one.step(*batch())
+    changed = {
+        name
+        for name in ('generator', 'discriminator', 'encoder')
+        for a, b in zip(getattr(before, name).parameters(), getattr(one.model, name).parameters())
+        if not torch.equal(a, b)
+    }
+    assert changed == {network}
+
+
+def test_the_derenderer_alone_learns_from_the_intermediate_loss() -> None:
+    one = trainer(replace(NONE, intermediate=1.0))
+    before = copy.deepcopy(one.model.encoder.decoder)
+    one.step(*batch())
+    after = one.model.encoder.decoder
+    assert all(torch.equal(a, b) for a, b in zip(before.parameters(), after.parameters()))
+
+
+def test_a_loss_that_is_not_finite_stops_and_changes_nothing() -> None:
+    one = trainer()
+    before = copy.deepcopy(one.model.state_dict())
+    real, z = batch()
+    real[0, 0, 0, 0] = float('nan')
+    with pytest.raises(FloatingPointError, match='after 0 steps'):
+        one.step(real, z)
+    assert all(torch.equal(before[k], v) for k, v in one.model.state_dict().items())
+    assert one.steps == 0
+
+
+def test_a_resumed_trainer_does_what_an_unbroken_one_does_bit_for_bit() -> None:
+    unbroken = trainer()
+    for k in range(2):
+        unbroken.step(*batch(k))
+    saved = copy.deepcopy(unbroken.state())
+    resumed = trainer()
+    resumed.restore(saved)
+    for k in (2, 3):
+        a, b = unbroken.step(*batch(k)), resumed.step(*batch(k))
+        assert all(torch.equal(a[name], b[name]) for name in a)
+    for name in ('model', 'ema'):
+        for x, y in zip(_tensors(unbroken.state()[name]), _tensors(resumed.state()[name])):
+            assert torch.equal(x, y)
+
+
+def _tensors(value: object) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
+    return [t for v in value.values() for t in _tensors(v)] if isinstance(value, dict) else []
+
+
+def test_encoder_and_generator_can_overfit_eight_images() -> None:
+    """Every layer passes what is needed: eight images of two squares are learned by heart."""
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    images = torch.full((8, 1, 16, 16), -1.0)
+    for image in images:
+        for _ in range(2):
+            x, y = rng.integers(0, 11, 2)
+            image[0, y : y + 5, x : x + 5] = float(rng.uniform(0, 0.8))
+    model = InSeGAN(replace(TINY, instances=2, z_dim=16))
+    weights = [*model.generator.parameters(), *model.encoder.parameters()]
+    adam = torch.optim.Adam(weights, 3e-3)
+
+    def error() -> Tensor:
+        return F.l1_loss(model.generator(model.encoder(images)[0])[0], images)
+
+    first = error().item()
+    for _ in range(400):
+        adam.zero_grad()
+        loss = error()
+        loss.backward()
+        adam.step()
+    assert error().item() < 0.15 * first
+
+
+def test_adversaries_learn_the_brightness_of_eight_images() -> None:
+    """Generated images come nearer to the real ones' mean than untrained ones are."""
+    torch.manual_seed(0)
+    real = torch.full((8, 1, 16, 16), -1.0)
+    real[:, :, 4:12, 4:12] = 0.5
+    one = Trainer(InSeGAN(TINY), StepConfig(batch=8, learning_rate=1e-3, ema=0.9))
+    z = torch.randn(8, 3, 8)
+    before = F.l1_loss(one.model.generator(z)[0].mean(0), real[0]).item()
+    for k in range(150):
+        noise = 0.05 * torch.randn(real.shape, generator=torch.Generator().manual_seed(k))
+        one.step(real + noise, torch.randn(8, 3, 8, generator=torch.Generator().manual_seed(k)))
+    with torch.no_grad():
+        after = F.l1_loss(one.ema['generator'].network(z)[0].mean(0), real[0]).item()
+    assert after < 0.6 * before
+
+
+def test_an_average_follows_its_network() -> None:
+    layer = torch.nn.Linear(2, 2)
+    average = Ema(layer, 0.9)
+    start = layer.weight.detach().clone()
+    with torch.no_grad():
+        layer.weight += 1
+    for step in range(200):
+        average.update(layer, step)
+    assert torch.allclose(average.network.weight, start + 1, atol=1e-3)
+    with pytest.raises(ValueError, match='decay'):
+        Ema(layer, 1.0)
