@@ -7,16 +7,62 @@ loaded before rclpy crashes when it ends.
 from __future__ import annotations
 
 import time
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
 from insegan_ros.data.store import to_metres
 from insegan_ros.types import DepthFrame, Intrinsics
 
+EMITTER = {'off': 0, 'on': 1, 'auto': 2}  # librealsense's emitter_enabled
+HOLE_FILLING = {'left': 0, 'farthest': 1, 'nearest': 2}  # its hole_filling_filter's modes
+
 
 class CameraError(RuntimeError):
     """No usable device, or it stopped sending; the message says what to check."""
+
+
+@dataclass(frozen=True)
+class RealSenseSettings:
+    """What is asked of a device; '', 0 and -1 leave it as the device has it.
+
+    No filter runs by default, as in realsense-ros: each of them puts depths where none were
+    measured, or between those that were, and so changes what is learned. The order of those that
+    run is librealsense's: decimation, spatial and temporal on disparities, hole filling.
+    """
+
+    width: int = 848  # of the depth mode, px
+    height: int = 480
+    rate: int = 30  # Hz
+    preset: Literal['', 'default', 'hand', 'high_accuracy', 'high_density', 'medium_density'] = (
+        ''  # the device's advanced settings, by name
+    )
+    depth_units: float = 0.0  # metres a unit
+    emitter: Literal['', 'off', 'on', 'auto'] = ''
+    laser_power: float = -1.0  # mW
+    decimation: int = 1  # times narrower and lower; 1: off
+    spatial_filter: bool = False  # smooths within an image up to its edges
+    spatial_alpha: float = 0.5  # 1: not at all
+    spatial_delta: int = 20  # what counts as an edge: librealsense's smooth delta
+    temporal_filter: bool = False  # averages over images: for scenes at rest
+    temporal_alpha: float = 0.4
+    temporal_delta: int = 20
+    hole_filling: Literal['off', 'left', 'farthest', 'nearest'] = 'off'
+
+    def __post_init__(self) -> None:
+        ranges = {
+            'depth_units': (0, 0.01),
+            'laser_power': (-1, 1000),
+            'decimation': (1, 8),
+            'spatial_alpha': (0.25, 1),
+            'spatial_delta': (1, 50),
+            'temporal_alpha': (0, 1),
+            'temporal_delta': (1, 100),
+        }
+        for name, (low, high) in ranges.items():
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f'{name} is {getattr(self, name)}; valid: {low} to {high}')
 
 
 def find_device(serial: str = '') -> Any:
@@ -32,46 +78,100 @@ def find_device(serial: str = '') -> Any:
             f'pyrealsense2 cannot be imported ({error}); '
             'pip install pyrealsense2, and on Debian or Ubuntu: apt install libusb-1.0-0'
         ) from None
-    devices = list(rs.context().query_devices())
+    try:
+        devices = {d.get_info(rs.camera_info.serial_number): d for d in rs.context().devices}
+    except RuntimeError as error:  # one was pulled out while it was asked
+        raise CameraError(f'the connected devices cannot be listed: {error}') from None
     if not devices:
         raise CameraError(
             'no RealSense device is connected; check the cable (USB 3), the udev rules of '
             'librealsense, and that no other program holds the camera'
         )
-    serials = [device.get_info(rs.camera_info.serial_number) for device in devices]
-    if serial and serial not in serials:
-        raise CameraError(f'no RealSense {serial}; connected: {", ".join(serials)}')
-    return devices[serials.index(serial) if serial else 0]
+    if serial and serial not in devices:
+        raise CameraError(f'no RealSense {serial}; connected: {", ".join(devices)}')
+    return devices[serial or next(iter(devices))]
 
 
 class RealSense:
-    """The depth stream of one device; a context manager that starts and stops it."""
+    """The depth stream of one device; a context manager that starts and stops it.
 
-    def __init__(self, device: Any, width: int = 848, height: int = 480, rate: int = 30) -> None:
-        """Raises: CameraError where the device has no such depth mode (it lists those it has)."""
+    `warnings` tells what was asked for that the device does not have: it streams without.
+    """
+
+    def __init__(self, device: Any, settings: RealSenseSettings | None = None) -> None:
+        """Raises: CameraError where the device has no such depth mode or value (it lists them)."""
         import pyrealsense2 as rs
 
+        self.settings = settings or RealSenseSettings()
+        self.warnings: list[str] = []
         try:
             self._sensor = device.first_depth_sensor()
+            self._profile = self._find_profile()
+            self._set_options()
             self.depth_scale = float(self._sensor.get_option(rs.option.depth_units))  # metres
-            modes = {}
-            for profile in self._sensor.get_stream_profiles():
-                if profile.stream_type() == rs.stream.depth and profile.format() == rs.format.z16:
-                    video = profile.as_video_stream_profile()
-                    modes[(video.width(), video.height(), profile.fps())] = profile
+            stereo = self._sensor.supports(rs.option.stereo_baseline)
         except RuntimeError as error:
+            if isinstance(error, CameraError):
+                raise
             raise CameraError(f'the device is no depth camera, or it is gone: {error}') from None
-        wanted = (width, height, rate)
+        self._filters = make_filters(self.settings, stereo)
+        self._device = device  # librealsense closes one that nobody holds
+        self._queue = rs.frame_queue(1)  # the newest frame
+        self._clockless = rs.timestamp_domain.hardware_clock
+
+    def _find_profile(self) -> Any:
+        import pyrealsense2 as rs
+
+        wanted = (self.settings.width, self.settings.height, self.settings.rate)
+        modes = {}
+        for profile in self._sensor.get_stream_profiles():
+            if profile.stream_type() == rs.stream.depth and profile.format() == rs.format.z16:
+                video = profile.as_video_stream_profile()
+                modes[(video.width(), video.height(), profile.fps())] = profile
         if wanted not in modes:
             listed = ', '.join('{}x{}x{}'.format(*mode) for mode in sorted(modes))
             raise CameraError(
-                f'no depth mode {width}x{height}x{rate}; on this port the device has {listed}'
+                'no depth mode {}x{}x{}; on this port the device has {}'.format(*wanted, listed)
             )
-        self._device, self._profile = device, modes[wanted]
-        self._queue = rs.frame_queue(1)  # the newest frame
-        k = self._profile.as_video_stream_profile().get_intrinsics()
-        self.intrinsics = Intrinsics(k.width, k.height, k.fx, k.fy, k.ppx, k.ppy)
-        self._clockless = rs.timestamp_domain.hardware_clock
+        return modes[wanted]
+
+    def _set_options(self) -> None:
+        """The preset first: it changes the others."""
+        import pyrealsense2 as rs
+
+        asked = self.settings
+        if asked.preset:
+            value = int(getattr(rs.rs400_visual_preset, asked.preset))
+            self._set_option(rs.option.visual_preset, value, 'preset', asked.preset)
+        if asked.depth_units:
+            self._set_option(rs.option.depth_units, asked.depth_units, 'depth_units')
+        if asked.emitter:
+            value = EMITTER[asked.emitter]
+            self._set_option(rs.option.emitter_enabled, value, 'emitter', asked.emitter)
+        if asked.laser_power >= 0:
+            self._set_option(rs.option.laser_power, asked.laser_power, 'laser_power')
+
+    def _set_option(self, option: Any, value: float, name: str, word: str = '') -> None:
+        sensor, asked = self._sensor, f'{name} {word or f"{value:g}"}'
+        if not sensor.supports(option):
+            self.warnings.append(f'{asked} is ignored: this device has no option {option.name}')
+        elif sensor.is_option_read_only(option):
+            present = sensor.get_option(option)
+            if not np.isclose(present, value):
+                self.warnings.append(
+                    f'{asked} is ignored: {option.name} of this device is fixed at {present:g}'
+                )
+        else:
+            valid = sensor.get_option_range(option)
+            if not valid.min <= value <= valid.max:
+                raise CameraError(
+                    f'{asked} is not possible: {option.name} of this device is '
+                    f'{valid.min:g} to {valid.max:g} in steps of {valid.step:g}'
+                )
+            try:
+                sensor.set_option(option, value)
+            except RuntimeError as error:
+                self.warnings.append(f'{asked} is ignored: the device refused it ({error})')
 
     def __enter__(self) -> RealSense:
         try:
@@ -91,16 +191,48 @@ class RealSense:
                 continue  # unplugged: nothing is left to stop
 
     def read(self, timeout_s: float = 2.0) -> DepthFrame:
-        """Wait for the next frame.
+        """Wait for the next frame, filtered.
 
         Raises:
             CameraError: none came; the device was unplugged, or its USB port is overloaded.
         """
         try:
             frame = self._queue.wait_for_frame(int(1000 * timeout_s))
+            known_time = frame.get_frame_timestamp_domain() != self._clockless
+            stamp_ns = int(frame.get_timestamp() * 1e6) if known_time else time.time_ns()
+            for block in self._filters:
+                frame = block.process(frame)
+            k = frame.get_profile().as_video_stream_profile().get_intrinsics()
+            units = np.asanyarray(frame.get_data())
         except RuntimeError as error:
             raise CameraError(f'no frame for {timeout_s:g} s: {error}') from None
-        known_time = frame.get_frame_timestamp_domain() != self._clockless
-        stamp_ns = int(frame.get_timestamp() * 1e6) if known_time else time.time_ns()
-        units = np.asanyarray(frame.get_data())
-        return DepthFrame(to_metres(units, self.depth_scale), self.intrinsics, stamp_ns)
+        intrinsics = Intrinsics(k.width, k.height, k.fx, k.fy, k.ppx, k.ppy)
+        return DepthFrame(to_metres(units, self.depth_scale), intrinsics, stamp_ns)
+
+
+def make_filters(settings: RealSenseSettings, stereo: bool) -> list[Any]:
+    """librealsense's post-processing blocks in the order in which frames go through them.
+
+    Args:
+        stereo: the device tells its baseline, without which there is no disparity.
+    """
+    import pyrealsense2 as rs
+
+    smoothing = []
+    if settings.spatial_filter:
+        passes, fill = 2, 0
+        smoothing.append(
+            rs.spatial_filter(settings.spatial_alpha, settings.spatial_delta, passes, fill)
+        )
+    if settings.temporal_filter:
+        persistence = 0  # what a hole hides is not what was there before the bin was shaken
+        smoothing.append(
+            rs.temporal_filter(settings.temporal_alpha, settings.temporal_delta, persistence)
+        )
+    if smoothing and stereo:
+        smoothing = [rs.disparity_transform(True), *smoothing, rs.disparity_transform(False)]
+    filters = [rs.decimation_filter(settings.decimation)] if settings.decimation > 1 else []
+    filters += smoothing
+    if settings.hole_filling != 'off':
+        filters.append(rs.hole_filling_filter(HOLE_FILLING[settings.hole_filling]))
+    return filters

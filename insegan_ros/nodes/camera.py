@@ -1,7 +1,7 @@
 """A depth camera: a RealSense device, or a recording played as if it were one.
 
-Publishes depth/image (16UC1, millimetres) and depth/camera_info. A recording with true labels
-has them on ~/true_labels. A device that is unplugged is waited for.
+Publishes depth/image and depth/camera_info. A recording with true labels has them on
+~/true_labels. A device that is unplugged is waited for; its settings may change while it runs.
 """
 
 from __future__ import annotations
@@ -9,26 +9,61 @@ from __future__ import annotations
 import threading
 
 import numpy as np
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.time import Time
 from sensor_msgs.msg import Image
 
-from insegan_ros.data.realsense import CameraError, RealSense, find_device
+from insegan_ros import config
+from insegan_ros.data.realsense import CameraError, RealSense, RealSenseSettings, find_device
 from insegan_ros.data.replay import KINDS, Replay, Replayed
 from insegan_ros.data.store import DatasetError, to_units
 from insegan_ros.nodes.depth_publisher import QOS, DepthPublisher, to_image
 from insegan_ros.nodes.lifecycle import main_of
 from insegan_ros.nodes.parameters import Parameter, declare, values
+from insegan_ros.types import DepthFrame
 
+DEFAULT = RealSenseSettings()
+# the fields of RealSenseSettings; the names in them are checked there
+DEVICE = (
+    Parameter('width', DEFAULT.width, 'of the RealSense depth mode, pixels', 1, 4096),
+    Parameter('height', DEFAULT.height, 'of the RealSense depth mode, pixels', 1, 4096),
+    Parameter(
+        'preset',
+        DEFAULT.preset,
+        'default, hand, high_accuracy, high_density or medium_density; empty: as the device is',
+    ),
+    Parameter('depth_units', DEFAULT.depth_units, 'metres a unit; 0: as the device is', 0.0, 0.01),
+    Parameter('emitter', DEFAULT.emitter, 'on, off or auto; empty: as the device is'),
+    Parameter('laser_power', DEFAULT.laser_power, 'mW; -1: as the device is', -1.0, 1000.0),
+    Parameter('decimation', DEFAULT.decimation, 'times narrower and lower; 1: off', 1, 8),
+    Parameter('spatial_filter', DEFAULT.spatial_filter, 'smooth within an image, up to its edges'),
+    Parameter('spatial_alpha', DEFAULT.spatial_alpha, '1: smooths nothing', 0.25, 1.0),
+    Parameter(
+        'spatial_delta',
+        DEFAULT.spatial_delta,
+        "what counts as an edge: librealsense's smooth delta",
+        1,
+        50,
+    ),
+    Parameter('temporal_filter', DEFAULT.temporal_filter, 'average images of a scene at rest'),
+    Parameter('temporal_alpha', DEFAULT.temporal_alpha, '1: averages nothing', 0.0, 1.0),
+    Parameter(
+        'temporal_delta', DEFAULT.temporal_delta, 'what counts as a change, likewise', 1, 100
+    ),
+    Parameter('hole_filling', DEFAULT.hole_filling, 'off, or from left, farthest or nearest'),
+)
 PARAMETERS = (
     Parameter('path', '', f'what to replay: {KINDS}; empty: a RealSense device'),
     Parameter('loop', True, 'replay: begin again at the end'),
     Parameter('rate', 30.0, 'frames a second', 0.1, 300.0),
-    Parameter('serial', '', "the RealSense's serial number; empty: the first one found"),
-    Parameter('width', 848, 'of the RealSense depth mode, pixels', 1, 4096),
-    Parameter('height', 480, 'of the RealSense depth mode, pixels', 1, 4096),
     Parameter('frame_id', 'camera_depth_optical_frame', 'of the images'),
+    Parameter('encoding', '16UC1', '16UC1 millimetres; 32FC1 metres keep finer depth units'),
+    Parameter('serial', '', "the RealSense's serial number; empty: the first one found"),
+    *DEVICE,
 )
+FIXED = ('path', 'frame_id', 'encoding')  # only while unconfigured
+ENCODINGS = ('16UC1', '32FC1')
 MILLIMETRES = 0.001
 RETRY_S = 1.0
 SAY_AGAIN_S = 10.0
@@ -41,27 +76,34 @@ class Camera(LifecycleNode):
         super().__init__('camera')
         declare(self, PARAMETERS)
         self._replay: Replay | None = None
+        self._publisher: DepthPublisher | None = None
         self._timer = None
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
+        self._reopen = threading.Event()
+        self._said: set[str] = set()
+        self._given: dict = {}
+        self.add_on_set_parameters_callback(self._check_parameters)
 
     def on_configure(self, state) -> TransitionCallbackReturn:
-        self._settings = values(self, PARAMETERS)
-        if self._settings['path']:
-            try:
-                self._replay = Replay(self._settings['path'])
-            except DatasetError as error:
-                self.get_logger().error(str(error))
-                return TransitionCallbackReturn.FAILURE
-            self._frames = iter(self._replay)
-        self._publisher = DepthPublisher(self, self._settings['frame_id'])
+        given = values(self, PARAMETERS)
+        try:
+            self._device_settings = device_settings(given)
+            if given['path']:
+                self._replay = Replay(given['path'])
+                self._frames = iter(self._replay)
+        except ValueError as error:
+            self.get_logger().error(str(error))
+            return TransitionCallbackReturn.FAILURE
+        self._given = given
+        self._publisher = DepthPublisher(self, given['frame_id'])
         self._truth = self.create_lifecycle_publisher(Image, '~/true_labels', QOS)
         return super().on_configure(state)
 
     def on_activate(self, state) -> TransitionCallbackReturn:
         done = super().on_activate(state)
         if self._replay is not None:
-            self._timer = self.create_timer(1 / self._settings['rate'], self._replay_one)
+            self._timer = self.create_timer(1 / self._given['rate'], self._replay_one)
         else:
             self._stop.clear()
             self._thread = threading.Thread(target=self._read_device, daemon=True)
@@ -91,9 +133,35 @@ class Camera(LifecycleNode):
             self._thread = None
 
     def _release(self) -> None:
+        self._given = {}
+        if self._publisher is not None:
+            self._publisher.close()
+            self.destroy_lifecycle_publisher(self._truth)
+            self._publisher = None
         if self._replay is not None:
             self._replay.close()
             self._replay = None
+
+    def _check_parameters(self, changed) -> SetParametersResult:
+        """Refuse what cannot be; a device is opened again with what can."""
+        if not self._given:  # on_configure says what is wrong
+            return SetParametersResult(successful=True)
+        given = self._given | {p.name: p.value for p in changed if p.name in self._given}
+        for name in FIXED:
+            if given[name] != self._given[name]:
+                reason = f'{name} can only be changed while the node is unconfigured'
+                return SetParametersResult(successful=False, reason=reason)
+        try:
+            settings = device_settings(given)
+        except ValueError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        if self._timer is not None and given['rate'] != self._given['rate']:
+            self._timer.timer_period_ns = round(1e9 / given['rate'])
+        if (settings, given['serial']) != (self._device_settings, self._given['serial']):
+            self._device_settings = settings
+            self._reopen.set()
+        self._given = given
+        return SetParametersResult(successful=True)
 
     def _replay_one(self) -> None:
         item = self._next_frame()
@@ -105,7 +173,7 @@ class Camera(LifecycleNode):
             self.destroy_timer(self._timer)
             self._timer = None
             return
-        image = to_image(to_units(item.frame.depth_m, MILLIMETRES))
+        image = self._to_image(item.frame)
         self._publisher.publish(image, item.frame.intrinsics, self.get_clock().now().to_msg())
         if item.labels is not None and self._truth.get_subscription_count():
             labels = to_image(item.labels.astype(np.uint16), 'mono16')
@@ -115,7 +183,7 @@ class Camera(LifecycleNode):
     def _next_frame(self) -> Replayed | None:
         try:
             item = next(self._frames, None)
-            if item is None and self._settings['loop']:
+            if item is None and self._given['loop']:
                 self._frames = iter(self._replay)
                 item = next(self._frames, None)
         except DatasetError as error:
@@ -123,25 +191,49 @@ class Camera(LifecycleNode):
             return None
         return item
 
+    def _to_image(self, frame: DepthFrame) -> Image:
+        if self._given['encoding'] == '32FC1':
+            return to_image(frame.depth_m)
+        return to_image(to_units(frame.depth_m, MILLIMETRES))
+
     def _read_device(self) -> None:
         """Until told to stop: open the device, send its frames, wait for it when it is gone."""
-        settings = self._settings
-        mode = settings['width'], settings['height'], round(settings['rate'])
         while not self._stop.is_set():
+            self._reopen.clear()
+            settings = self._device_settings
             try:
-                with RealSense(find_device(settings['serial']), *mode) as camera:
-                    self._publisher.problem = ''
-                    while not self._stop.is_set():
+                with RealSense(find_device(self._given['serial']), settings) as camera:
+                    self._say(camera.warnings)
+                    while not self._stop.is_set() and not self._reopen.is_set():
                         frame = camera.read()
-                        image = to_image(to_units(frame.depth_m, MILLIMETRES))
                         stamp = Time(nanoseconds=frame.stamp_ns).to_msg()
-                        self._publisher.publish(image, frame.intrinsics, stamp)
+                        self._publisher.publish(self._to_image(frame), frame.intrinsics, stamp)
             except CameraError as error:
                 self._publisher.problem = str(error)
                 self.get_logger().warning(
                     f'{error}; trying again', throttle_duration_sec=SAY_AGAIN_S
                 )
                 self._stop.wait(RETRY_S)
+
+    def _say(self, warnings: list[str]) -> None:
+        """On /diagnostics as long as they last; in the log once."""
+        self._publisher.problem = '; '.join(warnings)
+        for warning in warnings:
+            if warning not in self._said:
+                self.get_logger().warning(warning)
+                self._said.add(warning)
+
+
+def device_settings(given: dict) -> RealSenseSettings:
+    """What the parameters ask of a device.
+
+    Raises:
+        ValueError: a value that no device has; the message lists those there are.
+    """
+    if given['encoding'] not in ENCODINGS:
+        raise ValueError(f'encoding is {given["encoding"]!r}; valid: {", ".join(ENCODINGS)}')
+    asked = {p.name: given[p.name] for p in DEVICE}
+    return config.from_mapping(RealSenseSettings, asked | {'rate': round(given['rate'])})
 
 
 main = main_of(Camera)

@@ -14,7 +14,7 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from insegan_ros.types import Intrinsics
 
-ENCODINGS = {np.dtype(np.uint16): '16UC1', np.dtype(np.uint8): 'mono8'}
+ENCODINGS = {'u1': 'mono8', 'u2': '16UC1', 'f4': '32FC1'}  # by NumPy's names of types
 # reliable, as realsense-ros: viewers that ask for it get images, sensor-data subscribers too
 QOS = QoSProfile(depth=2)
 
@@ -65,10 +65,11 @@ class DepthPublisher:
         self._reported = self.sent
 
 
-def to_image(pixels: NDArray[np.uint16 | np.uint8], encoding: str = '') -> Image:
+def to_image(pixels: NDArray[np.uint8 | np.uint16 | np.float32], encoding: str = '') -> Image:
     """(H, W) -> a message without header; `encoding` where the type alone does not say it."""
     height, width = pixels.shape
-    message = Image(height=height, width=width, encoding=encoding or ENCODINGS[pixels.dtype])
+    message = Image(height=height, width=width)
+    message.encoding = encoding or ENCODINGS[pixels.dtype.str[1:]]
     message.step = width * pixels.itemsize
     message.is_bigendian = 0
     # rclpy takes an array('B') as it is; bytes or an ndarray would be checked element by element

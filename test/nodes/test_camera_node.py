@@ -127,3 +127,85 @@ def test_a_live_device_is_sent_in_millimetres_and_waited_for_when_it_is_gone(
     finally:
         node.trigger_shutdown()
         node.destroy_node()
+
+
+@pytest.fixture
+def live(ros, software_camera, monkeypatch):
+    """live(...) makes a camera node of these parameters in this process, and its device."""
+    from rclpy.parameter import Parameter
+
+    from insegan_ros.nodes import camera as module
+
+    software = software_camera(finer=True)
+    monkeypatch.setattr(module, 'find_device', lambda serial: software.device)
+    monkeypatch.setattr(module, 'RETRY_S', 0.05)
+    nodes = []
+
+    def make(**parameters: object):
+        node = module.Camera()
+        node.set_parameters([Parameter(name, value=v) for name, v in parameters.items()])
+        node.trigger_configure()
+        node.trigger_activate()
+        nodes.append(node)
+        return node, software
+
+    yield make
+    for node in nodes:
+        node.trigger_shutdown()
+        node.destroy_node()
+
+
+def received_size(ros, wait_for, software, size: tuple[int, int]) -> Image | None:
+    """The first image of this (height, width) among those of some seconds."""
+    images: list[Image] = []
+    subscription = ros.create_subscription(
+        Image, 'depth/image', images.append, qos_profile_sensor_data
+    )
+    sender = threading.Thread(target=software.send, args=(60,))
+    sender.start()
+    fitting = lambda: [m for m in images if (m.height, m.width) == size]  # noqa: E731
+    wait_for(lambda: bool(fitting()), seconds=5.0)
+    sender.join()
+    ros.destroy_subscription(subscription)
+    return next(iter(fitting()), None)
+
+
+def test_settings_of_a_device_change_while_it_runs(ros, wait_for, live) -> None:
+    from rclpy.parameter import Parameter
+
+    node, software = live(depth_units=1e-4, encoding='32FC1')
+    image = received_size(ros, wait_for, software, (480, 848))
+    assert image is not None
+    metres = np.frombuffer(image.data, '<f4')[0]
+    assert 0.0999 < metres < 0.1061  # 1000 and some units of 0.1 mm
+    (done,) = node.set_parameters([Parameter('decimation', value=2)])
+    assert done.successful
+    assert received_size(ros, wait_for, software, (240, 424)) is not None
+
+
+def test_settings_that_cannot_be_are_refused_with_those_that_can(live) -> None:
+    from rclpy.parameter import Parameter
+
+    node, _ = live()
+    for name, value, said in (
+        ('preset', 'sharp', "'high_accuracy'"),
+        ('hole_filling', 'everything', "'nearest'"),
+        ('encoding', 'mono8', 'unconfigured'),
+        ('path', '/elsewhere', 'unconfigured'),
+    ):
+        (done,) = node.set_parameters([Parameter(name, value=value)])
+        assert not done.successful
+        assert said in done.reason
+        assert node.get_parameter(name).value != value
+
+
+def test_a_wrong_setting_at_the_start_is_told_with_the_valid_ones(start_node) -> None:
+    node = start_node('camera', emitter='maybe')
+    assert node.wait(timeout=20) != 0
+    assert "'auto'" in node.log.read_text()
+
+
+def test_what_the_device_lacks_is_on_diagnostics_and_images_come(ros, wait_for, live) -> None:
+    node, software = live(preset='high_density')
+    assert received_size(ros, wait_for, software, (480, 848)) is not None
+    assert 'preset high_density is ignored' in node._publisher.problem
