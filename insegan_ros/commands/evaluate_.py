@@ -1,11 +1,13 @@
 """Compare segmentation methods on a dataset: a table, JSON and a plot.
 
 Methods are classical ones (kmeans, spectral, grabcut_kmeans, graph_cut, felzenszwalb) and models,
-by name or folder. Without labels only the re-rendering error of models and the speed are told.
+by name or folder. Without labels only the re-rendering error, of models that render, and the speed
+are told.
 --make-splits first chooses train, val, test (frames on which K-means fails) and test_random of a
 labelled dataset and stores the choice in its splits.yaml.
 
 examples:
+  insegan evaluate --dataset ~/bins/nut
   insegan evaluate --dataset ~/bins/nut --methods kmeans,felzenszwalb --out results
   insegan evaluate --dataset ~/bins/nut --methods kmeans,models/nut --split test_random --out r
   insegan evaluate --dataset ~/bins/mixed --methods kmeans --instances 0 --limit 50 --out r
@@ -21,10 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--dataset', type=Path, required=True, help='the dataset folder')
     parser.add_argument(
         '--methods',
-        default='kmeans,spectral,grabcut_kmeans,graph_cut,felzenszwalb',
-        help='names and model folders, comma separated (default: the classical ones)',
+        help='names and model folders, comma separated (default: the classical ones and the '
+        "models of the dataset's part that come with the package)",
     )
-    parser.add_argument('--out', type=Path, required=True, help='folder for the results')
+    parser.add_argument(
+        '--out', type=Path, help='folder for the results (default: results/<dataset>.<split>)'
+    )
     parser.add_argument(
         '--split',
         help="test, test_random, val, train or all (default: test, or all if it's absent)",
@@ -50,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
 
     from insegan_ros import bin as bins
     from insegan_ros.data.store import Dataset, DatasetError
-    from insegan_ros.evaluation.benchmark import benchmark, seeds_of
+    from insegan_ros.evaluation.benchmark import benchmark, default_methods, seeds_of
     from insegan_ros.evaluation.report import write_report
     from insegan_ros.evaluation.selection import make_splits
 
@@ -64,7 +68,10 @@ def run(args: argparse.Namespace) -> int:
     indices = dataset.split(split)[: args.limit]
     if not indices:
         raise DatasetError(f'{args.dataset}: split {split!r} has no frames')
-    methods = [name.strip() for name in args.methods.split(',') if name.strip()]
+    if args.methods is None:
+        methods = default_methods(dataset.info.part)
+    else:
+        methods = [name.strip() for name in args.methods.split(',') if name.strip()]
     if not methods:
         raise ValueError('--methods names no method')
     instances = dataset.info.instances if args.instances is None else args.instances
@@ -82,12 +89,14 @@ def run(args: argparse.Namespace) -> int:
             workers=args.workers,
             progress=bar.update,
         )
+    out = args.out or Path('results') / f'{args.dataset.resolve().name}.{split}'
     settings = {
         'dataset': f'{args.dataset} ({dataset.info.part}, {dataset.content_hash()})',
         'split': f'{split}, {len(indices)} frames',
         'instances': instances or 'estimated',
+        'methods': ', '.join(methods),
         'seeds': args.seeds,
     }
-    print(write_report(args.out, runs, settings))
-    print(f'written: {args.out}/results.md, results.json, results.png')
+    print(write_report(out, runs, settings))
+    print(f'written: {out}/results.md, results.json, results.png')
     return 0

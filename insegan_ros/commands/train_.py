@@ -11,7 +11,7 @@ examples:
   torchrun --nproc-per-node 4 -m insegan_ros.cli train --dataset ~/bins/nut --out ~/runs/gan \\
       --method insegan3d
 then:
-  insegan segment --dataset ~/bins/nut --model ~/runs/nut/model --out ~/segmented
+  insegan segment --input ~/bins/nut --model ~/runs/nut/model --out ~/segmented
 """
 
 from __future__ import annotations

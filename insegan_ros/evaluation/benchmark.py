@@ -43,7 +43,8 @@ class FrameFigures:
     index: int
     milliseconds: float
     failed: bool  # no bin was found, so that nothing was segmented
-    rerendering_mm: float  # NaN for a method that renders nothing
+    renders: bool = False  # its rendered depth is its own, not the measured one repeated
+    rerendering_mm: float = float('nan')
     paper_miou: float = float('nan')
     strict_miou: float = float('nan')
     ari: float = float('nan')
@@ -76,7 +77,6 @@ def evaluate_block(task: Task) -> list[FrameFigures]:
     dataset = Dataset(task.dataset)
     segmenter = make_segmenter(task.method, task.instances, task.bin, task.seed, task.device)
     tracker = BinTracker(task.bin, task.seed)
-    renders = task.method not in baselines.METHODS  # those repeat the measured depth
     figures = []
     for index in task.indices:
         sample = dataset[index]
@@ -87,11 +87,11 @@ def evaluate_block(task: Task) -> list[FrameFigures]:
         except FloorNotFoundError:
             found, failed = nothing(sample.frame), True
         milliseconds = 1000 * (time.perf_counter() - start)
-        error = float('nan')
-        if renders and not failed:
+        renders, error = renders_itself(sample.frame, found), float('nan')
+        if task.method not in baselines.METHODS and not failed:
             error = rerendering_error_mm(sample.frame, found, tracker(sample.frame))
         judged = {} if sample.labels is None else judge(found, sample.labels)
-        figures.append(FrameFigures(index, milliseconds, failed, error, **judged))
+        figures.append(FrameFigures(index, milliseconds, failed, renders, error, **judged))
     return figures
 
 
@@ -122,6 +122,15 @@ def nothing(frame: DepthFrame) -> Segmentation:
         scores=np.zeros(0, np.float32),
         visible_fraction=np.zeros(0, np.float32),
     )
+
+
+def renders_itself(frame: DepthFrame, found: Segmentation) -> bool:
+    """Whether the rendered depth differs from the measured one, which some methods repeat.
+
+    Repeated depth would explain a frame perfectly, whatever the segmentation.
+    """
+    rendered = np.isfinite(found.rendered_depth)
+    return not np.array_equal(found.rendered_depth[rendered], frame.depth_m[rendered])
 
 
 def rerendering_error_mm(frame: DepthFrame, found: Segmentation, bin: Bin) -> float:
@@ -161,6 +170,7 @@ class Run:
             return float(np.mean(known)) if known else float('nan')
 
         judged = [(f.ious, f.scores) for f in self.frames if f.ious is not None]
+        renders = any(f.renders for f in self.frames)  # not in all: nothing may be found in some
         return {
             'paper_miou': mean([f.paper_miou for f in self.frames]),
             'strict_miou': mean([f.strict_miou for f in self.frames]),
@@ -174,10 +184,19 @@ class Run:
             'count_accuracy': mean([f.count_right for f in self.frames]),
             'false_positives': mean([f.false_positives for f in self.frames]),
             'foreground_iou': mean([f.foreground_iou for f in self.frames]),
-            'rerendering_mm': mean([f.rerendering_mm for f in self.frames]),
+            'rerendering_mm': mean([f.rerendering_mm for f in self.frames if renders]),
             'milliseconds': float(np.median([f.milliseconds for f in self.frames])),
             'failed_frames': float(sum(f.failed for f in self.frames)),
         }
+
+
+def default_methods(part: str) -> list[str]:
+    """All classical methods, and the models of this part that come with the package."""
+    cards = {name: model_card.read_card(model_card.find(name)) for name in model_card.available()}
+    return [
+        *baselines.METHODS,
+        *(name for name, card in cards.items() if card.get('part') == part),
+    ]
 
 
 def seeds_of(method: str, seeds: int) -> range:
@@ -204,6 +223,7 @@ def benchmark(
         progress: called with the number of frames done since the last call.
     """
     blocks = [tuple(indices[k : k + BLOCK]) for k in range(0, len(indices), BLOCK)]
+    methods = list(dict.fromkeys(methods))  # one named twice is computed once
     pairs = [(method, seed) for method in methods for seed in seeds_of(method, seeds)]
     for method in methods:  # a wrong name is told before anything is computed
         make_segmenter(method, instances, bin, 0, device)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,10 @@ COLUMNS = {
 }
 
 
-def summarise(runs: Sequence[Run]) -> dict[str, dict[str, tuple[float, float]]]:
+Summary = dict[str, dict[str, tuple[float, float]]]
+
+
+def summarise(runs: Sequence[Run]) -> Summary:
     """Method -> figure -> (mean, standard deviation) over the seeds; the deviation of one is 0."""
     by_method: dict[str, list[dict[str, float]]] = {}
     for run in runs:
@@ -44,22 +49,59 @@ def summarise(runs: Sequence[Run]) -> dict[str, dict[str, tuple[float, float]]]:
     }
 
 
+def short_names(methods: Iterable[str]) -> dict[str, str]:
+    """Method -> what it is called in tables: of a path the last two parts, more if two agree."""
+    parts = {method: Path(method).parts for method in methods}
+    names = {method: '/'.join(path[-2:]) for method, path in parts.items()}
+    for length in range(3, max(map(len, parts.values()), default=0) + 1):
+        taken = Counter(names.values())
+        names |= {m: '/'.join(parts[m][-length:]) for m in names if taken[names[m]] > 1}
+    return names
+
+
 def markdown(runs: Sequence[Run]) -> str:
-    """A row a method: mean over the seeds and, where they differ, +- the deviation."""
-    lines = [
-        '| method | ' + ' | '.join(heading for heading, _ in COLUMNS.values()) + ' |',
-        '|---' * (len(COLUMNS) + 1) + '|',
-    ]
-    for method, figures in summarise(runs).items():
-        cells = [cell(*figures[key], digits) for key, (_, digits) in COLUMNS.items()]
-        lines.append(f'| {method} | ' + ' | '.join(cells) + ' |')
-    failed = {m: f['failed_frames'][0] for m, f in summarise(runs).items()}
-    lines += [
-        f'\n{method}: no bin found in {count:.0f} frames; these count as empty results.'
-        for method, count in failed.items()
-        if count
-    ]
+    """A row a method: mean over the seeds and, where they differ, +- the deviation.
+
+    Columns in which no method has a figure are left out; below the table is said why.
+    """
+    summary = summarise(runs)
+    names = short_names(summary)
+    columns = {
+        key: column
+        for key, column in COLUMNS.items()
+        if any(math.isfinite(figures[key][0]) for figures in summary.values())
+    }
+    rows = [['method', *(heading for heading, _ in columns.values())]]
+    for method, figures in summary.items():
+        cells = [cell(*figures[key], digits) for key, (_, digits) in columns.items()]
+        rows.append([names[method], *cells])
+    lines = aligned(rows)
+    if 'strict_miou' not in columns:
+        lines.append('\nNo frame has labels: nothing can be compared with the truth.')
+    silent = [names[m] for m, f in summary.items() if not math.isfinite(f['rerendering_mm'][0])]
+    if silent:
+        lines.append(
+            f'\nWithout a rendering of their own, so no re-rendering error: {", ".join(silent)}.'
+        )
+    for method, figures in summary.items():
+        count = figures['failed_frames'][0]
+        if count:
+            lines.append(
+                f'\n{names[method]}: no bin found in {count:.0f} frames; these count as empty '
+                'results.'
+            )
     return '\n'.join(lines)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A Markdown table, its first row the heading, that can be read as plain text too."""
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    lines = [
+        '| ' + ' | '.join(text.ljust(width) for text, width in zip(row, widths)) + ' |'
+        for row in rows
+    ]
+    rule = '|' + '|'.join('-' * (width + 2) for width in widths) + '|'
+    return [lines[0], rule, *lines[1:]]
 
 
 def cell(mean: float, deviation: float, digits: int) -> str:
@@ -73,6 +115,8 @@ def write_report(folder: Path, runs: Sequence[Run], settings: Mapping[str, Any])
     """Write results.md, results.json and results.png into `folder`; returns the table."""
     folder.mkdir(parents=True, exist_ok=True)
     table = markdown(runs)
+    labelled = sum(f.ious is not None for f in runs[0].frames)
+    settings = {**settings, 'labels': f'in {labelled} of {len(runs[0].frames)} frames'}
     lines = [f'- {key}: {value}' for key, value in settings.items()]
     (folder / 'results.md').write_text('\n'.join(lines) + f'\n\n{table}\n')
     content = {'settings': dict(settings), 'runs': [_plain(run) for run in runs]}
@@ -97,23 +141,58 @@ def _number(value: float) -> float | None:
 
 
 def plot(path: Path, runs: Sequence[Run]) -> None:
-    """Left the two mIoUs by method, right how the strict one is spread over the frames."""
+    """Bars by method: both mIoUs, the re-rendering error, the time; and single frames' mIoUs.
+
+    What no method has a figure of is left out.
+    """
     from matplotlib.figure import Figure
 
     summary = summarise(runs)
-    names = [Path(method).name for method in summary]
-    positions = np.arange(len(names))
-    figure = Figure(figsize=(10, 1.2 + 0.45 * len(names)), layout='constrained')
-    bars, boxes = figure.subplots(1, 2, sharey=True)
-    for offset, key in ((-0.2, 'paper_miou'), (0.2, 'strict_miou')):
-        means, deviations = np.array([f[key] for f in summary.values()]).T
-        bars.barh(positions + offset, means, 0.38, xerr=deviations, label=COLUMNS[key][0])
-    bars.set(xlim=(0, 1), xlabel='mean over frames', yticks=positions, yticklabels=names)
-    bars.invert_yaxis()
-    bars.legend()
+    known = {key for key in COLUMNS if any(math.isfinite(f[key][0]) for f in summary.values())}
+    panels = [
+        draw
+        for key, draw in (
+            ('strict_miou', partial(_bars, keys=('paper_miou', 'strict_miou'))),
+            ('strict_miou', _boxes),
+            ('rerendering_mm', partial(_bars, keys=('rerendering_mm',))),
+            ('milliseconds', partial(_bars, keys=('milliseconds',))),
+        )
+        if key in known
+    ]
+    figure = Figure(
+        figsize=(1 + 3.5 * len(panels), 1.2 + 0.45 * len(summary)), layout='constrained'
+    )
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for draw, axis in zip(panels, axes):
+        draw(axis, summary, runs)
+    axes[0].set(yticks=range(len(summary)), yticklabels=list(short_names(summary).values()))
+    axes[0].invert_yaxis()
+    figure.savefig(path, dpi=110)
+
+
+def _bars(axis: Any, summary: Summary, runs: Sequence[Run], keys: Sequence[str]) -> None:
+    """A bar a method and figure; its whisker is the deviation over the seeds."""
+    height = 0.76 / len(keys)
+    for k, key in enumerate(keys):
+        means, deviations = np.array([figures[key] for figures in summary.values()]).T
+        offset = (k - (len(keys) - 1) / 2) * height
+        axis.barh(
+            np.arange(len(summary)) + offset,
+            np.nan_to_num(means),
+            height,
+            xerr=np.nan_to_num(deviations),
+            label=COLUMNS[key][0],
+        )
+    if len(keys) > 1:
+        axis.set(xlim=(0, 1), xlabel='mean over frames')
+        axis.legend()
+    else:
+        axis.set(xlabel=COLUMNS[keys[0]][0])
+
+
+def _boxes(axis: Any, summary: Summary, runs: Sequence[Run]) -> None:
+    """How the strict mIoU is spread over the frames."""
     spread = [[f.strict_miou for r in runs if r.method == m for f in r.frames] for m in summary]
     known = [[value for value in values if np.isfinite(value)] for values in spread]
-    if all(known):
-        boxes.boxplot(known, positions=positions, orientation='horizontal', manage_ticks=False)
-    boxes.set(xlim=(0, 1), xlabel='strict mIoU of single frames')
-    figure.savefig(path, dpi=110)
+    axis.boxplot(known, positions=range(len(known)), orientation='horizontal', manage_ticks=False)
+    axis.set(xlim=(0, 1), xlabel='strict mIoU of single frames')

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from insegan_ros import cli
+from insegan_ros.baselines import METHODS
 from insegan_ros.bin import Bin
 from insegan_ros.camera import Plane, segmentation_from_labels
 from insegan_ros.data.store import Dataset, DatasetInfo, DatasetWriter
-from insegan_ros.evaluation.benchmark import Run, benchmark, nothing, rerendering_error_mm
-from insegan_ros.evaluation.report import markdown
+from insegan_ros.evaluation.benchmark import (
+    Run,
+    benchmark,
+    default_methods,
+    make_segmenter,
+    nothing,
+    rerendering_error_mm,
+)
+from insegan_ros.evaluation.report import aligned, markdown, short_names, write_report
 from insegan_ros.evaluation.selection import Block, kmeans_scores, make_splits, select_splits
-from insegan_ros.types import DepthFrame, Intrinsics
+from insegan_ros.types import DepthFrame, Intrinsics, Segmentation
 
 CAMERA = Intrinsics(120, 100, 200.0, 200.0, 60.0, 50.0)
 BIN = Bin(Plane((0.0, 0.0, -1.0), 0.5))
@@ -35,6 +44,12 @@ def make_dataset(path: Path, frames: int = 30, labelled: bool = True) -> Dataset
                 labels[y : y + 16, x : x + 20] = k + 1
             writer.append(depth, labels if labelled else None)
     return Dataset(path)
+
+
+def table_of(told: str) -> list[list[str]]:
+    """The rows of the Markdown table in a text, without the rule below its heading."""
+    rows = [line.strip('|').split('|') for line in told.splitlines() if line.startswith('| ')]
+    return [[text.strip() for text in row] for row in rows]
 
 
 def without_times(runs: list[Run]) -> list[dict[str, float]]:
@@ -126,7 +141,9 @@ def test_the_command_writes_table_json_and_plot(tmp_path: Path, capsys) -> None:
     make_dataset(tmp_path / 'd', 2)
     arguments = ['evaluate', '--dataset', str(tmp_path / 'd'), '--out', str(tmp_path / 'o')]
     assert cli.main([*arguments, '--methods', 'kmeans,felzenszwalb', '--seeds', '2']) == 0
-    assert '| kmeans |' in capsys.readouterr().out
+    rows = table_of(capsys.readouterr().out)
+    assert [row[0] for row in rows] == ['method', 'kmeans', 'felzenszwalb']
+    assert rows[0][1:3] == ['paper mIoU', 'strict mIoU']
     loaded = json.loads((tmp_path / 'o/results.json').read_text())
     assert [(r['method'], r['seed']) for r in loaded['runs']] == [
         ('kmeans', 0),
@@ -142,9 +159,100 @@ def test_a_dataset_without_labels_has_speeds_but_no_mious(tmp_path: Path, capsys
     dataset = make_dataset(tmp_path / 'd', 3, labelled=False)
     arguments = ['evaluate', '--dataset', str(dataset.path), '--out', str(tmp_path / 'o')]
     assert cli.main([*arguments, '--methods', 'kmeans', '--seeds', '1']) == 0
-    assert '| kmeans | - | - | - | - | - | - | - | - |' in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert table_of(told)[0] == ['method', 'ms/image']
+    assert 'No frame has labels' in told
+    assert (tmp_path / 'o/results.png').stat().st_size > 1000
+    assert 'labels: in 0 of 3 frames' in (tmp_path / 'o/results.md').read_text()
     assert cli.main([*arguments, '--make-splits']) == 1
     assert 'has no labels' in capsys.readouterr().err
+
+
+class FloorRenderer:
+    """Renders the first box 2 mm too near; finds nothing in every second frame."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def segment(self, frame: DepthFrame) -> Segmentation:
+        self.calls += 1
+        if self.calls % 2 == 0:
+            return nothing(frame)
+        labels = np.where(frame.depth_m < 0.49, 1, 0)
+        labels[:, 50:] = 0
+        found = segmentation_from_labels(frame, labels)
+        return replace(found, rendered_depth=found.rendered_depth - np.float32(0.002))
+
+
+def test_only_methods_that_render_have_a_rerendering_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = make_dataset(tmp_path / 'd', 4, labelled=False)
+    made = {'renderer': FloorRenderer, 'repeater': lambda: make_segmenter('kmeans', 3, BIN)}
+    monkeypatch.setattr(
+        'insegan_ros.evaluation.benchmark.make_segmenter', lambda method, *_: made[method]()
+    )
+    runs = benchmark(dataset, list(made), dataset.indices, 1, 3, BIN)
+    renderer, repeater = (run.summary()['rerendering_mm'] for run in runs)
+    assert np.isnan(repeater)
+    assert 5 < renderer < 40  # two of three boxes stay floor; in every other frame all of them
+    assert np.isfinite([f.rerendering_mm for f in runs[0].frames]).all()
+    rows = table_of(markdown(runs))
+    assert rows[0] == ['method', 're-rendering, mm', 'ms/image']
+    assert [row[:2] for row in rows[1:]] == [['renderer', f'{renderer:.2f}'], ['repeater', '-']]
+    assert 'no re-rendering error: repeater.' in markdown(runs)
+
+
+def test_the_distilled_model_repeats_what_it_measured_and_has_no_error(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / 'd', 1, labelled=False)
+    (run,) = benchmark(dataset, ['nut'], dataset.indices, 1, 3, BIN)
+    assert np.isnan(run.summary()['rerendering_mm'])
+
+
+def test_methods_named_twice_are_computed_once(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / 'd', 2)
+    (run,) = benchmark(dataset, ['kmeans', 'kmeans'], dataset.indices, 1, 3, BIN)
+    assert len(run.frames) == 2
+
+
+def test_only_some_frames_may_have_labels(tmp_path: Path) -> None:
+    dataset = make_dataset(tmp_path / 'd', 2)
+    (dataset.path / 'labels/000001.png').unlink()
+    runs = benchmark(dataset, ['kmeans'], dataset.indices, 1, 3, BIN)
+    first = benchmark(dataset, ['kmeans'], [0], 1, 3, BIN)
+    np.testing.assert_equal(without_times(runs), without_times(first))
+    write_report(tmp_path / 'o', runs, {'split': 'all'})
+    assert 'labels: in 1 of 2 frames' in (tmp_path / 'o/results.md').read_text()
+
+
+def test_models_are_told_apart_by_as_much_of_their_path_as_it_takes() -> None:
+    methods = ['kmeans', '/a/nut/model', '/a/bolt/model', '/b/bolt/model', 'models/nut']
+    names = list(short_names(methods).values())
+    assert names == ['kmeans', 'nut/model', 'a/bolt/model', 'b/bolt/model', 'models/nut']
+
+
+def test_the_table_reads_as_plain_text() -> None:
+    lines = aligned([['method', 'a'], ['long name', '0.1'], ['x', '0.123']])
+    assert lines == [
+        '| method    | a     |',
+        '|-----------|-------|',
+        '| long name | 0.1   |',
+        '| x         | 0.123 |',
+    ]
+
+
+def test_without_methods_the_classical_ones_and_the_part_s_own_models_are_compared() -> None:
+    assert default_methods('nut') == [*METHODS, 'nut']
+    assert default_methods('box') == list(METHODS)
+
+
+def test_without_a_folder_the_results_lie_under_the_dataset_s_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_dataset(tmp_path / 'boxes', 2)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(['evaluate', '--dataset', 'boxes', '--methods', 'kmeans']) == 0
+    assert (tmp_path / 'results/boxes.all/results.md').exists()
 
 
 @pytest.mark.parametrize(
