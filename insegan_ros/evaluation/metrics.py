@@ -46,10 +46,13 @@ def strict_miou(predicted: Labels, true: Labels) -> float:
 
 
 def false_positives(predicted: Labels, true: Labels, threshold: float = 0.5) -> int:
-    """Predicted instances that match no true one, one to one, with at least this IoU."""
-    matrix = iou_matrix(predicted, true)
-    matched = matrix[linear_sum_assignment(-matrix)] >= threshold
-    return int(len(matrix) - matched.sum())
+    """Predicted instances left over when as many as can be match a true one, one to one.
+
+    A match has at least this IoU. (The matching of `strict_miou` serves another end: for a larger
+    sum it may give up a good pair for two poor ones.)
+    """
+    good = iou_matrix(predicted, true) >= threshold
+    return int(len(good) - good[linear_sum_assignment(good, maximize=True)].sum())
 
 
 def foreground_iou(predicted: Labels, true: Labels) -> float:

@@ -1,10 +1,17 @@
-"""Metrics agree with cases worked by hand and with maintained implementations."""
+"""Metrics agree with cases worked by hand and with maintained implementations.
+
+Those are scikit-learn's, pycocotools' and torchmetrics' own. The latter's mean average precision
+is not among them: it calls pycocotools.
+"""
 
 from __future__ import annotations
 
+import itertools
+from typing import Any
+
 import numpy as np
 import pytest
-from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics import adjusted_rand_score, jaccard_score
 
 from insegan_ros.evaluation.metrics import (
     ari_foreground,
@@ -77,8 +84,77 @@ def test_ari_agrees_with_scikit_learn(seed: int) -> None:
     assert ari_foreground(predicted, true) == pytest.approx(expected)
 
 
-def coco_average_precision(images: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> float:
-    """AP@[.5:.95] by pycocotools for (predicted, scores by id, true) images."""
+def random_pair(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """(30, 30) predicted and true labels that agree in part, with merged and split instances."""
+    true = np.kron(rng.integers(0, 4, (5, 5)), np.ones((6, 6), int))
+    shifted = np.roll(true, rng.integers(0, 3, 2), axis=(0, 1))
+    predicted = np.where(rng.random() < 0.8, shifted, rng.permutation(shifted))
+    if rng.random() < 0.3:
+        predicted = np.where(predicted == 3, 2, predicted)  # merged
+    if rng.random() < 0.3:
+        predicted = np.where((predicted == 1) & (np.arange(30) < 15), 5, predicted)  # split
+    consecutive = [np.unique(image, return_inverse=True)[1] for image in (predicted, true)]
+    return consecutive[0].reshape(30, 30), consecutive[1].reshape(30, 30)
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_iou_agrees_with_scikit_learn(seed: int) -> None:
+    predicted, true = random_pair(np.random.default_rng(seed))
+    expected = [
+        [jaccard_score((true == t).ravel(), (predicted == p).ravel()) for t in ids(true)]
+        for p in ids(predicted)
+    ]
+    np.testing.assert_allclose(iou_matrix(predicted, true), expected)
+    together = jaccard_score((true > 0).ravel(), (predicted > 0).ravel())
+    assert foreground_iou(predicted, true) == pytest.approx(together)
+
+
+def ids(labels: np.ndarray) -> range:
+    return range(1, labels.max() + 1)
+
+
+@pytest.mark.parametrize('seed', range(8))
+def test_the_mious_agree_with_their_definitions_by_brute_force(seed: int) -> None:
+    predicted, true = random_pair(np.random.default_rng(seed))
+
+    def iou(p: int, t: int, where: np.ndarray) -> float:
+        return jaccard_score((true == t).ravel(), ((predicted == p) & where).ravel())
+
+    inside, everywhere = true > 0, np.ones_like(true, bool)
+    best = [max(iou(p, t, inside) for p in ids(predicted)) for t in ids(true)]
+    assert paper_miou(predicted, true) == pytest.approx(np.mean(best))
+    spare = [*ids(predicted), *[-1] * len(ids(true))]  # -1: a true instance that is missed
+    sums = [
+        sum(iou(p, t, everywhere) for p, t in zip(chosen, ids(true)))
+        for chosen in set(itertools.permutations(spare, len(ids(true))))
+    ]
+    assert strict_miou(predicted, true) == pytest.approx(max(sums) / len(ids(true)))
+
+
+@pytest.mark.parametrize('seed', range(3))
+def test_ari_agrees_with_torchmetrics(seed: int) -> None:
+    clustering = pytest.importorskip('torchmetrics.functional.clustering')
+    import torch
+
+    predicted, true = random_pair(np.random.default_rng(seed))
+    inside = true > 0
+    expected = clustering.adjusted_rand_score(
+        torch.from_numpy(predicted[inside]), torch.from_numpy(true[inside])
+    )
+    assert ari_foreground(predicted, true) == pytest.approx(float(expected), abs=1e-5)
+
+
+def test_two_poor_pairs_do_not_hide_a_good_one_from_the_false_positives() -> None:
+    # 7 has IoU 2/4 with 1 and 1/3 with 2; 8 has 1/3 with 1
+    true = np.array([[1, 1, 1, 2]])
+    predicted = np.array([[8, 7, 7, 7]])
+    np.testing.assert_allclose(iou_matrix(predicted, true), [[1 / 2, 1 / 3], [1 / 3, 0]])
+    assert strict_miou(predicted, true) == pytest.approx(1 / 3)  # two poor pairs: the larger sum
+    assert false_positives(predicted, true) == 1  # 7 finds 1, only 8 is left over
+
+
+def coco_evaluation(images: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Any:
+    """pycocotools' evaluation of (predicted, scores by id, true) images."""
     pytest.importorskip('pycocotools')
     from pycocotools import mask as rle
     from pycocotools.coco import COCO
@@ -122,23 +198,39 @@ def coco_average_precision(images: list[tuple[np.ndarray, np.ndarray, np.ndarray
     evaluation.evaluate()
     evaluation.accumulate()
     evaluation.summarize()
-    return float(evaluation.stats[0])
+    return evaluation
 
 
-def test_average_precision_agrees_with_pycocotools(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def images() -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """(predicted, scores by id, true); some images have no prediction, some scores are equal."""
     rng = np.random.default_rng(0)
-    images = []
-    for _ in range(12):
-        true = np.kron(rng.integers(0, 4, (5, 5)), np.ones((6, 6), int))
-        true = np.unique(true, return_inverse=True)[1].reshape(true.shape)
-        shifted = np.roll(true, rng.integers(0, 3, 2), axis=(0, 1))
-        predicted = np.where(rng.random() < 0.8, shifted, rng.permutation(shifted))
-        predicted = np.unique(predicted, return_inverse=True)[1].reshape(true.shape)
-        images.append((predicted, rng.random(predicted.max()), true))
-    expected = coco_average_precision(images)
-    ours = average_precision(
-        [iou_matrix(predicted, true) for predicted, _, true in images],
-        [scores for _, scores, _ in images],
-    )
-    assert 0.05 < expected < 0.95
-    assert ours == pytest.approx(expected, abs=1e-3)
+    pairs = [random_pair(rng) for _ in range(14)]
+    pairs[3] = (np.zeros_like(pairs[3][0]), pairs[3][1])
+    pairs[5] = (pairs[5][0], np.zeros_like(pairs[5][1]))
+    return [(p, rng.integers(0, 20, p.max()) / 20, t) for p, t in pairs]
+
+
+def test_average_precision_agrees_with_pycocotools(images) -> None:
+    matrices = [iou_matrix(predicted, true) for predicted, _, true in images]
+    scores = [scores for _, scores, _ in images]
+    stats = coco_evaluation(images).stats  # AP@[.5:.95], AP@.5, AP@.75, ...
+    assert 0.05 < stats[0] < 0.95
+    assert average_precision(matrices, scores) == pytest.approx(stats[0], abs=1e-3)
+    for threshold, expected in ((0.5, stats[1]), (0.75, stats[2])):
+        ours = average_precision(matrices, scores, np.array([threshold]))
+        assert ours == pytest.approx(expected, abs=1e-3)
+
+
+def test_false_positives_agree_with_pycocotools(images) -> None:
+    for predicted, scores, true in images:
+        if not predicted.any() or not true.any():
+            continue  # it keeps no record of these
+        evaluation = coco_evaluation([(predicted, scores, true)])
+        record = next(record for record in evaluation.evalImgs if record)  # of all areas
+        assert false_positives(predicted, true) == int((record['dtMatches'][0] == 0).sum())
+
+
+def test_nothing_predicted_anywhere_is_a_precision_of_0() -> None:
+    true = [iou_matrix(np.zeros_like(TRUE), TRUE)]
+    assert average_precision(true, [np.zeros(0)]) == 0
