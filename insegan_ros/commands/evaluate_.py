@@ -6,11 +6,18 @@ are told.
 --make-splits first chooses train, val, test (frames on which K-means fails) and test_random of a
 labelled dataset and stores the choice in its splits.yaml.
 
+Frames that were collected have no labels. Draw masks by hand on some of them, a mask a part, in
+any tool that writes COCO JSON (polygons or run lengths) or labelme JSON (polygons or masks), on
+pictures of the frames at their own size and under their names: 000012.png is frame 12. With
+--masks only these frames are evaluated.
+
 examples:
   insegan evaluate --dataset ~/bins/nut
   insegan evaluate --dataset ~/bins/nut --methods kmeans,felzenszwalb --out results
   insegan evaluate --dataset ~/bins/nut --methods kmeans,models/nut --split test_random --out r
   insegan evaluate --dataset ~/bins/mixed --methods kmeans --instances 0 --limit 50 --out r
+  insegan evaluate --dataset ~/bins/nut --masks coco.json --methods kmeans,runs/nut/model --out r
+  insegan evaluate --dataset ~/bins/nut --masks labelme_folder --methods kmeans --out r
 """
 
 from __future__ import annotations
@@ -27,11 +34,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "models of the dataset's part that come with the package)",
     )
     parser.add_argument(
-        '--out', type=Path, help='folder for the results (default: results/<dataset>.<split>)'
+        '--out',
+        type=Path,
+        help='folder for the results (default: results/<dataset>.<split> or .masks)',
     )
     parser.add_argument(
         '--split',
-        help="test, test_random, val, train or all (default: test, or all if it's absent)",
+        help="test, test_random, val, train or all (default: test, or all if it's absent or "
+        'there are --masks)',
+    )
+    parser.add_argument(
+        '--masks',
+        type=Path,
+        metavar='PATH',
+        help='hand-made masks instead of the labels: a COCO or labelme file, or a folder of them',
     )
     parser.add_argument('--seeds', type=int, default=3, help='runs of a random method (3)')
     parser.add_argument('--limit', type=int, metavar='N', help='only the first N frames')
@@ -53,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from insegan_ros import bin as bins
+    from insegan_ros.data.annotations import labels_of_frames, read_annotations
     from insegan_ros.data.store import Dataset, DatasetError
     from insegan_ros.evaluation.benchmark import benchmark, default_methods, seeds_of
     from insegan_ros.evaluation.report import write_report
@@ -64,10 +81,14 @@ def run(args: argparse.Namespace) -> int:
     if args.make_splits:
         with tqdm(total=len(dataset), unit='frame', desc='splits') as bar:
             print(make_splits(args.dataset, workers=args.workers, progress=bar.update))
-    split = args.split or ('test' if 'test' in dataset.splits() else 'all')
-    indices = dataset.split(split)[: args.limit]
+    truth = None
+    if args.masks is not None:
+        truth = labels_of_frames(read_annotations(args.masks), dataset)
+    split = args.split or ('test' if 'test' in dataset.splits() and truth is None else 'all')
+    indices = [i for i in dataset.split(split) if truth is None or i in truth][: args.limit]
     if not indices:
-        raise DatasetError(f'{args.dataset}: split {split!r} has no frames')
+        wanted = 'no frames' if truth is None else 'none of the frames with masks'
+        raise DatasetError(f'{args.dataset}: split {split!r} has {wanted}')
     if args.methods is None:
         methods = default_methods(dataset.info.part)
     else:
@@ -88,8 +109,10 @@ def run(args: argparse.Namespace) -> int:
             device=args.device,
             workers=args.workers,
             progress=bar.update,
+            truth=truth,
         )
-    out = args.out or Path('results') / f'{args.dataset.resolve().name}.{split}'
+    judged_by = split if truth is None else 'masks'
+    out = args.out or Path('results') / f'{args.dataset.resolve().name}.{judged_by}'
     settings = {
         'dataset': f'{args.dataset} ({dataset.info.part}, {dataset.content_hash()})',
         'split': f'{split}, {len(indices)} frames',
@@ -97,6 +120,9 @@ def run(args: argparse.Namespace) -> int:
         'methods': ', '.join(methods),
         'seeds': args.seeds,
     }
+    if truth is not None:
+        parts = sum(int(truth[index].max()) for index in indices)
+        settings['masks'] = f'{parts} drawn by hand, {args.masks}'
     print(write_report(out, runs, settings))
     print(f'written: {out}/results.md, results.json, results.png')
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,7 @@ class Task:
     instances: int | None  # None: each method finds out
     bin: Bin | None
     device: str
+    truth: Mapping[int, NDArray[np.integer]] | None = None  # None: what the dataset has
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ def evaluate_block(task: Task) -> list[FrameFigures]:
         renders, error = renders_itself(sample.frame, found), float('nan')
         if task.method not in baselines.METHODS and not failed:
             error = rerendering_error_mm(sample.frame, found, tracker(sample.frame))
-        judged = {} if sample.labels is None else judge(found, sample.labels)
+        true = sample.labels if task.truth is None else task.truth[index]
+        judged = {} if true is None else judge(found, true)
         figures.append(FrameFigures(index, milliseconds, failed, renders, error, **judged))
     return figures
 
@@ -214,6 +216,7 @@ def benchmark(
     device: str = 'cpu',
     workers: int = 1,
     progress: Callable[[int], object] = lambda frames: None,
+    truth: Mapping[int, NDArray[np.integer]] | None = None,
 ) -> list[Run]:
     """Judge every method on the frames; the same figures whatever the number of `workers`.
 
@@ -221,6 +224,7 @@ def benchmark(
         instances: parts in every frame, told to the classical methods; None: they estimate it.
         bin: where the bin is; None: found in the frames, as it would be in use.
         progress: called with the number of frames done since the last call.
+        truth: (H, W) true labels by frame, instead of the dataset's own.
     """
     blocks = [tuple(indices[k : k + BLOCK]) for k in range(0, len(indices), BLOCK)]
     methods = list(dict.fromkeys(methods))  # one named twice is computed once
@@ -228,7 +232,16 @@ def benchmark(
     for method in methods:  # a wrong name is told before anything is computed
         make_segmenter(method, instances, bin, 0, device)
     tasks = [
-        Task(dataset.path, method, seed, block, instances, bin, device)
+        Task(
+            dataset.path,
+            method,
+            seed,
+            block,
+            instances,
+            bin,
+            device,
+            None if truth is None else {index: truth[index] for index in block},
+        )
         for method, seed in pairs
         for block in blocks
     ]
