@@ -46,6 +46,7 @@ class FrameFigures:
     failed: bool  # no bin was found, so that nothing was segmented
     renders: bool = False  # its rendered depth is its own, not the measured one repeated
     rerendering_mm: float = float('nan')
+    empty_bin_mm: float = float('nan')  # the re-rendering error of a method that finds nothing
     paper_miou: float = float('nan')
     strict_miou: float = float('nan')
     ari: float = float('nan')
@@ -88,12 +89,15 @@ def evaluate_block(task: Task) -> list[FrameFigures]:
         except FloorNotFoundError:
             found, failed = nothing(sample.frame), True
         milliseconds = 1000 * (time.perf_counter() - start)
-        renders, error = renders_itself(sample.frame, found), float('nan')
+        renders = renders_itself(sample.frame, found)
+        error = empty = float('nan')
         if task.method not in baselines.METHODS and not failed:
-            error = rerendering_error_mm(sample.frame, found, tracker(sample.frame))
+            bin = tracker(sample.frame)
+            error = rerendering_error_mm(sample.frame, found, bin)
+            empty = rerendering_error_mm(sample.frame, nothing(sample.frame), bin)
         true = sample.labels if task.truth is None else task.truth[index]
         judged = {} if true is None else judge(found, true)
-        figures.append(FrameFigures(index, milliseconds, failed, renders, error, **judged))
+        figures.append(FrameFigures(index, milliseconds, failed, renders, error, empty, **judged))
     return figures
 
 
@@ -187,6 +191,7 @@ class Run:
             'false_positives': mean([f.false_positives for f in self.frames]),
             'foreground_iou': mean([f.foreground_iou for f in self.frames]),
             'rerendering_mm': mean([f.rerendering_mm for f in self.frames if renders]),
+            'empty_bin_mm': mean([f.empty_bin_mm for f in self.frames if renders]),
             'milliseconds': float(np.median([f.milliseconds for f in self.frames])),
             'failed_frames': float(sum(f.failed for f in self.frames)),
         }

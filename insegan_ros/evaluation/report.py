@@ -83,6 +83,9 @@ def markdown(runs: Sequence[Run]) -> str:
         lines.append(
             f'\nWithout a rendering of their own, so no re-rendering error: {", ".join(silent)}.'
         )
+    empty = [f['empty_bin_mm'][0] for f in summary.values() if math.isfinite(f['empty_bin_mm'][0])]
+    if empty:
+        lines.append(f'\nThe re-rendering error of an empty bin is {np.mean(empty):.2f} mm.')
     for method, figures in summary.items():
         count = figures['failed_frames'][0]
         if count:

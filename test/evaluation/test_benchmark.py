@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,6 +112,16 @@ def test_the_hard_split_is_hard_and_the_random_one_is_drawn_from_all() -> None:
     assert 'at most 0.333' in rule
 
 
+def test_1200_frames_are_enough_for_whole_splits_by_the_rule_in_words() -> None:
+    scores = dict(enumerate(np.random.default_rng(1).random(1200)))
+    splits, rule = select_splits(scores, np.random.default_rng(0))
+    sizes = {name: len(chosen) for name, chosen in splits.items()}
+    assert sizes == {'train': 800, 'val': 100, 'test': 100, 'test_random': 200}
+    assert sorted(k for chosen in splits.values() for k in chosen) == list(range(1200))
+    limit = float(re.findall(r'at most (\d\.\d+)', rule)[0])
+    assert max(scores[k] for k in splits['test']) <= limit + 5e-4
+
+
 def test_selection_does_not_depend_on_whether_the_bin_is_found(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / 'd', 3)
     scores = kmeans_scores(Block(dataset.path, (0, 1, 2), 3))
@@ -196,7 +207,11 @@ def test_only_methods_that_render_have_a_rerendering_error(
     renderer, repeater = (run.summary()['rerendering_mm'] for run in runs)
     assert np.isnan(repeater)
     assert 5 < renderer < 40  # two of three boxes stay floor; in every other frame all of them
-    assert np.isfinite([f.rerendering_mm for f in runs[0].frames]).all()
+    errors = [f.rerendering_mm for f in runs[0].frames]
+    empty = [f.empty_bin_mm for f in runs[0].frames]
+    assert errors[1::2] == empty[1::2]  # nothing found
+    assert np.less(errors[::2], empty[::2]).all()
+    assert f'of an empty bin is {np.mean(empty):.2f} mm' in markdown(runs)
     rows = table_of(markdown(runs))
     assert rows[0] == ['method', 're-rendering, mm', 'ms/image']
     assert [row[:2] for row in rows[1:]] == [['renderer', f'{renderer:.2f}'], ['repeater', '-']]
