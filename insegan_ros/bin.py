@@ -327,30 +327,46 @@ def load_bin(path: Path) -> Bin:
 
 
 class BinTracker:
-    """The bin of a camera that rarely moves: found once, and again when it no longer fits."""
+    """The bin of a camera that rarely moves: found again when it no longer fits.
 
+    Parts hide the walls' feet in some frames, so it is looked for in the first few, and what most
+    of them agree on is kept.
+    """
+
+    LOOKS = 5  # frames
     STRIDE = 8  # pixels skipped when the fit is checked
     BELOW_M = 0.008  # under the floor by more than noise
 
     def __init__(self, bin: Bin | None = None, seed: int = 0) -> None:
         """A given bin is kept whatever the frames show; None finds one in the frames."""
         self._given = bin
-        self._found: Bin | None = None
-        self._on_floor = 0.0  # share of points on the floor when it was found
+        self._looks: list[tuple[Bin, float]] = []  # with the share of points on the floor
         self._rng = np.random.default_rng(seed)
 
     def __call__(self, frame: DepthFrame) -> Bin:
         """Raises: FloorNotFoundError, as `find_bin`."""
         if self._given is not None:
             return self._given
-        if self._found is None or not self._fits(frame, self._found):
-            self._found = find_bin(frame, self._rng)
-            self._on_floor, _ = self._shares(frame, self._found)
-        return self._found
+        if self._looks and not self._fits(frame):
+            self._looks = []
+        if len(self._looks) < self.LOOKS:
+            try:
+                seen = find_bin(frame, self._rng)
+                self._looks.append((seen, self._shares(frame, seen)[0]))
+            except FloorNotFoundError:
+                if not self._looks:
+                    raise
+        return self._agreed()[0]
 
-    def _fits(self, frame: DepthFrame, bin: Bin) -> bool:
-        on, below = self._shares(frame, bin)
-        return below < 0.02 and on > 0.3 * self._on_floor
+    def _agreed(self) -> tuple[Bin, float]:
+        """The look whose window overlaps most with all others'; of two, the first."""
+        windows = [look[0].region for look in self._looks]
+        return self._looks[int(np.argmax([sum(_overlap(a, b) for b in windows) for a in windows]))]
+
+    def _fits(self, frame: DepthFrame) -> bool:
+        agreed, then = self._agreed()
+        on, below = self._shares(frame, agreed)
+        return below < 0.02 and on > 0.3 * then
 
     def _shares(self, frame: DepthFrame, bin: Bin) -> tuple[float, float]:
         """Of the measured points: the share on the floor, the share below it."""
@@ -361,6 +377,15 @@ class BinTracker:
         if not len(heights):
             return 0.0, 0.0
         return float((np.abs(heights) < 0.004).mean()), float((heights < -self.BELOW_M).mean())
+
+
+def _overlap(a: tuple[int, int, int, int] | None, b: tuple[int, int, int, int] | None) -> float:
+    """Intersection over union of two windows x, y, width, height."""
+    if a is None or b is None:
+        return float(a is b)
+    sides = [min(a[k] + a[k + 2], b[k] + b[k + 2]) - max(a[k], b[k]) for k in (0, 1)]
+    both = max(sides[0], 0) * max(sides[1], 0)
+    return both / max(a[2] * a[3] + b[2] * b[3] - both, 1)
 
 
 def floor_coordinates(points: NDArray[np.float32], floor: Plane) -> NDArray[np.float32]:

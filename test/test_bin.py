@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from insegan_ros import bin as bins
 from insegan_ros.bin import (
     Bin,
+    BinTracker,
     FloorNotFoundError,
     find_bin,
     find_floor,
@@ -16,7 +18,7 @@ from insegan_ros.bin import (
     load_bin,
     save_bin,
 )
-from insegan_ros.camera import height_map
+from insegan_ros.camera import Plane, height_map
 from insegan_ros.config import ConfigError
 from insegan_ros.synthetic.generate import Scene, SceneConfig, make_scene
 from insegan_ros.types import DepthFrame, Intrinsics
@@ -134,3 +136,53 @@ def test_tall_parts_at_a_wall_do_not_turn_the_bin() -> None:
     side = np.subtract(found.corners[1], found.corners[0])
     degrees = np.degrees(np.arctan2(side[1], side[0])) % 90
     assert min(degrees, 90 - degrees) < 3
+
+
+FLOOR = Plane((0.0, 0.0, -1.0), 0.5)
+WHOLE, INSIDE = Bin(FLOOR, (0, 0, 80, 60)), Bin(FLOOR, (20, 10, 40, 40))
+
+
+def flat(distance: float) -> DepthFrame:
+    return DepthFrame(
+        np.full((60, 80), distance, np.float32), Intrinsics(80, 60, 200.0, 200.0, 39.5, 29.5)
+    )
+
+
+def tracker_that_sees(monkeypatch: pytest.MonkeyPatch, *looks: Bin | None) -> BinTracker:
+    """A tracker of which each look finds what is given; None: no floor."""
+    coming = iter(looks)
+
+    def find(frame: DepthFrame, rng: np.random.Generator) -> Bin:
+        found = next(coming)
+        if found is None:
+            raise FloorNotFoundError
+        return found
+
+    monkeypatch.setattr(bins, 'find_bin', find)
+    return BinTracker()
+
+
+def test_a_tracker_keeps_what_most_of_its_first_looks_agree_on(monkeypatch) -> None:
+    near = Bin(FLOOR, (21, 10, 40, 40))
+    tracker = tracker_that_sees(monkeypatch, WHOLE, INSIDE, None, near, INSIDE, WHOLE)
+    found = [tracker(flat(0.5)) for _ in range(9)]  # a seventh look would fail
+    assert found[0] == WHOLE
+    assert found[3:] == [INSIDE] * 6
+
+
+def test_a_tracker_looks_again_when_the_camera_has_moved(monkeypatch) -> None:
+    lower = Bin(Plane((0.0, 0.0, -1.0), 0.6), (10, 10, 30, 30))
+    tracker = tracker_that_sees(monkeypatch, INSIDE, INSIDE, *[lower] * 5)
+    assert tracker(flat(0.5)) == tracker(flat(0.5)) == INSIDE
+    assert tracker(flat(0.6)) == lower
+
+
+def test_a_tracker_that_never_saw_a_floor_says_so(monkeypatch) -> None:
+    tracker = tracker_that_sees(monkeypatch, None, INSIDE)
+    with pytest.raises(FloorNotFoundError):
+        tracker(flat(0.5))
+    assert tracker(flat(0.5)) == INSIDE
+
+
+def test_a_given_bin_is_kept_whatever_the_frames_show() -> None:
+    assert BinTracker(INSIDE)(flat(0.9)) == INSIDE

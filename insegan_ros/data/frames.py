@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from insegan_ros.bin import BinTracker, FloorNotFoundError, foreground
+from insegan_ros.bin import BinTracker, FloorNotFoundError, find_bin, foreground
 from insegan_ros.camera import height_map
 from insegan_ros.crop import BinCrop, CropConfig, floor_side
 from insegan_ros.data.store import Dataset, DatasetError
@@ -41,12 +41,11 @@ def measure_crop(dataset: Dataset, indices: Sequence[int], size: int, seed: int)
     """
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(np.asarray(indices))[:MEASURED_FRAMES]
-    tracker = BinTracker(seed=seed)
     sides, tops = [], []
     for index in chosen:
         frame = dataset[int(index)].frame
         try:
-            bin = tracker(frame)
+            bin = find_bin(frame, rng)
         except FloorNotFoundError:
             continue
         heights = height_map(frame, bin.floor)[foreground(frame, bin)]
