@@ -1,7 +1,8 @@
 """Turn a recording made with stock tools, or another layout, into a dataset.
 
 Reads rosbag2 folders (SQLite or MCAP), single .mcap and .db3 files, and .bag files of ROS 1 or the
-RealSense Viewer. Importing again adds only frames that are not there yet.
+RealSense Viewer, with plain or compressedDepth images. Importing again adds only frames that are
+not there yet.
 
 --from insta10 reads a class folder of the published Insta-10 layout (<class>/depth/*.png,
 <class>/val/{depth,rgb}/*.png, <class>/test/{depth,rgb}/*.png) with its splits and masks. A mask's

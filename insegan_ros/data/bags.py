@@ -5,12 +5,15 @@ Reading and writing are the `rosbags` library's; this module finds the depth str
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 from rosbags.highlevel import AnyReader, AnyReaderError
 from rosbags.image import ImageError, message_to_cvimage
 from rosbags.rosbag2 import StoragePlugin, Writer
@@ -20,6 +23,7 @@ from insegan_ros.data.store import Dataset, DatasetError, to_units
 from insegan_ros.types import DepthFrame, Intrinsics
 
 DEPTH_ENCODINGS = ('16UC1', 'mono16', '32FC1')
+COMPRESSED = '/compressedDepth'  # how topics of depth images with PNGs in them end
 # librealsense's own recorder stores the depth unit under this name, in metres
 DEPTH_UNITS_TOPIC = 'option/Depth_Units/value'
 
@@ -34,7 +38,10 @@ class DepthStream:
 
 
 class Recording:
-    """A rosbag2 folder, an .mcap or .db3 file, or a .bag file (ROS 1, RealSense Viewer)."""
+    """A rosbag2 folder, an .mcap or .db3 file, or a .bag file (ROS 1, RealSense Viewer).
+
+    librealsense used to record .bag files of ROS 1; now it records .db3 files.
+    """
 
     def __init__(self, path: Path | str, image_topic: str | None = None) -> None:
         """Find the depth stream: `image_topic`, or the only one whose name says depth.
@@ -56,9 +63,21 @@ class Recording:
 
     def _find_stream(self, image_topic: str | None) -> DepthStream:
         topics = self._reader.topics
-        images = [name for name, t in topics.items() if _type_name(t.msgtype) == 'Image']
+        kinds = {name: _type_name(t.msgtype) for name, t in topics.items()}
+        images = [name for name, kind in kinds.items() if kind == 'Image']
+        images += [
+            name
+            for name, kind in kinds.items()
+            if kind == 'CompressedImage'
+            and name.endswith(COMPRESSED)
+            and name.removesuffix(COMPRESSED) not in images  # recorded twice: once will do
+        ]
         infos = [name for name, t in topics.items() if _type_name(t.msgtype) == 'CameraInfo']
-        chosen = [i for i in images if i == image_topic or (not image_topic and 'epth' in i)]
+        chosen = [
+            name
+            for name in images
+            if name == image_topic or (not image_topic and 'epth' in name.removesuffix(COMPRESSED))
+        ]
         listed = ', '.join(images) or 'none'
         if not chosen:
             raise DatasetError(
@@ -100,13 +119,8 @@ class Recording:
     def __iter__(self) -> Iterator[DepthFrame]:
         """Raises: DatasetError for an image that is no depth image."""
         for received_ns, message in self._messages(self.stream.image_topic):
-            if message.encoding not in DEPTH_ENCODINGS:
-                raise DatasetError(
-                    f'{self.stream.image_topic} is {message.encoding}; '
-                    f'depth is one of {", ".join(DEPTH_ENCODINGS)}'
-                )
             try:
-                image = message_to_cvimage(message)
+                image = decode(message)
             except (ImageError, ValueError) as error:
                 raise DatasetError(f'{self.path}, {self.stream.image_topic}: {error}') from None
             depth_m = image.astype(np.float32)
@@ -127,6 +141,30 @@ class Recording:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def decode(message: Any) -> NDArray[Any]:
+    """sensor_msgs Image or CompressedImage -> (H, W) 16-bit units, or floats in metres.
+
+    Raises:
+        ValueError: no depth image, or one that is damaged.
+    """
+    compressed = hasattr(message, 'format')
+    encoding = message.format.split(';')[0] if compressed else message.encoding
+    if encoding not in DEPTH_ENCODINGS:
+        raise ValueError(f'it is {encoding}; depth is one of {", ".join(DEPTH_ENCODINGS)}')
+    if not compressed:
+        return message_to_cvimage(message)
+    # image_transport's compressedDepth: an integer, two floats, then a PNG
+    raw = np.asarray(message.data, np.uint8)[12:]
+    units: Any = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED) if raw.size else None
+    if units is None or units.ndim != 2 or units.dtype != np.uint16:
+        raise ValueError(f'its format is {message.format!r} and it holds no 16-bit PNG')
+    if encoding != '32FC1':
+        return units
+    _, a, b = struct.unpack_from('<iff', bytes(message.data[:12]))
+    with np.errstate(divide='ignore'):  # units = a / metres + b, 0 unmeasured
+        return np.where(units > 0, a / (units - np.float32(b)), np.nan).astype(np.float32)
 
 
 def write_mcap(dataset: Dataset, path: Path, frame_id: str, topic: str) -> Iterator[int]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from rosbags.rosbag1 import Writer as Writer1
@@ -142,3 +144,107 @@ def test_a_realsense_bag_brings_its_own_depth_unit(tmp_path: Path) -> None:
         frame = next(iter(recording))
     assert frame.intrinsics == CAMERA
     np.testing.assert_allclose(frame.depth_m, 0.5, rtol=1e-6)
+
+
+def write_compressed(path: Path, contents: list[tuple[str, bytes]], raw: bool = False) -> Path:
+    """A recording of compressedDepth messages of (format, data); with `raw`, of images too."""
+    store = get_typestore(Stores.ROS2_HUMBLE)
+    types = store.types
+    with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+
+        def write(topic: str, kind: str, message: object, stamp: int) -> None:
+            known = [c for c in writer.connections if c.topic == topic]
+            connection = known[0] if known else writer.add_connection(topic, kind, typestore=store)
+            writer.write(connection, stamp, store.serialize_cdr(message, kind))
+
+        for k, (form, data) in enumerate(contents):
+            header = bags._header(store, 10**18 + k, 'optical')
+            kind = 'sensor_msgs/msg/CompressedImage'
+            message = types[kind](header, form, np.frombuffer(data, np.uint8))
+            write(f'{TOPIC}/image_rect_raw/compressedDepth', kind, message, k)
+            write(f'{TOPIC}/camera_info', 'sensor_msgs/msg/CameraInfo', info_of(store, header), k)
+            if raw:
+                image = bags._image(store, header, np.full((12, 16), 700, np.uint16))
+                write(f'{TOPIC}/image_rect_raw', 'sensor_msgs/msg/Image', image, k)
+    return path
+
+
+def info_of(store, header):
+    return bags._camera_info(store, header, CAMERA)
+
+
+def compressed(units: np.ndarray, a: float = 0.0, b: float = 0.0) -> bytes:
+    """What compressed_depth_image_transport puts into `data`."""
+    return struct.pack('<iff', 0, a, b) + cv2.imencode('.png', units)[1].tobytes()
+
+
+def test_compressed_depth_images_are_read(tmp_path: Path) -> None:
+    units = np.arange(12 * 16, dtype=np.uint16).reshape(12, 16)
+    forms = ['16UC1; compressedDepth png', '16UC1; compressedDepth']
+    path = write_compressed(tmp_path / 'b', [(form, compressed(units)) for form in forms])
+    with Recording(path) as recording:
+        frames = list(recording)
+    assert len(frames) == 2
+    for frame in frames:
+        assert np.array_equal(np.nan_to_num(frame.depth_m * 1000).round(), units)
+        assert np.isnan(frame.depth_m[0, 0])
+        assert frame.intrinsics == CAMERA
+
+
+def test_compressed_metres_are_read(tmp_path: Path) -> None:
+    """Stored as a / depth + b, with holes as 0."""
+    metres = np.linspace(0.3, 1.5, 12 * 16).reshape(12, 16)
+    a, b = 100.0 * 101.0, -1009.0  # fine at a bin's distance
+    units = (a / metres + b).round().astype(np.uint16)
+    units[0, :5] = 0
+    path = write_compressed(tmp_path / 'b', [('32FC1; compressedDepth', compressed(units, a, b))])
+    with Recording(path) as recording:
+        (frame,) = recording
+    assert np.isnan(frame.depth_m[0, :5]).all()
+    np.testing.assert_allclose(frame.depth_m[1:], metres[1:], rtol=1e-3)
+
+
+def test_images_recorded_both_ways_are_read_once(tmp_path: Path) -> None:
+    data = compressed(np.full((12, 16), 600, np.uint16))
+    path = write_compressed(tmp_path / 'b', [('16UC1; compressedDepth png', data)], raw=True)
+    with Recording(path) as recording:
+        (frame,) = recording
+    assert frame.depth_m[0, 0] == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize(
+    ('form', 'data'),
+    [
+        ('16UC1; compressedDepth rvl', b'x' * 50),
+        ('16UC1; compressedDepth png', b''),
+        ('8UC1; compressedDepth png', compressed(np.zeros((12, 16), np.uint8))),
+    ],
+)
+def test_compressed_images_that_cannot_be_read_are_named(tmp_path, form: str, data: bytes) -> None:
+    path = write_compressed(tmp_path / 'b', [(form, data)])
+    with Recording(path) as recording, pytest.raises(DatasetError, match=form.split(';')[0]):
+        list(recording)
+
+
+def test_what_librealsense_records_becomes_a_dataset(tmp_path: Path, software_camera) -> None:
+    """Recorded by rs.recorder, which writes .db3 files now, from a software device."""
+    import pyrealsense2 as rs
+
+    software, file = software_camera(), tmp_path / 'recorded.db3'
+    recorder = rs.recorder(str(file), software.device)
+    sensor, queue = recorder.query_sensors()[0], rs.frame_queue(1)
+    sensor.open(sensor.get_stream_profiles())
+    sensor.start(queue)
+    for number in range(5):
+        software.send_image(np.full((480, 848), 1000 + number, np.uint16), number)
+        queue.wait_for_frame(1000)
+    sensor.stop()
+    sensor.close()
+    del sensor, recorder  # closes the file
+    out = tmp_path / 'dataset'
+    assert cli.main(['import', str(file), '--part', 'nut', '--out', str(out)]) == 0
+    dataset = Dataset(out)
+    assert dataset.info.depth_scale == 0.0005
+    assert dataset.info.intrinsics == Intrinsics(848, 480, 422.0, 421.0, 423.5, 239.5)
+    depths = [float(sample.frame.depth_m[240, 424]) for sample in dataset]
+    assert depths == pytest.approx([0.5, 0.5005, 0.501, 0.5015, 0.502])
