@@ -7,13 +7,12 @@ ros2 launch insegan_ros collect.launch.py camera:=simulated arm:=simulated dry_r
     start:=true dataset:=nuts part:=nut count:=20
 """
 
-import os
-
 from ament_index_python.packages import get_package_share_path
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
+from insegan_ros.nodes.environment import node_environment
 from launch import LaunchDescription
 
 SHARE = get_package_share_path('insegan_ros')
@@ -59,13 +58,10 @@ def start_nodes(context):
 
 
 def generate_launch_description():
-    profile = str(SHARE / 'config' / 'fastdds.xml')
-    variables = ['FASTDDS_DEFAULT_PROFILES_FILE']
-    if os.environ.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy'):
-        variables.append('FASTRTPS_DEFAULT_PROFILES_FILE')
+    variables = node_environment(SHARE / 'config' / 'fastdds.xml')
     return LaunchDescription(
         [
-            *[SetEnvironmentVariable(v, profile) for v in variables if v not in os.environ],
+            *[SetEnvironmentVariable(name, value) for name, value in variables.items()],
             *[
                 DeclareLaunchArgument(
                     name, default_value=d, description=t, choices=CHOICES.get(name)

@@ -6,13 +6,12 @@ ros2 launch insegan_ros segment.launch.py camera:=simulated method:=felzenszwalb
 ros2 launch insegan_ros segment.launch.py camera:=replay path:=$HOME/bins/nut model:=nut
 """
 
-import os
-
 from ament_index_python.packages import get_package_share_path
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
+from insegan_ros.nodes.environment import node_environment
 from launch import LaunchDescription
 
 SHARE = get_package_share_path('insegan_ros')
@@ -30,13 +29,6 @@ ARGUMENTS = {  # name: (default, description); an empty one leaves the parameter
     'use_sim_time': ('false', 'take the time from /clock'),
     'log_level': ('info', 'debug, info, warn, error or fatal'),
 }
-# OpenMP threads that wait shall sleep, not spin: the camera's process needs the core.
-WAIT_POLICY = ('OMP_WAIT_POLICY', 'PASSIVE')
-# Whole images do not fit the shared memory of Fast DDS's own defaults. The second name is the one
-# that releases before Kilted read; later ones warn about it.
-PROFILE_VARIABLES = ['FASTDDS_DEFAULT_PROFILES_FILE']
-if os.environ.get('ROS_DISTRO') in ('humble', 'iron', 'jazzy'):
-    PROFILE_VARIABLES.append('FASTRTPS_DEFAULT_PROFILES_FILE')
 
 
 def start_nodes(context):
@@ -62,14 +54,10 @@ def start_nodes(context):
 
 
 def generate_launch_description():
-    profile = str(SHARE / 'config' / 'fastdds.xml')
+    variables = node_environment(SHARE / 'config' / 'fastdds.xml')
     return LaunchDescription(
         [
-            *[
-                SetEnvironmentVariable(name, value)
-                for name, value in [WAIT_POLICY, *((name, profile) for name in PROFILE_VARIABLES)]
-                if name not in os.environ  # the user's own choice
-            ],
+            *[SetEnvironmentVariable(name, value) for name, value in variables.items()],
             *[
                 DeclareLaunchArgument(
                     name,

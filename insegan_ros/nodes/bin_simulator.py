@@ -17,8 +17,9 @@ from trajectory_msgs.msg import JointTrajectory
 
 from insegan_ros.collection.settings import CollectorSettings
 from insegan_ros.nodes.arm import from_message
-from insegan_ros.nodes.depth_publisher import QOS, DepthPublisher, to_image
+from insegan_ros.nodes.depth_publisher import QOS, DepthPublisher
 from insegan_ros.nodes.lifecycle import main_of
+from insegan_ros.nodes.messages import to_image
 from insegan_ros.nodes.parameters import Parameter, declare, values
 from insegan_ros.synthetic.arm import SimulatedArm
 

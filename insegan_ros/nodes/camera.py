@@ -18,8 +18,9 @@ from insegan_ros import config
 from insegan_ros.data.realsense import CameraError, RealSense, RealSenseSettings, find_device
 from insegan_ros.data.replay import KINDS, Replay, Replayed
 from insegan_ros.data.store import DatasetError, to_units
-from insegan_ros.nodes.depth_publisher import QOS, DepthPublisher, to_image
+from insegan_ros.nodes.depth_publisher import QOS, DepthPublisher
 from insegan_ros.nodes.lifecycle import main_of
+from insegan_ros.nodes.messages import to_image
 from insegan_ros.nodes.parameters import Parameter, declare, values
 from insegan_ros.types import DepthFrame
 

@@ -20,6 +20,7 @@ from rclpy.node import Node
 from insegan_ros.data.replay import Replay
 from insegan_ros.data.store import DatasetError
 from insegan_ros.inference import model_card
+from insegan_ros.nodes.environment import node_environment
 
 PROJECT = Path(__file__).parents[2]
 PROFILE = PROJECT / 'config' / 'fastdds.xml'
@@ -60,9 +61,7 @@ def prepare_environment() -> None:
     os.environ['PYTHONPATH'] = ':'.join(paths)
     os.environ.setdefault('ROS_DOMAIN_ID', str(10 + os.getpid() % 90))
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
-    os.environ.setdefault('FASTDDS_DEFAULT_PROFILES_FILE', str(PROFILE))
-    # threads that wait shall sleep, not spin: the camera's process needs the core
-    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+    os.environ.update(node_environment(PROFILE))
     # the nodes are in sessions of their own: only this process can end them with itself
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 

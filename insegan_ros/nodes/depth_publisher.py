@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from array import array
-
-import numpy as np
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 
+from insegan_ros.nodes.messages import to_camera_info
 from insegan_ros.types import Intrinsics
 
-ENCODINGS = {'u1': 'mono8', 'u2': '16UC1', 'f4': '32FC1'}  # by NumPy's names of types
 # reliable, as realsense-ros: viewers that ask for it get images, sensor-data subscribers too
 QOS = QoSProfile(depth=2)
 
@@ -44,7 +40,7 @@ class DepthPublisher:
         self._node.destroy_publisher(self._diagnostics)
 
     def publish(self, image: Image, intrinsics: Intrinsics, stamp: Time) -> None:
-        """Send an image from `to_image` as taken at `stamp`."""
+        """Send an image from `messages.to_image` as taken at `stamp`."""
         image.header.stamp = stamp
         image.header.frame_id = self.frame_id
         info = to_camera_info(intrinsics)
@@ -63,29 +59,3 @@ class DepthPublisher:
         message.header.stamp = self._node.get_clock().now().to_msg()
         self._diagnostics.publish(message)
         self._reported = self.sent
-
-
-def to_image(pixels: NDArray[np.uint8 | np.uint16 | np.float32], encoding: str = '') -> Image:
-    """(H, W) -> a message without header; `encoding` where the type alone does not say it."""
-    height, width = pixels.shape
-    message = Image(height=height, width=width)
-    message.encoding = encoding or ENCODINGS[pixels.dtype.str[1:]]
-    message.step = width * pixels.itemsize
-    message.is_bigendian = 0
-    # rclpy takes an array('B') as it is; bytes or an ndarray would be checked element by element
-    message.data = array('B', pixels.astype(pixels.dtype.newbyteorder('<'), copy=False).tobytes())
-    return message
-
-
-def to_camera_info(intrinsics: Intrinsics) -> CameraInfo:
-    """An undistorted pinhole camera."""
-    k = intrinsics
-    return CameraInfo(
-        width=k.width,
-        height=k.height,
-        distortion_model='plumb_bob',
-        d=[0.0] * 5,
-        k=[k.fx, 0.0, k.cx, 0.0, k.fy, k.cy, 0.0, 0.0, 1.0],
-        r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
-        p=[k.fx, 0.0, k.cx, 0.0, 0.0, k.fy, k.cy, 0.0, 0.0, 0.0, 1.0, 0.0],
-    )

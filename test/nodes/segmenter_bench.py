@@ -20,8 +20,8 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 
 from insegan_ros.camera import segmentation_from_labels
-from insegan_ros.nodes.depth_publisher import to_camera_info, to_image
 from insegan_ros.nodes.lifecycle import autostart
+from insegan_ros.nodes.messages import to_camera_info, to_image
 from insegan_ros.nodes.segmenter import SegmenterNode, make_segmenter
 from insegan_ros.types import DepthFrame, Intrinsics, Segmentation
 

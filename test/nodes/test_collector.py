@@ -24,8 +24,8 @@ from insegan_ros.collection.settings import CollectorSettings
 from insegan_ros.data.store import Dataset
 from insegan_ros.nodes.arm import from_message
 from insegan_ros.nodes.collector import Collector
-from insegan_ros.nodes.depth_publisher import to_camera_info, to_image
 from insegan_ros.nodes.lifecycle import autostart
+from insegan_ros.nodes.messages import to_camera_info, to_image
 from insegan_ros.synthetic.arm import SimulatedArm
 from insegan_ros.types import Intrinsics
 

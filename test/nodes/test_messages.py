@@ -199,3 +199,39 @@ def test_no_instances_make_valid_messages(example: tuple) -> None:
     assert messages.points(frame, found, HEADER).width == 0
     assert messages.poses(found, HEADER).poses == []
     assert messages.overlay(frame, found, HEADER).encoding == 'rgb8'
+
+
+@pytest.mark.parametrize(
+    ('shape', 'dtype', 'encoding', 'step'),
+    [
+        ((3, 4), np.uint16, 'mono16', 8),
+        ((3, 4), np.float32, '32FC1', 16),
+        ((3, 4, 3), np.uint8, 'rgb8', 12),
+        ((3, 4, 5), np.uint8, '8UC5', 20),
+        ((3, 4, 7), np.float32, '32FC7', 112),
+    ],
+)
+def test_an_array_becomes_an_image_of_its_encoding(
+    shape: tuple, dtype: type, encoding: str, step: int
+) -> None:
+    array = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+    header = Header(frame_id='f')
+    image = messages.to_image(array, encoding, header)
+    assert (image.height, image.width, image.encoding) == (3, 4, encoding)
+    assert (image.step, image.header.frame_id) == (step, 'f')
+    np.testing.assert_array_equal(np.frombuffer(image.data, dtype).reshape(shape), array)
+
+
+def test_an_array_of_another_type_than_its_encoding_is_refused() -> None:
+    with pytest.raises(ValueError, match=r'8UC1 .* mono16'):
+        messages.to_image(np.zeros((3, 4), np.uint8), 'mono16')
+
+
+def test_without_an_encoding_an_image_has_its_array_s() -> None:
+    for dtype, encoding in ((np.uint8, '8UC1'), (np.uint16, '16UC1'), (np.float32, '32FC1')):
+        assert messages.to_image(np.zeros((2, 3), dtype)).encoding == encoding
+
+
+def test_an_image_s_bytes_are_little_endian_whatever_the_array_s() -> None:
+    image = messages.to_image(np.array([[1, 256]], '>u2'))
+    assert bytes(image.data) == b'\x01\x00\x00\x01'

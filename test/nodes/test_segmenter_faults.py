@@ -16,7 +16,7 @@ from rclpy.qos import qos_profile_sensor_data
 from segmenter_bench import Bench, changed, floats
 from sensor_msgs.msg import CameraInfo, Image
 
-from insegan_ros.nodes.depth_publisher import to_camera_info, to_image
+from insegan_ros.nodes.messages import to_camera_info, to_image
 from insegan_ros.types import DepthFrame, Intrinsics, Segmentation
 
 
