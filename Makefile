@@ -11,7 +11,7 @@ export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 DEMO_ARGS = $(if $(PART),--part $(PART)) $(if $(METHOD),--method $(METHOD)) \
 	$(if $(MODEL),--model $(MODEL)) $(if $(FRAMES),--frames $(FRAMES))
 
-.PHONY: help demo collect-demo view test lint format type bench clean
+.PHONY: help demo collect-demo learn-demo view test lint format type bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -32,6 +32,9 @@ demo: $(VENV)/.ready  ## segment a simulated bin, or FRAMES=<folder>, with real 
 
 collect-demo: $(VENV)/.ready  ## a simulated arm shakes a simulated bin until 20 frames are stored
 	@$(BIN)/python -m insegan_ros.nodes.collect_demo $(if $(PART),--part $(PART))
+
+learn-demo: $(VENV)/.ready  ## collect unlabelled frames, learn the part, segment: seven minutes on a CPU
+	@$(BIN)/python -m insegan_ros.nodes.learn_demo $(if $(PART),--part $(PART))
 
 view: $(VENV)/.ready $(VENV)/.view  ## the same, live in the rerun viewer
 	@$(BIN)/python -m insegan_ros.nodes.view $(DEMO_ARGS)

@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 import yaml
@@ -285,5 +286,4 @@ def show_segmented(dataset: Dataset, out: Path, seed: int) -> None:
 
 
 def _sized(picture: np.ndarray, side: int = 128) -> np.ndarray:
-    channels = [_square(picture[..., c].astype(np.float32), side) for c in range(3)]
-    return np.nan_to_num(np.stack(channels, axis=-1)).astype(np.uint8)
+    return np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA))

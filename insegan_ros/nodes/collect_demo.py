@@ -22,20 +22,17 @@ from tqdm import tqdm
 from insegan_ros.data.store import Dataset
 from insegan_ros.drawing import colour_depth
 from insegan_ros.nodes.demo_processes import DemoError, NodeProcess, prepare_environment
+from insegan_ros.types import FloatImage
 
 TILE = 160  # px, of the contact sheet
 COLUMNS = 5
+STANDS_M = 0.02  # above the floor: no noise
 BIN_WIDTH_M = 0.2  # in a tight one parts jam, and shaking changes little
 START_S = 60.0  # without a frame before it is given up
 
 
 def collect(args: argparse.Namespace) -> Dataset:
-    """Run both nodes until the dataset holds `args.count` frames.
-
-    Raises:
-        DemoError: a node died, or no frame came for a long time.
-    """
-    args.out.mkdir(parents=True, exist_ok=True)
+    """A held and shaken bin, until the dataset holds `args.count` frames."""
     folder = args.out / 'dataset'
     simulated = {'part': args.part, 'seed': args.seed, 'held': True, 'bin_width': BIN_WIDTH_M}
     wanted = {
@@ -49,18 +46,30 @@ def collect(args: argparse.Namespace) -> Dataset:
         'arm.interface': 'topic',
         'arm.topic': 'joint_trajectory',
     }
-    nodes = [
-        NodeProcess('bin_simulator', args.out, simulated),
-        NodeProcess('collector', args.out, wanted),
-    ]
+    return run_until_stored(args.out, simulated, wanted)
+
+
+def run_until_stored(
+    out: Path, simulated: dict[str, object], wanted: dict[str, object]
+) -> Dataset:
+    """Run the simulator and the collector with these parameters until the dataset is complete.
+
+    Raises:
+        DemoError: a node died, or no frame came for a long time.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    folder, count = Path(str(wanted['dataset'])), int(str(wanted['count']))
+    nodes: list[NodeProcess] = []
     try:
-        with tqdm(total=args.count, unit='frame', desc='collecting') as bar:
+        nodes.append(NodeProcess('bin_simulator', out, simulated))
+        nodes.append(NodeProcess('collector', out, wanted))
+        with tqdm(total=count, unit='frame', desc='collecting') as bar:
             since = time.monotonic()
-            while bar.n < args.count:
+            while bar.n < count:
                 time.sleep(0.2)
                 for node in nodes:
                     node.require_alive()
-                stored = len(Dataset(folder)) if (folder / 'frames.jsonl').exists() else 0
+                stored = stored_frames(folder)
                 if stored > bar.n:
                     since = time.monotonic()
                     bar.update(stored - bar.n)
@@ -72,16 +81,27 @@ def collect(args: argparse.Namespace) -> Dataset:
     return Dataset(folder)
 
 
+def stored_frames(folder: Path) -> int:
+    return len(Dataset(folder)) if (folder / 'frames.jsonl').exists() else 0
+
+
+def bin_window(depth_m: FloatImage) -> tuple[slice, slice]:
+    """A square around what stands on the floor: the simulated bin lies in the image's middle."""
+    height, width = depth_m.shape
+    floor = np.nanmedian(depth_m)
+    v, u = np.nonzero(depth_m < floor - STANDS_M)
+    reach = 1.05 * np.percentile(np.maximum(abs(v - height / 2), abs(u - width / 2)), 99)
+    half = int(np.clip(reach, 20, height // 2))
+    middle = height // 2, width // 2
+    return slice(middle[0] - half, middle[0] + half), slice(middle[1] - half, middle[1] + half)
+
+
 def contact_sheet(dataset: Dataset) -> np.ndarray:
     """The newest frames, up to forty, as a BGR image."""
-    tiles = []
-    for index in dataset.indices[-40:]:
-        depth = dataset[index].frame.depth_m
-        middle = depth[:, (depth.shape[1] - depth.shape[0]) // 2 :][:, : depth.shape[0]]
-        quarter = middle.shape[0] // 4
-        window = middle[quarter:-quarter, quarter:-quarter]
-        near, far = np.nanpercentile(window, [1, 99])
-        tiles.append(cv2.resize(colour_depth(window, near, far), (TILE, TILE)))
+    depths = [dataset[index].frame.depth_m for index in dataset.indices[-40:]]
+    view = bin_window(depths[0])
+    near, far = np.nanpercentile([depth[view] for depth in depths], [1, 99])
+    tiles = [cv2.resize(colour_depth(d[view], near, far), (TILE, TILE)) for d in depths]
     tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % COLUMNS)
     rows = [np.hstack(tiles[k : k + COLUMNS]) for k in range(0, len(tiles), COLUMNS)]
     return np.vstack(rows)

@@ -31,8 +31,8 @@ from insegan_ros.nodes.demo_recorder import Recorder
 DRAIN_S = 2.5  # after the last frame: the segmenter finishes and reports once more
 
 
-def run(args: argparse.Namespace) -> dict[str, object]:
-    """Run both nodes for a while and return what was seen.
+def run(args: argparse.Namespace) -> Recorder:
+    """Run both nodes for a while; what was seen.
 
     Raises:
         DemoError: a node did not start or died.
@@ -49,9 +49,7 @@ def run(args: argparse.Namespace) -> dict[str, object]:
     finally:
         recorder.destroy_node()
         rclpy.try_shutdown()
-    if recorder.snapshots:
-        draw_rows(recorder.snapshots, args.out / 'overlay.png')
-    return recorder.result()
+    return recorder
 
 
 def watch(recorder: Recorder, pair: Pair, seconds: float, rows: int) -> None:
@@ -87,12 +85,15 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     prepare_environment()
     try:
-        result = run(args)
+        recorder = run(args)
     except DemoError as error:
         print(f'demo: {error}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+    result = recorder.result()
+    if recorder.snapshots:
+        draw_rows(recorder.snapshots, args.out / 'overlay.png')
     (args.out / 'result.json').write_text(json.dumps(result, indent=2) + '\n')
     print(table(result))
     if not result['segmented']:

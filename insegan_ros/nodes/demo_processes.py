@@ -49,6 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--rate', type=float, default=30.0, help='frames a second')
     parser.add_argument('--scene-period', type=float, default=5.0, help='seconds a scene')
+    parser.add_argument(
+        '--bin-width', type=float, default=0.0, help='of the simulated bin, metres; 0: tight'
+    )
     parser.add_argument('--out', type=Path, default=Path('demo'), help='folder of all output')
 
 
@@ -130,7 +133,7 @@ class Pair:
             instances = known_instances(path) if instances is None else instances
         else:
             self.camera_name = 'bin_simulator'
-            names = ('part', 'rate', 'seed', 'scene_period')
+            names = ('part', 'rate', 'seed', 'scene_period', 'bin_width')
             instances = 5 if instances is None else instances
             shown = {name: getattr(args, name) for name in names} | {'instances': instances}
         chosen = {key: getattr(args, key) for key in ('method', 'model', 'device')}
