@@ -15,7 +15,8 @@ import numpy as np
 from insegan_ros.data.store import to_metres
 from insegan_ros.types import DepthFrame, Intrinsics
 
-EMITTER = {'off': 0, 'on': 1, 'auto': 2}  # librealsense's emitter_enabled
+# on and off would be taken for booleans by YAML
+EMITTER = {'disabled': 0, 'enabled': 1, 'auto': 2}  # librealsense's emitter_enabled
 HOLE_FILLING = {'left': 0, 'farthest': 1, 'nearest': 2}  # its hole_filling_filter's modes
 
 
@@ -39,7 +40,7 @@ class RealSenseSettings:
         ''  # the device's advanced settings, by name
     )
     depth_units: float = 0.0  # metres a unit
-    emitter: Literal['', 'off', 'on', 'auto'] = ''
+    emitter: Literal['', 'disabled', 'enabled', 'auto'] = ''
     laser_power: float = -1.0  # mW
     decimation: int = 1  # times narrower and lower; 1: off
     spatial_filter: bool = False  # smooths within an image up to its edges
@@ -48,7 +49,7 @@ class RealSenseSettings:
     temporal_filter: bool = False  # averages over images: for scenes at rest
     temporal_alpha: float = 0.4
     temporal_delta: int = 20
-    hole_filling: Literal['off', 'left', 'farthest', 'nearest'] = 'off'
+    hole_filling: Literal['none', 'left', 'farthest', 'nearest'] = 'none'
 
     def __post_init__(self) -> None:
         ranges = {
@@ -233,6 +234,6 @@ def make_filters(settings: RealSenseSettings, stereo: bool) -> list[Any]:
         smoothing = [rs.disparity_transform(True), *smoothing, rs.disparity_transform(False)]
     filters = [rs.decimation_filter(settings.decimation)] if settings.decimation > 1 else []
     filters += smoothing
-    if settings.hole_filling != 'off':
+    if settings.hole_filling != 'none':
         filters.append(rs.hole_filling_filter(HOLE_FILLING[settings.hole_filling]))
     return filters

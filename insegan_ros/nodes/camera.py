@@ -35,7 +35,7 @@ DEVICE = (
         'default, hand, high_accuracy, high_density or medium_density; empty: as the device is',
     ),
     Parameter('depth_units', DEFAULT.depth_units, 'metres a unit; 0: as the device is', 0.0, 0.01),
-    Parameter('emitter', DEFAULT.emitter, 'on, off or auto; empty: as the device is'),
+    Parameter('emitter', DEFAULT.emitter, 'enabled, disabled or auto; empty: as the device is'),
     Parameter('laser_power', DEFAULT.laser_power, 'mW; -1: as the device is', -1.0, 1000.0),
     Parameter('decimation', DEFAULT.decimation, 'times narrower and lower; 1: off', 1, 8),
     Parameter('spatial_filter', DEFAULT.spatial_filter, 'smooth within an image, up to its edges'),
@@ -52,7 +52,11 @@ DEVICE = (
     Parameter(
         'temporal_delta', DEFAULT.temporal_delta, 'what counts as a change, likewise', 1, 100
     ),
-    Parameter('hole_filling', DEFAULT.hole_filling, 'off, or from left, farthest or nearest'),
+    Parameter(
+        'hole_filling',
+        DEFAULT.hole_filling,
+        'none, left, farthest or nearest: which neighbour fills a hole',
+    ),
 )
 PARAMETERS = (
     Parameter('path', '', f'what to replay: {KINDS}; empty: a RealSense device'),
@@ -209,7 +213,7 @@ class Camera(LifecycleNode):
                         frame = camera.read()
                         stamp = Time(nanoseconds=frame.stamp_ns).to_msg()
                         self._publisher.publish(self._to_image(frame), frame.intrinsics, stamp)
-            except CameraError as error:
+            except (CameraError, RuntimeError, ValueError) as error:  # no frame ends the node
                 self._publisher.problem = str(error)
                 self.get_logger().warning(
                     f'{error}; trying again', throttle_duration_sec=SAY_AGAIN_S

@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 
 from insegan_ros import config
 
 T = TypeVar('T')
+
+
+class ParameterError(ValueError):
+    """A value at the start that a parameter cannot have: what it is, and what is valid."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,11 @@ class Parameter:
 
 
 def declare(node: Node, parameters: Sequence[Parameter]) -> None:
-    """Declare them all; ROS itself then refuses values out of range, at start and later."""
+    """Declare them all; ROS itself then refuses values out of range later, too.
+
+    Raises:
+        ParameterError: a value given at the start is out of range or of another type.
+    """
     for parameter in parameters:
         descriptor = ParameterDescriptor(description=parameter.description)
         if parameter.low is not None and parameter.high is not None:
@@ -38,7 +47,10 @@ def declare(node: Node, parameters: Sequence[Parameter]) -> None:
             else:
                 integers = IntegerRange(from_value=int(low), to_value=int(high), step=1)
                 descriptor.integer_range = [integers]
-        node.declare_parameter(parameter.name, parameter.default, descriptor)
+        try:
+            node.declare_parameter(parameter.name, parameter.default, descriptor)
+        except ParameterException as error:
+            raise ParameterError(f'{error} ({parameter.description})') from None
 
 
 def values(node: Node, parameters: Sequence[Parameter]) -> dict:
@@ -55,7 +67,10 @@ def declare_settings(node: Node, settings: type, where: str = '') -> None:
             declare_settings(node, type(value), f'{where}{field.name}.')
         else:
             plain = list(value) if isinstance(value, tuple) else value
-            node.declare_parameter(f'{where}{field.name}', plain)
+            try:
+                node.declare_parameter(f'{where}{field.name}', plain)
+            except ParameterException as error:
+                raise ParameterError(str(error)) from None
 
 
 def read_settings(node: Node, settings: type[T], where: str = '') -> T:

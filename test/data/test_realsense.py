@@ -56,7 +56,7 @@ def test_a_missing_device_says_what_to_check(software_camera) -> None:
 
 def test_the_emitter_is_switched(software_camera) -> None:
     software = software_camera()
-    for word, value in (('off', 0), ('on', 1)):
+    for word, value in (('disabled', 0), ('enabled', 1)):
         camera = RealSense(software.device, RealSenseSettings(emitter=word))
         assert camera.warnings == []
         assert software.sensor.get_option(emitter_option()) == value

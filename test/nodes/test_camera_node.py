@@ -199,10 +199,21 @@ def test_settings_that_cannot_be_are_refused_with_those_that_can(live) -> None:
         assert node.get_parameter(name).value != value
 
 
-def test_a_wrong_setting_at_the_start_is_told_with_the_valid_ones(start_node) -> None:
-    node = start_node('camera', emitter='maybe')
-    assert node.wait(timeout=20) != 0
-    assert "'auto'" in node.log.read_text()
+@pytest.mark.parametrize(
+    ('name', 'value', 'said'),
+    [
+        ('emitter', 'maybe', "'auto'"),
+        ('emitter', 'on', 'enabled, disabled or auto'),  # YAML's word for true
+        ('decimation', 9, 'Max: 8'),
+    ],
+)
+def test_a_wrong_setting_at_the_start_is_told_with_the_valid_ones(
+    start_node, name: str, value: object, said: str
+) -> None:
+    node = start_node('camera', **{name: value})
+    assert node.wait(timeout=20) == 1
+    assert said in node.log.read_text()
+    assert 'Traceback' not in node.log.read_text()
 
 
 def test_what_the_device_lacks_is_on_diagnostics_and_images_come(ros, wait_for, live) -> None:

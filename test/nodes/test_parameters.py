@@ -11,12 +11,11 @@ import yaml
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
 import rclpy
-from rclpy.exceptions import InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
 from insegan_ros.nodes import segmenter
-from insegan_ros.nodes.parameters import Parameter, declare, values
+from insegan_ros.nodes.parameters import Parameter, ParameterError, declare, values
 
 TABLE = (
     Parameter('count', 3, 'whole', 0, 5),
@@ -54,7 +53,7 @@ def test_a_value_out_of_range_or_of_another_type_is_refused(
 
 
 def test_a_default_out_of_its_range_is_not_declared(node: Node) -> None:
-    with pytest.raises(InvalidParameterValueException, match='wrong'):
+    with pytest.raises(ParameterError, match='wrong'):
         declare(node, [Parameter('wrong', 7, '', 0, 5)])
 
 
