@@ -37,6 +37,7 @@ ALLOWED = {
     'baselines': DATA | {'training'},
     'evaluation.metrics': {'types'},
     'evaluation.benchmark': DATA | {'inference', 'baselines', 'evaluation.metrics'},
+    'evaluation.poses': {'types', 'data.store', 'evaluation.metrics'},
     'evaluation.selection': DATA | {'baselines', 'evaluation'},
     'evaluation.report': {'evaluation.benchmark'},
     'collection': CORE | {'data.store'},

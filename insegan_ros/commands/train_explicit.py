@@ -13,6 +13,7 @@ the same command goes on. Each leaves a picture and its figures, none of which n
 from __future__ import annotations
 
 import argparse
+import copy
 import hashlib
 import os
 import platform
@@ -20,15 +21,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 import yaml
 from tqdm import tqdm
 
-from insegan_ros import __version__, drawing
-from insegan_ros.bin import FloorNotFoundError, find_bin
-from insegan_ros.camera import TopDownView, height_map
+from insegan_ros import __version__
+from insegan_ros.bin import Bin
+from insegan_ros.camera import Plane
+from insegan_ros.commands.explicit_pictures import show_piles, show_segmented
 from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.discovery.discover import discover
 from insegan_ros.discovery.reconstruct import Settings
@@ -48,7 +49,10 @@ from insegan_ros.distillation.train import (
     train_network,
     validate,
 )
+from insegan_ros.evaluation.metrics import iou_matrix
 from insegan_ros.inference import distilled, model_card
+from insegan_ros.inference.confidence import RIGHT_IOU, Confidence
+from insegan_ros.inference.poses import posed_cues
 from insegan_ros.model.explicit import Template
 from insegan_ros.types import DepthFrame
 
@@ -56,7 +60,7 @@ from insegan_ros.types import DepthFrame
 DISCOVERY, PILES, DISTILLATION = 0.35, 0.2, 0.45
 LEAST_PILES = 50
 DISCOVERY_FRAMES = 1200  # enough for the shape
-SHOWN = 6  # frames in a picture
+SCORED_PILES = 40  # held out, on which scores are calibrated
 
 
 def run(args: argparse.Namespace) -> int:
@@ -78,10 +82,10 @@ def run(args: argparse.Namespace) -> int:
     template = find_template(dataset, out, seconds * DISCOVERY, seed, report)
     around = measure_surroundings(dataset, np.random.default_rng([seed, 1]))
     make_piles(template, around, out, seconds * PILES, seed, workers, report)
-    show_piles(dataset, out, seed)
+    show_piles(dataset, train_indices(dataset), out, seed)
     if not (out / 'model' / model_card.CARD).exists():
         distil(template, around, dataset, out, seconds * DISTILLATION, seed, device, report)
-    show_segmented(dataset, out, seed)
+    show_segmented(dataset, train_indices(dataset), out, seed)
     print(f'the model is in {out / "model"}; try: insegan segment --model {out / "model"} ...')
     return 0
 
@@ -154,7 +158,7 @@ def make_piles(
 
 
 def distil(
-    template: Solid,
+    template: Template,
     around: Surroundings,
     dataset: Dataset,
     out: Path,
@@ -185,6 +189,10 @@ def distil(
     bar.close()
     spent = time.monotonic() - begun
     judged = validate(progress.average, held, seed)
+    segmenter = distilled.DistilledSegmenter(
+        copy.deepcopy(progress.average), judged.settings, template=template, seed=seed
+    )
+    scoring = calibrate_scores(segmenter, held, seed)
     figures = {
         'strict_miou_on_unseen_piles': round(judged.strict_miou, 4),
         'count_accuracy_on_unseen_piles': round(judged.count_accuracy, 4),
@@ -208,82 +216,46 @@ def distil(
             'part_size_mm': [round(float(v) * 1e3, 1) for v in sorted(box, reverse=True)],
         },
         'figures': figures,
-        'settings': distilled.to_card(network_config, judged.settings),
+        'settings': distilled.to_card(network_config, judged.settings, template.voxel_m, scoring),
     }
-    weights = progress.average.state_dict()
-    half = {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
+    tensors = {
+        **progress.average.state_dict(),
+        distilled.TEMPLATE: torch.from_numpy(template.logits),
+    }
+    half = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
     model_card.save_model(out / 'model', card, half)
     report.add('distillation', steps=progress.step, seconds=round(spent), **figures)
+
+
+def calibrate_scores(
+    segmenter: distilled.DistilledSegmenter, piles: Piles, seed: int
+) -> distilled.Scoring:
+    """What an instance's cues say about its mask being right, from piles not trained on."""
+    assert segmenter.poses is not None
+    plain, posed, right = [], [], []
+    for index in tqdm(range(min(len(piles), SCORED_PILES)), desc='scores', unit='pile'):
+        rng = np.random.default_rng([seed, 4, index])
+        height = piles.camera_height[index]
+        frame = DepthFrame(height - piles.heights(index, rng), piles.intrinsics)
+        found = segmenter.find(frame, Bin(Plane((0.0, 0.0, -1.0), float(height))))
+        if not len(found.centres):
+            continue
+        masks = found.labels == np.arange(1, len(found.centres) + 1)[:, None, None]
+        fits = segmenter.poses.fit(frame, masks, found.centres)
+        plain.append(found.cues)
+        posed.append(posed_cues(found.cues, fits))
+        ious = iou_matrix(found.labels, piles.labels[index])
+        right.append(ious.max(axis=1, initial=0) >= RIGHT_IOU)
+    if not right:
+        raise ValueError('the network finds no part in held-out piles; train it for longer')
+    correct = np.concatenate(right)
+    return distilled.Scoring(
+        Confidence.fit(np.concatenate(plain), correct),
+        Confidence.fit(np.concatenate(posed), correct),
+    )
 
 
 def dataset_hash(dataset: Dataset) -> str:
     """Of the frames' own hashes: the same frames give the same."""
     joined = ' '.join(str(dataset.records[i].get('sha256', i)) for i in dataset.indices)
     return hashlib.sha256(joined.encode()).hexdigest()[:16]
-
-
-def _seen(frame: DepthFrame, rng: np.random.Generator, side: int) -> np.ndarray:
-    """(side, side) heights around the bin."""
-    bin = find_bin(frame, rng)
-    view = TopDownView.of(frame.intrinsics, bin.floor, bin.region)
-    heights = bin.floor.offset - view.rectify(frame).depth_m
-    return _square(heights, side)
-
-
-def _square(image: np.ndarray, side: int) -> np.ndarray:
-    h, w = image.shape
-    image = image[max(0, (h - side) // 2) :, max(0, (w - side) // 2) :][:side, :side]
-    low = [(side - n) // 2 for n in image.shape]
-    pad = [(a, side - n - a) for a, n in zip(low, image.shape)]
-    return np.pad(image, pad, constant_values=np.nan)
-
-
-def show_piles(dataset: Dataset, out: Path, seed: int) -> None:
-    """Real frames over piles with noise: they ought to look alike."""
-    stored = Dataset(out / 'piles')
-    rng = np.random.default_rng([seed, 2])
-    piles = Piles.load(stored, stored.indices[:SHOWN])
-    made = [piles.heights(k, rng) for k in range(len(piles))]
-    side = made[0].shape[0]
-    real = []
-    for index in rng.permutation(train_indices(dataset))[: 3 * SHOWN]:
-        try:
-            real.append(_seen(dataset[int(index)].frame, rng, side))
-        except FloorNotFoundError:
-            continue
-        if len(real) == len(made):
-            break
-    top = float(np.nanpercentile(np.stack(made), 99.5))
-    rows = [[drawing.heights_picture(h, top) for h in row] for row in (real, made)]
-    if len(real) < len(made):
-        rows = rows[1:]
-    drawing.save_rows(out / 'piles.png', rows)
-
-
-def show_segmented(dataset: Dataset, out: Path, seed: int) -> None:
-    """What the model makes of real frames."""
-    segmenter = model_card.load_segmenter(str(out / 'model'))
-    rng = np.random.default_rng([seed, 3])
-    row_a, row_b = [], []
-    for index in rng.permutation(train_indices(dataset))[:SHOWN]:
-        frame = dataset[int(index)].frame
-        try:
-            found = segmenter.segment(frame)
-            bin = find_bin(frame, rng)
-        except FloorNotFoundError:
-            continue
-        heights = height_map(frame, bin.floor)
-        x, y, w, h = bin.region or (0, 0, *reversed(heights.shape))
-        window = np.s_[y : y + h, x : x + w]
-        side = max(w, h, 96)
-        shown = _square(heights[window], side)
-        labels = np.nan_to_num(_square(found.labels[window].astype(np.float32), side)).astype(int)
-        top = float(np.nanpercentile(shown, 99.5))
-        row_a.append(_sized(drawing.heights_picture(shown, top)))
-        row_b.append(_sized(drawing.labels_picture(shown, labels, top)))
-    if row_a:
-        drawing.save_rows(out / 'segmented.png', [row_a, row_b])
-
-
-def _sized(picture: np.ndarray, side: int = 128) -> np.ndarray:
-    return np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA))

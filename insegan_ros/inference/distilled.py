@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from numpy.typing import NDArray
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -16,6 +17,7 @@ from insegan_ros.bin import Bin, BinTracker
 from insegan_ros.camera import TopDownView, height_map, segmentation_from_labels
 from insegan_ros.distillation.network import (
     STRIDE,
+    Instances,
     NetworkConfig,
     VoteNetwork,
     VoteSettings,
@@ -24,12 +26,24 @@ from insegan_ros.distillation.network import (
     network_input,
     resize,
 )
-from insegan_ros.types import DepthFrame, Segmentation
+from insegan_ros.inference.confidence import Confidence
+from insegan_ros.inference.poses import PoseEstimator, posed_cues, with_poses
+from insegan_ros.model.explicit import Template
+from insegan_ros.types import DepthFrame, Intrinsics, Segmentation
 
 MARGIN = 8  # px around the bin
 MIN_HEIGHT_M = 0.006  # above the floor: more than noise
 MAX_TILT_DEGREES = 3.0  # beyond it the frame is first seen straight down
+TEMPLATE = 'template.logits'  # its name among a model's tensors
 SCALE_TOLERANCE = 0.06  # of a pixel's side: beyond it the image is resampled
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """From an instance's cues to its score, without and with its pose."""
+
+    plain: Confidence  # agreement of its votes, visible fraction
+    posed: Confidence  # the same, and the pose's cost
 
 
 @dataclass(frozen=True)
@@ -38,60 +52,116 @@ class DistilledCard:
 
     network: NetworkConfig
     votes: VoteSettings
+    voxel_m: float | None = None  # of the template beside the weights; None: there is none
+    scoring: Scoring | None = None  # None: not calibrated
+
+
+@dataclass(frozen=True)
+class Found:
+    """Instances and what their scores are made of, before they are put in order."""
+
+    labels: NDArray[np.int32]  # (H, W), 0 background, k = instance k
+    centres: NDArray[np.float64]  # (N, 3) camera frame, metres: the template's centre of mass
+    agreement: NDArray[np.float32]  # (N,) of an instance's votes, in [0, 1]
+    visible: NDArray[np.float32]  # (N,) in [0, 1]
+
+    @property
+    def cues(self) -> NDArray[np.float32]:
+        """(N, 2)."""
+        return np.stack([self.agreement, self.visible], axis=1)
 
 
 class DistilledSegmenter:
     """Votes of a network, clustered; the number of parts is not given.
 
-    Single-instance depths are the measured ones and poses the visible points' centroid and
-    principal axes: hidden parts of a shape are not restored.
+    With `pose_seconds` above 0 and a template beside the weights, each instance gets the
+    template's pose and its rendering, hidden parts included. Without, single-instance depths are
+    the measured ones and poses the visible points' centroid and principal axes.
     """
 
     def __init__(
-        self, network: VoteNetwork, votes: VoteSettings, bin: Bin | None = None, seed: int = 0
+        self,
+        network: VoteNetwork,
+        votes: VoteSettings,
+        bin: Bin | None = None,
+        seed: int = 0,
+        template: Template | None = None,
+        scoring: Scoring | None = None,
     ) -> None:
         self._network = _fused(network)
         self._device = next(network.parameters()).device
         self._config, self._votes = network.config, votes
         self._tracker = BinTracker(bin, seed)
+        self._scoring = scoring
+        self.poses = None if template is None else PoseEstimator(template, seed=seed)
+        self.pose_seconds = 0.0  # for all instances of a frame
 
     def segment(self, frame: DepthFrame) -> Segmentation:
         """Raises: FloorNotFoundError where no bin was given and the frame shows none."""
-        bin = self._tracker(frame)
+        found = self.find(frame)
+        scores = found.agreement * np.sqrt(found.visible)
+        if self._scoring is not None:
+            scores = self._scoring.plain(found.cues)
+        plain = segmentation_from_labels(frame, found.labels, scores)
+        order = np.argsort(-np.asarray(scores), kind='stable')
+        plain = replace(plain, visible_fraction=found.visible[order].astype(np.float32))
+        if self.poses is None or self.pose_seconds <= 0 or not plain.count:
+            return plain
+        fits = self.poses.fit(frame, plain.masks, found.centres[order], self.pose_seconds)
+        if self._scoring is not None:
+            cues = posed_cues(found.cues[order], fits)
+            fitted = self._scoring.posed(cues)
+            known = np.array([fit is not None for fit in fits])
+            scores = np.where(known, fitted, plain.scores)
+        else:
+            scores = plain.scores
+        return with_poses(frame, plain, fits, scores, self.poses)
+
+    def find(self, frame: DepthFrame, bin: Bin | None = None) -> Found:
+        """Instances in no order; `bin` None: tracked.
+
+        Raises:
+            FloorNotFoundError: no bin was given and the frame shows none.
+        """
+        bin = self._tracker(frame) if bin is None else bin
         tilt = np.degrees(np.arccos(np.clip(-bin.floor.normal[2], -1, 1)))
         all_heights = height_map(frame, bin.floor)
         left, top, right, bottom = _window(all_heights, bin.region)
         window = np.s_[top:bottom, left:right]
         labels = np.zeros(frame.depth_m.shape, np.int32)
+        none = np.zeros(0, np.float32)
         if right - left < STRIDE or bottom - top < STRIDE:
-            return segmentation_from_labels(frame, labels)
+            return Found(labels, np.zeros((0, 3)), none, none)
         if tilt > MAX_TILT_DEGREES:
             region = (left, top, right - left, bottom - top)
             view = TopDownView.of(frame.intrinsics, bin.floor, region)
             seen = view.rectify(frame)
             normal = (0.0, 0.0, -1.0)
             heights = height_map(seen, replace(bin.floor, normal=normal))
-            pixel = bin.floor.offset / seen.intrinsics.fx
-            found, scores, visible = self._instances(heights, pixel)
-            restored = view.restore(found.astype(np.float32), 0).astype(np.int32)
+            instances = self._instances(heights, bin.floor.offset / seen.intrinsics.fx)
+            restored = view.restore(instances.labels.astype(np.float32), 0).astype(np.int32)
             labels[window] = restored[window]
+            centres = _lifted(instances.centres, seen.intrinsics, bin.floor.offset)
+            centres = centres @ np.asarray(view.rotation)  # camera_R_view, as rows
         else:
-            heights = all_heights[window]
             pixel = bin.floor.offset / frame.intrinsics.fx
-            labels[window], scores, visible = self._instances(heights, pixel)
-        ids = np.unique(labels[window])
+            instances = self._instances(all_heights[window], pixel)
+            labels[window] = instances.labels
+            k = frame.intrinsics.crop(left, top, right - left, bottom - top)
+            centres = _lifted(instances.centres, k, bin.floor.offset)
+        ids = np.unique(labels)
         ids = ids[ids > 0]
-        if not len(ids):
-            return segmentation_from_labels(frame, labels)
-        scores, visible = scores[ids - 1], visible[ids - 1]
-        segmentation = segmentation_from_labels(frame, labels, scores)
-        order = np.argsort(-scores, kind='stable')
-        return replace(segmentation, visible_fraction=visible[order].astype(np.float32))
+        renumbered = np.zeros(labels.max(initial=0) + 1, np.int32)
+        renumbered[ids] = np.arange(1, len(ids) + 1)
+        return Found(
+            renumbered[labels],
+            centres[ids - 1],
+            instances.agreement[ids - 1],
+            np.clip(instances.visible[ids - 1], 0, 1),
+        )
 
-    def _instances(
-        self, heights: NDArray[np.float32], pixel_m: float
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
-        """(H, W) heights -> labels, and scores and visible fractions of the instances."""
+    def _instances(self, heights: NDArray[np.float32], pixel_m: float) -> Instances:
+        """Of (H, W) heights, at their pixels."""
         shape = heights.shape
         factor = pixel_m / self._config.pixel_m
         if abs(factor - 1) > SCALE_TOLERANCE:
@@ -106,9 +176,21 @@ class DistilledSegmenter:
             output = self._network(image)[0].float().cpu().numpy()
         output = output[:, : seen[0], : seen[1]]
         found = find_instances(output, self._config, self._votes)
-        labels = found.labels if seen == shape else resize(found.labels, shape)
-        visible = np.clip(found.visible, 0, 1)
-        return labels, found.agreement * np.sqrt(visible), visible
+        if seen == shape:
+            return found
+        centres = found.centres.copy()
+        centres[:, :2] = (centres[:, :2] + 0.5) * [shape[1] / seen[1], shape[0] / seen[0]] - 0.5
+        return replace(found, labels=resize(found.labels, shape), centres=centres)
+
+
+def _lifted(
+    centres: NDArray[np.floating], intrinsics: Intrinsics, camera_height: float
+) -> NDArray[np.float64]:
+    """(N, 3) image x, y in px and height in m -> the frame of a camera that looks down."""
+    x, y, height = np.asarray(centres, np.float64).reshape(-1, 3).T
+    z = camera_height - height
+    k = intrinsics
+    return np.stack([(x - k.cx) / k.fx * z, (y - k.cy) / k.fy * z, z], axis=1)
 
 
 def _window(
@@ -144,11 +226,15 @@ def _fused(network: VoteNetwork) -> torch.nn.Module:
     return channels_last(network)
 
 
-def to_card(network: NetworkConfig, votes: VoteSettings) -> dict[str, Any]:
+def to_card(
+    network: NetworkConfig,
+    votes: VoteSettings,
+    voxel_m: float | None = None,
+    scoring: Scoring | None = None,
+) -> dict[str, Any]:
     """Plain values for the card's `settings`."""
-    plain = asdict(DistilledCard(network, votes))
-    plain['network']['widths'] = list(network.widths)
-    return plain
+    card = DistilledCard(network, votes, voxel_m, scoring)
+    return yaml.safe_load(config.dump(card))
 
 
 def load(
@@ -162,12 +248,17 @@ def load(
 
     Raises:
         ConfigError: settings that this version does not know.
-        RuntimeError: weights that do not fit them.
+        RuntimeError, ValueError: weights that do not fit them.
     """
     card = config.from_mapping(DistilledCard, settings)
+    weights = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+    logits = weights.pop(TEMPLATE, None)
+    if (logits is None) != (card.voxel_m is None):
+        raise ValueError('the card and the weights differ on whether there is a template')
+    template = None
+    if logits is not None and card.voxel_m is not None:
+        template = Template(logits.numpy(), card.voxel_m)
     network = VoteNetwork(card.network)
-    network.load_state_dict(
-        {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
-    )
+    network.load_state_dict(weights)
     network.to(torch.device(device))
-    return DistilledSegmenter(network, card.votes, bin, seed)
+    return DistilledSegmenter(network, card.votes, bin, seed, template, card.scoring)
