@@ -19,7 +19,7 @@ COMMANDS = {
     'segment': 'segment images with a model or a classical method',
     'evaluate': 'compare methods on a dataset',
     'import': 'turn recordings or other layouts into a dataset',
-    'export': 'turn a dataset into a recording',
+    'export': 'turn a dataset into a recording or into pictures to draw masks on',
     'verify': 'check a dataset and say what is damaged',
 }
 

@@ -8,8 +8,8 @@ labelled dataset and stores the choice in its splits.yaml.
 
 Frames that were collected have no labels. Draw masks by hand on some of them, a mask a part, in
 any tool that writes COCO JSON (polygons or run lengths) or labelme JSON (polygons or masks), on
-pictures of the frames at their own size and under their names: 000012.png is frame 12. With
---masks only these frames are evaluated.
+pictures of the frames at their own size and under their names: 000012.png is frame 12, and
+`insegan export --format png` makes them. With --masks only these frames are evaluated.
 
 examples:
   insegan evaluate --dataset ~/bins/nut

@@ -1,22 +1,32 @@
-"""Turn a dataset into a recording that ROS tools play and viewers open.
+"""Turn a dataset into what other tools read: a recording, or pictures.
+
+mcap: a rosbag2 folder that ROS tools play and viewers open. png: colour pictures of the depth, one
+a frame at its own size and under its name, to draw masks on for `insegan evaluate --masks`.
 
 examples:
   insegan export ~/bins/nut --out nut_bag
   ros2 bag play nut_bag
+  insegan export ~/bins/nut --format png --every 40 --out to_label
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from insegan_ros.data.store import Dataset
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('dataset', type=Path, help='the dataset folder')
-    parser.add_argument('--out', type=Path, required=True, help='the rosbag2 folder to make')
-    parser.add_argument('--format', choices=['mcap'], default='mcap', help='its storage')
-    parser.add_argument('--topic', default='/camera/camera/depth', help='prefix of the topics')
-    parser.add_argument('--frame-id', default='camera_depth_optical_frame')
+    parser.add_argument('--out', type=Path, required=True, help='the folder to make')
+    parser.add_argument('--format', choices=['mcap', 'png'], default='mcap', help='mcap or png')
+    parser.add_argument('--every', type=int, metavar='K', help='png: one frame in K (all)')
+    parser.add_argument('--topic', help="mcap: prefix of the topics (realsense-ros's)")
+    parser.add_argument('--frame-id', help='mcap: of the images (camera_depth_optical_frame)')
 
 
 def run(args: argparse.Namespace) -> int:
@@ -26,7 +36,37 @@ def run(args: argparse.Namespace) -> int:
     from insegan_ros.data.store import Dataset
 
     dataset = Dataset(args.dataset)
-    written = write_mcap(dataset, args.out, args.frame_id, args.topic)
-    count = sum(1 for _ in tqdm(written, total=len(dataset), unit='frame'))
+    if args.format == 'png':
+        if args.topic or args.frame_id:
+            raise ValueError('--topic and --frame-id are for --format mcap')
+        every = 1 if args.every is None else args.every
+        if every < 1:
+            raise ValueError(f'--every {every}: at least 1 is expected')
+        indices = dataset.indices[::every]
+        written = write_pictures(dataset, indices, args.out)
+        total = len(indices)
+    else:
+        if args.every is not None:
+            raise ValueError('--every is for --format png; a recording holds all frames')
+        frame_id = args.frame_id or 'camera_depth_optical_frame'
+        topic = args.topic or '/camera/camera/depth'
+        written, total = write_mcap(dataset, args.out, frame_id, topic), len(dataset)
+    count = sum(1 for _ in tqdm(written, total=total, unit='frame'))
     print(f'{args.out}: {count} frames')
     return 0
+
+
+def write_pictures(dataset: Dataset, indices: list[int], out: Path) -> Iterator[int]:
+    """Write <out>/<frame>.png, near red and far blue; yields each index when it is written."""
+    import numpy as np
+
+    from insegan_ros.data.store import encode_png, write_atomically
+    from insegan_ros.drawing import colour_depth
+
+    out.mkdir(parents=True, exist_ok=True)
+    for index in indices:
+        depth_m = dataset[index].frame.depth_m
+        measured = depth_m[np.isfinite(depth_m)]
+        near, far = np.percentile(measured, [1, 99]) if len(measured) else (0.0, 1.0)
+        write_atomically(out / f'{index:06d}.png', encode_png(colour_depth(depth_m, near, far)))
+        yield index
