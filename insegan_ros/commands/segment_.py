@@ -45,6 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--depth-scale', type=float, default=0.001, help='of PNGs: metres a unit (0.001)'
     )
     parser.add_argument('--device', default='auto', help='auto, cpu or cuda[:i], for a model')
+    parser.add_argument(
+        '--pose-seconds',
+        type=float,
+        default=1.0,
+        help="a frame's, for 6-DoF poses of a model with a template (1); 0: rough ones",
+    )
     parser.add_argument('--seed', type=int, default=0)
 
 
@@ -107,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
     instances = (source.instances if args.instances is None else args.instances) or None
     segmenter: Segmenter
     if args.model is not None:
-        segmenter = load_segmenter(args.model, args.device, bin, args.seed)
+        segmenter = load_segmenter(args.model, args.device, bin, args.seed, args.pose_seconds)
     else:
         segmenter = baselines.make(args.method, instances, bin, args.seed)
     settings = {

@@ -229,8 +229,11 @@ def distil(
 
 def calibrate_scores(
     segmenter: distilled.DistilledSegmenter, piles: Piles, seed: int
-) -> distilled.Scoring:
-    """What an instance's cues say about its mask being right, from piles not trained on."""
+) -> distilled.Scoring | None:
+    """What an instance's cues say about its mask being right, from piles not trained on.
+
+    None where the network finds no part in them.
+    """
     assert segmenter.poses is not None
     plain, posed, right = [], [], []
     for index in tqdm(range(min(len(piles), SCORED_PILES)), desc='scores', unit='pile'):
@@ -247,7 +250,7 @@ def calibrate_scores(
         ious = iou_matrix(found.labels, piles.labels[index])
         right.append(ious.max(axis=1, initial=0) >= RIGHT_IOU)
     if not right:
-        raise ValueError('the network finds no part in held-out piles; train it for longer')
+        return None
     correct = np.concatenate(right)
     return distilled.Scoring(
         Confidence.fit(np.concatenate(plain), correct),

@@ -60,13 +60,18 @@ def find(name_or_path: str) -> Path:
 
 
 def load_segmenter(
-    name_or_path: str, device: str = 'cpu', bin: Bin | None = None, seed: int = 0
+    name_or_path: str,
+    device: str = 'cpu',
+    bin: Bin | None = None,
+    seed: int = 0,
+    pose_seconds: float = 0.0,
 ) -> Segmenter:
     """A trained model as a Segmenter.
 
     Args:
         device: where it runs: 'auto', 'cpu' or 'cuda[:index]'.
         bin: where the bin is; None: found in the frames.
+        pose_seconds: a frame's, for poses by render and compare; of models with a template.
 
     Raises:
         ModelError: no such model, a card or weights that are damaged or do not match.
@@ -81,9 +86,12 @@ def load_segmenter(
     loader = importlib.import_module(METHODS[card['method']])
     try:
         tensors = load_file(folder / WEIGHTS)
-        return loader.load(card['settings'], tensors, pick_device(device), bin, seed)
+        segmenter = loader.load(card['settings'], tensors, pick_device(device), bin, seed)
     except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f'{folder} cannot be loaded: {error}') from None
+    if hasattr(segmenter, 'pose_seconds'):
+        segmenter.pose_seconds = pose_seconds
+    return segmenter
 
 
 def read_card(folder: Path) -> dict[str, Any]:

@@ -37,6 +37,14 @@ PARAMETERS = (
     Parameter('model', '', 'a trained model, by name or folder; empty: the method'),
     Parameter('instances', 0, 'parts in the bin; 0: estimated in each frame', 0, 255),
     Parameter('bin_file', '', 'from `insegan calibrate`; empty: the bin is found in the frames'),
+    Parameter(
+        'pose_seconds',
+        0.2,
+        "a frame's, for 6-DoF poses of a model with a template, while ~/poses or a rendered "
+        'topic is heard; 0: rough poses',
+        0.0,
+        60.0,
+    ),
     Parameter('device', 'auto', 'where a model runs: auto, cpu or cuda[:index]'),
     Parameter('continuous', True, 'segment every frame; false: only on a call of ~/segment'),
     Parameter('reliable', False, 'ask the camera for reliable delivery instead of best effort'),
@@ -101,6 +109,9 @@ class SegmenterNode(LifecycleNode):
             output(PoseArray, '~/poses'): lambda f, s, h: messages.poses(s, h),
             output(Image, '~/overlay'): messages.overlay,
         }
+        whole = ('~/poses', '~/instance_depths', '~/rendered_depth')
+        names = [self.resolve_topic_name(name) for name in whole]
+        self._posed = [output for output in self._outputs if output.topic_name in names]
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         return super().on_configure(state)
 
@@ -206,6 +217,8 @@ class SegmenterNode(LifecycleNode):
                 self.get_logger().warning(suspicion, throttle_duration_sec=WARN_S)
                 self._last_error = suspicion
             with self._busy:
+                if hasattr(self._segmenter, 'pose_seconds'):
+                    self._segmenter.pose_seconds = self._pose_seconds()
                 found = self._segmenter.segment(frame)
             self._publish(frame, found, pair[0])
         except Exception as error:  # a frame must not end the node, whatever the method raises
@@ -218,6 +231,11 @@ class SegmenterNode(LifecycleNode):
         self._segmented += 1
         self._latencies.append(self.get_clock().now().nanoseconds - frame.stamp_ns)
         return found
+
+    def _pose_seconds(self) -> float:
+        """Poses take longer than masks: none are made for topics that nobody hears."""
+        heard = any(publisher.get_subscription_count() for publisher in self._posed)
+        return self._given['pose_seconds'] if heard else 0.0
 
     def _publish(self, frame: DepthFrame, found: Segmentation, image: Image) -> None:
         for publisher, to_message in self._outputs.items():
