@@ -18,6 +18,7 @@ examples:
   insegan evaluate --dataset ~/bins/mixed --methods kmeans --instances 0 --limit 50 --out r
   insegan evaluate --dataset ~/bins/nut --masks coco.json --methods kmeans,runs/nut/model --out r
   insegan evaluate --dataset ~/bins/nut --masks labelme_folder --methods kmeans --out r
+  insegan evaluate --dataset ~/bins/nut --methods nut --poses
 """
 
 from __future__ import annotations
@@ -63,6 +64,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--make-splits', action='store_true', help='choose the splits first, and store them'
     )
+    parser.add_argument(
+        '--poses',
+        action='store_true',
+        help="judge models' 6-DoF poses instead: MSSD recall against the true mesh",
+    )
+    parser.add_argument(
+        '--mesh', type=Path, help="the true mesh in metres, of a part that isn't simulated"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -95,6 +104,12 @@ def run(args: argparse.Namespace) -> int:
         methods = [name.strip() for name in args.methods.split(',') if name.strip()]
     if not methods:
         raise ValueError('--methods names no method')
+    judged_by = split if truth is None else 'masks'
+    out = args.out or Path('results') / f'{args.dataset.resolve().name}.{judged_by}'
+    if args.poses:
+        from insegan_ros.commands.evaluate_poses import run_poses
+
+        return run_poses(dataset, indices, methods, args, out)
     instances = dataset.info.instances if args.instances is None else args.instances
     bin = None if args.bin is None else bins.load_bin(args.bin)
     total = sum(len(seeds_of(method, args.seeds)) for method in methods) * len(indices)
@@ -111,8 +126,6 @@ def run(args: argparse.Namespace) -> int:
             progress=bar.update,
             truth=truth,
         )
-    judged_by = split if truth is None else 'masks'
-    out = args.out or Path('results') / f'{args.dataset.resolve().name}.{judged_by}'
     settings = {
         'dataset': f'{args.dataset} ({dataset.info.part}, {dataset.content_hash()})',
         'split': f'{split}, {len(indices)} frames',
