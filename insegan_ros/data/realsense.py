@@ -80,7 +80,8 @@ def find_device(serial: str = '') -> Any:
             'pip install pyrealsense2, and on Debian or Ubuntu: apt install libusb-1.0-0'
         ) from None
     try:
-        devices = {d.get_info(rs.camera_info.serial_number): d for d in rs.context().devices}
+        key = rs.camera_info.serial_number
+        devices = {d.get_info(key): d for d in rs.context().devices if d.supports(key)}
     except RuntimeError as error:  # one was pulled out while it was asked
         raise CameraError(f'the connected devices cannot be listed: {error}') from None
     if not devices:

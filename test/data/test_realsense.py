@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -49,6 +50,20 @@ def test_a_missing_device_says_what_to_check(software_camera) -> None:
         pytest.skip('a RealSense is connected')
     with pytest.raises(CameraError, match='cable'):
         find_device()
+
+
+def test_devices_are_told_apart_by_their_serials(software_camera, monkeypatch) -> None:
+    import pyrealsense2 as rs
+
+    first, second = software_camera().device, software_camera().device
+    second.update_info(rs.camera_info.serial_number, '0002')
+    nameless = rs.software_device()  # as one in recovery mode
+    connected = SimpleNamespace(devices=[nameless, first, second])
+    monkeypatch.setattr(rs, 'context', lambda: connected)
+    assert find_device() is first
+    assert find_device('0002') is second
+    with pytest.raises(CameraError, match='no RealSense 0003; connected: 0001, 0002'):
+        find_device('0003')
 
 
 # --- what is asked of the device ---------------------------------------------------------------

@@ -14,7 +14,7 @@ import rclpy
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
-from insegan_ros.nodes import segmenter
+from insegan_ros.nodes import camera, segmenter
 from insegan_ros.nodes.parameters import Parameter, ParameterError, declare, values
 
 TABLE = (
@@ -69,3 +69,12 @@ def test_the_segmenters_file_sets_every_parameter_to_its_default() -> None:
     path = Path(__file__).parents[2] / 'config' / 'segmenter.yaml'
     given = yaml.safe_load(path.read_text())['/**/segmenter']['ros__parameters']
     assert given == {p.name: p.default for p in segmenter.PARAMETERS}
+
+
+def test_the_cameras_file_sets_parameters_to_their_defaults() -> None:
+    path = Path(__file__).parents[2] / 'config' / 'camera.yaml'
+    given = yaml.safe_load(path.read_text())['/**/camera']['ros__parameters']
+    assert given.items() <= {p.name: p.default for p in camera.PARAMETERS}.items()
+    assert all(
+        type(given[p.name]) is type(p.default) for p in camera.PARAMETERS if p.name in given
+    )
