@@ -20,7 +20,7 @@ from insegan_ros.evaluation import metrics
 from insegan_ros.inference import model_card
 from insegan_ros.types import DepthFrame, Segmentation, Segmenter
 
-BLOCK = 25  # frames that one segmenter sees in a row: figures do not depend on the processes
+BLOCK = 50  # frames that one segmenter sees in a row: figures do not depend on the processes
 
 
 @dataclass(frozen=True)
