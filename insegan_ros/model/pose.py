@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 WIDTHS = (64, 32)  # of the decoder's hidden layers
+# standard deviations of what an untrained decoder gives: any rotation, places all over the bin
+ROTATION, TRANSLATION = 1.5, 0.35
 
 
 class PoseDecoder(nn.Sequential):
@@ -18,7 +20,17 @@ class PoseDecoder(nn.Sequential):
         layers: list[nn.Module] = []
         for before, after in pairwise(sizes):
             layers += [nn.Linear(before, after, bias=False), nn.LeakyReLU(0.2)]
-        super().__init__(*layers, nn.Linear(sizes[-1], 6, bias=False))
+        last = nn.Linear(sizes[-1], 6, bias=False)
+        super().__init__(*layers, last)
+        for layer in layers[::2]:
+            assert isinstance(layer.weight, Tensor)
+            nn.init.kaiming_normal_(layer.weight, a=0.2)
+        # The paper leaves this open. With PyTorch's own start all poses are within 0.1 of each
+        # other, and a discriminator wins before they have spread.
+        wanted = torch.tensor([ROTATION] * 3 + [TRANSLATION] * 3)
+        with torch.no_grad():
+            spread = self(torch.randn(1024, z_dim)).std(dim=0)
+            last.weight *= (wanted / spread)[:, None]
 
 
 def rotation_matrix(axis_angle: Tensor) -> Tensor:

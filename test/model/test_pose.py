@@ -37,3 +37,10 @@ def test_a_latent_becomes_a_motion() -> None:
 def test_the_decoder_has_no_biases_so_the_zero_latent_is_the_identity() -> None:
     motion = rigid_motion(PoseDecoder(16)(torch.zeros(1, 16)))
     assert torch.equal(motion[0], torch.eye(4)[:3])
+
+
+def test_an_untrained_decoder_gives_poses_of_every_kind() -> None:
+    torch.manual_seed(0)
+    pose = PoseDecoder(128)(torch.randn(4000, 128))
+    assert pose[:, :3].std(dim=0).tolist() == pytest.approx([1.5] * 3, rel=0.15)
+    assert pose[:, 3:].std(dim=0).tolist() == pytest.approx([0.35] * 3, rel=0.15)
