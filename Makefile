@@ -49,9 +49,10 @@ test: $(VENV)/.ready  ## lint, types and every test that this machine can run
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-bench: $(VENV)/.ready  ## camera frames between processes; latency and CPU of each method
+bench: $(VENV)/.ready  ## camera frames between processes; latency of each method; training images a second
 	$(BIN)/python benchmarks/transport.py
 	$(BIN)/python benchmarks/node.py
+	$(BIN)/python benchmarks/training.py
 
 lint: $(VENV)/.ready  ## ruff's findings
 	$(BIN)/ruff check .
