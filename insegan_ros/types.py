@@ -40,6 +40,13 @@ class Intrinsics:
         """Intrinsics of the image's window whose top left pixel is (x, y)."""
         return replace(self, width=width, height=height, cx=self.cx - x, cy=self.cy - y)
 
+    def scaled(self, share: float) -> Intrinsics:
+        """Intrinsics of the image resized to `share` of its width and height."""
+        width, height = round(self.width * share), round(self.height * share)
+        x, y = width / self.width, height / self.height  # pixels' centres are integers
+        cx, cy = (self.cx + 0.5) * x - 0.5, (self.cy + 0.5) * y - 0.5
+        return Intrinsics(width, height, self.fx * x, self.fy * y, cx, cy)
+
     @property
     def matrix(self) -> NDArray[np.float64]:
         """(3, 3) camera matrix K."""

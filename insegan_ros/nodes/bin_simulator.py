@@ -36,6 +36,7 @@ PARAMETERS = (
     Parameter('tilt_deg', 0.0, 'tilt of the camera from the vertical, degrees', 0.0, 45.0),
     Parameter('camera_height', 0.45, 'metres above the floor of the bin', 0.2, 2.0),
     Parameter('bin_width', 0.0, 'metres; 0: tight for five of the part', 0.0, 1.0),
+    Parameter('resolution', 1.0, "of the image, a share of a D435's", 0.1, 1.0),
     Parameter('frame_id', 'camera_depth_optical_frame', 'of the images'),
     Parameter('held', False, 'by an arm, which joint_trajectory moves; never filled anew'),
 )
@@ -55,6 +56,7 @@ class BinSimulator(LifecycleNode):
     def on_configure(self, state) -> TransitionCallbackReturn:
         # Here, where interrupts are handled: physics and meshes take a while to import, and a
         # Ctrl-C in the middle of that is lost in their C code.
+        from insegan_ros.synthetic.d435 import D435
         from insegan_ros.synthetic.scene_stream import BinConfig, SceneStream
         from insegan_ros.synthetic.shaken_bin import ShakenBin
 
@@ -70,6 +72,7 @@ class BinSimulator(LifecycleNode):
                 tilt_degrees=given['tilt_deg'],
                 camera_height=given['camera_height'],
                 bin_width=given['bin_width'],
+                intrinsics=D435.scaled(given['resolution']),
             )
             self._intrinsics = config.intrinsics
             self._held = ShakenBin(config, self._arm) if given['held'] else None

@@ -34,7 +34,9 @@ START_S = 60.0  # without a frame before it is given up
 def collect(args: argparse.Namespace) -> Dataset:
     """A held and shaken bin, until the dataset holds `args.count` frames."""
     folder = args.out / 'dataset'
-    simulated = {'part': args.part, 'seed': args.seed, 'held': True, 'bin_width': BIN_WIDTH_M}
+    # another bin than before: the same seed would show the frames that are there once more
+    seed = args.seed + stored_frames(folder)
+    simulated = {'part': args.part, 'seed': seed, 'held': True, 'bin_width': BIN_WIDTH_M}
     wanted = {
         'dataset': folder.resolve(),
         'part': args.part,
