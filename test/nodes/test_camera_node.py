@@ -220,3 +220,25 @@ def test_what_the_device_lacks_is_on_diagnostics_and_images_come(ros, wait_for, 
     node, software = live(preset='high_density')
     assert received_size(ros, wait_for, software, (480, 848)) is not None
     assert 'preset high_density is ignored' in node._publisher.problem
+
+
+def test_a_node_that_was_cleaned_up_can_be_configured_again(ros, wait_for, dataset: Path) -> None:
+    from rclpy.lifecycle import TransitionCallbackReturn
+    from rclpy.parameter import Parameter
+
+    from insegan_ros.nodes.camera import Camera
+
+    node, done = Camera(), TransitionCallbackReturn.SUCCESS
+    try:
+        for path in (dataset, dataset.parent / 'elsewhere', dataset):
+            node.set_parameters([Parameter('path', value=str(path))])
+            expected = done if path == dataset else TransitionCallbackReturn.FAILURE
+            assert node.trigger_configure() == expected
+            if expected == done:
+                assert node.trigger_activate() == done
+                assert ros.count_publishers('depth/image') <= 1
+                assert node.trigger_deactivate() == done
+                assert node.trigger_cleanup() == done
+    finally:
+        node.trigger_shutdown()
+        node.destroy_node()
