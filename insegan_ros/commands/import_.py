@@ -97,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
 def import_insta10(args: argparse.Namespace) -> int:
     from collections import Counter
 
+    import numpy as np
     from tqdm import tqdm
 
     from insegan_ros.data.insta10 import DepthCode, Insta10
@@ -137,6 +138,10 @@ def import_insta10(args: argparse.Namespace) -> int:
     seen = ', '.join(f'{n} in {count}' for n, count in sorted(counts.items()))
     print(f'{args.out}: {len(missing)} frames added, {len(source)} in all')
     print(f'background of the masks: {colours}; instances: {seen} masks')
+    measured = stored[0].frame.depth_m
+    measured = measured[np.isfinite(measured)]
+    span = f'{measured.min():.3f} to {measured.max():.3f} m' if len(measured) else 'unmeasured'
+    print(f'depth of frame 0: {span}; --depth-scale and --depth-offset say how it is to be read')
     return 0
 
 

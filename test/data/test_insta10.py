@@ -106,7 +106,10 @@ def test_an_import_cut_short_goes_on_where_it_stopped(
     assert Dataset(tmp_path / 'd').split('train') == [0, 1, 2]
     broken.write_bytes(whole)
     assert run_import(folder, tmp_path / 'd') == 0
-    assert '4 frames added, 8 in all' in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert '4 frames added, 8 in all' in told
+    assert 'background of the masks: 255,255,255; instances: 4 in 5 masks' in told
+    assert 'depth of frame 0: 0.470 to 0.500 m' in told
     assert run_import(folder, tmp_path / 'd') == 0
     assert '0 frames added, 8 in all' in capsys.readouterr().out
 
