@@ -108,6 +108,8 @@ def step(machine: Machine, inputs: Inputs, now: float) -> tuple[Machine, Action 
     elif machine.state is State.SETTLING:
         if elapsed >= machine.timing.settle and inputs.scene_still:
             return machine.entered(State.CAPTURING, now), Action.CAPTURE
+    elif machine.state is State.CAPTURING:
+        return machine.entered(State.SHAKING, now), Action.SHAKE
     elif machine.state is State.SHAKING:
         if inputs.motion is Motion.SUCCEEDED:
             return machine.entered(State.SETTLING, now), None
@@ -116,17 +118,19 @@ def step(machine: Machine, inputs: Inputs, now: float) -> tuple[Machine, Action 
     return machine, None
 
 
-def captured(machine: Machine, now: float, stored: bool) -> tuple[Machine, Action | None]:
-    """After Action.CAPTURE: the frame was stored, or was rejected, so shake (harder)."""
+def captured(machine: Machine, now: float, stored: bool) -> Machine:
+    """After Action.CAPTURE: the frame was stored, or was rejected, so shake (harder).
+
+    The shake is left to the next `step`: storing takes a while, and what was known of the arm and
+    the run-stop before is old by then.
+    """
     if machine.state is not State.CAPTURING:  # paused or latched meanwhile
-        return replace(machine, stored=machine.stored + stored), None
+        return replace(machine, stored=machine.stored + stored)
     if stored:
         machine = replace(machine, stored=machine.stored + 1, strength=1.0)
     else:
         machine = replace(machine, strength=min(machine.strength * STRONGER, MAX_STRENGTH))
-    if machine.stored >= machine.wanted:
-        return machine.entered(State.DONE, now), None
-    return machine.entered(State.SHAKING, now), Action.SHAKE
+    return machine.entered(State.DONE, now) if machine.stored >= machine.wanted else machine
 
 
 def start(machine: Machine, now: float) -> Machine:
@@ -157,6 +161,8 @@ def _missing(machine: Machine, inputs: Inputs) -> str | None:
         return 'joint_states'
     if inputs.needs_arm and not inputs.run_stop_known:
         return 'the run-stop state'
+    if inputs.needs_arm and not inputs.arm_still:  # of what was sent before this process began
+        return 'the arm to stand still'
     return inputs.arm_lacks if inputs.needs_arm else None
 
 

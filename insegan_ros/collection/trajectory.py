@@ -196,6 +196,22 @@ def _instants(duration: float) -> FloatArray:
     return np.linspace(0, duration, count + 1)[1:]
 
 
+def deviation(
+    trajectory: Trajectory, seconds: float, positions: Sequence[float], lag: float
+) -> float:
+    """How far an arm is from its way, rad: from the nearest of the last `lag` seconds' points.
+
+    Args:
+        seconds: since the trajectory began.
+        positions: (J,) where the arm is.
+    """
+    first = max(int(np.searchsorted(trajectory.times, seconds - lag)) - 1, 0)
+    last = int(np.searchsorted(trajectory.times, seconds)) + 1
+    errors = trajectory.positions[first:last] - np.asarray(positions)
+    errors = (errors + np.pi) % (2 * np.pi) - np.pi  # a continuous joint may be told modulo a turn
+    return float(np.abs(errors).max(axis=1).min())
+
+
 def _require_joints(pose: FloatArray, limits: Sequence[JointLimits], what: str) -> None:
     if pose.shape != (len(limits),):
         raise ValueError(f'{what} has {pose.shape} joints; {len(limits)} are expected')

@@ -21,9 +21,12 @@ from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from insegan_ros.collection.machine import Motion
-from insegan_ros.collection.trajectory import JointLimits, Trajectory, violations
+from insegan_ros.collection.trajectory import JointLimits, Trajectory, deviation, violations
+from insegan_ros.nodes.messages import stamp_ns
 
 STILL_RAD_S = 0.01
+LAG_S = 1.0  # by which an arm may follow late
+STRAYED_RAD = 0.2  # from its way: it does not follow, or joint_states do not tell the truth
 
 
 class UnsafeTrajectoryError(ValueError):
@@ -38,6 +41,7 @@ class JointMonitor:
         self.positions: tuple[float, ...] | None = None  # rad, in the order of `names`
         self.velocities: tuple[float, ...] | None = None  # rad/s
         self._seen = -math.inf
+        self._stamp = 0
         node.create_subscription(JointState, 'joint_states', self._store, qos_profile_sensor_data)
 
     def _store(self, message: JointState) -> None:
@@ -46,8 +50,10 @@ class JointMonitor:
             return  # another part of the robot: grippers and wheels report on the same topic
         now = time.monotonic()
         positions = tuple(float(message.position[index[name]]) for name in self.names)
-        if not all(math.isfinite(p) for p in positions):
-            return
+        stamp = stamp_ns(message.header)
+        if not all(math.isfinite(p) for p in positions) or (stamp and stamp == self._stamp):
+            return  # the same stamp again: somebody repeats what a controller said before it died
+        self._stamp = stamp
         if len(message.velocity) == len(message.name):
             velocities = tuple(float(message.velocity[index[name]]) for name in self.names)
         elif self.positions is not None and now > self._seen > -math.inf:
@@ -109,6 +115,7 @@ class ActionArm:
         require_safe(trajectory, self._limits, self._joints)
         self.motion, self.reason = Motion.ACTIVE, ''
         self._handle, self._cancelled = None, False
+        self._way, self._sent = trajectory, time.monotonic()
         goal = self._type.Goal(trajectory=to_message(trajectory))
         self._client.send_goal_async(goal).add_done_callback(self._answered)
 
@@ -143,6 +150,10 @@ class ActionArm:
     def poll(self) -> None:
         if self.motion is Motion.ACTIVE and not self._client.server_is_ready():
             self._fail(f'the action server {self._name} is gone')
+        elif self.motion is Motion.ACTIVE and (
+            why := strayed(self._way, self._sent, self._joints)
+        ):
+            self._fail(why)
 
 
 class TopicArm:
@@ -156,8 +167,6 @@ class TopicArm:
     ) -> None:
         self._publisher = node.create_publisher(JointTrajectory, topic, 1)
         self._joints, self._limits = joints, limits
-        self._goal: tuple[float, ...] = ()
-        self._ends = math.inf
         self.motion, self.reason = Motion.IDLE, ''
 
     def ready(self) -> str | None:
@@ -168,8 +177,7 @@ class TopicArm:
     def send(self, trajectory: Trajectory) -> None:
         require_safe(trajectory, self._limits, self._joints)
         self._publisher.publish(to_message(trajectory))
-        self._goal = tuple(trajectory.positions[-1])
-        self._ends = time.monotonic() + trajectory.duration
+        self._way, self._sent = trajectory, time.monotonic()
         self.motion, self.reason = Motion.ACTIVE, ''
 
     def cancel(self) -> None:
@@ -180,15 +188,30 @@ class TopicArm:
         self.motion, self.reason = Motion.FAILED, 'cancelled'
 
     def poll(self) -> None:
-        late = time.monotonic() - self._ends
-        if self.motion is not Motion.ACTIVE or late < 0:
+        if self.motion is not Motion.ACTIVE:
             return
-        error = max(abs(a - b) for a, b in zip(self._goal, self._joints.positions or ()))
+        if why := strayed(self._way, self._sent, self._joints):
+            self.motion, self.reason = Motion.FAILED, why
+            return
+        late = time.monotonic() - self._sent - self._way.duration
+        if late < 0:
+            return
+        error = deviation(self._way, math.inf, self._joints.positions, lag=0.0)
         if error < self.ARRIVED_RAD and self._joints.still:
             self.motion = Motion.SUCCEEDED
         elif late > self.LATE_S:
             self.motion = Motion.FAILED
             self.reason = f'the arm stands {error:.3f} rad from the end of its trajectory'
+
+
+def strayed(trajectory: Trajectory, since: float, joints: JointMonitor) -> str | None:
+    """Why an arm does not carry out the trajectory sent at time `since`; None if it seems to."""
+    assert joints.positions is not None  # `require_safe` let the trajectory through
+    seconds = time.monotonic() - since
+    error = deviation(trajectory, seconds, joints.positions, LAG_S)
+    if error < STRAYED_RAD:
+        return None
+    return f'by joint_states the arm is {error:.2f} rad from the way of its trajectory'
 
 
 def require_safe(

@@ -77,6 +77,7 @@ class Collector(LifecycleNode):
         self._began = self._reported = time.monotonic()
         self._stored_before = 0
         self._attempt = 0
+        self._ticked, self._late = time.monotonic(), False
         return OK
 
     def _make_arm(self) -> Arm | None:
@@ -162,6 +163,10 @@ class Collector(LifecycleNode):
 
     def _tick(self) -> None:
         now = time.monotonic()
+        late, self._ticked = now - self._ticked > 2 * TICK_S and not self._late, now
+        self._late = late
+        if late:  # after a slow disk, once: what came meanwhile is waiting to be received
+            return
         self._look(now)
         if self._arm is not None:
             self._arm.poll()
@@ -209,15 +214,12 @@ class Collector(LifecycleNode):
         )
 
     def _perform(self, action: Action | None, now: float) -> None:
-        while action is not None:
-            if action is Action.CAPTURE:
-                action = self._capture(now)
-            elif action is Action.SHAKE:
-                action = self._shake(now)
-            else:
-                if self._arm is not None:
-                    self._arm.cancel()
-                return
+        if action is Action.CAPTURE:
+            self._capture(now)
+        elif action is Action.SHAKE:
+            self._shake(now)
+        elif action is Action.CANCEL and self._arm is not None:
+            self._arm.cancel()
 
     def _halt(self, reason: str, then: State = State.PAUSED) -> None:
         now = time.monotonic()
@@ -230,24 +232,23 @@ class Collector(LifecycleNode):
         self.get_logger().error(f'stopped: {reason}. Call ~/start to go on.')
         self._halt(reason, then=State.LATCHED)
 
-    def _capture(self, now: float) -> Action | None:
+    def _capture(self, now: float) -> None:
         """Judge the newest frame and store it if it is good."""
         try:
             frame = messages.frame_from_messages(self._image, self._info)
             reason = self._judge(frame)
             if self._machine.stored >= self._machine.wanted:  # a folder that was full before
                 self._machine = self._machine.entered(State.DONE, now)
-                return None
+                return
             if reason is None:
                 self._store(frame)
         except (ValueError, OSError) as error:  # a bad message, folder or disk
             self._fault(str(error))
-            return None
+            return
         if reason is not None:
             self._rejected[reason.split(':')[0]] += 1
             self.get_logger().info(f'not stored: {reason}')
-        self._machine, action = machines.captured(self._machine, now, stored=reason is None)
-        return action
+        self._machine = machines.captured(self._machine, now, stored=reason is None)
 
     def _judge(self, frame: DepthFrame) -> str | None:
         if self._writer is None:
@@ -293,7 +294,7 @@ class Collector(LifecycleNode):
         self._writer.append(to_units(frame.depth_m, DEPTH_SCALE), record=record)
         self._last_stored = frame.depth_m
 
-    def _shake(self, now: float) -> Action | None:
+    def _shake(self, now: float) -> None:
         """Send one shake, drawn from the seed and the number of shakes so far."""
         settings = self._settings
         self._calm = 0
@@ -310,7 +311,6 @@ class Collector(LifecycleNode):
                 raise UnsafeTrajectoryError('; '.join(found))
         except ValueError as error:
             self._fault(f'no shake was sent: {error}')
-        return None
 
     # --- what is said --------------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ def test_a_collection_without_faults_stores_what_was_wanted() -> None:
     while machine.state is not State.DONE and now < 100:
         machine, action = m.step(machine, inputs, now)
         if action is Action.CAPTURE:
-            machine, action = m.captured(machine, now, stored=True)
+            machine = m.captured(machine, now, stored=True)
         if action is Action.SHAKE:
             shakes += 1
             inputs = replace(GOOD, motion=Motion.SUCCEEDED)
@@ -35,10 +35,11 @@ def test_a_collection_without_faults_stores_what_was_wanted() -> None:
 
 
 def test_a_rejected_frame_is_shaken_harder_and_a_stored_one_resets_it() -> None:
-    machine, action = m.captured(at(State.CAPTURING), 0, stored=False)
+    rejected = m.captured(at(State.CAPTURING), 0, stored=False)
+    machine, action = m.step(rejected, GOOD, 0.1)
     assert action is Action.SHAKE
     assert machine.strength > 1
-    machine, _ = m.captured(replace(machine, state=State.CAPTURING), 1, stored=True)
+    machine = m.captured(replace(machine, state=State.CAPTURING), 1, stored=True)
     assert machine.strength == 1
 
 
@@ -93,8 +94,8 @@ def test_start_does_not_interrupt_the_stopping_of_an_arm() -> None:
 
 
 def test_a_frame_stored_while_a_pause_came_is_counted() -> None:
-    machine, action = m.captured(at(State.PAUSED), 1, stored=True)
-    assert (machine.stored, machine.state, action) == (1, State.PAUSED, None)
+    machine = m.captured(at(State.PAUSED), 1, stored=True)
+    assert (machine.stored, machine.state) == (1, State.PAUSED)
 
 
 def test_waiting_names_what_is_missing() -> None:
@@ -140,10 +141,21 @@ def test_the_arm_is_never_set_moving_under_a_fault(
         elif event == 'start':
             machine = m.start(machine, now)
         elif before is State.CAPTURING:
-            machine, action = m.captured(machine, now, stored=bool(k % 2))
+            machine = m.captured(machine, now, stored=bool(k % 2))
         if action is Action.SHAKE:
             assert before is State.CAPTURING
+            assert not inputs.run_stop
+            assert inputs.joints_age <= TIMING.joints_timeout
+            assert inputs.frame_age <= TIMING.frame_timeout
         if before is State.SHAKING and machine.state not in (State.SHAKING, State.SETTLING):
             assert action is Action.CANCEL
         if before in (State.LATCHED, State.PAUSED) and event != 'start':
             assert machine.state is before
+
+
+def test_nothing_begins_while_an_arm_moves_by_what_was_sent_before() -> None:
+    moving = replace(GOOD, arm_still=False)
+    machine, action = m.step(at(State.WAITING), moving, 1.0)
+    assert (machine.state, action) == (State.WAITING, None)
+    assert m.waiting_for(machine, moving) == 'the arm to stand still'
+    assert m.step(machine, GOOD, 2.0)[0].state is State.SETTLING

@@ -97,3 +97,22 @@ def bench(ros_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator:
     yield made
     made.close()
     rclpy.try_shutdown()
+
+
+@pytest.fixture
+def cell(ros_environment: None, tmp_path: Path) -> Iterator[Callable]:
+    """cell(**parameters) is a collector_cell.Cell whose collector fills the folder `nuts`."""
+    rclpy = pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+    from collector_cell import Cell
+
+    rclpy.init()
+    made: list[Cell] = []
+
+    def make(dataset: Path = tmp_path / 'nuts', **parameters: object) -> Cell:
+        made.append(Cell(dataset, **parameters))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+    rclpy.try_shutdown()
