@@ -30,7 +30,8 @@ class Controller:
 
     def __init__(self, behaviour: str) -> None:
         self.behaviour = behaviour
-        self.goals = 0
+        self.goals = self.cancels = 0
+        self.dead = False
         self.node = rclpy.create_node('controller')
         self.joints = self.node.create_publisher(JointState, 'joint_states', 1)
         self.node.create_timer(0.05, self._publish)
@@ -40,8 +41,13 @@ class Controller:
             'arm_controller/follow_joint_trajectory',
             execute_callback=self._execute,
             goal_callback=self._judge,
-            cancel_callback=lambda _: CancelResponse.ACCEPT,
+            cancel_callback=self._cancel,
         )
+
+    def die(self) -> None:
+        if not self.dead:
+            self.dead = True
+            self.server.destroy()
 
     def _publish(self) -> None:
         state = JointState(name=list(SETTINGS.arm.joints), position=list(SETTINGS.shake.home))
@@ -50,6 +56,10 @@ class Controller:
 
     def _judge(self, _: object) -> GoalResponse:
         return GoalResponse.REJECT if self.behaviour == 'reject' else GoalResponse.ACCEPT
+
+    def _cancel(self, _: object) -> CancelResponse:
+        self.cancels += 1
+        return CancelResponse.ACCEPT
 
     def _execute(self, handle) -> FollowJointTrajectory.Result:
         self.goals += 1
@@ -91,7 +101,7 @@ class Setup:
 
     def close(self) -> None:
         self.executor.shutdown()
-        self.controller.server.destroy()
+        self.controller.die()
         self.controller.node.destroy_node()
         self.node.destroy_node()
 
@@ -147,3 +157,33 @@ def test_an_unsafe_trajectory_never_reaches_the_controller(setup: Callable[[str]
         cell.arm.send(fast)
     cell.spin_until(lambda: False, seconds=0.5)
     assert cell.controller.goals == 0
+
+
+def test_an_arm_that_stays_where_it_is_while_its_controller_is_silent_is_a_fault(
+    setup: Callable[[str], Setup],
+) -> None:
+    cell = setup('never ends')  # and joint_states say on and on: at home
+    cell.arm.send(cell.trajectory())
+
+    def failed() -> bool:
+        cell.arm.poll()
+        return cell.arm.motion is Motion.FAILED
+
+    assert cell.spin_until(failed)
+    assert 'from the way of its trajectory' in cell.arm.reason
+    cell.arm.cancel()  # as the collector does then
+    assert cell.spin_until(lambda: cell.controller.cancels == 1)
+
+
+def test_a_controller_that_dies_in_a_motion_is_a_fault(setup: Callable[[str], Setup]) -> None:
+    cell = setup('dies')
+    cell.arm.send(cell.trajectory())
+    assert cell.spin_until(lambda: cell.controller.goals == 1)
+    cell.controller.die()
+
+    def failed() -> bool:
+        cell.arm.poll()
+        return cell.arm.motion is Motion.FAILED
+
+    assert cell.spin_until(failed)
+    assert 'is gone' in cell.arm.reason
