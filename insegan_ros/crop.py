@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from insegan_ros.bin import Bin, floor_frame, foreground
+from insegan_ros.bin import Bin, foreground
 from insegan_ros.camera import height_map, pixel_rays
+from insegan_ros.floor import floor_frame
 from insegan_ros.types import DepthFrame, FloatImage
 
 SUPERSAMPLING = 2  # native pixels are averaged, not skipped, where the crop is coarser

@@ -8,18 +8,10 @@ import numpy as np
 import pytest
 
 from insegan_ros import bin as bins
-from insegan_ros.bin import (
-    Bin,
-    BinTracker,
-    FloorNotFoundError,
-    find_bin,
-    find_floor,
-    foreground,
-    load_bin,
-    save_bin,
-)
+from insegan_ros.bin import Bin, BinTracker, find_bin, foreground, load_bin, save_bin
 from insegan_ros.camera import Plane, height_map
 from insegan_ros.config import ConfigError
+from insegan_ros.floor import FloorNotFoundError, find_floor
 from insegan_ros.synthetic.generate import Scene, SceneConfig, make_scene
 from insegan_ros.types import DepthFrame, Intrinsics
 

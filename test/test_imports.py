@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / 'insegan_ros'
-CORE = {'types', 'config', 'camera', 'bin', 'crop'}
+CORE = {'types', 'config', 'camera', 'floor', 'bin', 'crop'}
 DATA = CORE | {'data', 'drawing'}
 # part -> what it may import besides itself
 ALLOWED = {
     'types': CORE,
     'config': CORE,
     'camera': CORE,
+    'floor': CORE,
     'bin': CORE,
     'crop': CORE,
     'drawing': CORE,
@@ -44,7 +45,7 @@ ALLOWED = {
     'nodes': DATA | {'inference', 'baselines', 'synthetic', 'collection'},
     'nodes.demo_recorder': {'nodes', 'evaluation.metrics'},  # compares results with the truth
 }
-NO_TORCH = {'types', 'config', 'camera', 'bin', 'crop', 'synthetic', 'evaluation.metrics'}
+NO_TORCH = {'types', 'config', 'camera', 'floor', 'bin', 'crop', 'synthetic', 'evaluation.metrics'}
 MODULES = sorted(
     '.'.join(path.relative_to(PACKAGE).with_suffix('').parts).removesuffix('.__init__')
     for path in PACKAGE.rglob('*.py')

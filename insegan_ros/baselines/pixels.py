@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.neighbors import KDTree
 
-from insegan_ros.bin import Bin, BinTracker, depth_sigma, floor_coordinates, foreground
+from insegan_ros.bin import Bin, BinTracker, foreground
 from insegan_ros.camera import points_from_depth, segmentation_from_labels
+from insegan_ros.floor import depth_sigma, floor_coordinates
 from insegan_ros.types import DepthFrame, Segmentation
 
 MOST_INSTANCES = 12  # that are looked for where the count is not given

@@ -10,10 +10,10 @@ import numpy as np
 import trimesh
 from tqdm import tqdm
 
-from insegan_ros.bin import FloorNotFoundError
 from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.evaluation.benchmark import nothing
 from insegan_ros.evaluation.poses import Match, Part, fit_frame, match_poses, recall
+from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference import model_card
 from insegan_ros.inference.distilled import DistilledSegmenter
 from insegan_ros.synthetic.parts import PARTS, make_part

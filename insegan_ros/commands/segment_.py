@@ -99,6 +99,7 @@ def run(args: argparse.Namespace) -> int:
     from insegan_ros import baselines
     from insegan_ros import bin as bins
     from insegan_ros.data.results import ResultWriter
+    from insegan_ros.floor import FloorNotFoundError
     from insegan_ros.inference.model_card import load_segmenter
     from insegan_ros.types import Segmenter
 
@@ -131,7 +132,7 @@ def run(args: argparse.Namespace) -> int:
             start = time.perf_counter()
             try:
                 segmentation = segmenter.segment(frame)
-            except bins.FloorNotFoundError as error:
+            except FloorNotFoundError as error:
                 writer.write_failure(name, str(error))
                 tqdm.write(f'{name}: {error}')
                 continue

@@ -15,10 +15,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from insegan_ros.bin import BinTracker, FloorNotFoundError, find_bin, foreground
+from insegan_ros.bin import BinTracker, find_bin, foreground
 from insegan_ros.camera import height_map
 from insegan_ros.crop import BinCrop, CropConfig, floor_side
 from insegan_ros.data.store import Dataset, DatasetError
+from insegan_ros.floor import FloorNotFoundError
 
 MEASURED_FRAMES = 24  # looked at to choose the crop
 MARGIN = 1.06  # of the bin's floor: parts that lean on a wall reach over it

@@ -18,9 +18,10 @@ from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import pdist
 from tqdm import tqdm
 
-from insegan_ros.bin import Bin, find_bin, floor_coordinates, foreground
+from insegan_ros.bin import Bin, find_bin, foreground
 from insegan_ros.camera import Plane, height_map, points_from_depth
 from insegan_ros.data.store import Dataset
+from insegan_ros.floor import floor_coordinates
 from insegan_ros.types import DepthFrame
 
 STEP_M = 0.005  # between neighbouring pixels: a depth edge

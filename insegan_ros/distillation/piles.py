@@ -19,9 +19,10 @@ import numpy as np
 import trimesh
 from numpy.typing import NDArray
 
-from insegan_ros.bin import FloorNotFoundError, find_bin, floor_coordinates
+from insegan_ros.bin import find_bin
 from insegan_ros.camera import TopDownView, points_from_depth
 from insegan_ros.data.store import Dataset, DatasetError, DatasetInfo, DatasetWriter, to_units
+from insegan_ros.floor import FloorNotFoundError, floor_coordinates
 from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, Physics, SceneRejectedError
 from insegan_ros.synthetic.parts import Part
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down

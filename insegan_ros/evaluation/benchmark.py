@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insegan_ros import baselines
-from insegan_ros.bin import Bin, BinTracker, FloorNotFoundError, foreground
+from insegan_ros.bin import Bin, BinTracker, foreground
 from insegan_ros.camera import Plane, pixel_rays
 from insegan_ros.data.store import Dataset
 from insegan_ros.evaluation import metrics
+from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference import model_card
 from insegan_ros.types import DepthFrame, Segmentation, Segmenter
 

@@ -20,7 +20,6 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
-from insegan_ros.bin import FloorNotFoundError, find_floor
 from insegan_ros.camera import Plane
 from insegan_ros.collection import machine as machines
 from insegan_ros.collection.machine import Action, Inputs, Machine, Motion, State
@@ -28,6 +27,7 @@ from insegan_ros.collection.quality import changed_fraction, rejection
 from insegan_ros.collection.settings import CollectorSettings
 from insegan_ros.collection.trajectory import shake, violations
 from insegan_ros.data.store import Dataset, DatasetInfo, DatasetWriter, to_units
+from insegan_ros.floor import FloorNotFoundError, find_floor
 from insegan_ros.nodes import messages, parameters
 from insegan_ros.nodes.arm import ActionArm, Arm, JointMonitor, TopicArm, UnsafeTrajectoryError
 from insegan_ros.nodes.lifecycle import main_of

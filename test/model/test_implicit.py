@@ -88,7 +88,7 @@ def test_the_template_is_grown_once_a_batch_not_once_an_instance(monkeypatch) ->
 
 
 def test_the_reference_has_the_published_number_of_weights() -> None:
-    from insegan_ros.commands.train_insegan import TrainingConfig
+    from insegan_ros.commands.insegan_settings import TrainingConfig
 
     folder = Path(__file__).parents[2] / 'config/train'
     settings = config.load(TrainingConfig, [folder / 'insegan_reference.yaml'])
