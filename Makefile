@@ -33,7 +33,7 @@ demo: $(VENV)/.ready  ## segment a simulated bin, or FRAMES=<folder>, with real 
 collect-demo: $(VENV)/.ready  ## a simulated arm shakes a simulated bin until 20 frames are stored
 	@$(BIN)/python -m insegan_ros.nodes.collect_demo $(if $(PART),--part $(PART))
 
-learn-demo: $(VENV)/.ready  ## collect unlabelled frames, learn the part, segment: seven minutes on a CPU
+learn-demo: $(VENV)/.ready  ## collect unlabelled frames, learn the part, segment: eight minutes on a CPU
 	@$(BIN)/python -m insegan_ros.nodes.learn_demo $(if $(PART),--part $(PART))
 
 view: $(VENV)/.ready $(VENV)/.view  ## the same, live in the rerun viewer

@@ -205,7 +205,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument('--part', default='nut', choices=sorted(PARTS), metavar='PART')
     parser.add_argument('--count', type=int, default=60, help='frames that are collected (60)')
-    parser.add_argument('--minutes', type=float, default=4.0, help='of training, about (4)')
+    parser.add_argument('--minutes', type=float, default=5.0, help='of training, about (5)')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--out', type=Path, default=Path('demo/learned'))
     args = parser.parse_args(argv)
