@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image
@@ -30,6 +28,8 @@ from insegan_ros.data.store import Dataset, DatasetInfo, DatasetWriter, to_units
 from insegan_ros.floor import FloorNotFoundError, find_floor
 from insegan_ros.nodes import messages, parameters
 from insegan_ros.nodes.arm import ActionArm, Arm, JointMonitor, TopicArm, UnsafeTrajectoryError
+from insegan_ros.nodes.collector_report import CollectorReport
+from insegan_ros.nodes.diagnostics import diagnostics
 from insegan_ros.nodes.lifecycle import main_of
 from insegan_ros.types import DepthFrame
 
@@ -47,7 +47,6 @@ class Collector(LifecycleNode):
         parameters.declare_settings(self, CollectorSettings)
         self._machine: Machine | None = None
         self._writer: DatasetWriter | None = None
-        self._entities: list = []
 
     # --- lifecycle -----------------------------------------------------------------------------
 
@@ -73,9 +72,8 @@ class Collector(LifecycleNode):
         self._run_stop: bool | None = None
         self._floor: Plane | None = None
         self._last_stored: np.ndarray | None = None
-        self._rejected: Counter[str] = Counter()
-        self._began = self._reported = time.monotonic()
-        self._stored_before = 0
+        self._progress = CollectorReport()
+        self._reported = time.monotonic()
         self._attempt = 0
         self._ticked, self._late = time.monotonic(), False
         return OK
@@ -90,13 +88,17 @@ class Collector(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         sensor = qos_profile_sensor_data
-        self._entities = [
+        self._heard = [
             self.create_subscription(Image, 'depth/image', self._store_image, sensor),
             self.create_subscription(CameraInfo, 'depth/camera_info', self._store_info, sensor),
             self.create_subscription(Bool, 'run_stop', self._store_run_stop, 1),
+        ]
+        self._offered = [
             self.create_service(Trigger, '~/start', self._start),
             self.create_service(Trigger, '~/pause', self._pause),
             self.create_service(Trigger, '~/stop', self._pause),
+        ]
+        self._ticking = [
             self.create_timer(TICK_S, self._tick),
             self.create_timer(1.0, self._report),
         ]
@@ -105,7 +107,9 @@ class Collector(LifecycleNode):
         settings = self._settings
         first = State.WAITING if settings.start else State.PAUSED
         reason = '' if settings.start else 'waiting for a call of ~/start'
-        self._machine = Machine(settings.timing, settings.count).entered(first, now, reason)
+        stored = 0 if self._writer is None else len(self._writer.indices)
+        machine = Machine(settings.timing, settings.count, stored=stored)
+        self._machine = machine.entered(first, now, reason)
         self.get_logger().info(
             f'collecting {settings.count} frames of {settings.part} in {settings.dataset}'
             + (' (dry run: the arm will not move)' if settings.dry_run else '')
@@ -115,9 +119,13 @@ class Collector(LifecycleNode):
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._halt('deactivated')
-        for entity in self._entities:
-            entity.destroy()
-        self._entities = []
+        for subscription in self._heard:
+            self.destroy_subscription(subscription)
+        for service in self._offered:
+            self.destroy_service(service)
+        for timer in self._ticking:
+            self.destroy_timer(timer)
+        self.destroy_publisher(self._diagnostics)
         return super().on_deactivate(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -246,7 +254,7 @@ class Collector(LifecycleNode):
             self._fault(str(error))
             return
         if reason is not None:
-            self._rejected[reason.split(':')[0]] += 1
+            self._progress.reject(reason)
             self.get_logger().info(f'not stored: {reason}')
         self._machine = machines.captured(self._machine, now, stored=reason is None)
 
@@ -272,10 +280,11 @@ class Collector(LifecycleNode):
         if self._writer.indices:
             newest = Dataset(settings.dataset)[max(self._writer.indices)]
             self._last_stored = newest.frame.depth_m
-        self._stored_before = len(self._writer.indices)
-        self._machine = replace(self._machine, stored=self._stored_before)
-        if self._stored_before:
-            self.get_logger().info(f'{settings.dataset} holds {self._stored_before} frames')
+        stored = len(self._writer.indices)
+        self._progress.stored_before = stored
+        self._machine = replace(self._machine, stored=stored)
+        if stored:
+            self.get_logger().info(f'{settings.dataset} holds {stored} frames')
 
     def _find_floor(self, frame: DepthFrame) -> tuple[float, ...] | None:
         try:
@@ -316,48 +325,22 @@ class Collector(LifecycleNode):
 
     def _report(self) -> None:
         now = time.monotonic()
-        m = self._machine
-        done = m.stored - self._stored_before
-        rate = done / max(now - self._began, 1e-6)
-        left = (m.wanted - m.stored) / rate if done else math.nan
+        m, progress = self._machine, self._progress
         lacks = machines.waiting_for(m, self._inputs(now)) if m.state is State.WAITING else ''
         reason = f'waits for {lacks}' if lacks else m.reason
-        self._diagnostics.publish(self._status(rate, left, reason))
+        self._diagnostics.publish(
+            diagnostics(
+                self,
+                'collection',
+                reason or m.state.value,
+                progress.figures(m, self._settings),
+                DiagnosticStatus.ERROR if m.state is State.LATCHED else DiagnosticStatus.OK,
+                hardware_id=self._settings.part,
+            )
+        )
         if now - self._reported >= PROGRESS_S:
             self._reported = now
-            rejected = ', '.join(f'{n} {why}' for why, n in self._rejected.items()) or 'none'
-            ends = '' if math.isnan(left) else f', {left / 60:.0f} min left'
-            self.get_logger().info(
-                f'{m.state.value}: {m.stored} of {m.wanted} stored, '
-                f'{60 * rate:.1f} a minute{ends}; '
-                f'rejected: {rejected}' + (f'; {reason}' if reason else '')
-            )
-
-    def _status(self, rate: float, left: float, reason: str) -> DiagnosticArray:
-        m = self._machine
-        level = DiagnosticStatus.ERROR if m.state is State.LATCHED else DiagnosticStatus.OK
-        values = {
-            'state': m.state.value,
-            'stored': m.stored,
-            'wanted': m.wanted,
-            'rejected': sum(self._rejected.values()),
-            'frames per minute': f'{60 * rate:.2f}',
-            'seconds left': f'{left:.0f}',
-            'strength of the next shake': f'{m.strength:.2f}',
-            'dataset': str(Path(self._settings.dataset)),
-            'dry run': self._settings.dry_run,
-            **{f'rejected, {why}': count for why, count in self._rejected.items()},
-        }
-        status = DiagnosticStatus(
-            level=level,
-            name=f'{self.get_name()}: collection',
-            message=reason or m.state.value,
-            hardware_id=self._settings.part,
-            values=[KeyValue(key=k, value=str(v)) for k, v in values.items()],
-        )
-        array = DiagnosticArray(status=[status])
-        array.header.stamp = self.get_clock().now().to_msg()
-        return array
+            self.get_logger().info(progress.line(m, reason))
 
 
 main = main_of(Collector)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from builtin_interfaces.msg import Time
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 
+from insegan_ros.nodes.diagnostics import diagnostics
 from insegan_ros.nodes.messages import to_camera_info
 from insegan_ros.types import Intrinsics
 
@@ -50,12 +51,8 @@ class DepthPublisher:
         self.sent += 1
 
     def _report(self) -> None:
-        status = DiagnosticStatus(name=f'{self._node.get_name()}: depth')
-        status.level = DiagnosticStatus.WARN if self.problem else DiagnosticStatus.OK
-        status.message = self.problem or 'sending'
-        counts = {'sent': self.sent, 'rate': self.sent - self._reported}
-        status.values = [KeyValue(key=key, value=str(value)) for key, value in counts.items()]
-        message = DiagnosticArray(status=[status])
-        message.header.stamp = self._node.get_clock().now().to_msg()
+        level = DiagnosticStatus.WARN if self.problem else DiagnosticStatus.OK
+        figures = {'sent': self.sent, 'rate': self.sent - self._reported}
+        message = diagnostics(self._node, 'depth', self.problem or 'sending', figures, level)
         self._diagnostics.publish(message)
         self._reported = self.sent

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import message_filters
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
@@ -27,6 +27,7 @@ from std_srvs.srv import Trigger
 from insegan_ros import baselines
 from insegan_ros.bin import load_bin
 from insegan_ros.nodes import messages
+from insegan_ros.nodes.diagnostics import diagnostics
 from insegan_ros.nodes.lifecycle import main_of
 from insegan_ros.nodes.parameters import Parameter, declare, values
 from insegan_ros.nodes.worker import NewestWorker
@@ -294,15 +295,8 @@ class SegmenterNode(LifecycleNode):
             'latency p95 (ms)': f'{p95:.1f}',
             'last error': self._last_error,
         }
-        status = DiagnosticStatus(
-            level=DiagnosticStatus.WARN if silent else DiagnosticStatus.OK,
-            name=f'{self.get_name()}: segmentation',
-            message=silent or f'{rate:.1f} Hz',
-            values=[KeyValue(key=key, value=str(value)) for key, value in figures.items()],
-        )
-        array = DiagnosticArray(status=[status])
-        array.header.stamp = self.get_clock().now().to_msg()
-        return array
+        level = DiagnosticStatus.WARN if silent else DiagnosticStatus.OK
+        return diagnostics(self, 'segmentation', silent or f'{rate:.1f} Hz', figures, level)
 
 
 main = main_of(SegmenterNode)

@@ -44,9 +44,19 @@ def test_what_was_wanted_is_stored_and_a_restart_adds_nothing(
     assert again.shakes == 0
 
 
+def test_a_collector_that_is_activated_again_goes_on_counting(cell: Callable[..., Cell]) -> None:
+    one = cell()
+    assert one.spin_until(lambda: one.collector._machine.stored == 1)
+    one.collector.trigger_deactivate()
+    assert one.spin_until(lambda: not one.arm.moving(time.monotonic()))
+    one.collector.trigger_activate()
+    assert one.spin_until(lambda: one.state is State.DONE)
+    assert len(Dataset(one.collector._settings.dataset)) == 3
+
+
 def test_nothing_moves_in_a_dry_run(cell: Callable[..., Cell]) -> None:
     rehearsal = cell(dry_run=True)
-    assert rehearsal.spin_until(lambda: rehearsal.collector._rejected)
+    assert rehearsal.spin_until(lambda: rehearsal.collector._progress.rejected)
     assert rehearsal.shakes == 0
 
 

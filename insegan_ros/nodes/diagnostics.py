@@ -1,0 +1,29 @@
+"""What a node says of itself on /diagnostics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.node import Node
+
+
+def diagnostics(
+    node: Node,
+    what: str,
+    message: str,
+    values: Mapping[str, object],
+    level: bytes = DiagnosticStatus.OK,
+    hardware_id: str = '',
+) -> DiagnosticArray:
+    """One status, named `<node>: <what>`, stamped now."""
+    status = DiagnosticStatus(
+        level=level,
+        name=f'{node.get_name()}: {what}',
+        message=message,
+        hardware_id=hardware_id,
+        values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+    )
+    array = DiagnosticArray(status=[status])
+    array.header.stamp = node.get_clock().now().to_msg()
+    return array
