@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from insegan_ros import config
 from insegan_ros.camera import Plane, height_map, pixel_rays, points_from_depth
-from insegan_ros.floor import FloorNotFoundError, depth_sigma, find_floor, floor_frame
+from insegan_ros.floor import FloorNotFoundError, depth_sigma, find_floor, floor_frame, levelled
 from insegan_ros.types import DepthFrame, Intrinsics
 
 
@@ -186,7 +186,7 @@ class BinTracker:
     """The bin of a camera that rarely moves: found again when it no longer fits.
 
     Parts hide the walls' feet in some frames, so it is looked for in the first few, and what most
-    of them agree on is kept.
+    of them agree on is kept. The floor's distance is each frame's own: mounts give by millimetres.
     """
 
     LOOKS = 5  # frames
@@ -212,7 +212,11 @@ class BinTracker:
             except FloorNotFoundError:
                 if not self._looks:
                     raise
-        return self._agreed()[0]
+        found = self._agreed()[0]
+        floor = levelled(frame, found.floor)
+        lift = (found.floor.offset - floor.offset) * np.asarray(floor.normal)
+        corners = found.corners and tuple(tuple((c + lift).tolist()) for c in found.corners)
+        return replace(found, floor=floor, corners=corners)
 
     def _agreed(self) -> tuple[Bin, float]:
         """The look whose window overlaps most with all others'; of two, the first."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
-from insegan_ros.camera import Plane, points_from_depth
+from insegan_ros.camera import Plane, height_map, points_from_depth
 from insegan_ros.types import DepthFrame, Intrinsics
 
 # One pixel of disparity error at this focal length and baseline is the depth noise of a stereo
@@ -159,3 +161,12 @@ def floor_coordinates(points: NDArray[np.float32], floor: Plane) -> NDArray[np.f
     origin, axes = floor_frame(floor)
     flat = (points - origin.astype(np.float32)) @ axes.T.astype(np.float32)
     return np.concatenate([flat, floor.heights(points)[..., None]], axis=-1).astype(np.float32)
+
+
+def levelled(frame: DepthFrame, floor: Plane) -> Plane:
+    """The floor with its distance as this frame shows it: bins move by millimetres."""
+    heights = height_map(frame, floor)
+    near = heights[np.abs(heights) < 0.008]
+    if len(near) < 200:
+        return floor
+    return replace(floor, offset=floor.offset - float(np.median(near)))

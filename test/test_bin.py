@@ -176,5 +176,14 @@ def test_a_tracker_that_never_saw_a_floor_says_so(monkeypatch) -> None:
     assert tracker(flat(0.5)) == INSIDE
 
 
+def test_a_tracked_floor_follows_a_mount_that_gives_by_millimetres(monkeypatch) -> None:
+    corners = ((-0.1, -0.1, 0.5), (0.1, -0.1, 0.5), (0.1, 0.1, 0.5), (-0.1, 0.1, 0.5))
+    walled = Bin(FLOOR, INSIDE.region, corners)
+    found = tracker_that_sees(monkeypatch, *[walled] * 5)(flat(0.503))
+    assert found.floor.offset == pytest.approx(0.503, abs=1e-6)
+    assert found.corners is not None
+    assert [corner[2] for corner in found.corners] == pytest.approx([0.503] * 4, abs=1e-6)
+
+
 def test_a_given_bin_is_kept_whatever_the_frames_show() -> None:
     assert BinTracker(INSIDE)(flat(0.9)) == INSIDE

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from insegan_ros.bin import Bin, find_bin, foreground
 from insegan_ros.camera import Plane, height_map, points_from_depth
 from insegan_ros.data.store import Dataset
-from insegan_ros.floor import floor_coordinates
+from insegan_ros.floor import floor_coordinates, levelled
 from insegan_ros.types import DepthFrame
 
 STEP_M = 0.005  # between neighbouring pixels: a depth edge
@@ -57,15 +57,6 @@ class Crops:
         return replace(
             self, mask=self.mask[index], height=self.height[index], alone=self.alone[index]
         )
-
-
-def levelled(frame: DepthFrame, floor: Plane) -> Plane:
-    """The floor with its distance as this frame shows it: bins move by millimetres."""
-    heights = height_map(frame, floor)
-    near = heights[np.abs(heights) < 0.008]
-    if len(near) < 200:
-        return floor
-    return replace(floor, offset=floor.offset - float(np.median(near)))
 
 
 def frame_pieces(frame: DepthFrame, bin: Bin, stacked: bool = True) -> Iterator[Piece]:
