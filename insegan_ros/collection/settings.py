@@ -6,9 +6,11 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+
 from insegan_ros.collection.machine import Timing
 from insegan_ros.collection.quality import Gates
-from insegan_ros.collection.trajectory import JointLimits, ShakeSpec
+from insegan_ros.collection.trajectory import JointLimits, ShakeSpec, require_pose
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class ArmSettings:
             count = len(getattr(self, name))
             if count != len(self.joints):
                 raise ValueError(f'arm.{name} has {count} values for {len(self.joints)} joints')
+        if len(set(self.joints)) != len(self.joints):
+            raise ValueError(f'arm.joints names a joint twice: {", ".join(self.joints)}')
 
     @property
     def limits(self) -> tuple[JointLimits, ...]:
@@ -108,4 +112,10 @@ class CollectorSettings:
             raise ValueError(
                 f'shake.home has {len(self.shake.home)} values for {len(self.arm.joints)} joints'
             )
-        _ = self.arm.limits, self.shake.spec  # say now what is wrong with them
+        require_pose(np.asarray(self.shake.home), self.arm.limits, 'shake.home')
+        longest = self.shake.spec.longest
+        if longest >= self.timing.motion_timeout:
+            raise ValueError(
+                f'a shake takes up to {longest:g} s, which timing.motion_timeout = '
+                f'{self.timing.motion_timeout:g} s would cut short'
+            )

@@ -61,12 +61,19 @@ class ShakeSpec:
         joints = len(self.home)
         if not self.directions or any(len(d) != joints for d in self.directions):
             raise ValueError(f'shake directions must each have {joints} joints, as home has')
+        if not np.isfinite([self.home, *self.directions]).all():
+            raise ValueError('home and the shake directions must be finite')
         for key in ('amplitude', 'frequency_hz'):
             low, high = getattr(self, key)
-            if not 0 < low <= high:
+            if not 0 < low <= high < math.inf:
                 raise ValueError(f'{key} is [{low}, {high}]; 0 < least <= most is expected')
         if self.repetitions < 1 or self.cycles < 1:
             raise ValueError('repetitions and cycles must be at least 1')
+
+    @property
+    def longest(self) -> float:
+        """Seconds that the swings take at most, without the way to the home pose."""
+        return self.repetitions * self.cycles / self.frequency_hz[0]
 
 
 @dataclass(frozen=True)
@@ -102,8 +109,8 @@ def shake(
         ValueError: home, or the way to it, lies outside the position limits.
     """
     home = np.asarray(spec.home, np.float64)
-    _require_joints(home, limits, 'home')
-    _require_joints(np.asarray(start, np.float64), limits, 'start')
+    require_pose(home, limits, 'home')
+    require_pose(np.asarray(start, np.float64), limits, 'start')
     pieces = [_move(np.asarray(start, np.float64), home, limits, margin)]
     for _ in range(spec.repetitions):
         direction = np.asarray(spec.directions[rng.integers(len(spec.directions))], np.float64)
@@ -212,7 +219,8 @@ def deviation(
     return float(np.abs(errors).max(axis=1).min())
 
 
-def _require_joints(pose: FloatArray, limits: Sequence[JointLimits], what: str) -> None:
+def require_pose(pose: FloatArray, limits: Sequence[JointLimits], what: str) -> None:
+    """Raises: ValueError for a pose (J,) that is outside the limits; `what` names it."""
     if pose.shape != (len(limits),):
         raise ValueError(f'{what} has {pose.shape} joints; {len(limits)} are expected')
     for position, limit in zip(pose, limits):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -57,11 +58,12 @@ class Collector(LifecycleNode):
                 raise ValueError(
                     'the parameters dataset (a folder) and part (its name) are needed'
                 )
-            self._settings = settings
+            folder = str(Path(settings.dataset).expanduser())
+            self._settings = settings = replace(settings, dataset=folder)
             self._joints = JointMonitor(self, settings.arm.joints)
             self._arm = self._make_arm()
-        except (ValueError, ModuleNotFoundError) as error:
-            self.get_logger().error(str(error))
+        except Exception as error:  # all: rclpy's lifecycle says nothing of what it catches
+            self.get_logger().error(str(error) or repr(error))
             return TransitionCallbackReturn.FAILURE
         self._image: Image | None = None
         self._info: CameraInfo | None = None

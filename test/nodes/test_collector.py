@@ -219,6 +219,12 @@ def test_a_disk_that_fills_up_loses_nothing_and_there_is_a_way_on(
         ('count', 0, 'count must be at least 1'),
         ('shake.directions', [0.1], 'multiple of the 7 joints'),
         ('arm.max_velocity', [1.0], '1 values for 7 joints'),
+        ('arm.joints', ['a', 'a', 'b', 'c', 'd', 'e', 'f'], 'names a joint twice'),
+        ('shake.frequency_hz', [1.0, float('inf')], 'least <= most is expected'),
+        ('shake.directions', [float('nan')] + 6 * [0.0], 'must be finite'),
+        ('shake.home', [9.0] + 6 * [0.0], 'shoulder_pan_joint at 9.000 rad is outside'),
+        ('shake.cycles', 1000, 'timing.motion_timeout'),
+        ('arm.topic', 'bad topic!', 'bad topic!'),
         ('arm.interface', 'telepathy', "valid: 'action', 'topic'"),
     ],
 )
