@@ -20,6 +20,8 @@ COMMANDS = {
     'evaluate': 'compare methods on a dataset',
     'import': 'turn recordings or other layouts into a dataset',
     'export': 'turn a dataset into a recording or into pictures to draw masks on',
+    'export-template': 'turn a learned shape into a mesh',
+    'export-model': "turn a model's network into ONNX",
     'verify': 'check a dataset and say what is damaged',
 }
 
@@ -40,7 +42,7 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if only in (None, name):
-            module = importlib.import_module(f'insegan_ros.commands.{name}_')
+            module = importlib.import_module(f'insegan_ros.commands.{name.replace("-", "_")}_')
             subparser.description = module.__doc__
             module.add_arguments(subparser)
             subparser.set_defaults(run=module.run)

@@ -88,7 +88,7 @@ class DistilledSegmenter:
         template: Template | None = None,
         scoring: Scoring | None = None,
     ) -> None:
-        self._network = _fused(network)
+        self.network = _fused(network)
         self._device = next(network.parameters()).device
         self._config, self._votes = network.config, votes
         self._tracker = BinTracker(bin, seed)
@@ -173,7 +173,7 @@ class DistilledSegmenter:
         image = torch.from_numpy(network_input(padded, self._config)[None])
         image = image.to(self._device, memory_format=torch.channels_last)
         with torch.inference_mode():
-            output = self._network(image)[0].float().cpu().numpy()
+            output = self.network(image)[0].float().cpu().numpy()
         output = output[:, : seen[0], : seen[1]]
         found = find_instances(output, self._config, self._votes)
         if seen == shape:

@@ -64,6 +64,7 @@ class PoseEstimator:
     def __init__(self, template: Template, settings: PoseSettings | None = None, seed: int = 0):
         """Raises: TemplateError, for an empty template."""
         self._settings = settings or PoseSettings()
+        self.template = template
         mesh = template.mesh()
         self.centre = np.asarray(mesh.center_mass)  # in the template's own frame
         mesh.apply_translation(-self.centre)
