@@ -6,7 +6,6 @@ what may be sent to the arm by `collection.trajectory`; this node only connects 
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -22,13 +21,14 @@ from std_srvs.srv import Trigger
 from insegan_ros.camera import Plane
 from insegan_ros.collection import machine as machines
 from insegan_ros.collection.machine import Action, Inputs, Machine, Motion, State
-from insegan_ros.collection.quality import changed_fraction, rejection
+from insegan_ros.collection.quality import rejection
 from insegan_ros.collection.settings import CollectorSettings
 from insegan_ros.collection.trajectory import shake, violations
 from insegan_ros.data.store import Dataset, DatasetInfo, DatasetWriter, to_units
 from insegan_ros.floor import FloorNotFoundError, find_floor
 from insegan_ros.nodes import messages, parameters
 from insegan_ros.nodes.arm import ActionArm, Arm, JointMonitor, TopicArm, UnsafeTrajectoryError
+from insegan_ros.nodes.camera_watch import CameraWatch
 from insegan_ros.nodes.collector_report import CollectorReport
 from insegan_ros.nodes.diagnostics import diagnostics
 from insegan_ros.nodes.lifecycle import main_of
@@ -36,8 +36,6 @@ from insegan_ros.types import DepthFrame
 
 TICK_S = 0.1
 PROGRESS_S = 5.0
-CALM_TICKS = 3  # looks at the scene that must find it unchanged
-STRIDE = 4  # pixels skipped when two frames are compared for stillness
 DEPTH_SCALE = 0.001  # metres a unit of the stored images
 OK = TransitionCallbackReturn.SUCCESS
 
@@ -65,12 +63,7 @@ class Collector(LifecycleNode):
         except Exception as error:  # all: rclpy's lifecycle says nothing of what it catches
             self.get_logger().error(str(error) or repr(error))
             return TransitionCallbackReturn.FAILURE
-        self._image: Image | None = None
-        self._info: CameraInfo | None = None
-        self._seen: Image | None = None  # the image looked at last
-        self._seen_depth: np.ndarray | None = None
-        self._changed_at = -math.inf  # when an image with new content last came, s
-        self._calm = 0
+        self._camera = CameraWatch(settings.gates.max_still_fraction)
         self._run_stop: bool | None = None
         self._floor: Plane | None = None
         self._last_stored: np.ndarray | None = None
@@ -91,8 +84,10 @@ class Collector(LifecycleNode):
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         sensor = qos_profile_sensor_data
         self._heard = [
-            self.create_subscription(Image, 'depth/image', self._store_image, sensor),
-            self.create_subscription(CameraInfo, 'depth/camera_info', self._store_info, sensor),
+            self.create_subscription(Image, 'depth/image', self._camera.store_image, sensor),
+            self.create_subscription(
+                CameraInfo, 'depth/camera_info', self._camera.store_info, sensor
+            ),
             self.create_subscription(Bool, 'run_stop', self._store_run_stop, 1),
         ]
         self._offered = [
@@ -147,12 +142,6 @@ class Collector(LifecycleNode):
 
     # --- what comes in: stored, nothing else ---------------------------------------------------
 
-    def _store_image(self, image: Image) -> None:
-        self._image = image
-
-    def _store_info(self, info: CameraInfo) -> None:
-        self._info = info
-
     def _store_run_stop(self, pressed: Bool) -> None:
         self._run_stop = pressed.data
 
@@ -177,7 +166,10 @@ class Collector(LifecycleNode):
         self._late = late
         if late:  # after a slow disk, once: what came meanwhile is waiting to be received
             return
-        self._look(now)
+        try:
+            self._camera.look(now)
+        except ValueError as error:
+            self.get_logger().warning(str(error), throttle_duration_sec=5.0)
         if self._arm is not None:
             self._arm.poll()
         before = self._machine
@@ -186,35 +178,14 @@ class Collector(LifecycleNode):
         if self._machine.state is not before.state and self._machine.state is State.LATCHED:
             self.get_logger().error(f'stopped: {self._machine.reason}. Call ~/start to go on.')
 
-    def _look(self, now: float) -> None:
-        """Whether the newest image is new, and whether the scene has come to rest."""
-        image = self._image
-        if image is None or image is self._seen:
-            return
-        frozen = self._seen is not None and image.data == self._seen.data
-        self._seen = image
-        if frozen:  # a sensor is never without noise: the same bytes again are the same frame
-            return
-        self._changed_at = now
-        try:
-            depth = messages.depth_from_image(image)[::STRIDE, ::STRIDE]
-        except ValueError as error:
-            self.get_logger().warning(str(error), throttle_duration_sec=5.0)
-            self._changed_at = -math.inf
-            return
-        previous, self._seen_depth = self._seen_depth, depth
-        limit = self._settings.gates.max_still_fraction
-        calm = previous is not None and changed_fraction(depth, previous) <= limit
-        self._calm = self._calm + 1 if calm else 0
-
     def _inputs(self, now: float) -> Inputs:
         arm, settings = self._arm, self._settings
         dry = Motion.SUCCEEDED if self._machine.state is State.SHAKING else Motion.IDLE
         return Inputs(
-            frame_age=now - self._changed_at if self._info is not None else math.inf,
+            frame_age=self._camera.age(now),
             joints_age=self._joints.age,
             arm_still=self._joints.still,
-            scene_still=self._calm >= CALM_TICKS,
+            scene_still=self._camera.still,
             run_stop=bool(self._run_stop),
             run_stop_known=self._run_stop is not None or not settings.require_run_stop,
             motion=dry if arm is None else arm.motion,
@@ -245,7 +216,7 @@ class Collector(LifecycleNode):
     def _capture(self, now: float) -> None:
         """Judge the newest frame and store it if it is good."""
         try:
-            frame = messages.frame_from_messages(self._image, self._info)
+            frame = messages.frame_from_messages(self._camera.image, self._camera.info)
             reason = self._judge(frame)
             if self._machine.stored >= self._machine.wanted:  # a folder that was full before
                 self._machine = self._machine.entered(State.DONE, now)
@@ -308,7 +279,7 @@ class Collector(LifecycleNode):
     def _shake(self, now: float) -> None:
         """Send one shake, drawn from the seed and the number of shakes so far."""
         settings = self._settings
-        self._calm = 0
+        self._camera.stirred()
         self._attempt += 1
         rng = np.random.default_rng([settings.seed, self._machine.stored, self._attempt])
         start = self._joints.positions or settings.shake.home
