@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from array import array
-
 import numpy as np
+from cv_bridge import CvBridge, CvBridgeError
 from geometry_msgs.msg import Point, Pose, PoseArray, Quaternion
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
@@ -19,8 +18,7 @@ from insegan_ros.types import DepthFrame, Intrinsics, Segmentation
 # REP 118: metres as floats, or millimetres as 16-bit integers; mono16 is what some drivers say
 DEPTH_TYPES = {'16UC1': 'u2', 'mono16': 'u2', '32FC1': 'f4'}
 METRES_A_UNIT = {'u2': 0.001, 'f4': 1.0}
-ELEMENTS = {'u1': '8U', 'u2': '16U', 'f4': '32F'}  # NumPy's name of a type: REP 118's
-NAMED = {'mono8': '8UC1', 'mono16': '16UC1', 'rgb8': '8UC3', 'bgr8': '8UC3'}
+BRIDGE = CvBridge()
 POINT_FIELDS = [
     PointField(name='x', offset=0, datatype=PointField.FLOAT32, count=1),
     PointField(name='y', offset=4, datatype=PointField.FLOAT32, count=1),
@@ -111,25 +109,16 @@ def suspicious_depth(depth_m: NDArray[np.float32]) -> str | None:
 def to_image(pixels: NDArray, encoding: str = '', header: Header | None = None) -> Image:
     """(H, W) or (H, W, C) array of exactly the encoding's type -> message.
 
-    Without an encoding it is 8UC1, 16UC1 or 32FC1, or has C channels. cv_bridge would do the same
-    but for NumPy 2, with which its builds in ROS 2 releases fail.
+    Without an encoding it is 8UC1, 16UC1 or 32FC1, or has C channels.
 
     Raises:
         ValueError: an array of another type or number of channels than the encoding says.
     """
-    height, width, *rest = pixels.shape
-    channels = rest[0] if rest else 1
-    own = f'{ELEMENTS[pixels.dtype.str[1:]]}C{channels}'
-    if encoding and NAMED.get(encoding, encoding) != own:
-        raise ValueError(f'a {own} array cannot be a {encoding} image')
-    message = Image(height=height, width=width, encoding=encoding or own)
-    if header is not None:
-        message.header = header
-    message.step = width * channels * pixels.itemsize
-    message.is_bigendian = 0
-    # rclpy takes an array('B') as it is; bytes or an ndarray would be checked element by element
-    message.data = array('B', pixels.astype(pixels.dtype.newbyteorder('<'), copy=False).tobytes())
-    return message
+    pixels = pixels.astype(pixels.dtype.newbyteorder('='), copy=False)
+    try:
+        return BRIDGE.cv2_to_imgmsg(pixels, encoding or 'passthrough', header)
+    except CvBridgeError as error:
+        raise ValueError(str(error)) from None
 
 
 def to_camera_info(intrinsics: Intrinsics) -> CameraInfo:

@@ -1,4 +1,4 @@
-"""What the nodes use of message_filters and sensor_msgs_py, real or stand-in."""
+"""What the nodes use of message_filters, cv_bridge and sensor_msgs_py, real or stand-in."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
+from cv_bridge import CvBridge
 from message_filters import ApproximateTimeSynchronizer, SimpleFilter
 from sensor_msgs.msg import Image, PointField
 from sensor_msgs_py import point_cloud2
@@ -64,3 +65,29 @@ def test_a_cloud_is_read_back_as_it_was_made() -> None:
     for name in ('x', 'label'):
         np.testing.assert_array_equal(read[name], points[name])
     assert point_cloud2.read_points(cloud, ['label']).dtype.names == ('label',)
+
+
+@pytest.mark.parametrize(
+    ('shape', 'dtype', 'encoding', 'step'),
+    [
+        ((3, 4), np.uint16, 'mono16', 8),
+        ((3, 4), np.float32, '32FC1', 16),
+        ((3, 4, 3), np.uint8, 'rgb8', 12),
+        ((3, 4, 5), np.uint8, '8UC5', 20),
+        ((3, 4, 7), np.float32, '32FC7', 112),
+    ],
+)
+def test_an_array_becomes_an_image_of_its_encoding(
+    shape: tuple, dtype: type, encoding: str, step: int
+) -> None:
+    array = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+    header = Header(frame_id='f')
+    image = CvBridge().cv2_to_imgmsg(array, encoding, header)
+    assert (image.height, image.width, image.encoding) == (3, 4, encoding)
+    assert (image.step, image.header.frame_id) == (step, 'f')
+    np.testing.assert_array_equal(np.frombuffer(image.data, dtype).reshape(shape), array)
+
+
+def test_an_array_of_another_type_than_its_encoding_is_refused() -> None:
+    with pytest.raises(Exception, match='mono16'):
+        CvBridge().cv2_to_imgmsg(np.zeros((3, 4), np.uint8), 'mono16')

@@ -223,7 +223,7 @@ def test_an_array_becomes_an_image_of_its_encoding(
 
 
 def test_an_array_of_another_type_than_its_encoding_is_refused() -> None:
-    with pytest.raises(ValueError, match=r'8UC1 .* mono16'):
+    with pytest.raises(ValueError, match=r'mono16.*8UC1|8UC1.*mono16'):
         messages.to_image(np.zeros((3, 4), np.uint8), 'mono16')
 
 
