@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from insegan_ros import config
-from insegan_ros.bin import Bin, BinTracker
+from insegan_ros.bin import Bin, BinTracker, foreground
 from insegan_ros.camera import TopDownView, height_map, segmentation_from_labels
 from insegan_ros.distillation.network import (
     STRIDE,
@@ -149,8 +149,7 @@ class DistilledSegmenter:
             labels[window] = instances.labels
             k = frame.intrinsics.crop(left, top, right - left, bottom - top)
             centres = _lifted(instances.centres, k, bin.floor.offset)
-        ids = np.unique(labels)
-        ids = ids[ids > 0]
+        ids = _inside(labels, foreground(frame, bin), np.isfinite(frame.depth_m))
         renumbered = np.zeros(labels.max(initial=0) + 1, np.int32)
         renumbered[ids] = np.arange(1, len(ids) + 1)
         return Found(
@@ -181,6 +180,18 @@ class DistilledSegmenter:
         centres = found.centres.copy()
         centres[:, :2] = (centres[:, :2] + 0.5) * [shape[1] / seen[1], shape[0] / seen[0]] - 0.5
         return replace(found, labels=resize(found.labels, shape), centres=centres)
+
+
+def _inside(
+    labels: NDArray[np.int32], part: NDArray[np.bool_], measured: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """Ids of instances that stand in the bin; walls unlike those trained on look like parts."""
+    counted = np.where(measured, labels, 0)
+    most = int(labels.max(initial=0)) + 1
+    seen = np.bincount(counted.ravel(), minlength=most)
+    inside = np.bincount(counted[part], minlength=most)
+    ids = np.flatnonzero(inside > 0.5 * seen)
+    return ids[ids > 0]
 
 
 def _lifted(

@@ -104,3 +104,16 @@ def test_a_damaged_model_is_refused_with_a_reason(tmp_path: Path) -> None:
     (tmp_path / model_card.CARD).write_text('method: psychic\nsettings: {}\n')
     with pytest.raises(model_card.ModelError, match='psychic'):
         model_card.load_segmenter(str(tmp_path))
+
+
+def test_what_stands_outside_the_walls_is_no_part() -> None:
+    labels = np.zeros((10, 12), np.int32)
+    labels[:5, :4], labels[:5, 4:8], labels[5:, :6] = 1, 2, 5
+    part = np.zeros(labels.shape, bool)
+    part[:, :7] = True  # three quarters of 2 are inside, all of 1 and 5
+    measured = np.ones(labels.shape, bool)
+    assert distilled._inside(labels, part, measured).tolist() == [1, 2, 5]
+    part[:, 5:] = False  # a quarter of 2, five sixths of 5
+    assert distilled._inside(labels, part, measured).tolist() == [1, 5]
+    measured[:, 5:8] = False  # what is not measured tells nothing
+    assert distilled._inside(labels, part, measured).tolist() == [1, 2, 5]
