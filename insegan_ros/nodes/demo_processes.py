@@ -11,10 +11,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import rclpy
-from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rclpy.client import Client
 from rclpy.node import Node
 
 from insegan_ros.data.replay import Replay
@@ -25,6 +27,12 @@ from insegan_ros.nodes.environment import node_environment
 PROJECT = Path(__file__).parents[2]
 PROFILE = PROJECT / 'config' / 'fastdds.xml'
 START_S = 90.0  # importing torch from a cold disk takes a while
+ANSWER_S = 8.0  # after which a question is asked again
+REACHED = {
+    Transition.TRANSITION_CONFIGURE: State.PRIMARY_STATE_INACTIVE,
+    Transition.TRANSITION_ACTIVATE: State.PRIMARY_STATE_ACTIVE,
+    Transition.TRANSITION_DEACTIVATE: State.PRIMARY_STATE_INACTIVE,
+}
 
 
 class DemoError(RuntimeError):
@@ -182,11 +190,40 @@ class Pair:
             self.spin(0.1)
 
     def _change_camera(self, transition: int) -> None:
-        name = self.camera_name
-        client = self._listener.create_client(ChangeState, f'{name}/change_state')
-        self._wait_until(client.service_is_ready, f'{name} is up')
-        future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
-        self._wait_until(future.done, f'{name} changes its state')
-        self._listener.destroy_client(client)
-        if not future.result().success:
-            raise DemoError(f'{name} refused:\n{self._nodes[0].last_words()}')
+        """Ask until the camera is in the state that the transition leads to.
+
+        The first answers of a node that has just come up can be lost: DDS reports a service as
+        ready before the way back from it is.
+        """
+        name, goal = self.camera_name, REACHED[transition]
+        change = self._listener.create_client(ChangeState, f'{name}/change_state')
+        state = self._listener.create_client(GetState, f'{name}/get_state')
+        request = ChangeState.Request(transition=Transition(id=transition))
+        deadline = time.monotonic() + START_S
+        try:
+            for client in (change, state):
+                self._wait_until(client.service_is_ready, f'{name} is up')
+            while True:
+                answer = self._ask(change, request)
+                if answer is not None and answer.success:
+                    return
+                now = self._ask(state, GetState.Request())
+                if now is not None and now.current_state.id == goal:
+                    return
+                if answer is not None:
+                    raise DemoError(f'{name} refused:\n{self._nodes[0].last_words()}')
+                if time.monotonic() > deadline:
+                    raise DemoError(
+                        f'{name} did not answer for {START_S:g} s; see {self._nodes[0].log}'
+                    )
+        finally:
+            self._listener.destroy_client(change)
+            self._listener.destroy_client(state)
+
+    def _ask(self, client: Client, request: object) -> Any:
+        """The answer, or None where none came in time."""
+        future = client.call_async(request)
+        deadline = time.monotonic() + ANSWER_S
+        while not future.done() and time.monotonic() < deadline:
+            self.spin(0.1)
+        return future.result() if future.done() else None
