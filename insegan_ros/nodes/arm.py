@@ -69,6 +69,11 @@ class JointMonitor:
         return time.monotonic() - self._seen
 
     @property
+    def by_name(self) -> dict[str, float] | None:
+        """The positions, rad; None before the first joint state."""
+        return None if self.positions is None else dict(zip(self.names, self.positions))
+
+    @property
     def still(self) -> bool:
         return self.velocities is not None and all(abs(v) < STILL_RAD_S for v in self.velocities)
 

@@ -1,6 +1,6 @@
 """The collector: capture, check, store, shake, settle, and again, unattended and safely.
 
-What to do next is decided by `collection.machine`, what is worth storing by `collection.quality`,
+What to do next is decided by `collection.machine`, what is worth storing by `collection.recorder`,
 what may be sent to the arm by `collection.trajectory`; this node only connects them to ROS.
 """
 
@@ -18,14 +18,11 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
-from insegan_ros.camera import Plane
 from insegan_ros.collection import machine as machines
 from insegan_ros.collection.machine import Action, Inputs, Machine, Motion, State
-from insegan_ros.collection.quality import rejection
+from insegan_ros.collection.recorder import Recorder
 from insegan_ros.collection.settings import CollectorSettings
 from insegan_ros.collection.trajectory import shake, violations
-from insegan_ros.data.store import Dataset, DatasetInfo, DatasetWriter, to_units
-from insegan_ros.floor import FloorNotFoundError, find_floor
 from insegan_ros.nodes import messages, parameters
 from insegan_ros.nodes.arm import ActionArm, Arm, JointMonitor, TopicArm, UnsafeTrajectoryError
 from insegan_ros.nodes.camera_watch import CameraWatch
@@ -36,7 +33,6 @@ from insegan_ros.types import DepthFrame
 
 TICK_S = 0.1
 PROGRESS_S = 5.0
-DEPTH_SCALE = 0.001  # metres a unit of the stored images
 OK = TransitionCallbackReturn.SUCCESS
 
 
@@ -45,7 +41,7 @@ class Collector(LifecycleNode):
         super().__init__('collector', **options)
         parameters.declare_settings(self, CollectorSettings)
         self._machine: Machine | None = None
-        self._writer: DatasetWriter | None = None
+        self._recorder: Recorder | None = None
 
     # --- lifecycle -----------------------------------------------------------------------------
 
@@ -65,8 +61,7 @@ class Collector(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         self._camera = CameraWatch(settings.gates.max_still_fraction)
         self._run_stop: bool | None = None
-        self._floor: Plane | None = None
-        self._last_stored: np.ndarray | None = None
+        self._recorder = Recorder(settings, self.get_logger().warning)
         self._progress = CollectorReport()
         self._reported = time.monotonic()
         self._attempt = 0
@@ -104,8 +99,7 @@ class Collector(LifecycleNode):
         settings = self._settings
         first = State.WAITING if settings.start else State.PAUSED
         reason = '' if settings.start else 'waiting for a call of ~/start'
-        stored = 0 if self._writer is None else len(self._writer.indices)
-        machine = Machine(settings.timing, settings.count, stored=stored)
+        machine = Machine(settings.timing, settings.count, stored=self._recorder.stored)
         self._machine = machine.entered(first, now, reason)
         self.get_logger().info(
             f'collecting {settings.count} frames of {settings.part} in {settings.dataset}'
@@ -126,9 +120,8 @@ class Collector(LifecycleNode):
         return super().on_deactivate(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        if self._recorder is not None:
+            self._recorder.close()
         return OK
 
     on_cleanup = on_shutdown
@@ -217,12 +210,14 @@ class Collector(LifecycleNode):
         """Judge the newest frame and store it if it is good."""
         try:
             frame = messages.frame_from_messages(self._camera.image, self._camera.info)
-            reason = self._judge(frame)
+            if not self._recorder.is_open:
+                self._open(frame)
+            reason = self._recorder.rejection(frame)
             if self._machine.stored >= self._machine.wanted:  # a folder that was full before
                 self._machine = self._machine.entered(State.DONE, now)
                 return
             if reason is None:
-                self._store(frame)
+                self._recorder.store(frame, self._joints.by_name)
         except (ValueError, OSError) as error:  # a bad message, folder or disk
             self._fault(str(error))
             return
@@ -231,50 +226,12 @@ class Collector(LifecycleNode):
             self.get_logger().info(f'not stored: {reason}')
         self._machine = machines.captured(self._machine, now, stored=reason is None)
 
-    def _judge(self, frame: DepthFrame) -> str | None:
-        if self._writer is None:
-            self._open(frame)
-        return rejection(frame, self._last_stored, self._floor, self._settings.gates)
-
     def _open(self, frame: DepthFrame) -> None:
-        settings = self._settings
-        info = DatasetInfo(
-            part=settings.part,
-            intrinsics=frame.intrinsics,
-            source='collector',
-            instances=settings.instances or None,
-            depth_scale=DEPTH_SCALE,
-            floor=self._find_floor(frame),
-        )
-        self._writer = DatasetWriter(settings.dataset, info)
-        if self._writer.info.floor is not None:  # a folder begun earlier keeps its floor
-            *normal, offset = self._writer.info.floor
-            self._floor = Plane(tuple(normal), offset)
-        if self._writer.indices:
-            newest = Dataset(settings.dataset)[max(self._writer.indices)]
-            self._last_stored = newest.frame.depth_m
-        stored = len(self._writer.indices)
-        self._progress.stored_before = stored
+        self._recorder.open(frame)
+        stored = self._progress.stored_before = self._recorder.stored
         self._machine = replace(self._machine, stored=stored)
         if stored:
-            self.get_logger().info(f'{settings.dataset} holds {stored} frames')
-
-    def _find_floor(self, frame: DepthFrame) -> tuple[float, ...] | None:
-        try:
-            floor = find_floor(frame, np.random.default_rng(self._settings.seed))
-        except FloorNotFoundError as error:
-            self.get_logger().warning(f'{error}; frames are not checked for a moved bin')
-            return None
-        return (*floor.normal, floor.offset)
-
-    def _store(self, frame: DepthFrame) -> None:
-        positions = self._joints.positions
-        record = {
-            'stamp_ns': frame.stamp_ns,
-            'joints': None if positions is None else dict(zip(self._joints.names, positions)),
-        }
-        self._writer.append(to_units(frame.depth_m, DEPTH_SCALE), record=record)
-        self._last_stored = frame.depth_m
+            self.get_logger().info(f'{self._settings.dataset} holds {stored} frames')
 
     def _shake(self, now: float) -> None:
         """Send one shake, drawn from the seed and the number of shakes so far."""

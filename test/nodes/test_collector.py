@@ -139,7 +139,7 @@ def test_a_second_collector_on_one_folder_refuses(
 
     first = cell()
     first.until_moving()
-    info = first.collector._writer.info
+    info = Dataset(tmp_path / 'nuts').info
     with pytest.raises(ValueError, match='being written by another process'):
         DatasetWriter(tmp_path / 'nuts', info)
 
