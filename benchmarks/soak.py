@@ -156,15 +156,15 @@ class Watch:
         rclpy.try_shutdown()
 
 
-def collect(args: argparse.Namespace, samples: list[Sample]) -> Watch:
-    """Run both nodes until all is stored; `samples` grows, also in a file.
+def collect(args: argparse.Namespace, begun: int, samples: list[Sample]) -> Watch:
+    """Run both nodes until all is stored, `begun` frames are; `samples` grows, also in a file.
 
     Raises:
         DemoError: a node died, the collector stopped, or no frame came for `STALL_S`.
     """
     folder = args.out / 'dataset'
     wanted = COLLECTED | {'dataset': folder.resolve(), 'count': args.count, 'seed': args.seed}
-    begun = stored_frames(folder)  # another bin than before: a seed shows the same scenes again
+    # another bin than before: a seed shows the same scenes again
     simulated = SIMULATED | {'seed': args.seed + begun}
     watch, nodes = Watch(), []
     with contextlib.ExitStack() as stack:
@@ -196,7 +196,9 @@ def collect(args: argparse.Namespace, samples: list[Sample]) -> Watch:
     return watch
 
 
-def report(args: argparse.Namespace, samples: list[Sample], watch: Watch | None, error: str):
+def report(
+    args: argparse.Namespace, begun: int, samples: list[Sample], watch: Watch | None, error: str
+) -> dict[str, object]:
     """Everything that was measured, and under 'problems' what must not be."""
     stored = samples[-1].stored if samples else 0
     problems = ([error] if error else []) + losses(args.out / 'dataset', stored)
@@ -208,7 +210,7 @@ def report(args: argparse.Namespace, samples: list[Sample], watch: Watch | None,
     rejected = watch.collector if watch else {}
     return {
         'stored': stored,
-        'stored by this run': last.stored - first.stored + 1 if samples else 0,
+        'stored by this run': stored - begun if samples else 0,
         'images sent by this run': last.images_sent if samples else 0,
         'rejected by this run': int(rejected.get('rejected', 0)),
         'why': {k[10:]: int(v) for k, v in rejected.items() if k.startswith('rejected, ')},
@@ -230,8 +232,9 @@ def plot(samples: list[Sample], path: Path) -> None:
 
     figure, axes = plt.subplots(2, sharex=True, figsize=(6.4, 4.8), layout='constrained')
     minutes = [s.seconds / 60 for s in samples]
-    axes[0].plot(minutes, [s.resident_kb / 1024 for s in samples])
-    axes[0].set(ylabel='collector, MiB resident', ylim=(0, None))
+    resident = [s.resident_kb / 1024 for s in samples]
+    axes[0].plot(minutes, resident)
+    axes[0].set(ylabel='collector, MiB resident', ylim=(0, 1.2 * max(resident)))
     axes[1].plot(minutes, [s.stored for s in samples])
     axes[1].set(ylabel='frames stored', xlabel='minutes of this run')
     figure.savefig(path, dpi=80)
@@ -250,8 +253,9 @@ def main(argv: list[str] | None = None) -> int:
     prepare_environment()
     samples: list[Sample] = []
     watch, error = None, ''
+    begun = stored_frames(args.out / 'dataset')
     try:
-        watch = collect(args, samples)
+        watch = collect(args, begun, samples)
     except DemoError as failed:
         error = str(failed)
     except KeyboardInterrupt:
@@ -259,7 +263,7 @@ def main(argv: list[str] | None = None) -> int:
     if not (args.out / 'dataset' / 'frames.jsonl').exists():
         print(f'soak: {error or "nothing was stored"}', file=sys.stderr)
         return 1
-    found = report(args, samples, watch, error)
+    found = report(args, begun, samples, watch, error)
     (args.out / 'soak.json').write_text(json.dumps(found, indent=2) + '\n')
     if samples:
         plot(samples, args.out / 'soak.png')

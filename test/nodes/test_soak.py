@@ -73,3 +73,4 @@ def test_a_short_soak_finds_nothing_and_goes_on_where_it_was(
         assert soak.main(['--count', str(count), '--out', str(tmp_path)]) == 0
         found = json.loads((tmp_path / 'soak.json').read_text())
         assert (found['stored'], found['problems']) == (count, [])
+        assert found['stored by this run'] == 2
