@@ -94,6 +94,7 @@ class Machine:
 
 MAX_STRENGTH = 2.0
 STRONGER = 1.25
+REST_S = 0.3  # stillness sooner after a cancellation may be the turn of a swing
 MOVING = (State.SETTLING, State.CAPTURING, State.SHAKING)
 
 
@@ -154,6 +155,12 @@ def waiting_for(machine: Machine, inputs: Inputs) -> str:
     return _missing(machine, inputs) or ('the release of the run-stop' if inputs.run_stop else '')
 
 
+def at_rest(machine: Machine, inputs: Inputs) -> bool:
+    """The arm was seen to stand still, and nothing that it was sent is being carried out."""
+    seen = inputs.joints_age <= machine.timing.joints_timeout
+    return seen and inputs.arm_still and inputs.motion is not Motion.ACTIVE
+
+
 def _missing(machine: Machine, inputs: Inputs) -> str | None:
     if inputs.frame_age > machine.timing.frame_timeout:
         return 'the camera'
@@ -195,7 +202,7 @@ def _stop(
 
 def _stopping(machine: Machine, inputs: Inputs, now: float, elapsed: float) -> Machine:
     seen = inputs.joints_age <= machine.timing.joints_timeout
-    if seen and inputs.arm_still and inputs.motion is not Motion.ACTIVE:
+    if elapsed >= REST_S and at_rest(machine, inputs):
         return machine.entered(machine.after_stop, now, machine.reason)
     if elapsed > machine.timing.stop_timeout:
         unseen = 'the arm was still moving' if seen else 'joint_states did not show it at rest'

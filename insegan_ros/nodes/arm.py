@@ -15,12 +15,14 @@ from typing import Protocol
 import numpy as np
 from builtin_interfaces.msg import Duration
 from rclpy.action import ActionClient
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from insegan_ros.collection.machine import Motion
+from insegan_ros.collection.settings import ArmSettings
 from insegan_ros.collection.trajectory import JointLimits, Trajectory, deviation, violations
 from insegan_ros.nodes.messages import stamp_ns
 
@@ -37,12 +39,20 @@ class JointMonitor:
     """The newest position and velocity of the arm's joints, from joint_states."""
 
     def __init__(self, node: Node, names: Sequence[str]) -> None:
+        # of all that tells of the arm: received while another callback waits for its standstill
+        self.group = MutuallyExclusiveCallbackGroup()
         self.names = tuple(names)
         self.positions: tuple[float, ...] | None = None  # rad, in the order of `names`
         self.velocities: tuple[float, ...] | None = None  # rad/s
         self._seen = -math.inf
         self._stamp = 0
-        node.create_subscription(JointState, 'joint_states', self._store, qos_profile_sensor_data)
+        node.create_subscription(
+            JointState,
+            'joint_states',
+            self._store,
+            qos_profile_sensor_data,
+            callback_group=self.group,
+        )
 
     def _store(self, message: JointState) -> None:
         index = {name: k for k, name in enumerate(message.name)}
@@ -107,7 +117,7 @@ class ActionArm:
         from control_msgs.action import FollowJointTrajectory
 
         self._type = FollowJointTrajectory
-        self._client = ActionClient(node, FollowJointTrajectory, name)
+        self._client = ActionClient(node, FollowJointTrajectory, name, callback_group=joints.group)
         self._name, self._joints, self._limits = name, joints, limits
         self._handle = None
         self._cancelled = False
@@ -207,6 +217,13 @@ class TopicArm:
         elif late > self.LATE_S:
             self.motion = Motion.FAILED
             self.reason = f'the arm stands {error:.3f} rad from the end of its trajectory'
+
+
+def make_arm(node: Node, settings: ArmSettings, joints: JointMonitor) -> Arm:
+    """Raises: ModuleNotFoundError for the action where control_msgs is not installed."""
+    if settings.interface == 'topic':
+        return TopicArm(node, settings.topic, joints, settings.limits)
+    return ActionArm(node, settings.action, joints, settings.limits)
 
 
 def strayed(trajectory: Trajectory, since: float, joints: JointMonitor) -> str | None:

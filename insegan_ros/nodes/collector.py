@@ -14,6 +14,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import qos_profile_sensor_data
+from rclpy.timer import Timer
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
@@ -24,11 +25,11 @@ from insegan_ros.collection.recorder import Recorder
 from insegan_ros.collection.settings import CollectorSettings
 from insegan_ros.collection.trajectory import shake, violations
 from insegan_ros.nodes import messages, parameters
-from insegan_ros.nodes.arm import ActionArm, Arm, JointMonitor, TopicArm, UnsafeTrajectoryError
+from insegan_ros.nodes.arm import JointMonitor, UnsafeTrajectoryError, make_arm
 from insegan_ros.nodes.camera_watch import CameraWatch
 from insegan_ros.nodes.collector_report import CollectorReport
 from insegan_ros.nodes.diagnostics import diagnostics
-from insegan_ros.nodes.lifecycle import main_of
+from insegan_ros.nodes.lifecycle import main_of, serving
 from insegan_ros.types import DepthFrame
 
 TICK_S = 0.1
@@ -41,6 +42,7 @@ class Collector(LifecycleNode):
         super().__init__('collector', **options)
         parameters.declare_settings(self, CollectorSettings)
         self._machine: Machine | None = None
+        self._ticking: list[Timer] = []
         self._recorder: Recorder | None = None
 
     # --- lifecycle -----------------------------------------------------------------------------
@@ -55,7 +57,7 @@ class Collector(LifecycleNode):
             folder = str(Path(settings.dataset).expanduser())
             self._settings = settings = replace(settings, dataset=folder)
             self._joints = JointMonitor(self, settings.arm.joints)
-            self._arm = self._make_arm()
+            self._arm = None if settings.dry_run else make_arm(self, settings.arm, self._joints)
         except Exception as error:  # all: rclpy's lifecycle says nothing of what it catches
             self.get_logger().error(str(error) or repr(error))
             return TransitionCallbackReturn.FAILURE
@@ -67,14 +69,6 @@ class Collector(LifecycleNode):
         self._attempt = 0
         self._ticked, self._late = time.monotonic(), False
         return OK
-
-    def _make_arm(self) -> Arm | None:
-        arm = self._settings.arm
-        if self._settings.dry_run:
-            return None
-        if arm.interface == 'topic':
-            return TopicArm(self, arm.topic, self._joints, arm.limits)
-        return ActionArm(self, arm.action, self._joints, arm.limits)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         sensor = qos_profile_sensor_data
@@ -95,12 +89,13 @@ class Collector(LifecycleNode):
             self.create_timer(1.0, self._report),
         ]
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 1)
-        now = time.monotonic()
         settings = self._settings
         first = State.WAITING if settings.start else State.PAUSED
         reason = '' if settings.start else 'waiting for a call of ~/start'
+        if self._machine is not None and self._machine.state is State.LATCHED:
+            first, reason = State.LATCHED, self._machine.reason
         machine = Machine(settings.timing, settings.count, stored=self._recorder.stored)
-        self._machine = machine.entered(first, now, reason)
+        self._machine = machine.entered(first, time.monotonic(), reason)
         self.get_logger().info(
             f'collecting {settings.count} frames of {settings.part} in {settings.dataset}'
             + (' (dry run: the arm will not move)' if settings.dry_run else '')
@@ -109,7 +104,36 @@ class Collector(LifecycleNode):
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._halt('deactivated')
+        """Only when the arm stands; refused once, and latched, where that cannot be seen."""
+        if not self._bring_to_rest('deactivated'):
+            return TransitionCallbackReturn.FAILURE
+        self._fall_silent()
+        return super().on_deactivate(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        if self._ticking:  # from the active state
+            self._bring_to_rest('shut down')
+            self._fall_silent()
+        return self.on_cleanup(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._machine = None
+        if self._recorder is not None:
+            self._recorder.close()
+        return OK
+
+    def _bring_to_rest(self, reason: str) -> bool:
+        """Stop a shake and wait until joint_states show the arm at rest; False: they do not."""
+        self._halt(reason)
+        if self._machine.state is not State.STOPPING:
+            return True
+        with serving(self) as serve:
+            while self._machine.state is State.STOPPING:
+                serve(TICK_S / 2)
+                self._decide(time.monotonic())
+        return machines.at_rest(self._machine, self._inputs(time.monotonic()))
+
+    def _fall_silent(self) -> None:
         for subscription in self._heard:
             self.destroy_subscription(subscription)
         for service in self._offered:
@@ -117,14 +141,7 @@ class Collector(LifecycleNode):
         for timer in self._ticking:
             self.destroy_timer(timer)
         self.destroy_publisher(self._diagnostics)
-        return super().on_deactivate(state)
-
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        if self._recorder is not None:
-            self._recorder.close()
-        return OK
-
-    on_cleanup = on_shutdown
+        self._ticking = []
 
     def finish(self) -> bool:
         """Called until True before the process ends: an arm in motion is brought to rest first."""
@@ -163,6 +180,9 @@ class Collector(LifecycleNode):
             self._camera.look(now)
         except ValueError as error:
             self.get_logger().warning(str(error), throttle_duration_sec=5.0)
+        self._decide(now)
+
+    def _decide(self, now: float) -> None:
         if self._arm is not None:
             self._arm.poll()
         before = self._machine

@@ -6,7 +6,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -62,6 +63,24 @@ def autostart(node: LifecycleNode) -> bool:
         return True
     done = TransitionCallbackReturn.SUCCESS
     return node.trigger_configure() == done and node.trigger_activate() == done
+
+
+@contextmanager
+def serving(node: LifecycleNode) -> Iterator[Callable[[float], None]]:
+    """Receive while a callback of `node` waits: yields a call that serves it for some seconds.
+
+    What is served are callback groups other than the one that waits. An executor cannot be spun
+    from within its own callback, so the node is lent to another one.
+    """
+    owner = node.executor
+    lent = SingleThreadedExecutor(context=node.context)
+    lent.add_node(node)
+    try:
+        yield lambda seconds: lent.spin_once(timeout_sec=seconds)
+    finally:
+        lent.remove_node(node)
+        node.executor = owner
+        lent.shutdown()
 
 
 def _finish(node: LifecycleNode, executor: SingleThreadedExecutor, limit_s: float = 15.0) -> None:

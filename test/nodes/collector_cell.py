@@ -111,12 +111,15 @@ class World:
             self.executor.spin_once(timeout_sec=0.02)
         return bool(condition())
 
+    def moving(self) -> bool:
+        return self.arm.moving(time.monotonic())
+
     def until_moving(self) -> None:
-        assert self.spin_until(lambda: self.arm.moving(time.monotonic()))
+        assert self.spin_until(self.moving)
 
     def rest_for(self, seconds: float) -> bool:
         """Whether the arm stands still all the time."""
-        return not self.spin_until(lambda: self.arm.moving(time.monotonic()), seconds)
+        return not self.spin_until(self.moving, seconds)
 
     def close(self) -> None:
         self.executor.shutdown()

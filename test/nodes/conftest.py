@@ -100,6 +100,19 @@ def bench(ros_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator:
 
 
 @pytest.fixture
+def world(ros_environment: None) -> Iterator:
+    """A collector_cell.World: what a collector in another process needs around it."""
+    rclpy = pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+    from collector_cell import World
+
+    rclpy.init()
+    made = World()
+    yield made
+    made.close()
+    rclpy.try_shutdown()
+
+
+@pytest.fixture
 def cell(ros_environment: None, tmp_path: Path) -> Iterator[Callable]:
     """cell(**parameters) is a collector_cell.Cell whose collector fills the folder `nuts`."""
     rclpy = pytest.importorskip('rclpy', reason='ROS 2 is not installed')

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -48,7 +47,7 @@ def test_a_collector_that_is_activated_again_goes_on_counting(cell: Callable[...
     one = cell()
     assert one.spin_until(lambda: one.collector._machine.stored == 1)
     one.collector.trigger_deactivate()
-    assert one.spin_until(lambda: not one.arm.moving(time.monotonic()))
+    assert one.spin_until(lambda: not one.moving())
     one.collector.trigger_activate()
     assert one.spin_until(lambda: one.state is State.DONE)
     assert len(Dataset(one.collector._settings.dataset)) == 3
@@ -93,7 +92,7 @@ def test_a_fault_during_a_shake_stops_the_arm_for_good(
     cause(running)
     assert running.spin_until(lambda: running.state is State.LATCHED), running.state
     assert reason in running.reason
-    assert running.spin_until(lambda: not running.arm.moving(time.monotonic()), seconds=3)
+    assert running.spin_until(lambda: not running.moving(), seconds=3)
     assert running.rest_for(1.0)
     assert running.shakes == shakes
     assert running.state is State.LATCHED
@@ -127,7 +126,7 @@ def test_joint_states_that_repeat_themselves_during_a_shake_are_a_fault(
     running.frozen, running.fresh_stamps = running.shown, fresh_stamps
     assert running.spin_until(lambda: running.state is State.LATCHED)
     assert reason in running.reason
-    assert running.spin_until(lambda: not running.arm.moving(time.monotonic()), seconds=3)
+    assert running.spin_until(lambda: not running.moving(), seconds=3)
     assert running.rest_for(1.0)
     assert running.shakes == shakes
 

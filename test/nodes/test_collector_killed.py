@@ -15,7 +15,6 @@ pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 pytest.importorskip('psutil', reason='psutil is not installed')
 
 import psutil
-import rclpy
 from collector_cell import QUICK, World
 from conftest import PYTHONPATH
 
@@ -57,15 +56,6 @@ from insegan_ros.nodes.collector import main
 {}
 main()
 """
-
-
-@pytest.fixture
-def world(ros_environment: None) -> Iterator[World]:
-    rclpy.init()
-    made = World()
-    yield made
-    made.close()
-    rclpy.try_shutdown()
 
 
 @pytest.fixture
@@ -127,12 +117,12 @@ def test_after_a_kill_in_a_shake_the_arm_ends_that_shake_and_rests(
 ) -> None:
     """A dead process can cancel nothing: the guarantee is the end of what was sent, at rest."""
     process = collect(**{'shake.frequency_hz': [0.5, 0.6]})
-    assert world.spin_until(lambda: world.arm.moving(time.monotonic()), seconds=40)
+    assert world.spin_until(world.moving, seconds=40)
     process.kill()
     process.wait()
     before = dict(stored(tmp_path / 'nuts'))
     ends = world.arm._began + world.longest
-    assert world.spin_until(lambda: not world.arm.moving(time.monotonic()))
+    assert world.spin_until(lambda: not world.moving())
     assert time.monotonic() < ends + 0.5
     assert not world.arm.state(time.monotonic())[1].any()
     assert world.rest_for(1.0)

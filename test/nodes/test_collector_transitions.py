@@ -1,0 +1,77 @@
+"""A collector that is deactivated or shut down in a shake leaves an arm that was seen to stand."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+
+from collector_cell import QUICK, World
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+
+SLOW = {'shake.frequency_hz': [0.3, 0.35], 'shake.cycles': 2}  # seconds of shaking
+
+
+class Operator:
+    """Changes the collector's state, and reads what it says of itself."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.said: list[str] = []
+        self._client = world.world.create_client(ChangeState, 'collector/change_state')
+        world.world.create_subscription(DiagnosticArray, '/diagnostics', self._store, 10)
+
+    def _store(self, array: DiagnosticArray) -> None:
+        self.said += [status.message for status in array.status]
+
+    def begins_a_shake(self) -> None:
+        assert self.world.spin_until(self._client.service_is_ready, seconds=40)
+        assert self.world.spin_until(self.world.moving, seconds=40)
+        self.world.spin_until(lambda: False, seconds=0.3)
+
+    def change(self, transition: int) -> bool:
+        request = ChangeState.Request(transition=Transition(id=transition))
+        answer = self._client.call_async(request)
+        assert self.world.spin_until(answer.done), 'no answer'
+        return answer.result().success
+
+
+@pytest.mark.parametrize(
+    'transition', [Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_ACTIVE_SHUTDOWN]
+)
+def test_the_arm_stands_before_the_transition_returns(
+    world: World, start_node: Callable, tmp_path, transition: int
+) -> None:
+    start_node('collector', **(QUICK | SLOW | {'dataset': tmp_path / 'nuts'}))
+    operator = Operator(world)
+    operator.begins_a_shake()
+    ends = world.arm._began + world.longest
+    assert operator.change(transition)
+    assert not world.moving()
+    assert time.monotonic() < ends - 1.0, 'the shake was carried out to its end'
+    assert world.rest_for(0.5)
+
+
+def test_an_arm_that_is_not_seen_to_stand_is_a_fault_that_outlives_reactivation(
+    world: World, start_node: Callable, tmp_path
+) -> None:
+    start_node('collector', **(QUICK | SLOW | {'dataset': tmp_path / 'nuts'}))
+    operator = Operator(world)
+    operator.begins_a_shake()
+    world.joints_on = False
+    assert not operator.change(Transition.TRANSITION_DEACTIVATE)
+    unseen = 'deactivated; joint_states did not show it at rest'
+    assert world.spin_until(lambda: unseen in operator.said), operator.said
+    assert operator.change(Transition.TRANSITION_DEACTIVATE)  # said is said
+    world.joints_on = True
+    shakes = world.shakes
+    assert operator.change(Transition.TRANSITION_ACTIVATE)
+    operator.said.clear()
+    assert world.spin_until(lambda: unseen in operator.said), operator.said
+    assert world.rest_for(1.0)
+    assert world.shakes == shakes
