@@ -22,7 +22,7 @@ ALLOWED = {
     'crop': CORE,
     'drawing': CORE,
     'data': DATA,
-    'synthetic': CORE | {'data.store', 'collection.trajectory'},
+    'synthetic': CORE | {'data.store', 'data.writer', 'collection.trajectory'},
     'model': CORE,
     'discovery': DATA | {'model.explicit'},
     'distillation': DATA
@@ -41,7 +41,7 @@ ALLOWED = {
     'evaluation.poses': {'types', 'data.store', 'evaluation.metrics'},
     'evaluation.selection': DATA | {'baselines', 'evaluation'},
     'evaluation.report': {'evaluation.benchmark'},
-    'collection': CORE | {'data.store'},
+    'collection': CORE | {'data.store', 'data.writer'},
     'nodes': DATA | {'inference', 'baselines', 'synthetic', 'collection'},
     'nodes.demo_recorder': {'nodes', 'evaluation.metrics'},  # compares results with the truth
 }

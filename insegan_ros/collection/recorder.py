@@ -9,7 +9,8 @@ import numpy as np
 from insegan_ros.camera import Plane
 from insegan_ros.collection.quality import rejection
 from insegan_ros.collection.settings import CollectorSettings
-from insegan_ros.data.store import Dataset, DatasetInfo, DatasetWriter, to_units
+from insegan_ros.data.store import Dataset, DatasetInfo, to_units
+from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.floor import FloorNotFoundError, find_floor
 from insegan_ros.types import DepthFrame, FloatImage
 

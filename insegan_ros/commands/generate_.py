@@ -84,7 +84,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from insegan_ros.data.store import Dataset, DatasetError, DatasetWriter
+    from insegan_ros.data.store import Dataset, DatasetError
+    from insegan_ros.data.writer import DatasetWriter
     from insegan_ros.evaluation.selection import make_splits
     from insegan_ros.synthetic.clouds import cloud_file, write_cloud
     from insegan_ros.synthetic.generate import (

@@ -101,7 +101,8 @@ def import_insta10(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from insegan_ros.data.insta10 import DepthCode, Insta10
-    from insegan_ros.data.store import Dataset, DatasetError, DatasetInfo, DatasetWriter, to_units
+    from insegan_ros.data.store import Dataset, DatasetError, DatasetInfo, to_units
+    from insegan_ros.data.writer import DatasetWriter
     from insegan_ros.types import Intrinsics
 
     middle = (args.size - 1) / 2
@@ -151,7 +152,8 @@ def import_recording(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from insegan_ros.data.bags import Recording
-    from insegan_ros.data.store import Dataset, DatasetInfo, DatasetWriter, to_units
+    from insegan_ros.data.store import Dataset, DatasetInfo, to_units
+    from insegan_ros.data.writer import DatasetWriter
 
     if args.part is None:
         raise ValueError("--part is needed: a recording does not tell the part's name")

@@ -1,4 +1,4 @@
-"""The dataset folder: append frames atomically, read them back, verify them.
+"""The dataset folder: what lies in it, how it is read and verified.
 
     <dataset>/dataset.yaml         what was captured and how (DatasetInfo)
               depth/000000.png     16-bit, depth_scale metres a unit, 0 = unmeasured
@@ -7,21 +7,17 @@
               frames.jsonl         a line a frame
               splits.yaml          lists of frame indices by split name
 
-A frame exists when its line is in frames.jsonl. Its files are written under temporary names,
-flushed and renamed before that line, so a crash or a full disk loses at most the frame being
-written.
+A frame exists when its line is in frames.jsonl; `data.writer` adds it last.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -64,28 +60,6 @@ class Sample:
     record: Mapping[str, Any]  # the frame's line of frames.jsonl
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file that is either whole or not there, flushed to the disk."""
-    temporary = path.with_name(f'.{path.name}.tmp')
-    try:
-        with open(temporary, 'wb') as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def encode_png(image: NDArray[Any]) -> bytes:
-    """(H, W) uint8 or uint16 -> the bytes of a PNG."""
-    done, encoded = cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, 3])
-    if not done:
-        raise ValueError(f'a {image.shape} {image.dtype} image cannot be written as PNG')
-    return encoded.tobytes()
-
-
 def to_units(depth_m: NDArray[np.floating[Any]], depth_scale: float) -> NDArray[np.uint16]:
     """Metres with NaN -> 16-bit units with 0."""
     units = np.nan_to_num(depth_m / depth_scale, nan=0.0, posinf=0.0, neginf=0.0)
@@ -105,8 +79,8 @@ class Dataset:
     def __init__(self, path: Path | str) -> None:
         """Raises: DatasetError if `path` is no dataset, or one of another format version."""
         self.path = Path(path)
-        self.info = _read_info(self.path)
-        self.records = _read_records(self.path / 'frames.jsonl')
+        self.info = read_info(self.path)
+        self.records = read_records(self.path / 'frames.jsonl')
 
     def __len__(self) -> int:
         return len(self.records)
@@ -173,7 +147,7 @@ class Dataset:
             try:
                 sample = self[index]
                 stored = self.records[index].get('sha256')
-                actual = _sha256(self._file('depth', index, 'png').read_bytes())
+                actual = sha256(self._file('depth', index, 'png').read_bytes())
                 if stored is not None and stored != actual:
                     problems.append(f'frame {index}: depth differs from what was captured')
                 if sample.poses is not None and sample.poses.shape[1:] != (4, 4):
@@ -186,135 +160,11 @@ class Dataset:
         return self.path / kind / f'{index:06d}.{suffix}'
 
 
-class DatasetWriter:
-    """Appends frames to a dataset folder, made if absent; one writer at a time."""
-
-    def __init__(self, path: Path | str, info: DatasetInfo) -> None:
-        """Open `path` for appending.
-
-        Raises:
-            DatasetError: another writer holds the folder, or it holds a dataset of another part
-                or camera.
-        """
-        self.path = Path(path)
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._lock: IO[str] = open(self.path / '.lock', 'w')  # noqa: SIM115 held while open
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.close()
-            raise DatasetError(f'{self.path} is being written by another process') from None
-        try:
-            self.info = self._adopt(info)
-            self.indices = set(_read_records(self.path / 'frames.jsonl', mend=True))
-        except Exception:
-            self._lock.close()
-            raise
-        for kind in ('depth', 'labels', 'poses'):
-            (self.path / kind).mkdir(exist_ok=True)
-
-    def _adopt(self, info: DatasetInfo) -> DatasetInfo:
-        if not (self.path / 'dataset.yaml').exists():
-            content = config.dump(info).encode()
-            write_atomically(self.path / 'dataset.yaml', content)
-            return info
-        present = _read_info(self.path)
-        for key in ('part', 'intrinsics', 'depth_scale', 'source', 'seed'):
-            ours, theirs = getattr(info, key), getattr(present, key)
-            if ours != theirs:
-                raise DatasetError(
-                    f'{self.path} was made with {key} = {theirs}, not {ours}; '
-                    'choose another folder, or the settings it was made with'
-                )
-        return present
-
-    @property
-    def next_index(self) -> int:
-        return max(self.indices, default=-1) + 1
-
-    def append(
-        self,
-        depth: NDArray[np.uint16],
-        labels: NDArray[np.uint8] | None = None,
-        poses: NDArray[np.float32] | None = None,
-        record: Mapping[str, Any] | None = None,
-        index: int | None = None,
-    ) -> int:
-        """Store one frame and return its index.
-
-        Args:
-            depth: (H, W) uint16 in units of `info.depth_scale`, 0 unmeasured.
-            labels: (H, W) uint8 instance ids, 0 background.
-            poses: (N, 4, 4) float32 camera_T_part.
-            record: what else the frame's line shall hold (stamp_ns, joint state, seed, ...).
-            index: the frame's number; the next free one if None.
-
-        Raises:
-            DatasetError: the image has another size than the dataset's, or the index is taken.
-            OSError: the disk is full or gone; frames stored before are unharmed.
-        """
-        size = (self.info.intrinsics.height, self.info.intrinsics.width)
-        if depth.shape != size or depth.dtype != np.uint16:
-            raise DatasetError(
-                f'depth is {depth.shape} {depth.dtype}; {self.path} holds {size} uint16'
-            )
-        index = self.next_index if index is None else index
-        if index in self.indices:
-            raise DatasetError(f'{self.path} already has a frame {index}')
-        encoded = encode_png(depth)
-        write_atomically(self.path / 'depth' / f'{index:06d}.png', encoded)
-        if labels is not None:
-            write_atomically(self.path / 'labels' / f'{index:06d}.png', encode_png(labels))
-        if poses is not None:
-            temporary = self.path / 'poses' / f'.{index:06d}.npy.tmp'
-            with open(temporary, 'wb') as file:
-                np.save(file, poses.astype(np.float32))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self.path / 'poses' / f'{index:06d}.npy')
-        line = {
-            'index': index,
-            'valid_fraction': round(float(np.count_nonzero(depth) / depth.size), 4),
-            'sha256': _sha256(encoded),
-            **(record or {}),
-        }
-        self._append_line(json.dumps(line))
-        self.indices.add(index)
-        return index
-
-    def _append_line(self, line: str) -> None:
-        """Append a whole line or nothing: a partly written one is cut off again."""
-        path = self.path / 'frames.jsonl'
-        with open(path, 'ab') as file:
-            start = file.tell()
-            try:
-                file.write(line.encode() + b'\n')
-                file.flush()
-                os.fsync(file.fileno())
-            except OSError:
-                os.truncate(path, start)
-                raise
-
-    def write_splits(self, splits: Mapping[str, Sequence[int]], rule: str = '') -> None:
-        """Store index lists by name, and in words the rule by which they were made."""
-        content = yaml.safe_dump({'rule': rule, **{k: list(v) for k, v in splits.items()}})
-        write_atomically(self.path / 'splits.yaml', content.encode())
-
-    def close(self) -> None:
-        self._lock.close()
-
-    def __enter__(self) -> DatasetWriter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def _sha256(content: bytes) -> str:
+def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def _read_info(path: Path) -> DatasetInfo:
+def read_info(path: Path) -> DatasetInfo:
     file = path / 'dataset.yaml'
     if not file.exists():
         raise DatasetError(f'{path} is no dataset: it has no dataset.yaml')
@@ -330,19 +180,22 @@ def _read_info(path: Path) -> DatasetInfo:
     return info
 
 
-def _read_records(path: Path, mend: bool = False) -> dict[int, dict[str, Any]]:
+def whole_lines(path: Path) -> bytes:
+    """A file's content up to its last newline."""
+    content = path.read_bytes()
+    return content[: content.rfind(b'\n') + 1]
+
+
+def read_records(path: Path) -> dict[int, dict[str, Any]]:
     """Lines by frame index. A last line without its newline was being written: it does not count.
 
-    `mend` cuts such a line off, so that the next one does not join it.
+    Raises:
+        DatasetError: another line is damaged.
     """
     if not path.exists():
         return {}
-    content = path.read_bytes()
-    whole = content[: content.rfind(b'\n') + 1]
-    if mend and len(whole) < len(content):
-        os.truncate(path, len(whole))
     records = {}
-    for number, line in enumerate(whole.splitlines(), 1):
+    for number, line in enumerate(whole_lines(path).splitlines(), 1):
         try:
             record = json.loads(line)
             records[int(record['index'])] = record

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
-from insegan_ros.data.store import Dataset, write_atomically
+from insegan_ros.data.store import Dataset
+from insegan_ros.data.writer import write_atomically
 from insegan_ros.discovery.crops import Piece, dataset_pieces
 from insegan_ros.discovery.reconstruct import (
     Poses,

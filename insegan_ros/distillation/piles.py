@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from insegan_ros.bin import find_bin
 from insegan_ros.camera import TopDownView, points_from_depth
-from insegan_ros.data.store import Dataset, DatasetError, DatasetInfo, DatasetWriter, to_units
+from insegan_ros.data.store import Dataset, DatasetError, DatasetInfo, to_units
+from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.floor import FloorNotFoundError, floor_coordinates
 from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, Physics, SceneRejectedError
 from insegan_ros.synthetic.parts import Part

@@ -12,7 +12,8 @@ from insegan_ros.baselines.kmeans import kmeans
 from insegan_ros.baselines.pixels import part_pixels
 from insegan_ros.bin import Bin
 from insegan_ros.camera import Plane
-from insegan_ros.data.store import Dataset, DatasetError, DatasetWriter, Sample
+from insegan_ros.data.store import Dataset, DatasetError, Sample
+from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.evaluation.benchmark import in_order
 from insegan_ros.evaluation.metrics import paper_miou
 

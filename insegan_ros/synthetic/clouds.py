@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 
 from insegan_ros.camera import points_from_depth
-from insegan_ros.data.store import DatasetInfo, to_metres, write_atomically
+from insegan_ros.data.store import DatasetInfo, to_metres
+from insegan_ros.data.writer import write_atomically
 from insegan_ros.synthetic.generate import StoredScene
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from insegan_ros import cli
 from insegan_ros.bin import load_bin
-from insegan_ros.data.store import DatasetWriter, to_units
+from insegan_ros.data.store import to_units
+from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.synthetic.generate import SceneConfig, dataset_info, make_scene
 
 

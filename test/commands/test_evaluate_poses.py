@@ -9,7 +9,8 @@ import pytest
 import trimesh
 
 from insegan_ros.cli import main
-from insegan_ros.data.store import Dataset, DatasetWriter
+from insegan_ros.data.store import Dataset
+from insegan_ros.data.writer import DatasetWriter
 
 
 @pytest.fixture(scope='module')

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from insegan_ros import cli
-from insegan_ros.data.store import DatasetInfo, DatasetWriter
+from insegan_ros.data.store import DatasetInfo
+from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.types import Intrinsics
 
 CAMERA = Intrinsics(32, 24, 40.0, 40.0, 16.0, 12.0)

@@ -16,7 +16,8 @@ import torch
 import yaml
 
 from insegan_ros.cli import main
-from insegan_ros.data.store import Dataset, DatasetInfo, DatasetWriter, to_units
+from insegan_ros.data.store import Dataset, DatasetInfo, to_units
+from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.inference import model_card
 from insegan_ros.training import checkpoint
 from insegan_ros.training.step import Trainer

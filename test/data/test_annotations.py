@@ -13,7 +13,8 @@ from pycocotools import mask as coco
 
 from insegan_ros import cli
 from insegan_ros.data.annotations import AnnotationError, labels_of_frames, read_annotations
-from insegan_ros.data.store import Dataset, DatasetInfo, DatasetWriter
+from insegan_ros.data.store import Dataset, DatasetInfo
+from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.types import Intrinsics
 
 HEIGHT, WIDTH = 12, 16

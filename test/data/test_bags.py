@@ -15,7 +15,8 @@ from rosbags.typesys import Stores, get_typestore
 from insegan_ros import cli
 from insegan_ros.data import bags
 from insegan_ros.data.bags import Recording, write_mcap
-from insegan_ros.data.store import Dataset, DatasetError, DatasetInfo, DatasetWriter
+from insegan_ros.data.store import Dataset, DatasetError, DatasetInfo
+from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.types import Intrinsics
 
 CAMERA = Intrinsics(16, 12, 42.0, 43.0, 8.5, 6.5)

@@ -9,7 +9,8 @@ import pytest
 
 from insegan_ros.data.bags import write_mcap
 from insegan_ros.data.replay import Replay
-from insegan_ros.data.store import Dataset, DatasetError, DatasetInfo, DatasetWriter
+from insegan_ros.data.store import Dataset, DatasetError, DatasetInfo
+from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.types import Intrinsics
 
 CAMERA = Intrinsics(width=8, height=6, fx=10.0, fy=10.0, cx=3.5, cy=2.5)

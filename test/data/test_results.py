@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from insegan_ros import cli
-from insegan_ros.data.store import DatasetInfo, DatasetWriter
+from insegan_ros.data.store import DatasetInfo
+from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.types import Intrinsics
 
 CAMERA = Intrinsics(120, 100, 200.0, 200.0, 60.0, 50.0)

@@ -14,7 +14,8 @@ from insegan_ros import cli
 from insegan_ros.baselines import METHODS
 from insegan_ros.bin import Bin
 from insegan_ros.camera import Plane, segmentation_from_labels
-from insegan_ros.data.store import Dataset, DatasetInfo, DatasetWriter
+from insegan_ros.data.store import Dataset, DatasetInfo
+from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.evaluation.benchmark import (
     Run,
     benchmark,

@@ -15,7 +15,8 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image
 
-from insegan_ros.data.store import DatasetInfo, DatasetWriter
+from insegan_ros.data.store import DatasetInfo
+from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.types import Intrinsics
 
 CAMERA = Intrinsics(width=848, height=480, fx=422.0, fy=421.0, cx=423.5, cy=239.5)

@@ -134,7 +134,7 @@ def test_joint_states_that_repeat_themselves_during_a_shake_are_a_fault(
 def test_a_second_collector_on_one_folder_refuses(
     cell: Callable[..., Cell], tmp_path: Path
 ) -> None:
-    from insegan_ros.data.store import DatasetWriter
+    from insegan_ros.data.writer import DatasetWriter
 
     first = cell()
     first.until_moving()
@@ -146,7 +146,8 @@ def test_a_second_collector_on_one_folder_refuses(
 def test_a_folder_of_another_part_is_refused_before_anything_moves(
     cell: Callable[..., Cell], tmp_path: Path
 ) -> None:
-    from insegan_ros.data.store import DatasetInfo, DatasetWriter
+    from insegan_ros.data.store import DatasetInfo
+    from insegan_ros.data.writer import DatasetWriter
 
     DatasetWriter(tmp_path / 'nuts', DatasetInfo('bolt', CAMERA, 'collector')).close()
     refused = cell()

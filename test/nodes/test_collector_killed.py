@@ -31,27 +31,27 @@ def held(source, target):
 os.replace = held
 """,
     'image there, its line not yet': """
-append = store.DatasetWriter._append_line
+append = writer.DatasetWriter._append_line
 def held(self, line):
     if '"index": 2' in line:
         os.kill(os.getpid(), signal.SIGSTOP)
     append(self, line)
-store.DatasetWriter._append_line = held
+writer.DatasetWriter._append_line = held
 """,
     'half of the line written': """
-append = store.DatasetWriter._append_line
+append = writer.DatasetWriter._append_line
 def held(self, line):
     if '"index": 2' in line:
         with open(self.path / 'frames.jsonl', 'a') as file:
             file.write(line[: len(line) // 2])
         os.kill(os.getpid(), signal.SIGSTOP)
     append(self, line)
-store.DatasetWriter._append_line = held
+writer.DatasetWriter._append_line = held
 """,
 }
 PROGRAM = """
 import os, signal
-from insegan_ros.data import store
+from insegan_ros.data import writer
 from insegan_ros.nodes.collector import main
 {}
 main()

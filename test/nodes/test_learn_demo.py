@@ -16,7 +16,8 @@ import pytest
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
-from insegan_ros.data.store import Dataset, DatasetInfo, DatasetWriter
+from insegan_ros.data.store import Dataset, DatasetInfo
+from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.nodes import learn_demo
 from insegan_ros.nodes.demo_picture import Snapshot
 from insegan_ros.synthetic.d435 import D435

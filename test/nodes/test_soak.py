@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from insegan_ros.data.store import Dataset, DatasetInfo, DatasetWriter
+from insegan_ros.data.store import Dataset, DatasetInfo
+from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.types import Intrinsics
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
