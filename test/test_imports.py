@@ -31,6 +31,7 @@ ALLOWED = {
         'model.explicit',
         'training.loop',
         'training.checkpoint',
+        'training.ema',
         'evaluation.metrics',
     },
     'training': DATA | {'model'},

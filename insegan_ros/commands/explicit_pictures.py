@@ -11,7 +11,7 @@ from insegan_ros import drawing
 from insegan_ros.bin import find_bin
 from insegan_ros.camera import TopDownView, height_map
 from insegan_ros.data.store import Dataset
-from insegan_ros.distillation.train import Piles
+from insegan_ros.distillation.examples import Piles
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference import model_card
 from insegan_ros.types import DepthFrame

@@ -18,6 +18,7 @@ import hashlib
 import os
 import platform
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,22 +34,11 @@ from insegan_ros.commands.explicit_pictures import show_piles, show_segmented
 from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.discovery.discover import discover
 from insegan_ros.discovery.reconstruct import Settings
+from insegan_ros.distillation.examples import Piles
 from insegan_ros.distillation.network import NetworkConfig
-from insegan_ros.distillation.piles import (
-    PileConfig,
-    PileMaker,
-    Solid,
-    Surroundings,
-    measure_surroundings,
-    store_piles,
-)
-from insegan_ros.distillation.train import (
-    Piles,
-    TrainConfig,
-    begin,
-    train_network,
-    validate,
-)
+from insegan_ros.distillation.piles import PileConfig, PileMaker, Solid, store_piles
+from insegan_ros.distillation.surroundings import Surroundings, measure_surroundings
+from insegan_ros.distillation.train import TrainConfig, begin, train_network, validate
 from insegan_ros.evaluation.metrics import iou_matrix
 from insegan_ros.inference import distilled, model_card
 from insegan_ros.inference.confidence import RIGHT_IOU, Confidence
@@ -181,12 +171,19 @@ def distil(
     begun = time.monotonic()
     bar = tqdm(total=100, desc='distil', unit='%')
 
-    def said(step: int, share: float, losses: dict[str, float]) -> None:
+    def said(step: int, share: float, losses: Mapping[str, float]) -> None:
         bar.update(int(share * 100) - bar.n)
         bar.set_postfix(step=step, **{k: f'{v:.3f}' for k, v in losses.items()})
 
-    train_network(progress, lambda: piles, settings, seconds, seed, said, out / 'state.pt')
-    bar.close()
+    state = out / 'state.pt'
+    try:
+        ending = train_network(progress, piles, settings, seconds, seed, said, state)
+    except FloatingPointError as error:
+        raise ValueError(f'{error}; the last good state is {state}; use another --seed') from None
+    finally:
+        bar.close()
+    if ending == 'interrupted':
+        raise KeyboardInterrupt
     spent = time.monotonic() - begun
     judged = validate(progress.average, held, seed)
     segmenter = distilled.DistilledSegmenter(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import math
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from insegan_ros.data.store import Dataset
+from insegan_ros.distillation.examples import Piles, make_batch
 from insegan_ros.distillation.network import (
     NetworkConfig,
     VoteNetwork,
@@ -25,8 +25,12 @@ from insegan_ros.distillation.network import (
     vote_loss,
 )
 from insegan_ros.evaluation.metrics import count_is_right, strict_miou
-from insegan_ros.synthetic.d435 import StereoNoise, add_noise
-from insegan_ros.types import Intrinsics
+from insegan_ros.training import checkpoint
+from insegan_ros.training.ema import Ema
+from insegan_ros.training.loop import Ending, Hooks, LoopConfig, require_finite, run_loop
+
+REPORT_S = 20.0
+UNTIL_THE_TIME_IS_OVER = LoopConfig(sys.maxsize, sys.maxsize, checkpoint_minutes=1.0)
 
 
 @dataclass(frozen=True)
@@ -42,116 +46,19 @@ class TrainConfig:
     bfloat16: bool = True
 
 
-@dataclass(frozen=True)
-class Piles:
-    """Stored piles in memory."""
-
-    depth: NDArray[np.float32]  # (P, H, W) metres, no noise, NaN where nothing is
-    labels: NDArray[np.uint8]  # (P, H, W)
-    centres: list[NDArray[np.float32]]  # (N, 3) each: image x, y in px, height above the floor, m
-    visible: list[NDArray[np.float32]]  # (N,) each
-    camera_height: NDArray[np.float32]  # (P,) m
-    intrinsics: Intrinsics
-
-    @staticmethod
-    def load(dataset: Dataset, indices: Sequence[int]) -> Piles:
-        samples = [dataset[index] for index in indices]
-        k = dataset.info.intrinsics
-        heights = np.array([s.record['floor'][3] for s in samples], np.float32)
-        centres = []
-        for sample, height in zip(samples, heights):
-            assert sample.poses is not None
-            x, y, z = sample.poses[:, :3, 3].T
-            centres.append(
-                np.stack(
-                    [k.fx * x / z + k.cx, k.fy * y / z + k.cy, height - z], 1, dtype=np.float32
-                )
-            )
-        return Piles(
-            np.stack([s.frame.depth_m for s in samples]),
-            np.stack([s.labels for s in samples if s.labels is not None]),
-            centres,
-            [np.asarray(s.record['visible'], np.float32) for s in samples],
-            heights,
-            k,
-        )
-
-    def __len__(self) -> int:
-        return len(self.depth)
-
-    def heights(self, index: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """(H, W) above the floor as a camera measures it, its noise drawn anew."""
-        noise = StereoNoise(
-            disparity_sigma=rng.uniform(0.02, 0.12),
-            correlation=rng.uniform(0.0, 3.0),
-            edge_sigma=rng.uniform(0.2, 0.8),
-            flying=rng.uniform(0.0, 0.5),
-            holes=rng.uniform(0.0, 3.0),
-            shadow_side=-1 if rng.random() < 0.5 else 1,
-        )
-        depth = self.depth[index]
-        if rng.random() < 0.95:  # some without noise
-            depth = add_noise(depth, self.intrinsics, rng, noise)
-        # the floor is found to about a millimetre
-        return self.camera_height[index] + np.float32(rng.normal(0, 0.0007)) - depth
-
-    def target(self, index: int, config: NetworkConfig) -> NDArray[np.float32]:
-        """(6, H, W) as `vote_loss` wants it."""
-        labels = self.labels[index]
-        unit = config.unit_px
-        area = np.bincount(labels.ravel(), minlength=len(self.visible[index]) + 1)
-        # (N + 1, 4) what every instance's pixels share, row 0 for the background
-        shared = np.zeros((len(area), 5), np.float32)
-        shared[1:, :2] = self.centres[index][:, :2]
-        shared[1:, 2] = self.centres[index][:, 2] / config.pixel_m
-        shared[1:, 3] = np.clip(self.visible[index], 0, 1)
-        shared[1:, 4] = 1 / np.sqrt(np.maximum(area[1:], 9))  # small instances count as well
-        out = np.empty((6, *labels.shape), np.float32)
-        out[0] = labels > 0
-        out[1:] = shared[labels].transpose(2, 0, 1)
-        v, u = np.mgrid[: labels.shape[0], : labels.shape[1]]
-        out[1] = (out[1] - u) / unit
-        out[2] = (out[2] - v) / unit
-        out[3] /= unit
-        return out
-
-
-def make_batch(
-    piles: Piles, config: NetworkConfig, size: int, rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """(B, 2, H, W) input and (B, 6, H, W) target: random piles, noise, flips, quarter turns."""
-    inputs, targets = [], []
-    for index in rng.integers(len(piles), size=size):
-        image = network_input(piles.heights(int(index), rng), config)
-        image, target = turned(image, piles.target(int(index), config), rng)
-        inputs.append(image)
-        targets.append(target)
-    return torch.from_numpy(np.stack(inputs)), torch.from_numpy(np.stack(targets))
-
-
-def turned(
-    image: NDArray[np.float32], target: NDArray[np.float32], rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """One of the eight flips and quarter turns of a square image, its vote vectors turned too."""
-    turns, flip = int(rng.integers(4)), bool(rng.integers(2))
-    image = np.rot90(image, turns, (1, 2))
-    target = np.rot90(target, turns, (1, 2)).copy()
-    for _ in range(turns):  # the image's x axis goes up (-y), its y axis to the right (x)
-        target[1], target[2] = target[2].copy(), -target[1]
-    if flip:
-        image, target = image[..., ::-1], target[..., ::-1].copy()
-        target[1] *= -1
-    return np.ascontiguousarray(image), target
-
-
 @dataclass
 class Progress:
     """All that a resumed run needs."""
 
     network: VoteNetwork
-    average: VoteNetwork  # exponential moving average of the weights: what is used
+    ema: Ema[VoteNetwork]
     optimizer: torch.optim.Optimizer
     step: int = 0
+
+    @property
+    def average(self) -> VoteNetwork:
+        """The network with averaged weights: what is used."""
+        return self.ema.network
 
 
 def begin(config: NetworkConfig, train: TrainConfig, seed: int, device: str = 'cpu') -> Progress:
@@ -160,16 +67,16 @@ def begin(config: NetworkConfig, train: TrainConfig, seed: int, device: str = 'c
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=train.learning_rate, weight_decay=train.weight_decay
     )
-    return Progress(network, copy.deepcopy(network).eval(), optimizer)
+    return Progress(network, Ema(network, train.ema), optimizer)
 
 
 def train_step(
     progress: Progress, batch: tuple[Tensor, Tensor], rate: float, config: TrainConfig
-) -> dict[str, float]:
+) -> dict[str, Tensor]:
     """One update; returns the losses.
 
     Raises:
-        FloatingPointError: the loss is not finite.
+        FloatingPointError: the loss is not finite; no weight has been changed then.
     """
     network = progress.network.train()
     device = next(network.parameters()).device
@@ -180,21 +87,15 @@ def train_step(
     with torch.autocast(device.type, torch.bfloat16, enabled=config.bfloat16):
         output = network(image)
     losses = vote_loss(output.float(), target, network.config)
-    loss = torch.stack(list(losses.values())).sum()
-    if not torch.isfinite(loss):
-        raise FloatingPointError(f'the loss is {loss.item()} at step {progress.step}')
+    told = {name: value.detach() for name, value in losses.items()}
+    require_finite(told, progress.step)
     progress.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    torch.stack(list(losses.values())).sum().backward()
     torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
     progress.optimizer.step()
     progress.step += 1
-    decay = min(config.ema, (1 + progress.step) / (10 + progress.step))
-    with torch.no_grad():
-        for ours, theirs in zip(progress.average.parameters(), network.parameters()):
-            ours.lerp_(theirs, 1 - decay)
-        for kept, newest in zip(progress.average.buffers(), network.buffers()):
-            kept.copy_(newest)
-    return {name: value.item() for name, value in losses.items()}
+    progress.ema.update(network, progress.step)
+    return told
 
 
 def rate_at(share: float, config: TrainConfig) -> float:
@@ -207,62 +108,68 @@ def rate_at(share: float, config: TrainConfig) -> float:
 
 def train_network(
     progress: Progress,
-    piles: Callable[[], Piles],
+    piles: Piles,
     config: TrainConfig,
     seconds: float,
     seed: int,
-    report: Callable[[int, float, dict[str, float]], None],
-    checkpoint: Path | None = None,
-) -> None:
+    report: Callable[[int, float, Mapping[str, float]], None],
+    path: Path,
+) -> Ending:
     """Train for `seconds`; time already spent by an interrupted run counts.
 
     Args:
-        piles: what to train on; asked again now and then, while more are being made.
         report: called now and then with the step, the share done, mean losses.
-        checkpoint: written once a minute; a run is resumed from it.
+        path: of the checkpoint, from which a run is resumed.
     """
-    spent = load_checkpoint(progress, checkpoint) if checkpoint and checkpoint.exists() else 0.0
-    begun, saved, said = time.monotonic(), time.monotonic(), time.monotonic()
-    now_piles = piles()
-    recent: list[dict[str, float]] = []
-    while (share := (spent + time.monotonic() - begun) / max(seconds, 1e-9)) < 1:
-        rng = np.random.default_rng([seed, progress.step])
-        batch = make_batch(now_piles, progress.network.config, config.batch, rng)
-        recent.append(train_step(progress, batch, rate_at(share, config), config))
-        now = time.monotonic()
-        if now - said > 20:
-            report(
-                progress.step,
-                share,
-                {k: float(np.mean([r[k] for r in recent])) for k in recent[0]},
-            )
-            recent, said = [], now
-        if checkpoint and now - saved > 60:
-            save_checkpoint(progress, checkpoint, spent + now - begun)
-            saved = now
-            now_piles = piles()
-    if checkpoint:
-        save_checkpoint(progress, checkpoint, spent + time.monotonic() - begun)
+    spent = load_checkpoint(progress, path) if path.exists() else 0.0
+    begun = said = time.monotonic()
+    recent: list[Tensor] = []
+
+    def share() -> float:
+        return (spent + time.monotonic() - begun) / seconds
+
+    def step(k: int) -> dict[str, Tensor]:
+        rng = np.random.default_rng([seed, k])
+        batch = make_batch(piles, progress.network.config, config.batch, rng)
+        return train_step(progress, batch, rate_at(share(), config), config)
+
+    def tell(done: int, losses: Mapping[str, Tensor]) -> None:
+        nonlocal said
+        recent.append(torch.stack(list(losses.values())))
+        if time.monotonic() - said > REPORT_S:
+            means = torch.stack(recent).mean(dim=0).tolist()
+            report(done, share(), dict(zip(losses, means)))
+            recent.clear()
+            said = time.monotonic()
+
+    def save() -> None:
+        save_checkpoint(progress, path, spent + time.monotonic() - begun)
+
+    if spent >= seconds:
+        return 'out of time'
+    hooks = Hooks(save, lambda done: None, lambda done: None, tell)
+    return run_loop(step, progress.step, UNTIL_THE_TIME_IS_OVER, hooks, seconds - spent)
 
 
 def save_checkpoint(progress: Progress, path: Path, seconds: float) -> None:
-    temporary = path.with_name(path.name + '.tmp')
-    torch.save(
-        {
-            'network': progress.network.state_dict(),
-            'average': progress.average.state_dict(),
-            'optimizer': progress.optimizer.state_dict(),
-            'step': progress.step,
-            'seconds': seconds,
-        },
-        temporary,
-    )
-    temporary.replace(path)
+    """Raises: OSError, where the disk is full; the checkpoint before is unharmed."""
+    state = {
+        'network': progress.network.state_dict(),
+        'average': progress.average.state_dict(),
+        'optimizer': progress.optimizer.state_dict(),
+        'step': progress.step,
+        'seconds': seconds,
+    }
+    checkpoint.save(path, state)
 
 
 def load_checkpoint(progress: Progress, path: Path) -> float:
-    """Restore an interrupted run; the seconds it had spent."""
-    stored = torch.load(path, map_location='cpu', weights_only=True)
+    """Restore an interrupted run; the seconds it had spent.
+
+    Raises:
+        CheckpointError: the file is damaged.
+    """
+    stored = checkpoint.load(path)
     progress.network.load_state_dict(stored['network'])
     progress.average.load_state_dict(stored['average'])
     progress.optimizer.load_state_dict(stored['optimizer'])

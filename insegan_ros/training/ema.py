@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import copy
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
 
+N = TypeVar('N', bound=nn.Module)
 
-class Ema:
+
+class Ema(Generic[N]):
     """A copy of a network that follows it slowly; `decay` 0 keeps it equal."""
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
+    def __init__(self, network: N, decay: float) -> None:
         if not 0 <= decay < 1:
             raise ValueError(f'decay {decay}: 0 <= decay < 1 is expected')
-        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self.network: N = copy.deepcopy(network).eval().requires_grad_(False)
         self._decay = decay
 
     @torch.no_grad()

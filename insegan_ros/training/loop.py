@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 from insegan_ros.training.distributed import ALONE, Group
@@ -89,6 +90,14 @@ def run_loop(
         hooks.save()
         hooks.draw(k + 1 if done < config.iterations else done)
     return ending
+
+
+def require_finite(losses: Mapping[str, Tensor], steps: int) -> None:
+    """Raises: FloatingPointError, where a loss is NaN or infinite after so many steps."""
+    values = torch.stack(list(losses.values()))
+    if not torch.isfinite(values).all():
+        told = ', '.join(f'{name} {value:.3g}' for name, value in zip(losses, values.tolist()))
+        raise FloatingPointError(f'a loss is not finite after {steps} steps: {told}')
 
 
 @contextmanager

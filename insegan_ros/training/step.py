@@ -15,6 +15,7 @@ from insegan_ros.model.insegan import InSeGAN
 from insegan_ros.model.matching import match
 from insegan_ros.training.distributed import ALONE, Group
 from insegan_ros.training.ema import Ema
+from insegan_ros.training.loop import require_finite
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Trainer:
             'generator': adam(model.generator, config.learning_rate),
             'encoder': adam(model.encoder, config.encoder_learning_rate),
         }
-        self.ema = {
+        self.ema: dict[str, Ema[nn.Module]] = {
             'generator': Ema(model.generator, config.ema),
             'encoder': Ema(model.encoder, config.ema),
         }
@@ -116,9 +117,7 @@ class Trainer:
         found = {'D': d_loss, 'G': g_loss, 'a': a_loss, 'i': i_loss, 'p': p_loss}
         told = torch.stack([value.detach() for value in found.values()])
         self.group.average([told])
-        if not torch.isfinite(told).all():
-            values = ', '.join(f'L_{k} {v:.3g}' for k, v in zip(found, told.tolist()))
-            raise FloatingPointError(f'a loss is not finite after {self.steps} steps: {values}')
+        require_finite({f'L_{name}': value for name, value in zip(found, told)}, self.steps)
         for name, optimizer in self._optimizers.items():
             self.group.average_gradients(getattr(model, name))
             optimizer.step()

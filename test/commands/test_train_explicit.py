@@ -13,7 +13,8 @@ import trimesh
 from insegan_ros.cli import main
 from insegan_ros.commands import train_explicit
 from insegan_ros.data.store import Dataset
-from insegan_ros.distillation.piles import PileConfig, PileMaker, Surroundings, store_piles
+from insegan_ros.distillation.piles import PileConfig, PileMaker, store_piles
+from insegan_ros.distillation.surroundings import Surroundings
 from insegan_ros.inference import model_card
 from insegan_ros.model.explicit import Template
 from insegan_ros.types import Intrinsics

@@ -1,0 +1,118 @@
+"""Stored piles as what the network learns from: noisy heights and the votes wanted for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from insegan_ros.data.store import Dataset
+from insegan_ros.distillation.network import NetworkConfig, network_input
+from insegan_ros.synthetic.d435 import StereoNoise, add_noise
+from insegan_ros.types import Intrinsics
+
+
+@dataclass(frozen=True)
+class Piles:
+    """Stored piles in memory."""
+
+    depth: NDArray[np.float32]  # (P, H, W) metres, no noise, NaN where nothing is
+    labels: NDArray[np.uint8]  # (P, H, W)
+    centres: list[NDArray[np.float32]]  # (N, 3) each: image x, y in px, height above the floor, m
+    visible: list[NDArray[np.float32]]  # (N,) each
+    camera_height: NDArray[np.float32]  # (P,) m
+    intrinsics: Intrinsics
+
+    @staticmethod
+    def load(dataset: Dataset, indices: Sequence[int]) -> Piles:
+        samples = [dataset[index] for index in indices]
+        k = dataset.info.intrinsics
+        heights = np.array([s.record['floor'][3] for s in samples], np.float32)
+        centres = []
+        for sample, height in zip(samples, heights):
+            assert sample.poses is not None
+            x, y, z = sample.poses[:, :3, 3].T
+            centres.append(
+                np.stack(
+                    [k.fx * x / z + k.cx, k.fy * y / z + k.cy, height - z], 1, dtype=np.float32
+                )
+            )
+        return Piles(
+            np.stack([s.frame.depth_m for s in samples]),
+            np.stack([s.labels for s in samples if s.labels is not None]),
+            centres,
+            [np.asarray(s.record['visible'], np.float32) for s in samples],
+            heights,
+            k,
+        )
+
+    def __len__(self) -> int:
+        return len(self.depth)
+
+    def heights(self, index: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        """(H, W) above the floor as a camera measures it, its noise drawn anew."""
+        noise = StereoNoise(
+            disparity_sigma=rng.uniform(0.02, 0.12),
+            correlation=rng.uniform(0.0, 3.0),
+            edge_sigma=rng.uniform(0.2, 0.8),
+            flying=rng.uniform(0.0, 0.5),
+            holes=rng.uniform(0.0, 3.0),
+            shadow_side=-1 if rng.random() < 0.5 else 1,
+        )
+        depth = self.depth[index]
+        if rng.random() < 0.95:  # some without noise
+            depth = add_noise(depth, self.intrinsics, rng, noise)
+        # the floor is found to about a millimetre
+        return self.camera_height[index] + np.float32(rng.normal(0, 0.0007)) - depth
+
+    def target(self, index: int, config: NetworkConfig) -> NDArray[np.float32]:
+        """(6, H, W) as `vote_loss` wants it."""
+        labels = self.labels[index]
+        unit = config.unit_px
+        area = np.bincount(labels.ravel(), minlength=len(self.visible[index]) + 1)
+        # (N + 1, 4) what every instance's pixels share, row 0 for the background
+        shared = np.zeros((len(area), 5), np.float32)
+        shared[1:, :2] = self.centres[index][:, :2]
+        shared[1:, 2] = self.centres[index][:, 2] / config.pixel_m
+        shared[1:, 3] = np.clip(self.visible[index], 0, 1)
+        shared[1:, 4] = 1 / np.sqrt(np.maximum(area[1:], 9))  # small instances count as well
+        out = np.empty((6, *labels.shape), np.float32)
+        out[0] = labels > 0
+        out[1:] = shared[labels].transpose(2, 0, 1)
+        v, u = np.mgrid[: labels.shape[0], : labels.shape[1]]
+        out[1] = (out[1] - u) / unit
+        out[2] = (out[2] - v) / unit
+        out[3] /= unit
+        return out
+
+
+def make_batch(
+    piles: Piles, config: NetworkConfig, size: int, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """(B, 2, H, W) input and (B, 6, H, W) target: random piles, noise, flips, quarter turns."""
+    inputs, targets = [], []
+    for index in rng.integers(len(piles), size=size):
+        image = network_input(piles.heights(int(index), rng), config)
+        image, target = turned(image, piles.target(int(index), config), rng)
+        inputs.append(image)
+        targets.append(target)
+    return torch.from_numpy(np.stack(inputs)), torch.from_numpy(np.stack(targets))
+
+
+def turned(
+    image: NDArray[np.float32], target: NDArray[np.float32], rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """One of the eight flips and quarter turns of a square image, its vote vectors turned too."""
+    turns, flip = int(rng.integers(4)), bool(rng.integers(2))
+    image = np.rot90(image, turns, (1, 2))
+    target = np.rot90(target, turns, (1, 2)).copy()
+    for _ in range(turns):  # the image's x axis goes up (-y), its y axis to the right (x)
+        target[1], target[2] = target[2].copy(), -target[1]
+    if flip:
+        image, target = image[..., ::-1], target[..., ::-1].copy()
+        target[1] *= -1
+    return np.ascontiguousarray(image), target

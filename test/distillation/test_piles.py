@@ -1,0 +1,32 @@
+"""Piles depend on their seed alone, and lie where the camera sees them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from bricks import brick_piles
+
+from insegan_ros.distillation.piles import store_piles
+
+
+def test_a_pile_depends_on_its_seed_alone() -> None:
+    maker = brick_piles(4)
+    first, again, other = maker((3, 1)), maker((3, 1)), maker((3, 2))
+    assert (first.depth == again.depth).all()
+    assert (first.labels == again.labels).all()
+    assert (first.depth != other.depth).any()
+
+
+def test_stored_piles_are_not_made_again(tmp_path: Path) -> None:
+    assert list(store_piles(brick_piles(2), tmp_path, seed=0, workers=1)) == [1, 2]
+    assert list(store_piles(brick_piles(2), tmp_path, seed=0, workers=1)) == []
+    assert list(store_piles(brick_piles(3), tmp_path, seed=0, workers=1)) == [3]
+
+
+def test_a_pile_has_its_parts_inside_the_window_and_above_the_floor() -> None:
+    pile = brick_piles(4)((0, 5))
+    assert 2 <= len(pile.poses) <= 3
+    heights = pile.camera_height - pile.poses[:, 2, 3]
+    assert (heights > 0.005).all()
+    assert (np.unique(pile.labels)[1:] <= len(pile.poses)).all()
