@@ -8,14 +8,11 @@ listens to.
 from __future__ import annotations
 
 import threading
-import time
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import message_filters
-import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseArray
 from rcl_interfaces.msg import SetParametersResult
@@ -30,6 +27,7 @@ from insegan_ros.nodes import messages
 from insegan_ros.nodes.diagnostics import diagnostics
 from insegan_ros.nodes.lifecycle import main_of
 from insegan_ros.nodes.parameters import Parameter, declare, values
+from insegan_ros.nodes.segmenter_report import SegmenterReport
 from insegan_ros.nodes.worker import NewestWorker
 from insegan_ros.types import DepthFrame, Segmentation, Segmenter
 
@@ -56,7 +54,6 @@ FIXED = ('reliable', 'slop')  # only while unconfigured
 WARN_S = 5.0  # between two of the same warning
 SILENT_S = 2.0  # without a usable pair before it is said why
 REPORT_S = 1.0  # between two messages on /diagnostics
-LATENCIES = 300  # kept for the percentiles
 
 
 def make_segmenter(given: dict) -> Segmenter:
@@ -94,12 +91,7 @@ class SegmenterNode(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         self._given = given
         self._newest: tuple[Image, CameraInfo] | None = None
-        self._images = self._pairs = self._segmented = self._failed = self._unheard = 0
-        self._pairs_before = self._images_before = 0
-        self._waiting_since = self._rated_at = time.monotonic()
-        self._segmented_before = 0
-        self._latencies: deque[float] = deque(maxlen=LATENCIES)
-        self._last_error = ''
+        self._progress = SegmenterReport()
         output = partial(self.create_lifecycle_publisher, qos_profile=QoSProfile(depth=1))
         self._outputs = {  # publisher: (frame, segmentation, header) -> message
             output(Image, '~/label_image'): lambda f, s, h: messages.label_image(s, h),
@@ -189,7 +181,7 @@ class SegmenterNode(LifecycleNode):
     # --- frames --------------------------------------------------------------------------------
 
     def _count_image(self, image: Image) -> None:
-        self._images += 1
+        self._progress.images += 1
         stamp = messages.stamp_ns(image.header)
         if stamp < self._image_stamp:  # a clock was set: what waits for its pair blocks others
             for queue in self._queues:
@@ -198,7 +190,7 @@ class SegmenterNode(LifecycleNode):
         self._image_stamp = stamp
 
     def _store(self, image: Image, info: CameraInfo) -> None:
-        self._pairs += 1
+        self._progress.pairs += 1
         self._newest = (image, info)
         if self._given['continuous']:
             self._worker.offer(self._newest)
@@ -208,7 +200,7 @@ class SegmenterNode(LifecycleNode):
         if any(publisher.get_subscription_count() for publisher in self._outputs):
             self._segment(pair)
         else:
-            self._unheard += 1
+            self._progress.unheard += 1
 
     def _segment(self, pair: tuple[Image, CameraInfo]) -> Segmentation | None:
         suspicion = None
@@ -216,7 +208,7 @@ class SegmenterNode(LifecycleNode):
             frame = messages.frame_from_messages(*pair)
             if suspicion := messages.suspicious_depth(frame.depth_m):
                 self.get_logger().warning(suspicion, throttle_duration_sec=WARN_S)
-                self._last_error = suspicion
+                self._progress.last_error = suspicion
             with self._busy:
                 if hasattr(self._segmenter, 'pose_seconds'):
                     self._segmenter.pose_seconds = self._pose_seconds()
@@ -225,12 +217,11 @@ class SegmenterNode(LifecycleNode):
         except Exception as error:  # a frame must not end the node, whatever the method raises
             reason = f'{type(error).__name__}: {error}'
             # depth that cannot be is the likelier cause of what the method then ran into
-            self._last_error = f'{suspicion} ({reason})' if suspicion else reason
+            self._progress.last_error = f'{suspicion} ({reason})' if suspicion else reason
             self.get_logger().error(reason, throttle_duration_sec=WARN_S)
-            self._failed += 1
+            self._progress.failed += 1
             return None
-        self._segmented += 1
-        self._latencies.append(self.get_clock().now().nanoseconds - frame.stamp_ns)
+        self._progress.done(self.get_clock().now().nanoseconds - frame.stamp_ns)
         return found
 
     def _pose_seconds(self) -> float:
@@ -250,14 +241,16 @@ class SegmenterNode(LifecycleNode):
             return response
         found = self._segment(self._newest)
         response.success = found is not None
-        response.message = self._last_error if found is None else f'{found.count} instances'
+        response.message = (
+            self._progress.last_error if found is None else f'{found.count} instances'
+        )
         return response
 
     # --- what is said --------------------------------------------------------------------------
 
     def _why_silent(self) -> str:
         topics = [subscription.topic_name for subscription in self._inputs]
-        if self._images == self._images_before:
+        if not self._progress.images_arrive:
             return f'nothing arrives on {topics[0]}'
         if not self.count_publishers(topics[1]):
             return f'images arrive on {topics[0]} but nobody publishes {topics[1]}'
@@ -267,36 +260,15 @@ class SegmenterNode(LifecycleNode):
         )
 
     def _report(self) -> None:
-        now = time.monotonic()
-        if self._pairs != self._pairs_before:
-            self._waiting_since = now
-        silent = ''
-        if now - self._waiting_since > SILENT_S:
+        progress, silent = self._progress, ''
+        if progress.silence() > SILENT_S:
             silent = self._why_silent()
             self.get_logger().warning(silent, throttle_duration_sec=WARN_S)
-        rate = (self._segmented - self._segmented_before) / max(now - self._rated_at, 1e-6)
-        self._images_before, self._pairs_before = self._images, self._pairs
-        self._segmented_before, self._rated_at = self._segmented, now
-        self._diagnostics.publish(self._status(rate, silent))
-
-    def _status(self, rate: float, silent: str) -> DiagnosticArray:
-        latency = np.asarray(self._latencies) / 1e6
-        p50, p95 = np.percentile(latency, [50, 95]) if len(latency) else (np.nan, np.nan)
-        figures = {
-            'method': self._given['model'] or self._given['method'],
-            'device': self._given['device'] if self._given['model'] else 'cpu',
-            'received': self._pairs,
-            'segmented': self._segmented,
-            'dropped': self._worker.dropped if self._worker else 0,
-            'failed': self._failed,
-            'without listener': self._unheard,
-            'rate (Hz)': f'{rate:.1f}',
-            'latency p50 (ms)': f'{p50:.1f}',
-            'latency p95 (ms)': f'{p95:.1f}',
-            'last error': self._last_error,
-        }
+        progress.look()
+        figures = progress.figures(self._given, self._worker.dropped if self._worker else 0)
         level = DiagnosticStatus.WARN if silent else DiagnosticStatus.OK
-        return diagnostics(self, 'segmentation', silent or f'{rate:.1f} Hz', figures, level)
+        message = silent or f'{progress.rate:.1f} Hz'
+        self._diagnostics.publish(diagnostics(self, 'segmentation', message, figures, level))
 
 
 main = main_of(SegmenterNode)

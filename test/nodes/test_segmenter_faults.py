@@ -58,7 +58,7 @@ def test_a_warning_is_not_repeated_for_every_frame(
 ) -> None:
     for k in range(1, 21):
         bench.send(changed(encoding='rgb8'))
-        assert bench.spin_until(lambda: bench.node._failed == k)  # noqa: B023
+        assert bench.spin_until(lambda: bench.node._progress.failed == k)  # noqa: B023
     assert capfd.readouterr().err.count("encoding is 'rgb8'; valid: 16UC1") == 1
     assert bench.segments_correctly()
 
@@ -150,8 +150,10 @@ def test_a_busy_node_answers_the_newest_of_1000_frames_and_counts_the_dropped(
         time.sleep(max(0.0, start + k / 200 - time.monotonic()))
     assert bench.spin_until(lambda: bench.answered(last))
     assert process.memory_info().rss - before < 20e6
-    received = bench.node._pairs
-    assert bench.spin_until(lambda: int(bench.status['segmented']) == bench.node._segmented)
+    received = bench.node._progress.pairs
+    assert bench.spin_until(
+        lambda: int(bench.status['segmented']) == bench.node._progress.segmented
+    )
     figures = {k: int(bench.status[k]) for k in ('received', 'segmented', 'dropped', 'failed')}
     assert figures['received'] == received > 500
     assert figures['received'] == figures['segmented'] + figures['dropped']
@@ -183,7 +185,7 @@ def test_a_camera_info_that_comes_late_is_named_with_its_topic(bench: Bench) -> 
 def test_images_that_wait_for_their_pair_do_not_block_earlier_stamps(bench: Bench) -> None:
     for k in range(1, 9):
         bench.send(info_delay_ns=10**9)
-        assert bench.spin_until(lambda: bench.node._images == k)  # noqa: B023
-    assert bench.node._pairs == 0
+        assert bench.spin_until(lambda: bench.node._progress.images == k)  # noqa: B023
+    assert bench.node._progress.pairs == 0
     bench.stamp_ns -= 10**11
     assert bench.segments_correctly()
