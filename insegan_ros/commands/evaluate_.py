@@ -26,6 +26,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from insegan_ros.commands.segmenter_options import (
+    add_segmenter_options,
+    chosen_bin,
+    chosen_instances,
+    require_counts,
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--dataset', type=Path, required=True, help='the dataset folder')
@@ -51,15 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='hand-made masks instead of the labels: a COCO or labelme file, or a folder of them',
     )
     parser.add_argument('--seeds', type=int, default=3, help='runs of a random method (3)')
-    parser.add_argument('--limit', type=int, metavar='N', help='only the first N frames')
-    parser.add_argument(
-        '--instances',
-        type=int,
-        metavar='N',
-        help="told to the classical methods (default: the dataset's number; 0: they estimate it)",
-    )
-    parser.add_argument('--bin', type=Path, help="`insegan calibrate`'s file (default: found)")
-    parser.add_argument('--device', default='auto', help='auto, cpu or cuda[:i], for models')
+    add_segmenter_options(parser)
     parser.add_argument('--workers', type=int, default=1, help='processes (1)')
     parser.add_argument(
         '--make-splits', action='store_true', help='choose the splits first, and store them'
@@ -77,15 +76,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from insegan_ros import bin as bins
     from insegan_ros.data.annotations import labels_of_frames, read_annotations
     from insegan_ros.data.store import Dataset, DatasetError
     from insegan_ros.evaluation.benchmark import benchmark, default_methods, seeds_of
     from insegan_ros.evaluation.report import write_report
     from insegan_ros.evaluation.selection import make_splits
 
-    if args.seeds < 1 or args.workers < 1 or (args.limit is not None and args.limit < 1):
-        raise ValueError('--seeds, --workers and --limit must be at least 1')
+    require_counts(args, 'seeds', 'workers', 'limit')
     dataset = Dataset(args.dataset)
     if args.make_splits:
         with tqdm(total=len(dataset), unit='frame', desc='splits') as bar:
@@ -110,8 +107,7 @@ def run(args: argparse.Namespace) -> int:
         from insegan_ros.commands.evaluate_poses import run_poses
 
         return run_poses(dataset, indices, methods, args, out)
-    instances = dataset.info.instances if args.instances is None else args.instances
-    bin = None if args.bin is None else bins.load_bin(args.bin)
+    instances, bin = chosen_instances(args, dataset.info.instances), chosen_bin(args)
     total = sum(len(seeds_of(method, args.seeds)) for method in methods) * len(indices)
     with tqdm(total=total, unit='frame') as bar:
         runs = benchmark(
@@ -119,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
             methods,
             indices,
             seeds=args.seeds,
-            instances=instances or None,
+            instances=instances,
             bin=bin,
             device=args.device,
             workers=args.workers,

@@ -18,6 +18,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from insegan_ros.commands.segmenter_options import (
+    add_segmenter_options,
+    chosen_bin,
+    chosen_instances,
+    require_counts,
+)
 from insegan_ros.types import DepthFrame
 
 
@@ -30,21 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--input', type=Path, required=True, help='PNG, folder of PNGs or dataset')
     parser.add_argument('--out', type=Path, required=True, help='folder for the results')
     parser.add_argument('--split', default='all', help="of a dataset: its split's name (all)")
-    parser.add_argument('--limit', type=int, metavar='N', help='only the first N frames')
-    parser.add_argument(
-        '--instances',
-        type=int,
-        metavar='N',
-        help="told to a classical method (default: the dataset's number, else 0: it estimates)",
-    )
-    parser.add_argument('--bin', type=Path, help="`insegan calibrate`'s file (default: found)")
+    add_segmenter_options(parser)
     parser.add_argument(
         '--camera-info', type=Path, help='of PNGs (default: camera_info.yaml in their folder)'
     )
     parser.add_argument(
         '--depth-scale', type=float, default=0.001, help='of PNGs: metres a unit (0.001)'
     )
-    parser.add_argument('--device', default='auto', help='auto, cpu or cuda[:i], for a model')
     parser.add_argument(
         '--pose-seconds',
         type=float,
@@ -97,21 +95,18 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from insegan_ros import baselines
-    from insegan_ros import bin as bins
     from insegan_ros.data.results import ResultWriter
     from insegan_ros.floor import FloorNotFoundError
     from insegan_ros.inference.model_card import load_segmenter
     from insegan_ros.types import Segmenter
 
-    if args.limit is not None and args.limit < 1:
-        raise ValueError(f'--limit {args.limit}: at least 1 is expected')
+    require_counts(args, 'limit')
     if not 0 < args.depth_scale < 1:
         raise ValueError(f'--depth-scale {args.depth_scale}: metres a unit are expected')
     if args.model is not None and args.instances is not None:
         raise ValueError('--instances is for classical methods; a model finds out by itself')
     source = open_source(args)
-    bin = None if args.bin is None else bins.load_bin(args.bin)
-    instances = (source.instances if args.instances is None else args.instances) or None
+    instances, bin = chosen_instances(args, source.instances), chosen_bin(args)
     segmenter: Segmenter
     if args.model is not None:
         segmenter = load_segmenter(args.model, args.device, bin, args.seed, args.pose_seconds)

@@ -277,7 +277,7 @@ def test_without_a_folder_the_results_lie_under_the_dataset_s_name(
         (['--methods', 'kmean'], "no model 'kmean'"),
         (['--methods', ','], '--methods names no method'),
         (['--split', 'exam'], "no split 'exam'; it has all"),
-        (['--limit', '0'], 'must be at least 1'),
+        (['--limit', '0'], 'at least 1 is expected'),
     ],
 )
 def test_wrong_arguments_are_named(tmp_path: Path, capsys, wrong: list[str], message: str) -> None:
