@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,8 @@ from message_filters import ApproximateTimeSynchronizer, SimpleFilter
 from sensor_msgs.msg import Image, PointField
 from sensor_msgs_py import point_cloud2
 from std_msgs.msg import Header
+
+from insegan_ros.nodes.messages import to_image
 
 
 def stamped(milliseconds: int) -> Image:
@@ -67,6 +71,7 @@ def test_a_cloud_is_read_back_as_it_was_made() -> None:
     assert point_cloud2.read_points(cloud, ['label']).dtype.names == ('label',)
 
 
+@pytest.mark.parametrize('convert', [CvBridge().cv2_to_imgmsg, to_image])
 @pytest.mark.parametrize(
     ('shape', 'dtype', 'encoding', 'step'),
     [
@@ -78,11 +83,11 @@ def test_a_cloud_is_read_back_as_it_was_made() -> None:
     ],
 )
 def test_an_array_becomes_an_image_of_its_encoding(
-    shape: tuple, dtype: type, encoding: str, step: int
+    convert: Callable, shape: tuple, dtype: type, encoding: str, step: int
 ) -> None:
     array = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
     header = Header(frame_id='f')
-    image = CvBridge().cv2_to_imgmsg(array, encoding, header)
+    image = convert(array, encoding, header)
     assert (image.height, image.width, image.encoding) == (3, 4, encoding)
     assert (image.step, image.header.frame_id) == (step, 'f')
     np.testing.assert_array_equal(np.frombuffer(image.data, dtype).reshape(shape), array)

@@ -201,27 +201,6 @@ def test_no_instances_make_valid_messages(example: tuple) -> None:
     assert messages.overlay(frame, found, HEADER).encoding == 'rgb8'
 
 
-@pytest.mark.parametrize(
-    ('shape', 'dtype', 'encoding', 'step'),
-    [
-        ((3, 4), np.uint16, 'mono16', 8),
-        ((3, 4), np.float32, '32FC1', 16),
-        ((3, 4, 3), np.uint8, 'rgb8', 12),
-        ((3, 4, 5), np.uint8, '8UC5', 20),
-        ((3, 4, 7), np.float32, '32FC7', 112),
-    ],
-)
-def test_an_array_becomes_an_image_of_its_encoding(
-    shape: tuple, dtype: type, encoding: str, step: int
-) -> None:
-    array = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
-    header = Header(frame_id='f')
-    image = messages.to_image(array, encoding, header)
-    assert (image.height, image.width, image.encoding) == (3, 4, encoding)
-    assert (image.step, image.header.frame_id) == (step, 'f')
-    np.testing.assert_array_equal(np.frombuffer(image.data, dtype).reshape(shape), array)
-
-
 def test_an_array_of_another_type_than_its_encoding_is_refused() -> None:
     with pytest.raises(ValueError, match=r'mono16.*8UC1|8UC1.*mono16'):
         messages.to_image(np.zeros((3, 4), np.uint8), 'mono16')
