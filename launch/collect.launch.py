@@ -8,12 +8,9 @@ ros2 launch insegan_ros collect.launch.py camera:=simulated arm:=simulated dry_r
 """
 
 from ament_index_python.packages import get_package_share_path
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
-from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from insegan_ros.nodes.environment import node_environment
-from launch import LaunchDescription
+from insegan_ros.nodes.launching import description
 
 SHARE = get_package_share_path('insegan_ros')
 ARGUMENTS = {
@@ -33,8 +30,7 @@ ARGUMENTS = {
 CHOICES = {'camera': ['none', 'realsense', 'simulated'], 'arm': ['real', 'simulated']}
 
 
-def start_nodes(context):
-    given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+def nodes(given):
     remappings = [
         ('depth/image', given['depth_topic']),
         ('depth/camera_info', given['camera_info_topic']),
@@ -58,16 +54,4 @@ def start_nodes(context):
 
 
 def generate_launch_description():
-    variables = node_environment(SHARE / 'config' / 'fastdds.xml')
-    return LaunchDescription(
-        [
-            *[SetEnvironmentVariable(name, value) for name, value in variables.items()],
-            *[
-                DeclareLaunchArgument(
-                    name, default_value=d, description=t, choices=CHOICES.get(name)
-                )
-                for name, (d, t) in ARGUMENTS.items()
-            ],
-            OpaqueFunction(function=lambda context: list(start_nodes(context))),
-        ]
-    )
+    return description(SHARE, ARGUMENTS, CHOICES, nodes)

@@ -7,12 +7,9 @@ ros2 launch insegan_ros segment.launch.py camera:=replay path:=$HOME/bins/nut mo
 """
 
 from ament_index_python.packages import get_package_share_path
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
-from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from insegan_ros.nodes.environment import node_environment
-from launch import LaunchDescription
+from insegan_ros.nodes.launching import description
 
 SHARE = get_package_share_path('insegan_ros')
 CAMERAS = {'realsense': 'camera', 'replay': 'camera', 'simulated': 'bin_simulator', 'none': None}
@@ -31,8 +28,7 @@ ARGUMENTS = {  # name: (default, description); an empty one leaves the parameter
 }
 
 
-def start_nodes(context):
-    given = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
+def nodes(given):
     common = {
         'package': 'insegan_ros',
         'namespace': given['namespace'],
@@ -54,19 +50,4 @@ def start_nodes(context):
 
 
 def generate_launch_description():
-    variables = node_environment(SHARE / 'config' / 'fastdds.xml')
-    return LaunchDescription(
-        [
-            *[SetEnvironmentVariable(name, value) for name, value in variables.items()],
-            *[
-                DeclareLaunchArgument(
-                    name,
-                    default_value=default,
-                    description=description,
-                    choices=list(CAMERAS) if name == 'camera' else None,
-                )
-                for name, (default, description) in ARGUMENTS.items()
-            ],
-            OpaqueFunction(function=lambda context: list(start_nodes(context))),
-        ]
-    )
+    return description(SHARE, ARGUMENTS, {'camera': list(CAMERAS)}, nodes)

@@ -111,12 +111,12 @@ sys.exit(service.run())
 
 @pytest.fixture
 def launch(prefix: Path, tmp_path: Path):
-    """launch('camera:=none', ...) runs segment.launch.py; ended by an interrupt, as by Ctrl-C."""
+    """launch('segment', 'camera:=none', ...) runs a launch file; ended by an interrupt."""
     pytest.importorskip('launch_ros', reason='launch_ros is not installed (it is on no registry)')
     started = []
 
-    def start(*arguments: str) -> tuple[subprocess.Popen, Path]:
-        file = prefix / 'share' / 'insegan_ros' / 'launch' / 'segment.launch.py'
+    def start(name: str, *arguments: str) -> tuple[subprocess.Popen, Path]:
+        file = prefix / 'share' / 'insegan_ros' / 'launch' / f'{name}.launch.py'
         log = tmp_path / 'launch.log'
         with open(log, 'w') as output:
             process = subprocess.Popen(
@@ -140,7 +140,7 @@ def launch(prefix: Path, tmp_path: Path):
 def test_the_launch_file_brings_up_a_camera_and_a_segmenter_that_talk(
     launch, prefix: Path, monkeypatch
 ) -> None:
-    process, log = launch('camera:=simulated', 'namespace:=cell')
+    process, log = launch('segment', 'camera:=simulated', 'namespace:=cell')
     for name in ('ROS_DOMAIN_ID', 'ROS_AUTOMATIC_DISCOVERY_RANGE'):
         monkeypatch.setenv(name, environment(prefix)[name])
     profile = prefix / 'share/insegan_ros/config/fastdds.xml'
@@ -163,7 +163,25 @@ def test_the_launch_file_brings_up_a_camera_and_a_segmenter_that_talk(
     assert 'Traceback' not in log.read_text()
 
 
-def test_the_launch_file_refuses_an_unknown_camera(launch) -> None:
-    process, log = launch('camera:=banana')
+def test_the_simulated_cell_of_the_launch_file_collects(launch, tmp_path: Path) -> None:
+    folder = tmp_path / 'nuts'
+    given = {'dataset': folder, 'part': 'nut', 'count': 2, 'camera': 'simulated'}
+    given |= {'arm': 'simulated', 'dry_run': 'false', 'start': 'true'}
+    process, log = launch('collect', *(f'{name}:={value}' for name, value in given.items()))
+    lines, deadline = folder / 'frames.jsonl', time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.2)
+        if lines.exists() and len(lines.read_text().splitlines()) == 2:
+            break
+    else:
+        pytest.fail(log.read_text())
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) == 0
+    assert 'Traceback' not in log.read_text()
+
+
+@pytest.mark.parametrize('name', ['segment', 'collect'])
+def test_a_launch_file_refuses_an_unknown_camera(launch, name: str) -> None:
+    process, log = launch(name, 'camera:=banana')
     assert process.wait(timeout=30) != 0
     assert 'simulated' in log.read_text()
