@@ -1,4 +1,4 @@
-"""The arm as the collector needs it: where its joints are, and trajectories sent and cancelled.
+"""The arm as the collector needs it: trajectories sent and cancelled.
 
 Two interfaces: the FollowJointTrajectory action, and the JointTrajectory topic of ros2_control's
 joint_trajectory_controller. Neither controller is trusted to enforce limits: both refuse to send
@@ -15,77 +15,20 @@ from typing import Protocol
 import numpy as np
 from builtin_interfaces.msg import Duration
 from rclpy.action import ActionClient
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
-from rclpy.qos import qos_profile_sensor_data
-from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from insegan_ros.collection.machine import Motion
 from insegan_ros.collection.settings import ArmSettings
 from insegan_ros.collection.trajectory import JointLimits, Trajectory, deviation, violations
-from insegan_ros.nodes.messages import stamp_ns
+from insegan_ros.nodes.joints import JointMonitor
 
-STILL_RAD_S = 0.01
 LAG_S = 1.0  # by which an arm may follow late
 STRAYED_RAD = 0.2  # from its way: it does not follow, or joint_states do not tell the truth
 
 
 class UnsafeTrajectoryError(ValueError):
     """A trajectory that was not sent, and why."""
-
-
-class JointMonitor:
-    """The newest position and velocity of the arm's joints, from joint_states."""
-
-    def __init__(self, node: Node, names: Sequence[str]) -> None:
-        # of all that tells of the arm: received while another callback waits for its standstill
-        self.group = MutuallyExclusiveCallbackGroup()
-        self.names = tuple(names)
-        self.positions: tuple[float, ...] | None = None  # rad, in the order of `names`
-        self.velocities: tuple[float, ...] | None = None  # rad/s
-        self._seen = -math.inf
-        self._stamp = 0
-        node.create_subscription(
-            JointState,
-            'joint_states',
-            self._store,
-            qos_profile_sensor_data,
-            callback_group=self.group,
-        )
-
-    def _store(self, message: JointState) -> None:
-        index = {name: k for k, name in enumerate(message.name)}
-        if not all(name in index and index[name] < len(message.position) for name in self.names):
-            return  # another part of the robot: grippers and wheels report on the same topic
-        now = time.monotonic()
-        positions = tuple(float(message.position[index[name]]) for name in self.names)
-        stamp = stamp_ns(message.header)
-        if not all(math.isfinite(p) for p in positions) or (stamp and stamp == self._stamp):
-            return  # the same stamp again: somebody repeats what a controller said before it died
-        self._stamp = stamp
-        if len(message.velocity) == len(message.name):
-            velocities = tuple(float(message.velocity[index[name]]) for name in self.names)
-        elif self.positions is not None and now > self._seen > -math.inf:
-            step = now - self._seen
-            velocities = tuple((b - a) / step for a, b in zip(self.positions, positions))
-        else:
-            velocities = None
-        self.positions, self.velocities, self._seen = positions, velocities, now
-
-    @property
-    def age(self) -> float:
-        """Seconds since the newest joint state of this arm; inf before the first."""
-        return time.monotonic() - self._seen
-
-    @property
-    def by_name(self) -> dict[str, float] | None:
-        """The positions, rad; None before the first joint state."""
-        return None if self.positions is None else dict(zip(self.names, self.positions))
-
-    @property
-    def still(self) -> bool:
-        return self.velocities is not None and all(abs(v) < STILL_RAD_S for v in self.velocities)
 
 
 class Arm(Protocol):
@@ -105,6 +48,9 @@ class Arm(Protocol):
 
     def poll(self) -> None:
         """Bring `motion` up to date; called a few times a second."""
+
+    def close(self) -> None:
+        """Undo the constructor; the arm is at rest."""
 
 
 class ActionArm:
@@ -170,6 +116,9 @@ class ActionArm:
         ):
             self._fail(why)
 
+    def close(self) -> None:
+        self._client.destroy()
+
 
 class TopicArm:
     """The joint_trajectory topic, which answers nothing: joint_states tell whether it arrived."""
@@ -180,6 +129,7 @@ class TopicArm:
     def __init__(
         self, node: Node, topic: str, joints: JointMonitor, limits: Sequence[JointLimits]
     ) -> None:
+        self._node = node
         self._publisher = node.create_publisher(JointTrajectory, topic, 1)
         self._joints, self._limits = joints, limits
         self.motion, self.reason = Motion.IDLE, ''
@@ -217,6 +167,9 @@ class TopicArm:
         elif late > self.LATE_S:
             self.motion = Motion.FAILED
             self.reason = f'the arm stands {error:.3f} rad from the end of its trajectory'
+
+    def close(self) -> None:
+        self._node.destroy_publisher(self._publisher)
 
 
 def make_arm(node: Node, settings: ArmSettings, joints: JointMonitor) -> Arm:

@@ -25,10 +25,11 @@ from insegan_ros.collection.recorder import Recorder
 from insegan_ros.collection.settings import CollectorSettings
 from insegan_ros.collection.trajectory import shake, violations
 from insegan_ros.nodes import messages, parameters
-from insegan_ros.nodes.arm import JointMonitor, UnsafeTrajectoryError, make_arm
+from insegan_ros.nodes.arm import Arm, UnsafeTrajectoryError, make_arm
 from insegan_ros.nodes.camera_watch import CameraWatch
-from insegan_ros.nodes.collector_report import CollectorReport
+from insegan_ros.nodes.collector_report import CollectorReport, beginning
 from insegan_ros.nodes.diagnostics import diagnostics
+from insegan_ros.nodes.joints import JointMonitor
 from insegan_ros.nodes.lifecycle import main_of, serving
 from insegan_ros.types import DepthFrame
 
@@ -44,6 +45,8 @@ class Collector(LifecycleNode):
         self._machine: Machine | None = None
         self._ticking: list[Timer] = []
         self._recorder: Recorder | None = None
+        self._joints: JointMonitor | None = None
+        self._arm: Arm | None = None
 
     # --- lifecycle -----------------------------------------------------------------------------
 
@@ -96,11 +99,7 @@ class Collector(LifecycleNode):
             first, reason = State.LATCHED, self._machine.reason
         machine = Machine(settings.timing, settings.count, stored=self._recorder.stored)
         self._machine = machine.entered(first, time.monotonic(), reason)
-        self.get_logger().info(
-            f'collecting {settings.count} frames of {settings.part} in {settings.dataset}'
-            + (' (dry run: the arm will not move)' if settings.dry_run else '')
-            + (f'; {reason}' if reason else '')
-        )
+        self.get_logger().info(beginning(settings, reason))
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -118,8 +117,10 @@ class Collector(LifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._machine = None
-        if self._recorder is not None:
-            self._recorder.close()
+        for part in (self._recorder, self._joints, self._arm):
+            if part is not None:
+                part.close()
+        self._recorder = self._joints = self._arm = None
         return OK
 
     def _bring_to_rest(self, reason: str) -> bool:
@@ -274,8 +275,7 @@ class Collector(LifecycleNode):
     # --- what is said --------------------------------------------------------------------------
 
     def _report(self) -> None:
-        now = time.monotonic()
-        m, progress = self._machine, self._progress
+        now, m, progress = time.monotonic(), self._machine, self._progress
         lacks = machines.waiting_for(m, self._inputs(now)) if m.state is State.WAITING else ''
         reason = f'waits for {lacks}' if lacks else m.reason
         self._diagnostics.publish(

@@ -11,6 +11,15 @@ from insegan_ros.collection.machine import Machine
 from insegan_ros.collection.settings import CollectorSettings
 
 
+def beginning(settings: CollectorSettings, reason: str) -> str:
+    """The first line for the log; `reason`: why nothing is done yet, or empty."""
+    return (
+        f'collecting {settings.count} frames of {settings.part} in {settings.dataset}'
+        + (' (dry run: the arm will not move)' if settings.dry_run else '')
+        + (f'; {reason}' if reason else '')
+    )
+
+
 @dataclass
 class CollectorReport:
     """Counts what was rejected and why, and knows the pace since it was made."""

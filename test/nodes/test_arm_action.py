@@ -20,7 +20,8 @@ from sensor_msgs.msg import JointState
 from insegan_ros.collection.machine import Motion
 from insegan_ros.collection.settings import CollectorSettings
 from insegan_ros.collection.trajectory import Trajectory, shake
-from insegan_ros.nodes.arm import ActionArm, JointMonitor, UnsafeTrajectoryError
+from insegan_ros.nodes.arm import ActionArm, UnsafeTrajectoryError
+from insegan_ros.nodes.joints import JointMonitor
 
 SETTINGS = CollectorSettings()
 

@@ -53,6 +53,25 @@ def test_a_collector_that_is_activated_again_goes_on_counting(cell: Callable[...
     assert len(Dataset(one.collector._settings.dataset)) == 3
 
 
+def test_a_collector_that_is_configured_again_hears_and_commands_once(
+    cell: Callable[..., Cell],
+) -> None:
+    one = cell()
+    assert one.spin_until(lambda: one.collector._machine.stored == 1)
+    assert one.spin_until(lambda: one.state is State.SETTLING)
+    one.collector.trigger_deactivate()
+    one.collector.trigger_cleanup()
+    for _ in range(2):
+        one.collector.trigger_configure()
+        one.collector.trigger_cleanup()
+    one.collector.trigger_configure()
+    one.collector.trigger_activate()
+    assert one.collector.count_subscribers('joint_states') == 1
+    assert one.collector.count_publishers('joint_trajectory') == 1
+    assert one.spin_until(lambda: one.state is State.DONE)
+    assert len(Dataset(one.collector._settings.dataset)) == 3
+
+
 def test_nothing_moves_in_a_dry_run(cell: Callable[..., Cell]) -> None:
     rehearsal = cell(dry_run=True)
     assert rehearsal.spin_until(lambda: rehearsal.collector._progress.rejected)
