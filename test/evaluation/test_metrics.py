@@ -35,6 +35,15 @@ def test_a_perfect_prediction_is_perfect_whatever_its_ids() -> None:
     assert count_is_right(predicted, TRUE)
 
 
+@pytest.mark.parametrize('ids', [(9, 4, 7), (60000, 2, 10**6), (-3, 5, -1)])
+@pytest.mark.parametrize('dtype', [np.int32, np.int64])
+def test_overlaps_do_not_depend_on_the_ids(ids: tuple[int, ...], dtype: type) -> None:
+    rng = np.random.default_rng(0)
+    plain, true = rng.integers(0, 4, (2, 20, 30))
+    named = np.array([0, *sorted(ids)], dtype)[plain]
+    np.testing.assert_array_equal(iou_matrix(named, true), iou_matrix(plain, true))
+
+
 def test_one_mask_over_everything_scores_one_over_n_in_the_paper_s_metric() -> None:
     true = np.repeat(np.arange(1, 6), 10)[None]
     everything = np.ones_like(true)
