@@ -179,7 +179,7 @@ def collect(args: argparse.Namespace, begun: int, samples: list[Sample]) -> Watc
         bar = stack.enter_context(tqdm(total=args.count, unit='frame', desc='soak'))
         began = since = time.monotonic()
         while bar.n < args.count:
-            watch.spin(2.0)
+            watch.spin(1.0)
             for node in nodes:
                 node.require_alive()
             now, stored = time.monotonic(), int(watch.collector.get('stored', 0))

@@ -82,6 +82,7 @@ class NodeProcess:
 
     def __init__(self, name: str, out: Path, parameters: dict[str, object]) -> None:
         self.name, self.log = name, out / f'{name}.log'
+        self._interrupted = False
         command = [sys.executable, '-m', f'insegan_ros.nodes.{name}', '--ros-args']
         for key, value in parameters.items():
             text = str(value).lower() if isinstance(value, bool) else str(value)
@@ -100,9 +101,14 @@ class NodeProcess:
         if code is not None:
             raise DemoError(f'{self.name} ended with code {code}:\n{self.last_words()}')
 
-    def stop(self) -> None:
-        if self.process.poll() is None:
+    def interrupt(self) -> None:
+        """Ask it to end, once."""
+        if not self._interrupted and self.process.poll() is None:
+            self._interrupted = True
             self.process.send_signal(signal.SIGINT)
+
+    def stop(self) -> None:
+        self.interrupt()
         try:
             self.process.wait(timeout=10)
         except subprocess.TimeoutExpired:
@@ -156,6 +162,8 @@ class Pair:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for node in self._nodes:
+            node.interrupt()
         for node in self._nodes:
             node.stop()
 

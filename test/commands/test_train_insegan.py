@@ -107,8 +107,9 @@ def test_a_run_in_pieces_equals_an_unbroken_one_bit_for_bit(blocks: Path, tmp_pa
 
 
 def test_a_run_that_is_killed_goes_on_to_the_same_result(blocks: Path, tmp_path: Path) -> None:
-    assert main(command(blocks, tmp_path / 'whole', iterations=30)) == 0
-    line = command(blocks, tmp_path / 'killed', 'loop.checkpoint_minutes=1e-4', iterations=30)
+    often = ('loop.checkpoint_minutes=1e-4', 'loop.validate_every=100')
+    assert main(command(blocks, tmp_path / 'whole', *often, iterations=30)) == 0
+    line = command(blocks, tmp_path / 'killed', *often, iterations=30)
     process = subprocess.Popen(
         [sys.executable, '-m', 'insegan_ros.cli', *line],
         env={**os.environ, 'OMP_NUM_THREADS': '1'},

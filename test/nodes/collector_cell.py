@@ -36,7 +36,7 @@ QUICK = {
     'timing.joints_timeout': 0.8,
     'timing.frame_timeout': 1.0,
     'timing.stop_timeout': 2.0,
-    'shake.frequency_hz': [1.0, 1.2],
+    'shake.frequency_hz': [2.0, 2.5],
     'shake.cycles': 1,
 }
 

@@ -20,6 +20,7 @@ from std_srvs.srv import Trigger
 
 from insegan_ros.collection.machine import State
 from insegan_ros.data.store import Dataset
+from insegan_ros.nodes.arm import TopicArm
 from insegan_ros.nodes.collector import Collector
 from insegan_ros.nodes.lifecycle import autostart
 from insegan_ros.nodes.messages import to_image
@@ -122,8 +123,9 @@ def test_a_fault_during_a_shake_stops_the_arm_for_good(
     [(0.1, 'from the end of its trajectory'), (0.4, 'from the way of its trajectory')],
 )
 def test_an_arm_that_does_not_follow_is_a_fault(
-    cell: Callable[..., Cell], away: float, reason: str
+    cell: Callable[..., Cell], away: float, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(TopicArm, 'LATE_S', 0.5)
     deaf = cell(**{'shake.amplitude': [0.01, 0.02]})
     deaf.obeys = False
     deaf.arm._rest(np.asarray(SETTINGS.shake.home) + away)  # so that there is a way to go
