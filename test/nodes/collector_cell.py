@@ -8,6 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image, JointState
@@ -39,6 +42,7 @@ QUICK = {
     'shake.frequency_hz': [2.0, 2.5],
     'shake.cycles': 1,
 }
+SLOW = {'shake.frequency_hz': [0.3, 0.35], 'shake.cycles': 2}  # seconds of shaking
 
 
 class World:
@@ -149,3 +153,27 @@ class Cell(World):
         self.collector.trigger_shutdown()
         super().close()
         self.collector.destroy_node()
+
+
+class Operator:
+    """Changes the collector's state, and reads what it says of itself."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.said: list[str] = []
+        self._client = world.world.create_client(ChangeState, 'collector/change_state')
+        world.world.create_subscription(DiagnosticArray, '/diagnostics', self._store, 10)
+
+    def _store(self, array: DiagnosticArray) -> None:
+        self.said += [status.message for status in array.status]
+
+    def begins_a_shake(self) -> None:
+        assert self.world.spin_until(self._client.service_is_ready, seconds=40)
+        assert self.world.spin_until(self.world.moving, seconds=40)
+        self.world.spin_until(lambda: False, seconds=0.3)
+
+    def change(self, transition: int) -> bool:
+        request = ChangeState.Request(transition=Transition(id=transition))
+        answer = self._client.call_async(request)
+        assert self.world.spin_until(answer.done), 'no answer'
+        return answer.result().success

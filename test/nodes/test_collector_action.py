@@ -11,8 +11,9 @@ import pytest
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 pytest.importorskip('control_msgs', reason='control_msgs is not installed (it is on no registry)')
 
-from collector_cell import Cell
+from collector_cell import QUICK, SLOW, Cell, Operator, World
 from control_msgs.action import FollowJointTrajectory
+from lifecycle_msgs.msg import Transition
 from rclpy.action import ActionServer, CancelResponse
 from rclpy.action.server import ServerGoalHandle
 from std_msgs.msg import Bool
@@ -27,7 +28,7 @@ ACTION = {'arm.interface': 'action', 'arm.action': 'follow_joint_trajectory'}
 class Controller:
     """Makes the cell's arm follow goals; a cancelled one brakes before its result is sent."""
 
-    def __init__(self, cell: Cell) -> None:
+    def __init__(self, cell: World) -> None:
         self._cell = cell
         self._goal: ServerGoalHandle | None = None
         self.ended: list[str] = []
@@ -80,7 +81,7 @@ def test_what_was_wanted_is_stored(cell: Callable[..., Cell], tmp_path: Path) ->
 def test_a_run_stop_in_a_shake_cancels_the_goal_and_the_arm_rests(
     cell: Callable[..., Cell],
 ) -> None:
-    running = cell(**ACTION, **{'shake.frequency_hz': [0.3, 0.35], 'shake.cycles': 2})
+    running = cell(**ACTION, **SLOW)
     controller = Controller(running)
     running.until_moving()
     running.spin_until(lambda: False, seconds=0.3)
@@ -91,3 +92,16 @@ def test_a_run_stop_in_a_shake_cancels_the_goal_and_the_arm_rests(
     assert not running.moving()
     assert running.rest_for(1.0)
     assert running.shakes == 1
+
+
+def test_a_deactivation_returns_when_the_goal_is_cancelled_and_the_arm_stands(
+    world: World, start_node: Callable, tmp_path: Path
+) -> None:
+    controller = Controller(world)
+    start_node('collector', **(QUICK | SLOW | ACTION | {'dataset': tmp_path / 'nuts'}))
+    operator = Operator(world)
+    operator.begins_a_shake()
+    assert operator.change(Transition.TRANSITION_DEACTIVATE)
+    assert not world.moving()
+    assert controller.ended == ['cancelled']
+    assert world.rest_for(0.5)

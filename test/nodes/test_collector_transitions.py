@@ -4,48 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
-from collector_cell import QUICK, World
-from diagnostic_msgs.msg import DiagnosticArray
+from collector_cell import QUICK, SLOW, Operator, World
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
-
-SLOW = {'shake.frequency_hz': [0.3, 0.35], 'shake.cycles': 2}  # seconds of shaking
-
-
-class Operator:
-    """Changes the collector's state, and reads what it says of itself."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.said: list[str] = []
-        self._client = world.world.create_client(ChangeState, 'collector/change_state')
-        world.world.create_subscription(DiagnosticArray, '/diagnostics', self._store, 10)
-
-    def _store(self, array: DiagnosticArray) -> None:
-        self.said += [status.message for status in array.status]
-
-    def begins_a_shake(self) -> None:
-        assert self.world.spin_until(self._client.service_is_ready, seconds=40)
-        assert self.world.spin_until(self.world.moving, seconds=40)
-        self.world.spin_until(lambda: False, seconds=0.3)
-
-    def change(self, transition: int) -> bool:
-        request = ChangeState.Request(transition=Transition(id=transition))
-        answer = self._client.call_async(request)
-        assert self.world.spin_until(answer.done), 'no answer'
-        return answer.result().success
 
 
 @pytest.mark.parametrize(
     'transition', [Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_ACTIVE_SHUTDOWN]
 )
 def test_the_arm_stands_before_the_transition_returns(
-    world: World, start_node: Callable, tmp_path, transition: int
+    world: World, start_node: Callable, tmp_path: Path, transition: int
 ) -> None:
     start_node('collector', **(QUICK | SLOW | {'dataset': tmp_path / 'nuts'}))
     operator = Operator(world)
@@ -58,7 +31,7 @@ def test_the_arm_stands_before_the_transition_returns(
 
 
 def test_an_arm_that_is_not_seen_to_stand_is_a_fault_that_outlives_reactivation(
-    world: World, start_node: Callable, tmp_path
+    world: World, start_node: Callable, tmp_path: Path
 ) -> None:
     start_node('collector', **(QUICK | SLOW | {'dataset': tmp_path / 'nuts'}))
     operator = Operator(world)
