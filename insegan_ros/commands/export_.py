@@ -60,8 +60,9 @@ def write_pictures(dataset: Dataset, indices: list[int], out: Path) -> Iterator[
     """Write <out>/<frame>.png, near red and far blue; yields each index when it is written."""
     import numpy as np
 
-    from insegan_ros.data.writer import encode_png, write_atomically
+    from insegan_ros.data.writer import encode_png
     from insegan_ros.drawing import colour_depth
+    from insegan_ros.files import write_atomically
 
     out.mkdir(parents=True, exist_ok=True)
     for index in indices:

@@ -20,7 +20,7 @@ from insegan_ros.data.frames import (
     AugmentConfig,
 )
 from insegan_ros.data.store import Dataset, DatasetError
-from insegan_ros.inference import model_card
+from insegan_ros.files import write_atomically
 from insegan_ros.inference.segmenter import FilterConfig
 from insegan_ros.model.insegan import InSeGANConfig
 from insegan_ros.training.loop import LoopConfig
@@ -119,9 +119,9 @@ def claim(out: Path, settings: TrainingConfig, dataset: Dataset, seed: int) -> N
                 'settings it was begun with'
             )
         described = before
-    model_card.write_atomically(out / 'config.yaml', config.dump(settings).encode())
+    write_atomically(out / 'config.yaml', config.dump(settings).encode())
     run = yaml.safe_dump(described, sort_keys=False)
-    model_card.write_atomically(out / 'run.yaml', run.encode())
+    write_atomically(out / 'run.yaml', run.encode())
 
 
 def _flat(values: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from insegan_ros.data.store import DatasetError, to_units
-from insegan_ros.data.writer import encode_png, write_atomically
+from insegan_ros.data.writer import encode_png
 from insegan_ros.drawing import picture
+from insegan_ros.files import write_atomically
 from insegan_ros.types import DepthFrame, Segmentation
 
 

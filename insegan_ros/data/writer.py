@@ -28,20 +28,7 @@ from insegan_ros.data.store import (
     sha256,
     whole_lines,
 )
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file that is either whole or not there, flushed to the disk."""
-    temporary = path.with_name(f'.{path.name}.tmp')
-    try:
-        with open(temporary, 'wb') as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+from insegan_ros.files import write_atomically
 
 
 def encode_png(image: NDArray[Any]) -> bytes:

@@ -17,7 +17,6 @@ from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
 from insegan_ros.data.store import Dataset
-from insegan_ros.data.writer import write_atomically
 from insegan_ros.discovery.crops import Piece, dataset_pieces
 from insegan_ros.discovery.reconstruct import (
     Poses,
@@ -28,6 +27,7 @@ from insegan_ros.discovery.reconstruct import (
     explained,
     part_length,
 )
+from insegan_ros.files import write_atomically
 from insegan_ros.model.explicit import Template, render, resting_heights
 
 CHECKPOINT = 'discovery.safetensors'

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from insegan_ros.bin import Bin
+from insegan_ros.files import write_atomically
 from insegan_ros.types import Segmenter
 
 CARD = 'model.yaml'
@@ -119,12 +120,6 @@ def save_model(folder: Path, card: Mapping[str, Any], tensors: Mapping[str, Tens
     write_atomically(folder / WEIGHTS, save(whole))
     content = yaml.safe_dump(dict(card), sort_keys=False, allow_unicode=True)
     write_atomically(folder / CARD, content.encode())
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f'.{path.name}.tmp')
-    temporary.write_bytes(content)
-    temporary.replace(path)
 
 
 def pick_device(name: str) -> str:

@@ -16,12 +16,14 @@ import torch
 import trimesh
 import yaml
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError, distance
 from skimage import measure
 from torch import Tensor
 from torch.nn import functional
+
+from insegan_ros.files import write_atomically
 
 WEIGHTS = 'template.safetensors'
 CARD = 'template.yaml'
@@ -88,13 +90,11 @@ class Template:
         """Write template.safetensors and template.yaml into a folder, made where absent."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = folder / f'.{WEIGHTS}.tmp'
-        save_file({'logits': np.ascontiguousarray(self.logits, np.float32)}, temporary)
-        temporary.replace(folder / WEIGHTS)
+        logits = np.ascontiguousarray(self.logits, np.float32)
+        write_atomically(folder / WEIGHTS, save({'logits': logits}))
         card = {'voxel_m': float(self.voxel_m), 'account': self.account}
-        temporary = folder / f'.{CARD}.tmp'
-        temporary.write_text(yaml.safe_dump(card, sort_keys=False))
-        temporary.replace(folder / CARD)  # last: a folder with a card is whole
+        # last: a folder with a card is whole
+        write_atomically(folder / CARD, yaml.safe_dump(card, sort_keys=False).encode())
 
     @staticmethod
     def load(folder: Path | str) -> Template:
