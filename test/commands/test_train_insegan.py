@@ -53,7 +53,7 @@ def make_dataset(folder: Path, count: int, instances: int | None = 3) -> Path:
 @pytest.fixture(scope='module')
 def blocks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
-    return make_dataset(tmp_path_factory.mktemp('blocks'), 24)
+    return make_dataset(tmp_path_factory.mktemp('blocks'), 12)
 
 
 def command(dataset: Path, out: Path, *more: str, iterations: int = 4) -> list[str]:
