@@ -61,7 +61,7 @@ def test_recorded_frames_are_replayed_and_segmented(tmp_path: Path) -> None:
         depth[70:110, 140:180] -= 30
         cv2.imwrite(str(frames / f'{k}.png'), depth.astype(np.uint16))
     out = tmp_path / 'out'
-    done = run_demo(out, '--frames', str(frames), '--seconds', '4', '--instances', '2')
+    done = run_demo(out, '--frames', str(frames), '--seconds', '2', '--instances', '2')
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads((out / 'result.json').read_text())
     assert result['segmented'] > 0

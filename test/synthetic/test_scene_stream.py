@@ -48,8 +48,8 @@ def test_what_is_out_of_range_is_refused(wrong: dict) -> None:
 
 
 def test_a_process_that_fails_tells_why() -> None:
-    """Eight nuts do not fit where one does, and the caller learns it from the process."""
-    stream = SceneStream(BinConfig(bin_width=0.06, instances=8, intrinsics=SMALL))
+    """Four nuts do not fit where one does, and the caller learns it from the process."""
+    stream = SceneStream(BinConfig(bin_width=0.05, instances=4, intrinsics=SMALL))
     with pytest.raises(RuntimeError, match='do not fit'):
         stream.take(60.0)
     stream.close()
