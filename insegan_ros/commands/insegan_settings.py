@@ -81,7 +81,7 @@ def resolve(args: argparse.Namespace, dataset: Dataset) -> TrainingConfig:
     return replace(settings, model=model)
 
 
-def claim(out: Path, settings: TrainingConfig, dataset: Dataset, seed: int) -> None:
+def claim(out: Path, settings: Any, dataset: Dataset, seed: int) -> None:
     """Write what the run is made of; refuse a folder that holds another run.
 
     Raises:

@@ -8,6 +8,8 @@ examples:
   insegan train --dataset ~/bins/nut --out ~/runs/nut --max-minutes 15
   insegan train --dataset ~/bins/nut --out ~/runs/gan --method insegan3d --max-minutes 60 \\
       --config config/train/insegan_reference.yaml --set step.batch=32
+  insegan train --dataset ~/bins/nut --out ~/runs/refined --method explicit-gan \\
+      --template ~/runs/nut/template --max-minutes 20
   torchrun --nproc-per-node 4 -m insegan_ros.cli train --dataset ~/bins/nut --out ~/runs/gan \\
       --method insegan3d
 then:
@@ -34,6 +36,10 @@ METHODS = {
         'insegan_ros.commands.train_insegan',
         "the paper's ablation without a template",
     ),
+    'explicit-gan': (
+        'insegan_ros.commands.train_explicit_gan',
+        "InSeGAN with an explicit template: refines a discovered part's shape in whole scenes",
+    ),
 }
 
 
@@ -52,13 +58,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         action='append',
         metavar='FILE',
-        help='insegan: YAML of settings that override the defaults; may be repeated',
+        help='all but explicit: YAML of settings that override the defaults; may be repeated',
     )
     parser.add_argument(
         '--set',
         action='append',
         metavar='KEY=VALUE',
-        help='insegan: one setting, e.g. model.z_dim=64; <out>/config.yaml shows all',
+        help='all but explicit: one setting, e.g. model.z_dim=64; <out>/config.yaml shows all',
+    )
+    parser.add_argument(
+        '--init',
+        choices=['template', 'blob'],
+        default='template',
+        help='explicit-gan: begin with a discovered template, or with a ball where no part '
+        'ever lies alone (template)',
+    )
+    parser.add_argument(
+        '--template', type=Path, help='explicit-gan: folder of the template to begin with'
     )
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--device', default='auto', help='auto, cpu or cuda[:index]')
@@ -71,6 +87,6 @@ def run(args: argparse.Namespace) -> int:
     if args.max_minutes is not None and not args.max_minutes > 0:
         raise ValueError(f'--max-minutes is {args.max_minutes}; more than 0 is expected')
     if args.method == 'explicit' and (args.config or args.set):
-        raise ValueError('--config and --set are for the methods insegan3d and insegan2d')
+        raise ValueError('--config and --set are not for the method explicit')
     module, _ = METHODS[args.method]
     return int(importlib.import_module(module).run(args))
