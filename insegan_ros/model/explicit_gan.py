@@ -27,9 +27,9 @@ class ExplicitGANConfig:
     discriminator_channels: int = 24
 
     def __post_init__(self) -> None:
-        if self.image_size < 16 or self.image_size & (self.image_size - 1) or self.samples < 4:
+        if self.image_size < 32 or self.image_size & (self.image_size - 1) or self.samples < 4:
             raise ValueError(
-                f'image_size {self.image_size}, samples {self.samples}: a power of two from 16 '
+                f'image_size {self.image_size}, samples {self.samples}: a power of two from 32 '
                 'and at least 4 are expected'
             )
 
