@@ -47,7 +47,7 @@ $(VENV)/.view: requirements-view.txt | $(VENV)/.ready
 test: $(VENV)/.ready  ## lint, types and every test that this machine can run
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: $(VENV)/.ready  ## camera frames between processes; latency of each method; training images a second
 	$(BIN)/python benchmarks/transport.py
