@@ -24,6 +24,7 @@ from insegan_ros.model.explicit import Template, TemplateError
 from insegan_ros.types import DepthFrame
 
 LEAST_VOXELS = 60  # of a template that can be posed: fewer show no shape
+SEEN_M = 0.003  # above the floor: what crops show of parts
 OPAQUE = 0.9999  # of a full voxel: gradients pass
 
 
@@ -200,6 +201,13 @@ def compose(rendered: Rendered) -> tuple[Tensor, Tensor, Tensor]:
     height = (seen * rendered.height.gather(1, order)).sum(dim=1)
     visible = torch.zeros_like(seen).scatter(1, order, seen)
     return height, 1 - through[:, -1], visible
+
+
+def rerendering_loss(heights: Tensor, silhouette: Tensor, real: Tensor, unit_m: float) -> Tensor:
+    """(B,) difference of heights in `unit_m` and of silhouettes, a share of the image's pixels."""
+    there = (real > SEEN_M).float()
+    off = ((heights - real).abs() / unit_m).clamp(max=1.5)
+    return (off + (silhouette - there).abs()).mean((1, 2))
 
 
 def checked(template: Template) -> Template:

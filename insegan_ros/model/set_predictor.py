@@ -29,6 +29,18 @@ class Slots:
         best = self.score.topk(min(count, self.score.shape[1]), dim=1).indices
         return self.pick(best)
 
+    def where(self, condition: Tensor, other: Slots) -> Slots:
+        """Of each image (B,): these where the condition holds, else the others'."""
+
+        def pick(a: Tensor, b: Tensor) -> Tensor:
+            return torch.where(condition.reshape(-1, *[1] * (a.dim() - 1)), a, b)
+
+        return Slots(
+            pick(self.rotation, other.rotation),
+            pick(self.raw, other.raw),
+            pick(self.score, other.score),
+        )
+
     def pick(self, index: Tensor) -> Slots:
         """(B, J) indices."""
         return Slots(

@@ -31,7 +31,7 @@ from insegan_ros.training.refine import (
 )
 
 SHOWN = 8  # pictures in a row
-QUICK_FRAMES = 16  # of a validation on the way
+QUICK_FRAMES = 8  # of a validation on the way
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class ExplicitRunConfig:
     loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(iterations=2000, validate_every=200)
     )
-    frames: int = 1000  # to learn from, at most
-    held_out: int = 32  # to judge by
-    fit_steps: int = 30  # of a held-out frame's poses
+    frames: int = 300  # to learn from, at most
+    held_out: int = 24  # to judge by
+    fit_sweeps: int = 3  # of the search for a held-out frame's poses
 
 
 class ExplicitRun:
@@ -58,7 +58,9 @@ class ExplicitRun:
         self._out, self._config, self._scenes, self._seed = out, config, scenes, seed
         self.start = checked(start)
         torch.manual_seed(seed)
-        self.trainer = ExplicitTrainer(ExplicitGAN(config.model, start, scenes.view), config.step)
+        self.trainer = ExplicitTrainer(
+            ExplicitGAN(config.model, start, scenes.view), config.step, len(scenes.training)
+        )
         self._first = frozen_copy(self.trainer.model.encoder)
         self._views: list[NDArray[np.uint8]] = []  # of the template, over time
         self._bar: tqdm | None = None
@@ -80,12 +82,11 @@ class ExplicitRun:
         """Iteration k: what is drawn depends on (seed, k) alone."""
         rng = np.random.default_rng([self._seed, k])
         real = self._scenes.training
-        chosen = torch.from_numpy(rng.integers(len(real), size=self._config.step.batch))
-        images = torch.stack([torch.rot90(real[i], int(t)) for i, t in zip(
-            chosen, rng.integers(4, size=len(chosen))
-        )])  # fmt: skip
+        chosen = torch.from_numpy(
+            rng.choice(len(real), self._config.step.batch, len(real) < self._config.step.batch)
+        )
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        losses = self.trainer.step(images, generator)
+        losses = self.trainer.step(real[chosen], chosen, generator)
         if self.trainer.steps == self._config.step.warm:
             self._first = frozen_copy(self.trainer.average.network.encoder)
         return losses
@@ -109,13 +110,12 @@ class ExplicitRun:
         real = self._scenes.held_out[:QUICK_FRAMES]
         fitted = fit_frames(
             model.logits, [model.encoder], model, real, self._config.step.most,
-            self._config.fit_steps,
+            self._config.fit_sweeps,
         )  # fmt: skip
-        count = fitted.poses.present.sum(dim=1).mean()
         self._views.append(self._template_row(model.logits))
         tqdm.write(
             f'{done} iterations: held-out re-rendering error '
-            f'{1e3 * float(fitted.error_m.mean()):.3f} mm with {float(count):.1f} instances a '
+            f'{1e3 * float(fitted.error_m.mean()):.3f} mm with {fitted.count:.1f} instances a '
             f'frame (no part at all: {1e3 * float(real.mean()):.3f} mm)'
         )
 
@@ -124,7 +124,7 @@ class ExplicitRun:
         model, config = self.trainer.average.network, self._config
         start = torch.from_numpy(np.array(self.start.logits, np.float32))
         verdict = judge(
-            model, start, self._first, self._scenes.held_out, config.step.most, config.fit_steps
+            model, start, self._first, self._scenes.held_out, config.step.most, config.fit_sweeps
         )
         return concluded(self.start, model.logits, verdict, self.trainer.steps), verdict
 
@@ -146,10 +146,7 @@ class ExplicitRun:
         """Rows: real held-out frames; re-rendered; generated; then the template over time."""
         model, config = self.trainer.average.network, self._config
         real = self._scenes.held_out[:SHOWN]
-        steps = config.fit_steps
-        again = fit_frames(
-            model.logits, [model.encoder], model, real, config.step.most, steps
-        ).heights
+        again = fit_frames(model.logits, [model.encoder], model, real, config.step.most, 1).heights
         generator = torch.Generator().manual_seed(self._seed)
         solid = model.solid(generator)
         z = torch.randn(len(real), config.step.most, config.model.z_dim, generator=generator)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,8 +12,10 @@ from torch import Tensor
 from insegan_ros.crop import CropConfig
 from insegan_ros.model import losses
 from insegan_ros.model.contact import drop
+from insegan_ros.model.explicit import rotation_from_vector
 from insegan_ros.model.explicit_gan import ExplicitGAN
 from insegan_ros.model.explicit_scene import (
+    SEEN_M,
     Poses,
     Rendered,
     SceneView,
@@ -30,11 +32,12 @@ from insegan_ros.model.set_predictor import (
 )
 from insegan_ros.training.ema import Ema
 from insegan_ros.training.loop import require_finite
+from insegan_ros.training.scene_search import Shape, fit_scene
 from insegan_ros.training.step import frozen
 
 COARSE = 4  # pixels of an image to one of those that slots are assigned by
+SPARE = 1  # slots more than instances that real frames are explained by
 CANDIDATES = 4  # slots that may stand for an instance
-SEEN_M = 0.003  # above the floor: what crops show of parts
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,12 @@ class ExplicitStepConfig:
     betas: tuple[float, float] = (0.5, 0.99)
     ema: float = 0.995
     adversarial: float = 1.0  # weight of L_G; 0 switches the discriminator off
-    adversarial_template: float = 0.1  # share of L_G's gradient that reaches the template
+    adversarial_template: float = 0.0  # share of L_G's gradient that reaches the template
     r1: float = 2.0  # on heights in units of half the image; 8 freezes the generator
-    real: float = 1.0  # weight of the re-rendering of real frames
+    sweeps: int = 1  # over a real frame's instances each time it is seen; three the first time
+    trials: int = 18  # places an instance is offered
+    descents: int = 8  # steps of a real frame's poses at half the resolution
+    fits: int = 3  # of the template and the poses together, at full resolution
     surface: float = 10.0  # of the distance between surfaces, in units of the part's radius
     noise_m: float = 0.0008  # of heights, generated and real alike
     smooth: float = 0.02  # of the occupancy's differences between neighbours
@@ -66,11 +72,60 @@ class ExplicitStepConfig:
             )
 
 
+@dataclass(frozen=True)
+class Memory:
+    """What explained each of F real frames best so far: its tensors are written in place."""
+
+    rotation: Tensor  # (F, K, 3, 3)
+    raw: Tensor  # (F, K, 3)
+    score: Tensor  # (F, K)
+    known: Tensor  # (F,) bool
+
+    @staticmethod
+    def of(frames: int, slots: int) -> Memory:
+        return Memory(
+            torch.eye(3).repeat(frames, slots, 1, 1),
+            torch.zeros(frames, slots, 3),
+            torch.full((frames, slots), -1.0),
+            torch.zeros(frames, dtype=torch.bool),
+        )
+
+    def of_frames(self, index: Tensor) -> Slots:
+        return Slots(self.rotation[index], self.raw[index], self.score[index])
+
+    def keep(self, index: Tensor, slots: Slots) -> None:
+        self.rotation[index], self.raw[index] = slots.rotation, slots.raw
+        self.score[index], self.known[index] = slots.score, True
+
+
+def mixed(first: Tensor, a: Poses, b: Poses) -> Poses:
+    """Scenes of a where `first` (B,), else of b; the fewer instances are filled up, absent."""
+    count = max(a.present.shape[1], b.present.shape[1])
+
+    def filled(x: Tensor) -> Tensor:
+        more = count - x.shape[1]
+        return torch.cat([x, x[:, :1].expand(-1, more, *x.shape[2:])], dim=1) if more else x
+
+    def pick(x: Tensor, y: Tensor) -> Tensor:
+        return torch.where(first.reshape(-1, *[1] * (x.dim() - 1)), x, y)
+
+    def there(x: Tensor) -> Tensor:
+        return torch.nn.functional.pad(x, (0, count - x.shape[1]))
+
+    return Poses(
+        pick(filled(a.rotation), filled(b.rotation)),
+        pick(filled(a.position), filled(b.position)),
+        pick(there(a.present), there(b.present)),
+    )
+
+
 class ExplicitTrainer:
     """The networks, their optimisers and their averages: all that a step changes."""
 
-    def __init__(self, model: ExplicitGAN, config: ExplicitStepConfig) -> None:
+    def __init__(self, model: ExplicitGAN, config: ExplicitStepConfig, frames: int) -> None:
+        """`frames`: how many real ones there are to learn from."""
         self.model, self.config = model, config
+        self.memory = Memory.of(frames, config.most + SPARE)
 
         def adam(parameters: Any, rate: float, betas: tuple[float, float]) -> torch.optim.Adam:
             return torch.optim.Adam(parameters, lr=rate, betas=betas)
@@ -87,11 +142,12 @@ class ExplicitTrainer:
         crop, size = model.view.crop, model.config.image_size // COARSE
         self._coarse = SceneView(CropConfig(crop.side_m, crop.height_m, size), model.view.apex)
 
-    def step(self, real: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+    def step(self, real: Tensor, index: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """One update.
 
         Args:
             real: (B, S, S) heights in metres.
+            index: (B,) which frames of all they are: what explained them best is remembered.
             generator: of all that is drawn in this step.
 
         Returns:
@@ -106,32 +162,87 @@ class ExplicitTrainer:
         for optimizer in self._optimizers.values():
             optimizer.zero_grad(set_to_none=True)
         solid = model.solid(generator)
-        occupancy = model.logits.sigmoid()
-        found = self._encoder_losses(occupancy.detach(), solid, generator, warm)
-        total = config.surface * found['surface'] + found['exist']
+        told: dict[str, Tensor] = {}
+        truth = self.scenes(solid, generator, warm)
+        alone = self._render(model.logits.detach().sigmoid(), truth, solid)
+        heights = self._measured(compose(alone)[0], generator)
         if not warm:
-            total = total + found['alone']
-            found['real'] = self._real_loss(occupancy, real, solid, generator)
-            total = total + config.real * found['real']
-            if config.template_rate:
-                total = total + config.smooth * roughness(occupancy)
-            if config.adversarial:
-                found |= self._adversarial_losses(occupancy, real, solid, generator)
-                total = total + config.adversarial * found['G']
-                total = total + found['D'] + config.r1 / 2 * found['R1']
+            told['real'] = self._fit(real, index, solid, generator)
+            occupancy = model.logits.sigmoid()
+            known = Shape(occupancy.detach(), model.voxel_m, solid, model.view, 0).placed(
+                self.memory.of_frames(index), hard=True
+            )
+            half = torch.arange(len(real)) < len(real) // 2  # real frames, in their best poses
+            truth = mixed(half, known, truth)
+            heights = torch.where(half[:, None, None], real / model.unit_m, heights)
+            alone = self._render(occupancy.detach(), truth, solid)
+        found = self._encoder_losses(truth, alone, heights, solid)
+        total = config.surface * found['surface'] + found['exist']
+        if not warm and config.adversarial:
+            found |= self._adversarial_losses(occupancy, real, solid, generator)
+            total = total + config.adversarial * found['G']
+            total = total + found['D'] + config.r1 / 2 * found['R1']
+        told |= found
+        require_finite({f'L_{k}': v.detach() for k, v in told.items()}, self.steps)
         total.backward()
-        require_finite({f'L_{k}': v.detach() for k, v in found.items()}, self.steps)
-        used = ['encoder'] if warm else ['encoder', 'template']
-        used += ['poses', 'discriminator'] if config.adversarial and not warm else []
         torch.nn.utils.clip_grad_norm_(model.encoder.parameters(), 1.0)
+        used = ['encoder']
+        used += ['poses', 'discriminator'] if config.adversarial and not warm else []
+        used += ['template'] if config.adversarial_template and 'G' in found else []
         for name in used:
-            if name != 'template' or config.template_rate:
-                self._optimizers[name].step()
+            self._optimizers[name].step()
         with torch.no_grad():
             model.logits.clamp_(-8, 8)
         self.steps += 1
         self.average.update(model, self.steps)
-        return {name: value.detach() for name, value in found.items()}
+        return {name: value.detach() for name, value in told.items()}
+
+    def _fit(
+        self, real: Tensor, index: Tensor, solid: Solid, generator: torch.Generator
+    ) -> Tensor:
+        """Real frames: poses searched from the best known, then poses and template together."""
+        model, config = self.model, self.config
+        shape = Shape(
+            model.logits.detach().sigmoid(), model.voxel_m, solid, model.view,
+            model.config.samples,
+        )  # fmt: skip
+        new = not bool(self.memory.known[index].all())
+        with torch.no_grad():
+            slots = model.encoder(real / model.unit_m).top(config.most + SPARE)
+            kept = self.memory.of_frames(index)
+            worse = shape.loss(slots, real, True) > shape.loss(kept, real, True)
+            slots = kept.where(worse & self.memory.known[index], slots)
+        slots = fit_scene(
+            shape, slots, real, generator, 3 if new else config.sweeps, config.trials,
+            config.descents,
+        )  # fmt: skip
+        turn = torch.zeros_like(slots.raw, requires_grad=True)
+        raw = slots.raw.clone().requires_grad_()
+        poses = torch.optim.Adam([{'params': [turn], 'lr': 0.01}, {'params': [raw], 'lr': 0.004}])
+        weight: Tensor | None = None
+        for _ in range(config.fits):
+            turns = rotation_from_vector(turn.flatten(0, 1)).reshape(slots.rotation.shape)
+            moved = Slots(turns @ slots.rotation, raw, slots.score)
+            occupancy = model.logits.sigmoid()
+            now = replace(shape, occupancy=occupancy)
+            loss = now.loss(moved, real, True)
+            if weight is None:  # what is explained well has more say
+                weight = torch.exp(-loss.detach() / loss.detach().median().clamp(min=1e-3))
+                first = loss.detach().mean()
+            total = (weight * loss).sum() / weight.sum() + config.smooth * roughness(occupancy)
+            require_finite({'L_real': total.detach()}, self.steps)
+            poses.zero_grad()
+            self._optimizers['template'].zero_grad(set_to_none=True)
+            total.backward()
+            poses.step()
+            if config.template_rate:
+                self._optimizers['template'].step()
+        with torch.no_grad():
+            turns = rotation_from_vector(turn.flatten(0, 1)).reshape(slots.rotation.shape)
+            best = Slots(turns @ slots.rotation, raw.detach(), slots.score)
+            self.memory.keep(index, best)
+        self._optimizers['template'].zero_grad(set_to_none=True)
+        return first
 
     def scenes(self, solid: Solid, generator: torch.Generator, warm: bool) -> Poses:
         """Dropped templates, and where the pose decoder has learned, half of them its own."""
@@ -142,16 +253,7 @@ class ExplicitTrainer:
             return dropped
         with torch.no_grad():
             imagined = self.model.imagine(self._noise(batch, generator), dropped.present, solid)
-        half = torch.arange(batch) < batch // 2
-
-        def mixed(a: Tensor, b: Tensor) -> Tensor:
-            return torch.where(half.reshape(-1, *[1] * (a.dim() - 1)), a, b)
-
-        return Poses(
-            mixed(imagined.rotation, dropped.rotation),
-            mixed(imagined.position, dropped.position),
-            dropped.present,
-        )
+        return mixed(torch.arange(batch) < batch // 2, imagined, dropped)
 
     def _noise(self, batch: int, generator: torch.Generator) -> Tensor:
         return torch.randn(batch, self.config.most, self.model.config.z_dim, generator=generator)
@@ -171,16 +273,14 @@ class ExplicitTrainer:
         )
 
     def _encoder_losses(
-        self, occupancy: Tensor, solid: Solid, generator: torch.Generator, warm: bool
+        self, truth: Poses, alone: Rendered, heights: Tensor, solid: Solid
     ) -> dict[str, Tensor]:
-        """Generated scenes, whose poses are known: by rendering, matched one to one."""
-        model = self.model
+        """Scenes whose poses are known: matched one to one by what they look like."""
+        model, occupancy = self.model, self.model.logits.detach().sigmoid()
         with torch.no_grad():
-            truth = self.scenes(solid, generator, warm)
-            alone = self._render(occupancy, truth, solid)
-            heights, _, visible = compose(alone)
+            visible = compose(alone)[2]
             shown = visible.sum((2, 3)) / alone.silhouette.sum((2, 3)).clamp(min=1)
-        slots = model.encoder(self._measured(heights, generator))
+        slots = model.encoder(heights)
         with torch.no_grad():
             near = nearest_slots(
                 model.encoder.places, truth.position, model.view.crop.side_m, CANDIDATES
@@ -204,29 +304,10 @@ class ExplicitTrainer:
         poses = model.placed(chosen, solid, torch.ones_like(chosen.score))
         distance = surface_distance(solid.surface[:160], truth, poses) / solid.radius_m
         each = asked.sum().clamp(min=1)
-        named = {
+        return {
             'surface': (distance * asked).sum() / each,
             'exist': existence_loss(slots.score, matched, exist),
         }
-        if warm:  # first about there, then exactly
-            return named
-        again = self._render(occupancy, poses, solid)
-        both = torch.minimum(alone.silhouette, again.silhouette)
-        off = ((alone.height - again.height).abs() / (0.2 * solid.radius_m)).clamp(max=1)
-        wrong = (alone.silhouette - again.silhouette).abs() + both * off
-        wrong = wrong.sum((2, 3)) / alone.silhouette.sum((2, 3)).clamp(min=1)
-        return {**named, 'alone': (wrong * asked).sum() / each}
-
-    def _real_loss(
-        self, occupancy: Tensor, real: Tensor, solid: Solid, generator: torch.Generator
-    ) -> Tensor:
-        """Real frames: what the encoder finds, rendered again (L1 of heights and silhouette)."""
-        model = self.model
-        slots: Slots = model.encoder(real / model.unit_m).top(self.config.most + 1)
-        heights, silhouette, _ = compose(
-            self._render(occupancy, model.placed(slots, solid), solid)
-        )
-        return rerendering_loss(heights, silhouette, real, 0.2 * solid.radius_m).mean()
 
     def _adversarial_losses(
         self, occupancy: Tensor, real: Tensor, solid: Solid, generator: torch.Generator
@@ -257,6 +338,7 @@ class ExplicitTrainer:
             'steps': self.steps,
             'model': self.model.state_dict(),
             'average': self.average.network.state_dict(),
+            'memory': vars(self.memory),
             'optimizers': {name: o.state_dict() for name, o in self._optimizers.items()},
         }
 
@@ -264,16 +346,12 @@ class ExplicitTrainer:
         """Raises: RuntimeError or KeyError, for a state of other networks."""
         self.model.load_state_dict(state['model'])
         self.average.network.load_state_dict(state['average'])
+        if len(state['memory']['known']) != len(self.memory.known):
+            raise KeyError('it was made from another number of frames')
+        self.memory = Memory(**state['memory'])
         for name, optimizer in self._optimizers.items():
             optimizer.load_state_dict(state['optimizers'][name])
         self.steps = int(state['steps'])
-
-
-def rerendering_loss(heights: Tensor, silhouette: Tensor, real: Tensor, unit_m: float) -> Tensor:
-    """(B,) difference of heights in `unit_m` and of silhouettes, a share of the image's pixels."""
-    there = (real > SEEN_M).float()
-    off = ((heights - real).abs() / unit_m).clamp(max=1.5)
-    return (off + (silhouette - there).abs()).mean((1, 2))
 
 
 def roughness(occupancy: Tensor) -> Tensor:

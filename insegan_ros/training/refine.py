@@ -1,9 +1,9 @@
 """A template refined in whole scenes of real frames; its judgement needs no label.
 
-The held-out error: in frames not trained on, poses from the encoder are improved by gradient
-descent on the re-rendering, and what is left of the difference of heights is told in mm. The
-template that the run began with is judged in the same frames, from the same proposals and from
-those of the encoder that was trained for it alone; in every frame its better one counts.
+The held-out error: in frames not trained on, poses are searched by render and compare from the
+encoder's proposals, and what is left of the difference of heights is told in mm. The template that
+the run began with is judged in the same frames, from the same proposals and from those of the
+encoder that was trained for it alone; in every frame its better result counts.
 """
 
 from __future__ import annotations
@@ -22,21 +22,19 @@ from insegan_ros.crop import CropConfig
 from insegan_ros.data.frames import crop_frames, measure_crop
 from insegan_ros.data.store import Dataset
 from insegan_ros.floor import FloorNotFoundError
-from insegan_ros.model.explicit import Template, rotation_from_vector
+from insegan_ros.model.explicit import Template
 from insegan_ros.model.explicit_gan import ExplicitGAN
 from insegan_ros.model.explicit_scene import (
-    Poses,
     SceneView,
     Solid,
-    bounded,
     compose,
-    render_instances,
 )
 from insegan_ros.model.set_predictor import SetPredictor, Slots
-from insegan_ros.training.explicit_step import rerendering_loss
+from insegan_ros.training.explicit_step import SPARE
+from insegan_ros.training.scene_search import Shape, descend, fit_scene
 
 VIEW_FRAMES = 12  # looked at to know where the camera is
-SPARE = 2  # slots more than instances that are tried in a frame
+FINE_STEPS = 15  # of descent at full resolution
 
 
 @dataclass(frozen=True)
@@ -81,50 +79,14 @@ def scene_view(dataset: Dataset, indices: Sequence[int], crop: CropConfig, seed:
 class Fitted:
     """What explains V frames best."""
 
-    poses: Poses  # (V, K, ...), present 0 or 1
+    slots: Slots  # (V, K)
     heights: Tensor  # (V, S, S) re-rendered, m
     error_m: Tensor  # (V,) mean difference of heights
 
-
-def fit_poses(
-    logits: Tensor,
-    voxel_m: float,
-    slots: Slots,
-    real: Tensor,
-    view: SceneView,
-    samples: int,
-    steps: int,
-) -> Fitted:
-    """Slots improved by gradient descent on the re-rendering of (V, S, S) real heights."""
-    solid = Solid.of(logits, voxel_m, torch.Generator().manual_seed(0))
-    occupancy, unit = logits.detach().sigmoid(), 0.2 * solid.radius_m
-    turn = torch.zeros_like(slots.raw, requires_grad=True)
-    raw = slots.raw.detach().clone().requires_grad_()
-    score = slots.score.detach().clamp(-3, 3).requires_grad_()
-    optimizer = torch.optim.Adam(
-        [{'params': [turn], 'lr': 0.04}, {'params': [raw], 'lr': 0.02},
-         {'params': [score], 'lr': 0.15}],
-        betas=(0.8, 0.95),
-    )  # fmt: skip
-
-    def posed(hard: bool) -> Poses:
-        rotation = rotation_from_vector(turn.flatten(0, 1)).reshape(slots.rotation.shape)
-        rotation = rotation @ slots.rotation.detach()
-        present = (score > 0).float() if hard else score.sigmoid()
-        return Poses(rotation, bounded(rotation, raw, solid, view), present)
-
-    for _ in range(steps):
-        drawn = render_instances(occupancy, voxel_m, posed(False), solid.radius_m, view, samples)
-        heights, silhouette, _ = compose(drawn)
-        loss = rerendering_loss(heights, silhouette, real, unit).sum()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    with torch.no_grad():
-        poses = posed(True)
-        drawn = render_instances(occupancy, voxel_m, poses, solid.radius_m, view, samples)
-        heights = compose(drawn)[0]
-    return Fitted(poses, heights, (heights - real).abs().mean((1, 2)))
+    @property
+    def count(self) -> float:
+        """Instances a frame."""
+        return float((self.slots.score > 0).sum(dim=1).float().mean())
 
 
 def fit_frames(
@@ -133,48 +95,56 @@ def fit_frames(
     model: ExplicitGAN,
     real: Tensor,
     most: int,
-    steps: int,
+    sweeps: int,
     batch: int = 8,
 ) -> Fitted:
-    """`fit_poses` from the proposals of each encoder; in every frame the better one."""
-    tried: list[Fitted] = []
-    for encoder in encoders:
-        parts = []
-        for some in real.split(batch):
-            with torch.no_grad():
-                slots = encoder(some / model.unit_m).top(most + SPARE)
-            samples = model.config.samples
-            parts.append(fit_poses(logits, model.voxel_m, slots, some, model.view, samples, steps))
-        tried.append(_joined(parts))
-    best = tried[0]
-    for other in tried[1:]:
-        better = other.error_m < best.error_m
-        best = _chosen(better, other, best)
-    return best
+    """Poses searched from the proposals of each encoder; in every frame the better ones.
 
-
-def _joined(parts: Sequence[Fitted]) -> Fitted:
-    def cat(get: Callable[[Fitted], Tensor]) -> Tensor:
-        return torch.cat([get(part) for part in parts])
-
-    poses = Poses(
-        cat(lambda p: p.poses.rotation),
-        cat(lambda p: p.poses.position),
-        cat(lambda p: p.poses.present),
+    Args:
+        real: (V, S, S) heights in metres.
+    """
+    generator = torch.Generator().manual_seed(0)
+    solid = Solid.of(logits, model.voxel_m, generator)
+    occupancy = logits.detach().sigmoid()
+    shape = Shape(occupancy, model.voxel_m, solid, model.view, model.config.samples)
+    parts = []
+    for some in real.split(batch):
+        tried = [_fit(shape, e, some, model.unit_m, most, sweeps, generator) for e in encoders]
+        best = tried[0]
+        for other in tried[1:]:
+            better = other.error_m < best.error_m
+            best = Fitted(
+                other.slots.where(better, best.slots),
+                torch.where(better[:, None, None], other.heights, best.heights),
+                torch.minimum(other.error_m, best.error_m),
+            )
+        parts.append(best)
+    slots = Slots(
+        torch.cat([p.slots.rotation for p in parts]),
+        torch.cat([p.slots.raw for p in parts]),
+        torch.cat([p.slots.score for p in parts]),
     )
-    return Fitted(poses, cat(lambda p: p.heights), cat(lambda p: p.error_m))
-
-
-def _chosen(better: Tensor, a: Fitted, b: Fitted) -> Fitted:
-    def pick(x: Tensor, y: Tensor) -> Tensor:
-        return torch.where(better.reshape(-1, *[1] * (x.dim() - 1)), x, y)
-
-    poses = Poses(
-        pick(a.poses.rotation, b.poses.rotation),
-        pick(a.poses.position, b.poses.position),
-        pick(a.poses.present, b.poses.present),
+    return Fitted(
+        slots, torch.cat([p.heights for p in parts]), torch.cat([p.error_m for p in parts])
     )
-    return Fitted(poses, pick(a.heights, b.heights), pick(a.error_m, b.error_m))
+
+
+def _fit(
+    shape: Shape,
+    encoder: SetPredictor,
+    real: Tensor,
+    unit_m: float,
+    most: int,
+    sweeps: int,
+    generator: torch.Generator,
+) -> Fitted:
+    with torch.no_grad():
+        slots = encoder(real / unit_m).top(most + SPARE)
+    slots = fit_scene(shape, slots, real, generator, sweeps)
+    slots = descend(shape, slots, real, FINE_STEPS)
+    with torch.no_grad():
+        heights = compose(shape.render(shape.placed(slots, hard=True)))[0]
+    return Fitted(slots, heights, (heights - real).abs().mean((1, 2)))
 
 
 @dataclass(frozen=True)
@@ -206,11 +176,11 @@ def judge(
     first_encoder: SetPredictor,
     real: Tensor,
     most: int,
-    steps: int,
+    sweeps: int,
 ) -> Verdict:
     """Both templates in the same held-out frames, the doubt in favour of the first."""
-    after = fit_frames(model.logits, [model.encoder], model, real, most, steps).error_m
-    before = fit_frames(start, [first_encoder, model.encoder], model, real, most, steps).error_m
+    after = fit_frames(model.logits, [model.encoder], model, real, most, sweeps).error_m
+    before = fit_frames(start, [first_encoder, model.encoder], model, real, most, sweeps).error_m
     gain = (before - after) * 1e3
     error = float(gain.std() / max(len(gain), 2) ** 0.5) if len(gain) > 1 else float('inf')
     return Verdict(

@@ -27,7 +27,7 @@ SMALL = [
     'step.warm=2',
     'loop.validate_every=2',
     'held_out=4',
-    'fit_steps=2',
+    'fit_sweeps=1',
 ]
 
 
