@@ -32,7 +32,8 @@ from insegan_ros.commands.train_explicit import DISCOVERY, DISCOVERY_FRAMES, tra
 from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.discovery.crops import dataset_pieces
 from insegan_ros.discovery.discover import discover
-from insegan_ros.discovery.reconstruct import Settings, part_length
+from insegan_ros.discovery.lengths import likeliest_length
+from insegan_ros.discovery.reconstruct import Settings
 from insegan_ros.inference import model_card
 from insegan_ros.model.explicit import CARD, Template
 from insegan_ros.model.explicit_scene import blob, checked
@@ -129,7 +130,7 @@ def length_of_part(dataset: Dataset, seed: int) -> float:
     import numpy as np
 
     indices = train_indices(dataset)[:BLOB_FRAMES]
-    return part_length(dataset_pieces(dataset, indices, np.random.default_rng([seed, 0])))
+    return likeliest_length(dataset_pieces(dataset, indices, np.random.default_rng([seed, 0])))
 
 
 def conclude(process: ExplicitRun, out: Path) -> None:

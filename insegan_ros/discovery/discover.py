@@ -18,14 +18,14 @@ from tqdm import tqdm
 
 from insegan_ros.data.store import Dataset
 from insegan_ros.discovery.crops import Piece, dataset_pieces
+from insegan_ros.discovery.lengths import candidate_lengths, choose_pieces
 from insegan_ros.discovery.reconstruct import (
+    UNLIKE,
     Poses,
     Reconstruction,
     Settings,
     State,
-    choose_pieces,
     explained,
-    part_length,
 )
 from insegan_ros.files import write_atomically
 from insegan_ros.model.explicit import Template, render, resting_heights
@@ -70,17 +70,10 @@ def discover(
     else:
         pieces = dataset_pieces(dataset, indices, rng)
         _save_pieces(out / PIECES, pieces)
-    length = part_length(pieces)
-    chosen = choose_pieces(
-        pieces, length, settings.crops, np.random.default_rng([settings.seed, 1])
-    )
-    work = Reconstruction(chosen, length * settings.margin, settings)
-    state, place = _resume(out / CHECKPOINT, work.width_m)
-    if state is None:
-        seeds = tqdm(total=settings.seeds, desc='seeds', unit='seed')
-        state, _ = work.begin(_generator(settings, 0), seeds.update)
-        seeds.close()
-        _checkpoint(out / CHECKPOINT, state, place)
+    work, state, place = _resume(out / CHECKPOINT, pieces, settings)
+    if state is None or work is None:
+        work, state = first_guess(pieces, settings)
+        _checkpoint(out / CHECKPOINT, work, state, place)
     total = sum(settings.rounds)
     bar = tqdm(total=total, desc='rounds', unit='round')
     bar.update(sum(settings.rounds[: place.stage]) + place.round)
@@ -92,16 +85,60 @@ def discover(
                 break
             step = sum(settings.rounds[:stage]) + done + 1
             state = work.round(state, stage, _generator(settings, step))
-            _checkpoint(out / CHECKPOINT, state, Place(stage, done + 1))
+            _checkpoint(out / CHECKPOINT, work, state, Place(stage, done + 1))
             assert state.poses is not None
             bar.set_postfix(residual=f'{float(state.poses.residual.median()):.3f}')
             bar.update()
     bar.close()
     state = work.conclude(state, _generator(settings, total + 1))
-    template = Template(state.logits.numpy(), state.voxel_m, _account(state, len(pieces), length))
-    template.save(out)
+    account = _account(state, len(pieces), work.width_m / settings.margin)
     draw(out / PICTURE, work, state)
+    if account['residual'] > UNLIKE:
+        raise ValueError(
+            f'no shape explains what the frames show (residual {account["residual"]}, see '
+            f'{out / PICTURE}); take more frames, or fewer parts in the bin'
+        )
+    template = Template(state.logits.numpy(), state.voxel_m, account)
+    template.save(out)
     return template
+
+
+def first_guess(pieces: list[Piece], settings: Settings) -> tuple[Reconstruction, State]:
+    """Of the lengths that many pieces share, the longest whose pieces show one and the same part.
+
+    Ends of a part share a length too, but are shorter; clumps are longer, but no two look alike.
+
+    Raises:
+        ValueError: no such length.
+    """
+    probes = range(min(2, settings.seeds))
+    others = range(len(probes), settings.seeds)
+    lengths = candidate_lengths(pieces)
+    tried = []
+    bar = tqdm(total=len(lengths) * len(probes) + len(others), desc='seeds', unit='seed')
+    for k, length in enumerate(lengths):
+        work = reconstruction(pieces, length, settings)
+        generator = _generator(settings, 10_000 + k)
+        state, residual = work.begin(generator, probes, bar.update)
+        tried.append(f'{length * 1e3:.0f} mm (residual {residual:.2f})')
+        if residual < UNLIKE:
+            if others:
+                again, lower = work.begin(generator, others, bar.update)
+                state = again if lower < residual else state
+            bar.close()
+            return work, state
+    bar.close()
+    raise ValueError(
+        f'pieces of no length show one and the same part: {", ".join(tried)}, but below {UNLIKE} '
+        'is needed; take more frames, or fewer parts in the bin'
+    )
+
+
+def reconstruction(pieces: list[Piece], length_m: float, settings: Settings) -> Reconstruction:
+    """Of the pieces about as long as that."""
+    rng = np.random.default_rng([settings.seed, 1])
+    chosen = choose_pieces(pieces, length_m, settings.crops, rng)
+    return Reconstruction(chosen, length_m * settings.margin, settings)
 
 
 def _generator(settings: Settings, step: int) -> torch.Generator:
@@ -134,8 +171,9 @@ def _same_run(file: Path, run: dict[str, Any]) -> None:
     write_atomically(file, yaml.safe_dump(run, sort_keys=False).encode())
 
 
-def _checkpoint(file: Path, state: State, place: Place) -> None:
+def _checkpoint(file: Path, work: Reconstruction, state: State, place: Place) -> None:
     tensors = {
+        'length_m': torch.tensor(work.width_m / work.settings.margin, dtype=torch.float64),
         'logits': state.logits.contiguous(),
         'place': torch.tensor([*asdict(place).values()]),
     }
@@ -146,15 +184,19 @@ def _checkpoint(file: Path, state: State, place: Place) -> None:
     temporary.replace(file)
 
 
-def _resume(file: Path, width_m: float) -> tuple[State | None, Place]:
+def _resume(
+    file: Path, pieces: list[Piece], settings: Settings
+) -> tuple[Reconstruction | None, State | None, Place]:
     if not file.exists():
-        return None, Place(0, 0)
+        return None, None, Place(0, 0)
     tensors = load_file(file)
     stage, done = tensors['place'].tolist()
     poses = None
     if 'rotations' in tensors:
         poses = Poses(tensors['rotations'], tensors['shifts'], tensors['residual'])
-    return State(tensors['logits'], width_m, poses), Place(stage, done)
+    length = float(tensors['length_m'])
+    work = reconstruction(pieces, length, settings)
+    return work, State(tensors['logits'], work.width_m, poses), Place(stage, done)
 
 
 def _save_pieces(file: Path, pieces: list[Piece]) -> None:
@@ -165,6 +207,7 @@ def _save_pieces(file: Path, pieces: list[Piece]) -> None:
         counts=np.array([len(p.points) for p in pieces], int),
         lengths=np.array([p.length_m for p in pieces]),
         alone=np.array([p.alone for p in pieces], bool),
+        pixels=np.array([p.pixel_m for p in pieces]),
     )
     temporary.replace(file)
 
@@ -172,8 +215,8 @@ def _save_pieces(file: Path, pieces: list[Piece]) -> None:
 def _load_pieces(file: Path) -> list[Piece]:
     with np.load(file, allow_pickle=False) as stored:
         points = np.split(stored['points'], np.cumsum(stored['counts'])[:-1])
-        facts = zip(points, stored['lengths'].tolist(), stored['alone'].tolist(), strict=True)
-        return [Piece(p, length, alone) for p, length, alone in facts]
+        facts = (stored[name].tolist() for name in ('lengths', 'alone', 'pixels'))
+        return [Piece(*one) for one in zip(points, *facts, strict=True)]
 
 
 def draw(file: Path, work: Reconstruction, state: State, columns: int = 12) -> None:

@@ -7,7 +7,7 @@ Crops that no rotation explains (two parts, half a part) lose their say.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,6 +26,9 @@ from insegan_ros.model.explicit import (
 )
 
 BATCH = 128  # views rendered at once
+UNSURE_WEIGHT = 0.2  # of a silhouette's edge, where the camera cannot tell
+PARDONED = 0.15  # residual up to which a crop keeps most of its say
+UNLIKE = 0.45  # residual of crops that do not show one and the same part
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Settings:
     step_crops: int = 96  # in a step
     rate: float = 0.25  # of the logits
     pose_rate: float = 0.02  # radians
+    solid: float = 5e-5  # gain of a voxel: what hardly any crop speaks against is filled
     margin: float = 1.25  # grid's width over the part's greatest length
     height_scale: float = 0.1  # of the width: a height error that counts as much as a wrong pixel
 
@@ -75,37 +79,6 @@ class State:
         return self.width_m / self.logits.shape[0]
 
 
-def part_length(pieces: list[Piece]) -> float:
-    """Metres: the greatest length that a prominent share of the pieces has.
-
-    Pieces of several parts are longer, but of many lengths; fragments are shorter.
-
-    Raises:
-        ValueError: too few pieces.
-    """
-    lengths = np.array([p.length_m for p in pieces if p.length_m > 0.008])
-    if len(lengths) < 20:
-        raise ValueError(
-            f'only {len(lengths)} pieces can be told apart in these frames; a part needs at least '
-            '20, better 300: take more frames, or fewer parts in the bin'
-        )
-    line = np.linspace(lengths.min(), lengths.max(), 200)
-    spread = (lengths[None] - line[:, None]) / (0.04 * np.percentile(lengths, 60))
-    density = np.exp(-0.5 * spread**2).sum(axis=1)
-    peak = (density > np.roll(density, 1)) & (density >= np.roll(density, -1))
-    peak &= density > 0.5 * density.max()
-    return float(line[peak].max() if peak.any() else line[density.argmax()])
-
-
-def choose_pieces(
-    pieces: list[Piece], length_m: float, count: int, rng: np.random.Generator
-) -> list[Piece]:
-    """Those about as long as the part, at most `count`: shorter ones may be fragments."""
-    fit = [p for p in pieces if 0.8 * length_m < p.length_m < 1.12 * length_m]
-    order = rng.permutation(len(fit))[:count]
-    return [fit[i] for i in order]
-
-
 def centred_views(
     occupancy: Tensor, voxel_m: float, rotations: Tensor, pixels: int
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -133,8 +106,8 @@ def centred_views(
 
 
 def residuals(
-    mask: Tensor, height: Tensor, alone: Tensor, view_mask: Tensor, view: Tensor, rest: Tensor,
-    scale_m: float,
+    mask: Tensor, sure: Tensor, height: Tensor, alone: Tensor, view_mask: Tensor, view: Tensor,
+    rest: Tensor, scale_m: float,
 ) -> Tensor:  # fmt: skip
     """(N, K) disagreement of N crops with K views (flattened), each lifted as suits it best.
 
@@ -148,8 +121,10 @@ def residuals(
     lift = torch.maximum(first / both.clamp(min=1), rest[None])
     lift = torch.where(alone[:, None], rest[None], lift)
     error = (second - 2 * lift * first + lift**2 * both).clamp(min=0) / scale_m**2
+    weight = UNSURE_WEIGHT + (1 - UNSURE_WEIGHT) * sure
+    wrong = (weight * mask).sum(1, keepdim=True) + (weight * (1 - 2 * mask)) @ view_mask.T
     union = mask.sum(1, keepdim=True) + view_mask.sum(1)[None] - both
-    return (torch.minimum(error, both) + union - both) / union.clamp(min=1)
+    return (torch.minimum(error, both) + wrong) / union.clamp(min=1)
 
 
 class Reconstruction:
@@ -171,10 +146,11 @@ class Reconstruction:
         turns = random_rotations(rotations, generator)
         mask = torch.from_numpy(crops.mask).flatten(1)
         height = torch.from_numpy(crops.height).flatten(1)
+        sure = torch.from_numpy(crops.sure).flatten(1)
         alone = torch.from_numpy(crops.alone)
         view_mask, view, shifts = centred_views(state.occupancy, state.voxel_m, turns, grid)
         rest = resting_heights(state.occupancy, state.voxel_m, turns)
-        error = residuals(mask, height, alone, view_mask, view, rest, self.scale_m)
+        error = residuals(mask, sure, height, alone, view_mask, view, rest, self.scale_m)
         residual, best = error.min(dim=1)
         found = Poses(turns[best], shifts[best], residual)
         if state.poses is not None:
@@ -196,21 +172,18 @@ class Reconstruction:
         for chosen in torch.arange(len(crops)).split(BATCH):
             turns, shifts = state.poses.rotations[chosen], state.poses.shifts[chosen]
             views = render(state.occupancy, state.voxel_m, turns, shifts, grid)
-            view_mask = (views.silhouette > 0.5).float()
-            view = view_mask * views.height / views.silhouette.clamp(min=1e-3)
-            mask = torch.from_numpy(crops.mask[chosen])
-            height = torch.from_numpy(crops.height[chosen])
+            view_mask = (views.silhouette > 0.5).float().flatten(1)
+            view = view_mask * (views.height / views.silhouette.clamp(min=1e-3)).flatten(1)
+            mask, sure, height = (
+                torch.from_numpy(part[chosen]).flatten(1)
+                for part in (crops.mask, crops.sure, crops.height)
+            )
             alone = torch.from_numpy(crops.alone[chosen])
-            for k in range(len(chosen)):
-                one = slice(k, k + 1)
-                scores.append(
-                    residuals(
-                        mask[one].flatten(1), height[one].flatten(1), alone[one],
-                        view_mask[one].flatten(1), view[one].flatten(1), rest[chosen][one],
-                        self.scale_m,
-                    )[0, 0]
-                )  # fmt: skip
-        return torch.stack(scores)
+            each = residuals(
+                mask, sure, height, alone, view_mask, view, rest[chosen], self.scale_m
+            )
+            scores.append(each.diagonal())
+        return torch.cat(scores)
 
     def maximise(
         self, state: State, crops: Crops, steps: int, generator: torch.Generator
@@ -219,7 +192,7 @@ class Reconstruction:
         assert state.poses is not None
         poses, settings = state.poses, self.settings
         grid = state.logits.shape[0]
-        weight = torch.exp(-poses.residual / poses.residual.median().clamp(min=1e-3))
+        weight = torch.exp(-poses.residual / poses.residual.median().clamp(min=PARDONED))
         logits = state.logits.clone().requires_grad_()
         turn = torch.zeros(len(crops), 3, requires_grad=True)
         shift = torch.zeros(len(crops), 2, requires_grad=True)  # in widths
@@ -233,6 +206,7 @@ class Reconstruction:
         )
         masks, heights = torch.from_numpy(crops.mask), torch.from_numpy(crops.height)
         alone = torch.from_numpy(crops.alone)
+        sure = UNSURE_WEIGHT + (1 - UNSURE_WEIGHT) * torch.from_numpy(crops.sure)
         for _ in range(steps):
             chosen = torch.randperm(len(crops), generator=generator)[: settings.step_crops]
             occupancy = torch.sigmoid(logits)
@@ -248,9 +222,12 @@ class Reconstruction:
                 lift = torch.where(alone[chosen], rest, torch.maximum(lift, rest))
             gap = views.height + (lift[:, None, None] - height) * views.silhouette
             gap = (gap.abs() / self.scale_m).clamp(max=1.5) * mask
-            wrong = (views.silhouette - mask).abs()
+            wrong = sure[chosen] * (views.silhouette - mask).abs()
             error = (gap + wrong).sum((1, 2)) / mask.sum((1, 2))
             loss = (weight[chosen] * error).sum() / weight[chosen].sum()
+            solid = (occupancy > 0.5).float()[None, None]
+            near = functional.max_pool3d(solid, 3, 1, 1)[0, 0]  # grows from the surface only
+            loss = loss - settings.solid * (near * occupancy).sum()
             if not torch.isfinite(loss):
                 raise FloatingPointError('the reconstruction diverged; use another seed')
             optimiser.zero_grad()
@@ -267,14 +244,17 @@ class Reconstruction:
         return replace(state, logits=logits.detach(), poses=moved)
 
     def begin(
-        self, generator: torch.Generator, done: Callable[[], object] = lambda: None
-    ) -> tuple[State, list[float]]:
-        """Some rounds from every seed; the one with the lowest residual, and all residuals."""
+        self,
+        generator: torch.Generator,
+        seeds: Sequence[int] | None = None,
+        done: Callable[[], object] = lambda: None,
+    ) -> tuple[State, float]:
+        """Some rounds from every seed; the one with the lowest residual, and that residual."""
         settings = self.settings
         crops = self.crops(settings.grids[0])
         crops = crops.select(np.arange(min(settings.seed_crops, len(crops))))
         tried = []
-        for k in range(settings.seeds):
+        for k in range(settings.seeds) if seeds is None else seeds:
             state = State(self._seed(crops, k, generator), self.width_m, None)
             for _ in range(settings.seed_rounds):
                 state = self.expect(state, crops, settings.seed_rotations, generator)
@@ -283,8 +263,8 @@ class Reconstruction:
             assert state.poses is not None
             tried.append((float(state.poses.residual.median()), state))
             done()
-        best = min(tried, key=lambda pair: pair[0])[1]
-        return replace(best, poses=None), [residual for residual, _ in tried]
+        residual, best = min(tried, key=lambda pair: pair[0])
+        return replace(best, poses=None), residual
 
     def _seed(self, crops: Crops, k: int, generator: torch.Generator) -> Tensor:
         """(G, G, G) logits: a crop extruded downwards, or for each third k a smooth blob."""

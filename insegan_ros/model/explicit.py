@@ -7,6 +7,7 @@ look down the z axis of the rotated part: rows of an image are y, columns x, val
 from __future__ import annotations
 
 import contextlib
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from insegan_ros.files import write_atomically
 WEIGHTS = 'template.safetensors'
 CARD = 'template.yaml'
 EMPTY = 1e-4  # occupancy around the grid
+EMPTY_LOGIT = math.log(EMPTY / (1 - EMPTY))
 
 
 class TemplateError(ValueError):
@@ -78,8 +80,9 @@ class Template:
             raise TemplateError('the template is empty; discover it again, from more frames')
         largest = np.argmax(np.bincount(areas.ravel())[1:]) + 1
         apart = (areas > 0) & (areas != largest)
-        padded = np.pad(np.where(apart, EMPTY, occupancy), 1, constant_values=EMPTY)
-        vertices, faces, _, _ = measure.marching_cubes(padded, 0.5, gradient_direction='ascent')
+        logits = np.clip(np.where(apart, EMPTY_LOGIT, self.logits), EMPTY_LOGIT, -EMPTY_LOGIT)
+        padded = np.pad(logits, 1, constant_values=EMPTY_LOGIT)
+        vertices, faces, _, _ = measure.marching_cubes(padded, 0, gradient_direction='ascent')
         centre = (np.array(padded.shape) - 1) / 2
         mesh = trimesh.Trimesh((vertices - centre) * self.voxel_m, faces, process=True)
         if mesh.volume < 0:
@@ -161,8 +164,12 @@ def render(
         points = points - offset[:, None]
     turned = points @ rotations  # p_template = R^T p_view, as rows
     turned = turned.reshape(len(rotations), pixels, pixels, pixels, 3).flip(-1)
-    volume = occupancy.expand(len(rotations), 1, grid, grid, grid)  # grid_sample: last axis first
-    alpha = functional.grid_sample(volume, turned, align_corners=False)[:, 0]  # (B, P, P, P)
+    # Between voxels the logits are linear, not the occupancy: its edge stays sharp. A ray along a
+    # side would otherwise meet many voxels that are a little occupied, and parts come out thin.
+    logits = torch.logit(occupancy, EMPTY) - EMPTY_LOGIT
+    volume = logits.expand(len(rotations), 1, grid, grid, grid)  # grid_sample: last axis first
+    found = functional.grid_sample(volume, turned, align_corners=False)[:, 0]  # (B, P, P, P)
+    alpha = torch.sigmoid(found + EMPTY_LOGIT)
     clear = torch.cumprod(1 - alpha * 0.9999, dim=1)
     before = torch.cat([torch.ones_like(clear[:, :1]), clear[:, :-1]], dim=1)
     weight = alpha * before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from insegan_ros.bin import Bin
 from insegan_ros.camera import Plane
@@ -63,3 +64,13 @@ def test_rasterised_crop_is_centred_and_without_holes() -> None:
     assert abs(rows.mean() - 14.5) <= 1
     assert abs(columns.mean() - 14.5) <= 1
     assert len(rows) == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
+
+
+def test_what_lies_beside_the_outermost_points_is_neither_part_nor_background() -> None:
+    (piece,) = frame_pieces(scene((40, 50, 20, 30, 0.02)), Bin(FLOOR))
+    crops = rasterise([piece], 0.06, 120)
+    pixels_to_crop = piece.pixel_m * 120 / 0.06
+    unsure = (crops.sure[0] == 0)[60]  # along a row through the middle
+    assert unsure[:60].sum() == pytest.approx(1.4 * pixels_to_crop, abs=1.5)
+    assert crops.sure[0][60, 60] == 1
+    assert crops.sure[0][5, 5] == 1

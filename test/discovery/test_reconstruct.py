@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,12 +11,12 @@ import trimesh
 
 from insegan_ros.discovery.accuracy import compare
 from insegan_ros.discovery.crops import Piece, rasterise
+from insegan_ros.discovery.discover import first_guess
+from insegan_ros.discovery.lengths import candidate_lengths
 from insegan_ros.discovery.reconstruct import (
     Reconstruction,
     Settings,
     State,
-    choose_pieces,
-    part_length,
     residuals,
 )
 from insegan_ros.model.explicit import Template, random_rotations, render, resting_heights
@@ -38,9 +40,9 @@ def pieces_of(template: Template, count: int, seed: int, lift_m: float = 0.0) ->
     """Views from random sides as points; half of the parts lie `lift_m` above the floor."""
     turns = random_rotations(count, torch.Generator().manual_seed(seed))
     occupancy = torch.from_numpy(template.occupancy)
-    views = render(occupancy, VOXEL_M, turns, None, GRID)
+    views = render(occupancy, VOXEL_M, turns, None, 2 * GRID)
     rest = resting_heights(occupancy, VOXEL_M, turns)
-    line = (np.arange(GRID) + 0.5) * VOXEL_M - GRID * VOXEL_M / 2
+    line = (np.arange(2 * GRID) + 0.5) * VOXEL_M / 2 - GRID * VOXEL_M / 2
     y, x = np.meshgrid(line, line, indexing='ij')
     pieces = []
     for k in range(count):
@@ -49,7 +51,7 @@ def pieces_of(template: Template, count: int, seed: int, lift_m: float = 0.0) ->
         z = views.height[k].numpy() + float(rest[k]) + (0 if alone else lift_m)
         points = np.stack([x[mask], y[mask], z[mask]], axis=1).astype(np.float32)
         length = float(np.hypot(*np.ptp(points[:, :2], axis=0)))
-        pieces.append(Piece(points, length, alone))
+        pieces.append(Piece(points, length, alone, VOXEL_M / 2))
     return pieces
 
 
@@ -86,25 +88,31 @@ def test_residual_is_zero_for_the_same_view_at_another_height() -> None:
     mask[0, 10:20] = 1
     height = torch.linspace(0.01, 0.03, 36)[None] * mask
     alone = torch.tensor([False])
-    same = residuals(mask, height + 0.05 * mask, alone, mask, height, torch.zeros(1), 0.01)
+    sure = torch.ones(1, 36)
+    views = (mask, height, torch.zeros(1), 0.01)
+    same = residuals(mask, sure, height + 0.05 * mask, alone, *views)
     assert float(same) == pytest.approx(0, abs=1e-4)
-    fixed = residuals(mask, height + 0.05 * mask, ~alone, mask, height, torch.zeros(1), 0.01)
+    fixed = residuals(mask, sure, height + 0.05 * mask, ~alone, *views)
     assert float(fixed) > 0.9  # alone on the floor it cannot be that high
 
 
-def test_part_length_is_that_of_many_not_of_clumps_or_fragments() -> None:
+def test_the_longest_length_whose_pieces_are_alike_is_the_parts() -> None:
+    """Pairs of parts, side by side anyhow, share a length too; halves of parts as well."""
+    truth = ell()
+    single = [replace(p, length_m=0.05) for p in pieces_of(truth, 60, 3)]
     rng = np.random.default_rng(0)
-    lengths = np.concatenate(
-        [rng.normal(0.056, 0.001, 100), rng.uniform(0.07, 0.13, 120), rng.uniform(0.01, 0.05, 60)]
-    )
-    pieces = [Piece(np.zeros((1, 3), np.float32), float(v), False) for v in lengths]
-    length = part_length(pieces)
-    assert length == pytest.approx(0.056, abs=0.002)
-    chosen = choose_pieces(pieces, length, 80, rng)
-    assert len(chosen) == 80
-    assert max(p.length_m for p in chosen) < 0.064
-    with pytest.raises(ValueError, match='more frames'):
-        part_length(pieces[:5])
+    pairs = []
+    for a, b in zip(pieces_of(truth, 80, 4), pieces_of(truth, 80, 5), strict=True):
+        side = rng.uniform(-1, 1, 3) * [0.04, 0.04, 0.02]
+        pairs.append(Piece(np.concatenate([a.points, b.points + side.astype('f4')]), 0.08, True))
+    halves = [Piece(p.points[p.points[:, 0] > 0], 0.025, True) for p in single[:30]]
+    stray = [replace(halves[0], length_m=length) for length in (0.015, 0.12)]
+    pieces = single + pairs + halves + stray
+    assert np.allclose(candidate_lengths(pieces), [0.08, 0.05, 0.025], rtol=0.02)
+    work, _ = first_guess(pieces, replace(QUICK, seeds=3))
+    assert work.width_m == pytest.approx(0.05 * QUICK.margin, rel=0.02)
+    with pytest.raises(ValueError, match='one and the same part'):
+        first_guess(pairs, replace(QUICK, seeds=2))
 
 
 def test_accuracy_excludes_reflections_and_finds_the_rotation() -> None:

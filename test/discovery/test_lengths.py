@@ -1,0 +1,35 @@
+"""The part's length, and the pieces that show it from all sides."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from insegan_ros.discovery.crops import Piece
+from insegan_ros.discovery.lengths import candidate_lengths, choose_pieces, likeliest_length
+
+
+def piece(length_m: float, points: int = 400) -> Piece:
+    return Piece(np.zeros((points, 3), np.float32), length_m, False)
+
+
+def test_a_length_that_many_share_stands_out_of_clumps_and_fragments() -> None:
+    rng = np.random.default_rng(0)
+    lengths = np.concatenate(
+        [rng.normal(0.056, 0.001, 100), rng.uniform(0.07, 0.13, 120), rng.uniform(0.01, 0.05, 60)]
+    )
+    pieces = [piece(float(v)) for v in lengths]
+    assert likeliest_length(pieces) == pytest.approx(0.056, abs=0.002)
+    assert likeliest_length(pieces) in candidate_lengths(pieces)
+    chosen = choose_pieces(pieces, 0.056, 80, rng)
+    assert len(chosen) == 80
+    assert max(p.length_m for p in chosen) < 0.064
+    with pytest.raises(ValueError, match='more frames'):
+        candidate_lengths(pieces[:5])
+
+
+def test_rare_views_are_preferred() -> None:
+    standing = [piece(0.05, 300) for _ in range(900)]
+    flat = [piece(0.05, 1200) for _ in range(100)]
+    chosen = choose_pieces(standing + flat, 0.05, 100, np.random.default_rng(0))
+    assert sum(len(p.points) == 1200 for p in chosen) > 30  # of 10 if drawn alike
