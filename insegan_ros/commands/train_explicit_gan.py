@@ -96,8 +96,12 @@ def resolve(args: argparse.Namespace, dataset: Dataset) -> ExplicitRunConfig:
     """Raises: ConfigError, for unknown keys or values."""
     settings = config.load(ExplicitRunConfig, args.config or [], args.set or [])
     step = for_count(settings.step, dataset.info.instances)
-    if args.init == 'blob' and not any('warm' in text for text in args.set or []):
-        step = replace(step, warm=1)  # there is nothing yet whose poses could be learned
+    if args.init == 'blob':  # there is nothing yet whose poses could be learned
+        given = ' '.join(args.set or [])
+        if 'step.warm=' not in given:
+            step = replace(step, warm=1)
+        if 'step.adversarial_template=' not in given:
+            step = replace(step, adversarial_template=0.1)
     return replace(settings, step=step)
 
 

@@ -218,7 +218,9 @@ def refine_template(
         DatasetError: no frame shows a bin.
     """
     config = config or ExplicitRunConfig()
-    config = replace(config, step=for_count(config.step, dataset.info.instances))
+    step = for_count(config.step, dataset.info.instances)
+    # the encoder alone takes about a third: some three steps a second on one core
+    config = replace(config, step=replace(step, warm=min(step.warm, max(50, int(seconds)))))
     out.mkdir(parents=True, exist_ok=True)
     checked(template)
     order = np.random.default_rng([seed, 7]).permutation(np.asarray(indices)).tolist()
