@@ -18,7 +18,7 @@ from pathlib import Path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--dataset', type=Path, required=True, help='its folder')
     parser.add_argument('--split', default='train', help='frames to use (train; all where none)')
-    parser.add_argument('--frames', type=int, default=1200, help='at most so many (1200)')
+    parser.add_argument('--frames', type=int, default=2400, help='at most so many (2400)')
     parser.add_argument('--out', type=Path, required=True, help='folder of the result')
     parser.add_argument('--max-minutes', type=float, default=8.0, help='time limit (8)')
     parser.add_argument('--mesh', type=Path, help='also write the surface (.ply, .stl, .obj), m')

@@ -49,7 +49,7 @@ from insegan_ros.types import DepthFrame
 # shares of --max-minutes
 DISCOVERY, PILES, DISTILLATION = 0.35, 0.2, 0.45
 LEAST_PILES = 50
-DISCOVERY_FRAMES = 1200  # enough for the shape
+DISCOVERY_FRAMES = 2400  # full bins show few parts whole: some 300 in a thousand frames
 SCORED_PILES = 40  # held out, on which scores are calibrated
 
 
