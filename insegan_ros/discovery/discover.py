@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 import yaml
-from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from tqdm import tqdm
 
 from insegan_ros.data.store import Dataset
 from insegan_ros.discovery.crops import Piece, dataset_pieces
 from insegan_ros.discovery.lengths import candidate_lengths, choose_pieces
+from insegan_ros.discovery.picture import draw
 from insegan_ros.discovery.reconstruct import (
     UNLIKE,
     Poses,
@@ -28,7 +28,7 @@ from insegan_ros.discovery.reconstruct import (
     explained,
 )
 from insegan_ros.files import write_atomically
-from insegan_ros.model.explicit import Template, render, resting_heights
+from insegan_ros.model.explicit import Template
 
 CHECKPOINT = 'discovery.safetensors'
 PIECES = 'pieces.npz'
@@ -179,9 +179,7 @@ def _checkpoint(file: Path, work: Reconstruction, state: State, place: Place) ->
     }
     if state.poses is not None:
         tensors |= {k: v.contiguous() for k, v in vars(state.poses).items()}
-    temporary = file.with_name(f'.{file.name}.tmp')
-    save_file(tensors, temporary)
-    temporary.replace(file)
+    write_atomically(file, save(tensors))
 
 
 def _resume(
@@ -200,16 +198,16 @@ def _resume(
 
 
 def _save_pieces(file: Path, pieces: list[Piece]) -> None:
-    temporary = file.with_name('.pieces.tmp.npz')
+    content = io.BytesIO()
     np.savez(
-        temporary,
+        content,
         points=np.concatenate([p.points for p in pieces] or [np.zeros((0, 3), np.float32)]),
         counts=np.array([len(p.points) for p in pieces], int),
         lengths=np.array([p.length_m for p in pieces]),
         alone=np.array([p.alone for p in pieces], bool),
         pixels=np.array([p.pixel_m for p in pieces]),
     )
-    temporary.replace(file)
+    write_atomically(file, content.getbuffer())
 
 
 def _load_pieces(file: Path) -> list[Piece]:
@@ -217,36 +215,3 @@ def _load_pieces(file: Path) -> list[Piece]:
         points = np.split(stored['points'], np.cumsum(stored['counts'])[:-1])
         facts = (stored[name].tolist() for name in ('lengths', 'alone', 'pixels'))
         return [Piece(*one) for one in zip(points, *facts, strict=True)]
-
-
-def draw(file: Path, work: Reconstruction, state: State, columns: int = 12) -> None:
-    """Rows in pairs: crops, from best to worst explained, and the template in their poses."""
-    assert state.poses is not None
-    crops = work.crops(state.logits.shape[0])
-    order = torch.argsort(state.poses.residual)
-    shown = order[torch.linspace(0, len(order) - 1, 3 * columns).long()]
-    turns = state.poses.rotations[shown]
-    with torch.no_grad():
-        views = render(
-            state.occupancy, state.voxel_m, turns, state.poses.shifts[shown], crops.mask.shape[1]
-        )
-        rest = resting_heights(state.occupancy, state.voxel_m, turns)
-    seen = (views.silhouette > 0.5).numpy()
-    model = (views.height / views.silhouette.clamp(min=1e-3) + rest[:, None, None]).numpy()
-    rows = []
-    for start in range(0, len(shown), columns):
-        part = slice(start, start + columns)
-        picked = shown[part].numpy()
-        mask, height = crops.mask[picked] > 0, crops.height[picked]
-        rows.append(np.hstack([_tile(h, m) for h, m in zip(height, mask, strict=True)]))
-        rows.append(np.hstack([_tile(h, m) for h, m in zip(model[part], seen[part], strict=True)]))
-    done, encoded = cv2.imencode('.png', np.vstack(rows))
-    if done:
-        write_atomically(file, encoded.tobytes())
-
-
-def _tile(height: NDArray, mask: NDArray, side: int = 72) -> NDArray[np.uint8]:
-    """Relief, brightest at the highest point."""
-    top = float(height[mask].max()) if mask.any() else 0.0
-    bright = np.where(mask, np.clip(255 - (top - height) * 6000, 40, 255), 0).astype(np.uint8)
-    return cv2.resize(bright, (side, side), interpolation=cv2.INTER_NEAREST).astype(np.uint8)

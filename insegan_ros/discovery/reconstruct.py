@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from insegan_ros.discovery.crops import Crops, Piece, rasterise
+from insegan_ros.discovery.views import BATCH, UNSURE_WEIGHT, centred_views, residuals
 from insegan_ros.model.explicit import (
     fill_unseen,
     random_rotations,
@@ -25,8 +26,6 @@ from insegan_ros.model.explicit import (
     rotation_from_vector,
 )
 
-BATCH = 128  # views rendered at once
-UNSURE_WEIGHT = 0.2  # of a silhouette's edge, where the camera cannot tell
 PARDONED = 0.15  # residual up to which a crop keeps most of its say
 UNLIKE = 0.45  # residual of crops that do not show one and the same part
 
@@ -77,54 +76,6 @@ class State:
     @property
     def voxel_m(self) -> float:
         return self.width_m / self.logits.shape[0]
-
-
-def centred_views(
-    occupancy: Tensor, voxel_m: float, rotations: Tensor, pixels: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Masks and heights (B, P, P) with the silhouette's extent centred; shifts (B, 2) to it."""
-    masks, heights, shifts = [], [], []
-    line = torch.arange(pixels)
-    for turns in rotations.split(BATCH):
-        views = render(occupancy, voxel_m, turns, None, pixels)
-        mask = views.silhouette > 0.5
-        offset = []
-        for axis in (1, 2):  # columns (x), then rows (y)
-            hit = mask.any(dim=axis)
-            low = torch.where(hit, line, pixels).amin(dim=1)
-            high = torch.where(hit, line, -1).amax(dim=1)
-            offset.append(torch.where(high >= 0, (low + high + 1 - pixels).div(2).round(), 0))
-        x, y = (o.long()[:, None] for o in offset)
-        rows, columns = (line + y) % pixels, (line + x) % pixels
-        take = rows[:, :, None] * pixels + columns[:, None, :]
-        height = torch.where(mask, views.height / views.silhouette.clamp(min=1e-3), 0)
-        masks.append(mask.float().flatten(1).gather(1, take.flatten(1)))
-        heights.append(height.flatten(1).gather(1, take.flatten(1)))
-        side = occupancy.shape[0] * voxel_m / pixels
-        shifts.append(-torch.cat([x, y], dim=1) * side)
-    return torch.cat(masks), torch.cat(heights), torch.cat(shifts)
-
-
-def residuals(
-    mask: Tensor, sure: Tensor, height: Tensor, alone: Tensor, view_mask: Tensor, view: Tensor,
-    rest: Tensor, scale_m: float,
-) -> Tensor:  # fmt: skip
-    """(N, K) disagreement of N crops with K views (flattened), each lifted as suits it best.
-
-    The lift is what a part lying on others has; it is none for parts alone on the floor.
-    """
-    high, view_high = mask * height, view_mask * view
-    both = mask @ view_mask.T
-    first = high @ view_mask.T - mask @ view_high.T  # sum of height differences
-    second = (mask * height**2) @ view_mask.T - 2 * high @ view_high.T
-    second = second + mask @ (view_mask * view**2).T
-    lift = torch.maximum(first / both.clamp(min=1), rest[None])
-    lift = torch.where(alone[:, None], rest[None], lift)
-    error = (second - 2 * lift * first + lift**2 * both).clamp(min=0) / scale_m**2
-    weight = UNSURE_WEIGHT + (1 - UNSURE_WEIGHT) * sure
-    wrong = (weight * mask).sum(1, keepdim=True) + (weight * (1 - 2 * mask)) @ view_mask.T
-    union = mask.sum(1, keepdim=True) + view_mask.sum(1)[None] - both
-    return (torch.minimum(error, both) + wrong) / union.clamp(min=1)
 
 
 class Reconstruction:

@@ -17,8 +17,8 @@ from insegan_ros.discovery.reconstruct import (
     Reconstruction,
     Settings,
     State,
-    residuals,
 )
+from insegan_ros.discovery.views import residuals
 from insegan_ros.model.explicit import Template, random_rotations, render, resting_heights
 
 GRID, VOXEL_M = 20, 0.003

@@ -1,0 +1,47 @@
+"""What a person looks at to judge a template: crops, and the template in their poses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from insegan_ros.discovery.reconstruct import Reconstruction, State
+from insegan_ros.files import write_atomically
+from insegan_ros.model.explicit import render, resting_heights
+
+
+def draw(file: Path, work: Reconstruction, state: State, columns: int = 12) -> None:
+    """Rows in pairs: crops, from best to worst explained, and the template in their poses."""
+    assert state.poses is not None
+    crops = work.crops(state.logits.shape[0])
+    order = torch.argsort(state.poses.residual)
+    shown = order[torch.linspace(0, len(order) - 1, 3 * columns).long()]
+    turns = state.poses.rotations[shown]
+    with torch.no_grad():
+        views = render(
+            state.occupancy, state.voxel_m, turns, state.poses.shifts[shown], crops.mask.shape[1]
+        )
+        rest = resting_heights(state.occupancy, state.voxel_m, turns)
+    seen = (views.silhouette > 0.5).numpy()
+    model = (views.height / views.silhouette.clamp(min=1e-3) + rest[:, None, None]).numpy()
+    rows = []
+    for start in range(0, len(shown), columns):
+        part = slice(start, start + columns)
+        picked = shown[part].numpy()
+        mask, height = crops.mask[picked] > 0, crops.height[picked]
+        rows.append(np.hstack([_tile(h, m) for h, m in zip(height, mask, strict=True)]))
+        rows.append(np.hstack([_tile(h, m) for h, m in zip(model[part], seen[part], strict=True)]))
+    done, encoded = cv2.imencode('.png', np.vstack(rows))
+    if done:
+        write_atomically(file, encoded.tobytes())
+
+
+def _tile(height: NDArray, mask: NDArray, side: int = 72) -> NDArray[np.uint8]:
+    """Relief, brightest at the highest point."""
+    top = float(height[mask].max()) if mask.any() else 0.0
+    bright = np.where(mask, np.clip(255 - (top - height) * 6000, 40, 255), 0).astype(np.uint8)
+    return cv2.resize(bright, (side, side), interpolation=cv2.INTER_NEAREST).astype(np.uint8)
