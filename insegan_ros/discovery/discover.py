@@ -27,6 +27,7 @@ from insegan_ros.discovery.reconstruct import (
     State,
     explained,
 )
+from insegan_ros.discovery.resolution import resolution_m, shell_correlation
 from insegan_ros.files import write_atomically
 from insegan_ros.model.explicit import Template
 
@@ -34,6 +35,7 @@ CHECKPOINT = 'discovery.safetensors'
 PIECES = 'pieces.npz'
 RUN = 'discovery.yaml'
 PICTURE = 'template.png'
+CURVE = 'resolution.csv'  # how well two halves of the crops agree, detail by detail
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,13 @@ def discover(
             bar.set_postfix(residual=f'{float(state.poses.residual.median()):.3f}')
             bar.update()
     bar.close()
+    halves = work.halves(state, _generator(settings, total + 2))
+    curve = shell_correlation(*(half.numpy() for half in halves))
     state = work.conclude(state, _generator(settings, total + 1))
     account = _account(state, len(pieces), work.width_m / settings.margin)
+    account['resolution_mm'] = round(1e3 * resolution_m(curve, work.width_m), 1)
+    lines = [f'{work.width_m * 1e3 / (k + 1):.2f},{value:.4f}' for k, value in enumerate(curve)]
+    write_atomically(out / CURVE, '\n'.join(['detail_mm,correlation', *lines, '']).encode())
     draw(out / PICTURE, work, state)
     if account['residual'] > UNLIKE:
         raise ValueError(

@@ -248,6 +248,20 @@ class Reconstruction:
         state = self.expect(state, crops, self.settings.rotations[stage], generator)
         return self.maximise(state, crops, self.settings.steps, generator)
 
+    def halves(self, state: State, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Two occupancies, each fitted anew from a blurred shape to half of the crops."""
+        assert state.poses is not None
+        crops = self.crops(state.logits.shape[0])
+        occupancy = functional.avg_pool3d(state.occupancy[None, None], 5, 1, 2)[0, 0]
+        found = []
+        for first in (0, 1):
+            part = torch.arange(first, len(crops), 2)
+            poses = Poses(*(values[part] for values in vars(state.poses).values()))
+            half = replace(state, logits=torch.logit(occupancy, 1e-3), poses=poses)
+            half = self.maximise(half, crops.select(part.numpy()), self.settings.steps, generator)
+            found.append(half.occupancy)
+        return found[0], found[1]
+
     def conclude(self, state: State, generator: torch.Generator) -> State:
         """The crops' poses and residuals under the final shape."""
         crops = self.crops(state.logits.shape[0])
