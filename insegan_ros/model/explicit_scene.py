@@ -20,7 +20,7 @@ from torch import Tensor
 
 from insegan_ros.bin import Bin
 from insegan_ros.crop import CropConfig, floor_square
-from insegan_ros.model.explicit import Template, TemplateError
+from insegan_ros.model.explicit import EMPTY, EMPTY_LOGIT, Template, TemplateError
 from insegan_ros.types import DepthFrame
 
 LEAST_VOXELS = 60  # of a template that can be posed: fewer show no shape
@@ -171,8 +171,10 @@ def render_instances(
     start, along = start @ rotation / half, along @ rotation / half  # R^T p, as rows
     u = radius_m * (1 - (torch.arange(samples, device=at.device) + 0.5) * 2 / samples)
     points = start[:, None] + along[:, None] * u[:, None, None]  # (M, D, W W, 3), top down
-    volume = occupancy.permute(2, 1, 0).expand(len(points), 1, grid, grid, grid)  # z, y, x
-    alpha = F.grid_sample(volume, points[:, :, :, None], align_corners=False)[:, 0, ..., 0]
+    logits = torch.logit(occupancy, EMPTY) - EMPTY_LOGIT  # linear between voxels, 0 outside
+    volume = logits.permute(2, 1, 0).expand(len(points), 1, grid, grid, grid)  # z, y, x
+    found = F.grid_sample(volume, points[:, :, :, None], align_corners=False)[:, 0, ..., 0]
+    alpha = torch.sigmoid(found + EMPTY_LOGIT)
     clear = torch.cumprod(1 - OPAQUE * alpha, dim=1)
     before = torch.cat([torch.ones_like(clear[:, :1]), clear[:, :-1]], dim=1)
     weight = before - clear  # (M, D, W W)
@@ -204,10 +206,21 @@ def compose(rendered: Rendered) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def rerendering_loss(heights: Tensor, silhouette: Tensor, real: Tensor, unit_m: float) -> Tensor:
-    """(B,) difference of heights in `unit_m` and of silhouettes, a share of the image's pixels."""
-    there = (real > SEEN_M).float()
+    """(B,) difference of heights in `unit_m` and of silhouettes, a share of the known pixels.
+
+    `real` is NaN where nothing is known: not measured, or hidden by the bin's walls.
+    """
+    known = real.isfinite()
+    real = real.nan_to_num()
     off = ((heights - real).abs() / unit_m).clamp(max=1.5)
-    return (off + (silhouette - there).abs()).mean((1, 2))
+    wrong = (off + (silhouette - (real > SEEN_M).float()).abs()) * known
+    return wrong.sum((1, 2)) / known.sum((1, 2)).clamp(min=1)
+
+
+def rerendering_error(heights: Tensor, real: Tensor) -> Tensor:
+    """(B,) metres: mean difference of (B, S, S) heights where the real ones are known."""
+    known = real.isfinite()
+    return ((heights - real.nan_to_num()).abs() * known).sum((1, 2)) / known.sum((1, 2)).clamp(1)
 
 
 def checked(template: Template) -> Template:

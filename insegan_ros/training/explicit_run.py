@@ -116,7 +116,7 @@ class ExplicitRun:
         tqdm.write(
             f'{done} iterations: held-out re-rendering error '
             f'{1e3 * float(fitted.error_m.mean()):.3f} mm with {fitted.count:.1f} instances a '
-            f'frame (no part at all: {1e3 * float(real.mean()):.3f} mm)'
+            f'frame (no part at all: {1e3 * float(real.nanmean()):.3f} mm)'
         )
 
     def judge(self) -> tuple[Template, Verdict]:
@@ -158,7 +158,7 @@ class ExplicitRun:
                     config.model.samples,
                 )
             )[0]  # fmt: skip
-        top = float(np.percentile(real.numpy(), 99.5))
+        top = float(np.nanpercentile(real.numpy(), 99.5))
 
         def row(images: Tensor) -> NDArray[np.uint8]:
             pictures = [drawing.heights_picture(i.numpy(), top) for i in images]

@@ -146,7 +146,7 @@ class ExplicitTrainer:
         """One update.
 
         Args:
-            real: (B, S, S) heights in metres.
+            real: (B, S, S) heights in metres, NaN where unknown.
             index: (B,) which frames of all they are: what explained them best is remembered.
             generator: of all that is drawn in this step.
 
@@ -174,7 +174,7 @@ class ExplicitTrainer:
             )
             half = torch.arange(len(real)) < len(real) // 2  # real frames, in their best poses
             truth = mixed(half, known, truth)
-            heights = torch.where(half[:, None, None], real / model.unit_m, heights)
+            heights = torch.where(half[:, None, None], real.nan_to_num() / model.unit_m, heights)
             alone = self._render(occupancy.detach(), truth, solid)
         found = self._encoder_losses(truth, alone, heights, solid)
         total = config.surface * found['surface'] + found['exist']
@@ -208,7 +208,7 @@ class ExplicitTrainer:
         )  # fmt: skip
         new = not bool(self.memory.known[index].all())
         with torch.no_grad():
-            slots = model.encoder(real / model.unit_m).top(config.most + SPARE)
+            slots = model.encoder(real.nan_to_num() / model.unit_m).top(config.most + SPARE)
             kept = self.memory.of_frames(index)
             worse = shape.loss(slots, real, True) > shape.loss(kept, real, True)
             slots = kept.where(worse & self.memory.known[index], slots)
@@ -321,7 +321,7 @@ class ExplicitTrainer:
         seen = occupancy.detach() if not share else _scaled_gradient(occupancy, share)
         heights, _, _ = compose(self._render(seen, poses, solid))
         fake = self._measured(heights, generator)[:, None]
-        data = self._measured(real, generator)[:, None].requires_grad_()
+        data = self._measured(real.nan_to_num(), generator)[:, None].requires_grad_()
         with frozen(model.discriminator):
             g_loss = losses.generator_loss(model.discriminator(fake))
         logits = model.discriminator(data)

@@ -8,19 +8,22 @@ encoder that was trained for it alone; in every frame its better result counts.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from insegan_ros.bin import BinTracker
-from insegan_ros.crop import CropConfig
-from insegan_ros.data.frames import crop_frames, measure_crop
-from insegan_ros.data.store import Dataset
+from insegan_ros.bin import Bin, BinTracker, foreground
+from insegan_ros.camera import height_map
+from insegan_ros.crop import BinCrop, CropConfig
+from insegan_ros.data.frames import measure_crop
+from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.model.explicit import Template
 from insegan_ros.model.explicit_gan import ExplicitGAN
@@ -28,12 +31,16 @@ from insegan_ros.model.explicit_scene import (
     SceneView,
     Solid,
     compose,
+    rerendering_error,
 )
 from insegan_ros.model.set_predictor import SetPredictor, Slots
 from insegan_ros.training.explicit_step import SPARE
 from insegan_ros.training.scene_search import Shape, descend, fit_scene
+from insegan_ros.types import DepthFrame
 
 VIEW_FRAMES = 12  # looked at to know where the camera is
+FLOOR_M = 0.004  # lower is floor
+KNOWN_SHARE = 0.9  # of a pixel's surroundings, of which it is known what they show
 FINE_STEPS = 15  # of descent at full resolution
 
 
@@ -41,7 +48,7 @@ FINE_STEPS = 15  # of descent at full resolution
 class Scenes:
     """Frames as heights above the floor, metres."""
 
-    training: Tensor  # (T, S, S)
+    training: Tensor  # (T, S, S), NaN where unknown
     held_out: Tensor  # (V, S, S)
     view: SceneView
 
@@ -58,10 +65,34 @@ class Scenes:
         view = scene_view(dataset, training, measure_crop(dataset, training, size, seed), seed)
 
         def heights(indices: Sequence[int]) -> Tensor:
-            images = crop_frames(dataset, indices, view.crop, seed, progress)
-            return view.heights(torch.from_numpy(images.astype(np.float32)))
+            tracker, found = BinTracker(seed=seed), []
+            for index in indices:
+                frame = dataset[index].frame
+                with contextlib.suppress(FloorNotFoundError):
+                    found.append(known_heights(frame, tracker(frame), view.crop))
+                progress(1)
+            if not found:
+                raise DatasetError(f'{dataset.path}: none of {len(indices)} frames shows a bin')
+            return torch.from_numpy(np.stack(found))
 
         return Scenes(heights(training), heights(held_out), view)
+
+
+def known_heights(frame: DepthFrame, bin: Bin, crop: CropConfig) -> NDArray[np.float32]:
+    """(S, S) metres above the floor; NaN where nothing was measured or a wall may be meant.
+
+    Taken for floor, these pixels would thin the parts: they are most of what a true shape in its
+    true pose is off by.
+    """
+    seen = BinCrop.of(frame, bin, crop)
+    heights = height_map(frame, bin.floor)
+    with np.errstate(invalid='ignore'):
+        known = foreground(frame, bin) | (heights < FLOOR_M)
+    size = (crop.size, crop.size)
+    share = cv2.warpPerspective(
+        cv2.blur(known.astype(np.float32), (3, 3)), np.linalg.inv(seen.homography), size
+    )
+    return np.where(share > KNOWN_SHARE, seen.heights(seen.image), np.float32(np.nan))
 
 
 def scene_view(dataset: Dataset, indices: Sequence[int], crop: CropConfig, seed: int) -> SceneView:
@@ -139,12 +170,12 @@ def _fit(
     generator: torch.Generator,
 ) -> Fitted:
     with torch.no_grad():
-        slots = encoder(real / unit_m).top(most + SPARE)
+        slots = encoder(real.nan_to_num() / unit_m).top(most + SPARE)
     slots = fit_scene(shape, slots, real, generator, sweeps)
     slots = descend(shape, slots, real, FINE_STEPS)
     with torch.no_grad():
         heights = compose(shape.render(shape.placed(slots, hard=True)))[0]
-    return Fitted(slots, heights, (heights - real).abs().mean((1, 2)))
+    return Fitted(slots, heights, rerendering_error(heights, real))
 
 
 @dataclass(frozen=True)

@@ -154,9 +154,9 @@ def proposals(
     jitter = torch.randn(batch, few, 3, generator=generator) * torch.tensor([0.1, 0.1, 0.5])
     other_raw = raw[:, None] + jitter
     far = random_rotations(batch * few, generator).reshape(batch, few, 3, 3)
-    missing = (real - rest).clamp(min=0) * (real > SEEN_M) + 1e-6
+    missing = (real - rest).nan_to_num().clamp(min=0) * (real > SEEN_M) + 1e-6
     pixel = torch.multinomial(missing.flatten(1), few, replacement=True, generator=generator)
-    top = real.flatten(1).gather(1, pixel)  # (B, T)
+    top = real.nan_to_num().flatten(1).gather(1, pixel)  # (B, T)
     span = shape.solid.support(far)  # about as far up as down
     z = torch.maximum(top - span * torch.rand(batch, few, generator=generator), span + 1e-3)
     side, step = view.crop.size, view.pixel_m

@@ -22,6 +22,8 @@ from insegan_ros.model.explicit_scene import (
     checked,
     compose,
     render_instances,
+    rerendering_error,
+    rerendering_loss,
 )
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
 from insegan_ros.types import DepthFrame, Intrinsics
@@ -174,3 +176,16 @@ def test_a_template_too_small_to_be_a_shape_is_refused() -> None:
         checked(Template(crumb, VOXEL_M))
     with pytest.raises(TemplateError, match='at least 8'):
         checked(Template(np.full((4, 4, 4), 5, np.float32), VOXEL_M))
+
+
+def test_what_is_not_known_is_neither_right_nor_wrong() -> None:
+    heights, silhouette, _ = drawn(some_poses(1, 2))
+    real = heights.clone()
+    real[:, :20] = torch.nan
+    rendered = heights.clone()
+    rendered[:, :20] += 0.05
+    assert rerendering_error(rendered, real).item() == 0
+    same = rerendering_loss(heights, silhouette, real, 0.01)
+    assert torch.allclose(rerendering_loss(rendered, silhouette, real, 0.01), same)
+    real[:, 30:] += 0.01
+    assert rerendering_error(rendered, real).item() > 0.005
