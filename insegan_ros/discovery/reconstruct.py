@@ -27,7 +27,7 @@ from insegan_ros.model.explicit import (
 )
 
 PARDONED = 0.15  # residual up to which a crop keeps most of its say
-UNLIKE = 0.45  # residual of crops that do not show one and the same part
+UNLIKE = 0.3  # median residual above which crops do not show one and the same part
 
 
 @dataclass(frozen=True)
