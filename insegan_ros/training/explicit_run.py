@@ -45,7 +45,7 @@ class ExplicitRunConfig:
     )
     frames: int = 300  # to learn from, at most
     held_out: int = 24  # to judge by
-    fit_sweeps: int = 3  # of the search for a held-out frame's poses
+    fit_sweeps: int = 5  # of the search for a held-out frame's poses
 
 
 class ExplicitRun:

@@ -41,6 +41,7 @@ from insegan_ros.types import DepthFrame
 VIEW_FRAMES = 12  # looked at to know where the camera is
 FLOOR_M = 0.004  # lower is floor
 KNOWN_SHARE = 0.9  # of a pixel's surroundings, of which it is known what they show
+TRIALS = 96  # places that an instance of a held-out frame is offered in a sweep
 FINE_STEPS = 15  # of descent at full resolution
 
 
@@ -171,7 +172,7 @@ def _fit(
 ) -> Fitted:
     with torch.no_grad():
         slots = encoder(real.nan_to_num() / unit_m).top(most + SPARE)
-    slots = fit_scene(shape, slots, real, generator, sweeps)
+    slots = fit_scene(shape, slots, real, generator, sweeps, TRIALS)
     slots = descend(shape, slots, real, FINE_STEPS)
     with torch.no_grad():
         heights = compose(shape.render(shape.placed(slots, hard=True)))[0]
