@@ -148,6 +148,8 @@ def render(
 ) -> Views:
     """Front-to-back compositing straight down, differentiable in everything but the sizes.
 
+    Voxels whose occupancy is within 1e-4 of 0 or 1 are settled: no gradient reaches them.
+
     Args:
         occupancy: (G, G, G) in [0, 1].
         rotations: (B, 3, 3) view_R_template.

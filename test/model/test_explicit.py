@@ -93,7 +93,7 @@ def test_shift_moves_the_view_by_metres() -> None:
 
 
 def test_rendering_is_differentiable_in_shape_and_pose() -> None:
-    logits = torch.from_numpy(box((0.010, 0.014, 0.006)).logits).requires_grad_()
+    logits = torch.from_numpy(box((0.010, 0.014, 0.006)).logits / 2).requires_grad_()
     vector, shift = torch.full((2, 3), 0.2).requires_grad_(), torch.zeros(2, 2).requires_grad_()
     views = render(torch.sigmoid(logits), VOXEL_M, rotation_from_vector(vector), shift, 16)
     (views.height.square().sum() + views.silhouette[:, :8, :6].sum()).backward()
