@@ -41,7 +41,7 @@ class Piece:
     points: NDArray[np.float32]  # (K, 3) x, y about the middle, z above the floor, metres
     length_m: float  # greatest distance between two points in x, y
     alone: bool  # floor all around: it rests on it, and shows all of itself
-    pixel_m: float = 0.0013  # between the points of neighbouring pixels, metres
+    pixel_m: float  # between the points of neighbouring pixels, metres
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,8 @@ def discover(
     A time limit ends each stage early enough for the next ones.
 
     Raises:
-        ValueError: too few pieces in the frames, or `out` holds a run with other settings.
+        ValueError: too few pieces in the frames, or no shape that explains them, or `out` holds a
+            run with other settings.
         FloorNotFoundError: no frame shows the bin's floor.
     """
     begun = time.monotonic()
@@ -122,19 +123,18 @@ def first_guess(pieces: list[Piece], settings: Settings) -> tuple[Reconstruction
     others = range(len(probes), settings.seeds)
     lengths = candidate_lengths(pieces)
     tried = []
-    bar = tqdm(total=len(lengths) * len(probes) + len(others), desc='seeds', unit='seed')
-    for k, length in enumerate(lengths):
-        work = reconstruction(pieces, length, settings)
-        generator = _generator(settings, 10_000 + k)
-        state, residual = work.begin(generator, probes, bar.update)
-        tried.append(f'{length * 1e3:.0f} mm (residual {residual:.2f})')
-        if residual < UNLIKE:
-            if others:
-                again, lower = work.begin(generator, others, bar.update)
-                state = again if lower < residual else state
-            bar.close()
-            return work, state
-    bar.close()
+    total = len(lengths) * len(probes) + len(others)
+    with tqdm(total=total, desc='seeds', unit='seed') as bar:
+        for k, length in enumerate(lengths):
+            work = reconstruction(pieces, length, settings)
+            generator = _generator(settings, 10_000 + k)
+            state, residual = work.begin(generator, probes, bar.update)
+            tried.append(f'{length * 1e3:.0f} mm (residual {residual:.2f})')
+            if residual < UNLIKE:
+                if others:
+                    again, lower = work.begin(generator, others, bar.update)
+                    state = again if lower < residual else state
+                return work, state
     raise ValueError(
         f'pieces of no length show one and the same part: {", ".join(tried)}, but below {UNLIKE} '
         'is needed; take more frames, or fewer parts in the bin'

@@ -19,7 +19,8 @@ from insegan_ros.model.explicit import Template, random_rotations, render
 from insegan_ros.model.explicit_gan import ExplicitGAN, ExplicitGANConfig
 from insegan_ros.model.explicit_scene import checked, compose, render_instances
 from insegan_ros.training import checkpoint
-from insegan_ros.training.explicit_step import ExplicitStepConfig, ExplicitTrainer
+from insegan_ros.training.explicit_config import ExplicitStepConfig
+from insegan_ros.training.explicit_step import ExplicitTrainer
 from insegan_ros.training.loop import Ending, Hooks, LoopConfig, run_loop
 from insegan_ros.training.refine import (
     Scenes,

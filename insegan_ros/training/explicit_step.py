@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,7 +11,6 @@ from torch import Tensor
 from insegan_ros.crop import CropConfig
 from insegan_ros.model import losses
 from insegan_ros.model.contact import drop
-from insegan_ros.model.explicit import rotation_from_vector
 from insegan_ros.model.explicit_gan import ExplicitGAN
 from insegan_ros.model.explicit_scene import (
     SEEN_M,
@@ -24,78 +22,20 @@ from insegan_ros.model.explicit_scene import (
     render_instances,
 )
 from insegan_ros.model.set_predictor import (
-    Slots,
     assign,
     existence_loss,
     nearest_slots,
     surface_distance,
 )
 from insegan_ros.training.ema import Ema
+from insegan_ros.training.explicit_config import ExplicitStepConfig
 from insegan_ros.training.loop import require_finite
-from insegan_ros.training.scene_search import Shape, fit_scene
+from insegan_ros.training.real_frames import SPARE, Memory, fit_real
+from insegan_ros.training.scene_search import Shape
 from insegan_ros.training.step import frozen
 
 COARSE = 4  # pixels of an image to one of those that slots are assigned by
-SPARE = 1  # slots more than instances that real frames are explained by
 CANDIDATES = 4  # slots that may stand for an instance
-
-
-@dataclass(frozen=True)
-class ExplicitStepConfig:
-    """How the networks and the template are updated."""
-
-    batch: int = 8
-    most: int = 5  # instances of a scene
-    least: int = 5
-    warm: int = 800  # steps in which the encoder learns from dropped templates alone
-    encoder_rate: float = 5e-4
-    template_rate: float = 0.03  # of the logits; 0 keeps the template
-    gan_rate: float = 2e-4
-    betas: tuple[float, float] = (0.5, 0.99)
-    ema: float = 0.995
-    adversarial: float = 1.0  # weight of L_G; 0 switches the discriminator off
-    adversarial_template: float = 0.0  # share of L_G's gradient that reaches the template
-    r1: float = 2.0  # on heights in units of half the image; 8 freezes the generator
-    sweeps: int = 1  # over a real frame's instances each time it is seen; three the first time
-    trials: int = 18  # places an instance is offered
-    descents: int = 8  # steps of a real frame's poses at half the resolution
-    fits: int = 3  # of the template and the poses together, at full resolution
-    surface: float = 10.0  # of the distance between surfaces, in units of the part's radius
-    noise_m: float = 0.0008  # of heights, generated and real alike
-    smooth: float = 0.02  # of the occupancy's differences between neighbours
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.least <= self.most <= 14:
-            raise ValueError(
-                f'step.least {self.least}, step.most {self.most}: 1 <= least <= most <= 14 '
-                'instances are expected'
-            )
-
-
-@dataclass(frozen=True)
-class Memory:
-    """What explained each of F real frames best so far: its tensors are written in place."""
-
-    rotation: Tensor  # (F, K, 3, 3)
-    raw: Tensor  # (F, K, 3)
-    score: Tensor  # (F, K)
-    known: Tensor  # (F,) bool
-
-    @staticmethod
-    def of(frames: int, slots: int) -> Memory:
-        return Memory(
-            torch.eye(3).repeat(frames, slots, 1, 1),
-            torch.zeros(frames, slots, 3),
-            torch.full((frames, slots), -1.0),
-            torch.zeros(frames, dtype=torch.bool),
-        )
-
-    def of_frames(self, index: Tensor) -> Slots:
-        return Slots(self.rotation[index], self.raw[index], self.score[index])
-
-    def keep(self, index: Tensor, slots: Slots) -> None:
-        self.rotation[index], self.raw[index] = slots.rotation, slots.raw
-        self.score[index], self.known[index] = slots.score, True
 
 
 def mixed(first: Tensor, a: Poses, b: Poses) -> Poses:
@@ -167,7 +107,10 @@ class ExplicitTrainer:
         alone = self._render(model.logits.detach().sigmoid(), truth, solid)
         heights = self._measured(compose(alone)[0], generator)
         if not warm:
-            told['real'] = self._fit(real, index, solid, generator)
+            told['real'] = fit_real(
+                model, self._optimizers['template'], self.memory, real, index, solid, config,
+                self.steps, generator,
+            )  # fmt: skip
             occupancy = model.logits.sigmoid()
             known = Shape(occupancy.detach(), model.voxel_m, solid, model.view, 0).placed(
                 self.memory.of_frames(index), hard=True
@@ -196,53 +139,6 @@ class ExplicitTrainer:
         self.steps += 1
         self.average.update(model, self.steps)
         return {name: value.detach() for name, value in told.items()}
-
-    def _fit(
-        self, real: Tensor, index: Tensor, solid: Solid, generator: torch.Generator
-    ) -> Tensor:
-        """Real frames: poses searched from the best known, then poses and template together."""
-        model, config = self.model, self.config
-        shape = Shape(
-            model.logits.detach().sigmoid(), model.voxel_m, solid, model.view,
-            model.config.samples,
-        )  # fmt: skip
-        new = not bool(self.memory.known[index].all())
-        with torch.no_grad():
-            slots = model.encoder(real.nan_to_num() / model.unit_m).top(config.most + SPARE)
-            kept = self.memory.of_frames(index)
-            worse = shape.loss(slots, real, True) > shape.loss(kept, real, True)
-            slots = kept.where(worse & self.memory.known[index], slots)
-        slots = fit_scene(
-            shape, slots, real, generator, 3 if new else config.sweeps, config.trials,
-            config.descents,
-        )  # fmt: skip
-        turn = torch.zeros_like(slots.raw, requires_grad=True)
-        raw = slots.raw.clone().requires_grad_()
-        poses = torch.optim.Adam([{'params': [turn], 'lr': 0.01}, {'params': [raw], 'lr': 0.004}])
-        weight: Tensor | None = None
-        for _ in range(config.fits):
-            turns = rotation_from_vector(turn.flatten(0, 1)).reshape(slots.rotation.shape)
-            moved = Slots(turns @ slots.rotation, raw, slots.score)
-            occupancy = model.logits.sigmoid()
-            now = replace(shape, occupancy=occupancy)
-            loss = now.loss(moved, real, True)
-            if weight is None:  # what is explained well has more say
-                weight = torch.exp(-loss.detach() / loss.detach().median().clamp(min=1e-3))
-                first = loss.detach().mean()
-            total = (weight * loss).sum() / weight.sum() + config.smooth * roughness(occupancy)
-            require_finite({'L_real': total.detach()}, self.steps)
-            poses.zero_grad()
-            self._optimizers['template'].zero_grad(set_to_none=True)
-            total.backward()
-            poses.step()
-            if config.template_rate:
-                self._optimizers['template'].step()
-        with torch.no_grad():
-            turns = rotation_from_vector(turn.flatten(0, 1)).reshape(slots.rotation.shape)
-            best = Slots(turns @ slots.rotation, raw.detach(), slots.score)
-            self.memory.keep(index, best)
-        self._optimizers['template'].zero_grad(set_to_none=True)
-        return first
 
     def scenes(self, solid: Solid, generator: torch.Generator, warm: bool) -> Poses:
         """Dropped templates, and where the pose decoder has learned, half of them its own."""
@@ -352,12 +248,6 @@ class ExplicitTrainer:
         for name, optimizer in self._optimizers.items():
             optimizer.load_state_dict(state['optimizers'][name])
         self.steps = int(state['steps'])
-
-
-def roughness(occupancy: Tensor) -> Tensor:
-    """Mean difference between neighbouring voxels, in units of a whole surface's."""
-    steps = [occupancy.diff(dim=axis).abs().sum() for axis in range(3)]
-    return torch.stack(steps).sum() / (6 * occupancy.shape[0] ** 2)
 
 
 def _scaled_gradient(x: Tensor, share: float) -> Tensor:

@@ -34,7 +34,7 @@ from insegan_ros.model.explicit_scene import (
     rerendering_error,
 )
 from insegan_ros.model.set_predictor import SetPredictor, Slots
-from insegan_ros.training.explicit_step import SPARE
+from insegan_ros.training.real_frames import SPARE
 from insegan_ros.training.scene_search import Shape, descend, fit_scene
 from insegan_ros.types import DepthFrame
 

@@ -10,7 +10,7 @@ from insegan_ros.discovery.lengths import candidate_lengths, choose_pieces, like
 
 
 def piece(length_m: float, points: int = 400) -> Piece:
-    return Piece(np.zeros((points, 3), np.float32), length_m, False)
+    return Piece(np.zeros((points, 3), np.float32), length_m, False, 0.0013)
 
 
 def test_a_length_that_many_share_stands_out_of_clumps_and_fragments() -> None:

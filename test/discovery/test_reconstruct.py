@@ -73,7 +73,7 @@ def test_two_parts_in_a_crop_are_explained_worse_than_one() -> None:
     double = []
     for a, b in zip(single[::2], single[1::2], strict=True):
         beside = b.points + np.array([0.02, 0.01, 0], np.float32)
-        double.append(Piece(np.concatenate([a.points, beside]), 0.05, True))
+        double.append(Piece(np.concatenate([a.points, beside]), 0.05, True, b.pixel_m))
     crops = rasterise(single + double, GRID * VOXEL_M, GRID)
     work = Reconstruction(single + double, GRID * VOXEL_M, QUICK)
     state = State(torch.from_numpy(truth.logits), GRID * VOXEL_M, None)
@@ -104,8 +104,10 @@ def test_the_longest_length_whose_pieces_are_alike_is_the_parts() -> None:
     pairs = []
     for a, b in zip(pieces_of(truth, 80, 4), pieces_of(truth, 80, 5), strict=True):
         side = rng.uniform(-1, 1, 3) * [0.04, 0.04, 0.02]
-        pairs.append(Piece(np.concatenate([a.points, b.points + side.astype('f4')]), 0.08, True))
-    halves = [Piece(p.points[p.points[:, 0] > 0], 0.025, True) for p in single[:30]]
+        pairs.append(
+            Piece(np.concatenate([a.points, b.points + side.astype('f4')]), 0.08, True, a.pixel_m)
+        )
+    halves = [Piece(p.points[p.points[:, 0] > 0], 0.025, True, p.pixel_m) for p in single[:30]]
     stray = [replace(halves[0], length_m=length) for length in (0.015, 0.12)]
     pieces = single + pairs + halves + stray
     assert np.allclose(candidate_lengths(pieces), [0.08, 0.05, 0.025], rtol=0.02)

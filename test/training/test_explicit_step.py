@@ -16,8 +16,9 @@ from insegan_ros.model.explicit import Template
 from insegan_ros.model.explicit_gan import ExplicitGAN, ExplicitGANConfig
 from insegan_ros.model.explicit_scene import SceneView, compose, render_instances
 from insegan_ros.training import checkpoint
+from insegan_ros.training.explicit_config import ExplicitStepConfig
 from insegan_ros.training.explicit_run import ExplicitRun, ExplicitRunConfig
-from insegan_ros.training.explicit_step import ExplicitStepConfig, ExplicitTrainer
+from insegan_ros.training.explicit_step import ExplicitTrainer
 from insegan_ros.training.loop import LoopConfig
 from insegan_ros.training.refine import Scenes, Verdict
 
