@@ -16,6 +16,7 @@ COMMANDS = {
     'calibrate': "find the bin's floor and region in a frame and store them",
     'template': "discover the part's shape in unlabelled depth images",
     'train': 'learn a model of the part from unlabelled depth images',
+    'pretrain': 'teach the network from random shapes what piles are like',
     'segment': 'segment images with a model or a classical method',
     'evaluate': 'compare methods on a dataset',
     'import': 'turn recordings or other layouts into a dataset',

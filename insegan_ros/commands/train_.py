@@ -76,6 +76,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--template', type=Path, help='explicit-gan: folder of the template to begin with'
     )
+    parser.add_argument(
+        '--start',
+        metavar='FILE',
+        help='explicit: weights from `insegan pretrain` to begin with, or `none` '
+        '(those that come with the package)',
+    )
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--device', default='auto', help='auto, cpu or cuda[:index]')
     parser.add_argument(

@@ -34,11 +34,18 @@ from insegan_ros.commands.explicit_pictures import show_piles, show_segmented
 from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.discovery.discover import discover
 from insegan_ros.discovery.reconstruct import Settings
-from insegan_ros.distillation.examples import Piles
+from insegan_ros.distillation.examples import Piles, make_batch
 from insegan_ros.distillation.network import NetworkConfig
 from insegan_ros.distillation.piles import PileConfig, PileMaker, Solid, store_piles
 from insegan_ros.distillation.surroundings import Surroundings, measure_surroundings
-from insegan_ros.distillation.train import TrainConfig, begin, train_network, validate
+from insegan_ros.distillation.train import (
+    Batches,
+    Progress,
+    TrainConfig,
+    begin,
+    train_network,
+    validate,
+)
 from insegan_ros.evaluation.metrics import iou_matrix
 from insegan_ros.inference import distilled, model_card
 from insegan_ros.inference.confidence import RIGHT_IOU, Confidence
@@ -49,6 +56,8 @@ from insegan_ros.types import DepthFrame
 # shares of --max-minutes
 DISCOVERY, PILES, DISTILLATION = 0.35, 0.2, 0.45
 LEAST_PILES = 50
+STARTED_RATE = 1e-3  # learning rate of a network that has seen other piles
+START_WEIGHTS = 'weights learned from piles of random shapes (models/start)'
 DISCOVERY_FRAMES = 2400  # full bins show few parts whole: some 300 in a thousand frames
 SCORED_PILES = 40  # held out, on which scores are calibrated
 
@@ -68,13 +77,14 @@ def run(args: argparse.Namespace) -> int:
     device = model_card.pick_device(getattr(args, 'device', 'auto'))
     seconds = 60.0 * float(args.max_minutes or 30)
     report = Report(out / 'report.yaml')
+    start = model_card.find_start(getattr(args, 'start', None))
 
     template = find_template(dataset, out, seconds * DISCOVERY, seed, report)
     around = measure_surroundings(dataset, np.random.default_rng([seed, 1]))
     make_piles(template, around, out, seconds * PILES, seed, workers, report)
     show_piles(dataset, train_indices(dataset), out, seed)
     if not (out / 'model' / model_card.CARD).exists():
-        distil(template, around, dataset, out, seconds * DISTILLATION, seed, device, report)
+        distil(template, around, dataset, out, seconds * DISTILLATION, seed, device, report, start)
     show_segmented(dataset, train_indices(dataset), out, seed)
     print(f'the model is in {out / "model"}; try: insegan segment --model {out / "model"} ...')
     return 0
@@ -156,34 +166,32 @@ def distil(
     seed: int,
     device: str,
     report: Report,
+    start: Path | None = None,
 ) -> None:
     """Train the network, choose how its votes are clustered, and write the model."""
     box = template.mesh().bounding_box_oriented.primitive.extents
     pixel_m = around.camera_height / around.intrinsics.fx
     network_config = NetworkConfig(float(max(box)), float(min(box)), float(pixel_m))
-    settings = TrainConfig()
+    settings = TrainConfig() if start is None else TrainConfig(learning_rate=STARTED_RATE)
     stored = Dataset(out / 'piles')
     held_out = max(2, min(settings.held_out, len(stored) // 5))
     held, piles = (
         Piles.load(stored, part) for part in (stored.indices[:held_out], stored.indices[held_out:])
     )
-    progress = begin(network_config, settings, seed, device)
-    begun = time.monotonic()
-    bar = tqdm(total=100, desc='distil', unit='%')
-
-    def said(step: int, share: float, losses: Mapping[str, float]) -> None:
-        bar.update(int(share * 100) - bar.n)
-        bar.set_postfix(step=step, **{k: f'{v:.3f}' for k, v in losses.items()})
-
-    state = out / 'state.pt'
     try:
-        ending = train_network(progress, piles, settings, seconds, seed, said, state)
-    except FloatingPointError as error:
-        raise ValueError(f'{error}; the last good state is {state}; use another --seed') from None
-    finally:
-        bar.close()
-    if ending == 'interrupted':
-        raise KeyboardInterrupt
+        weights = None if start is None else model_card.load_start(start)
+        progress = begin(network_config, settings, seed, device, weights)
+    except RuntimeError as error:
+        raise ValueError(f'{start} is of another network: {error}') from None
+    begun = time.monotonic()
+    train_with_bar(
+        progress,
+        lambda rng: make_batch(piles, network_config, settings.batch, rng),
+        settings,
+        seconds,
+        seed,
+        out / 'state.pt',
+    )
     spent = time.monotonic() - begun
     judged = validate(progress.average, held, seed)
     segmenter = distilled.DistilledSegmenter(
@@ -207,6 +215,7 @@ def distil(
             'piles': len(stored),
             'seconds': round(spent),
             'seed': seed,
+            'began_with': 'random weights' if start is None else START_WEIGHTS,
             'processor': f'{platform.machine()}, {torch.get_num_threads()} threads'
             if device == 'cpu'
             else torch.cuda.get_device_name(),
@@ -222,6 +231,36 @@ def distil(
     half = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
     model_card.save_model(out / 'model', card, half)
     report.add('distillation', steps=progress.step, seconds=round(spent), **figures)
+
+
+def train_with_bar(
+    progress: Progress,
+    batches: Batches,
+    config: TrainConfig,
+    seconds: float,
+    seed: int,
+    state: Path,
+) -> None:
+    """`train_network` with a progress bar.
+
+    Raises:
+        ValueError: the loss is not finite any more.
+        KeyboardInterrupt: the run was interrupted, and its state is stored.
+    """
+    bar = tqdm(total=100, desc='distil', unit='%')
+
+    def said(step: int, share: float, losses: Mapping[str, float]) -> None:
+        bar.update(int(share * 100) - bar.n)
+        bar.set_postfix(step=step, **{k: f'{v:.3f}' for k, v in losses.items()})
+
+    try:
+        ending = train_network(progress, batches, config, seconds, seed, said, state)
+    except FloatingPointError as error:
+        raise ValueError(f'{error}; the last good state is {state}; use another --seed') from None
+    finally:
+        bar.close()
+    if ending == 'interrupted':
+        raise KeyboardInterrupt
 
 
 def calibrate_scores(

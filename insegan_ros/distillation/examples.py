@@ -94,10 +94,21 @@ def make_batch(
     piles: Piles, config: NetworkConfig, size: int, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
     """(B, 2, H, W) input and (B, 6, H, W) target: random piles, noise, flips, quarter turns."""
+    return mixed_batch([(piles, config)], size, rng)
+
+
+def mixed_batch(
+    parts: Sequence[tuple[Piles, NetworkConfig]], size: int, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """The same of piles of several parts, every part as often as it has piles."""
+    ends = np.cumsum([len(piles) for piles, _ in parts])
     inputs, targets = [], []
-    for index in rng.integers(len(piles), size=size):
-        image = network_input(piles.heights(int(index), rng), config)
-        image, target = turned(image, piles.target(int(index), config), rng)
+    for index in rng.integers(ends[-1], size=size):
+        which = int(np.searchsorted(ends, index, side='right'))
+        piles, config = parts[which]
+        own = int(index - ends[which] + len(piles))
+        image = network_input(piles.heights(own, rng), config)
+        image, target = turned(image, piles.target(own, config), rng)
         inputs.append(image)
         targets.append(target)
     return torch.from_numpy(np.stack(inputs)), torch.from_numpy(np.stack(targets))

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from insegan_ros.distillation.examples import Piles, make_batch
+from insegan_ros.distillation.examples import Piles
 from insegan_ros.distillation.network import (
     NetworkConfig,
     VoteNetwork,
@@ -30,6 +30,7 @@ from insegan_ros.training.ema import Ema
 from insegan_ros.training.loop import Ending, Hooks, LoopConfig, require_finite, run_loop
 
 REPORT_S = 20.0
+Batches = Callable[[np.random.Generator], tuple[Tensor, Tensor]]  # one at a time
 UNTIL_THE_TIME_IS_OVER = LoopConfig(sys.maxsize, sys.maxsize, checkpoint_minutes=1.0)
 
 
@@ -61,9 +62,23 @@ class Progress:
         return self.ema.network
 
 
-def begin(config: NetworkConfig, train: TrainConfig, seed: int, device: str = 'cpu') -> Progress:
+def begin(
+    config: NetworkConfig,
+    train: TrainConfig,
+    seed: int,
+    device: str = 'cpu',
+    start: Mapping[str, Tensor] | None = None,
+) -> Progress:
+    """A run at its beginning, from random weights or from those of `start`.
+
+    Raises:
+        RuntimeError: weights of a network of other widths.
+    """
     torch.manual_seed(seed)
-    network = channels_last(VoteNetwork(config).to(device))
+    network = VoteNetwork(config)
+    if start is not None:
+        network.load_state_dict(start)
+    network = channels_last(network.to(device))
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=train.learning_rate, weight_decay=train.weight_decay
     )
@@ -108,7 +123,7 @@ def rate_at(share: float, config: TrainConfig) -> float:
 
 def train_network(
     progress: Progress,
-    piles: Piles,
+    batches: Batches,
     config: TrainConfig,
     seconds: float,
     seed: int,
@@ -118,6 +133,7 @@ def train_network(
     """Train for `seconds`; time already spent by an interrupted run counts.
 
     Args:
+        batches: what is learned from; called with a generator of the step's own.
         report: called now and then with the step, the share done, mean losses.
         path: of the checkpoint, from which a run is resumed.
     """
@@ -130,8 +146,7 @@ def train_network(
 
     def step(k: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([seed, k])
-        batch = make_batch(piles, progress.network.config, config.batch, rng)
-        return train_step(progress, batch, rate_at(share(), config), config)
+        return train_step(progress, batches(rng), rate_at(share(), config), config)
 
     def tell(done: int, losses: Mapping[str, Tensor]) -> None:
         nonlocal said

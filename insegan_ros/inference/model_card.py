@@ -20,6 +20,7 @@ from insegan_ros.types import Segmenter
 
 CARD = 'model.yaml'
 WEIGHTS = 'model.safetensors'
+START = 'start.safetensors'  # what training begins with: no model, so it has no card of one
 # a card's method -> the module whose load(settings, tensors, device, bin, seed) makes a Segmenter
 METHODS = {
     'explicit': 'insegan_ros.inference.distilled',
@@ -120,6 +121,39 @@ def save_model(folder: Path, card: Mapping[str, Any], tensors: Mapping[str, Tens
     write_atomically(folder / WEIGHTS, save(whole))
     content = yaml.safe_dump(dict(card), sort_keys=False, allow_unicode=True)
     write_atomically(folder / CARD, content.encode())
+
+
+def save_start(folder: Path, card: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Write weights that training may begin with, in half precision, and what they are."""
+    half = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in half.items()}
+    write_atomically(folder / START, save(whole))
+    write_atomically(folder / 'start.yaml', yaml.safe_dump(dict(card), sort_keys=False).encode())
+
+
+def find_start(given: str | None) -> Path | None:
+    """The weights to begin with: a file, 'none', or by default those that come with the package.
+
+    Raises:
+        ModelError: the file is not there.
+    """
+    if given == 'none':
+        return None
+    if given:
+        path = Path(given).expanduser()
+        if not path.is_file():
+            raise ModelError(f'--start {given}: no such file; `insegan pretrain` makes one')
+        return path
+    found = (folder / 'start' / START for folder in FOLDERS)
+    return next((path for path in found if path.is_file()), None)
+
+
+def load_start(path: Path) -> dict[str, Tensor]:
+    """Raises: ModelError, for a file that holds no weights."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f'{path} cannot be read: {error}') from None
 
 
 def pick_device(name: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import trimesh
+import yaml
 
 from insegan_ros.cli import main
 from insegan_ros.commands import train_explicit
@@ -80,6 +81,34 @@ def test_training_ends_in_a_model_that_loads_and_is_not_done_twice(
     segmenter = model_card.load_segmenter(str(tmp_path / 'model'))
     frame = Dataset(frames)[0].frame
     assert segmenter.segment(frame).labels.shape == frame.depth_m.shape
+
+
+def test_pretraining_leaves_weights_that_training_begins_with(
+    frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    torch.set_num_threads(1)
+    start = tmp_path / 'start'
+    command = ['pretrain', '--out', str(start), '--shapes', '1', '--max-minutes', '0.02']
+    command += ['--workers', '1', '--device', 'cpu']
+    assert main(command) == 0
+    weights = model_card.find_start(str(start / model_card.START))
+    assert weights is not None
+    card = yaml.safe_load((start / 'start.yaml').read_text())
+    assert card['shapes'] == 1
+    assert card['steps'] > 0
+    run = ['train', '--dataset', str(frames), '--out', str(tmp_path), '--max-minutes', '0.03']
+    run += ['--workers', '1', '--device', 'cpu', '--start']
+    brick().save(tmp_path / 'template')
+    train_explicit.Report(tmp_path / 'report.yaml').add('discovery', explained=0.9)
+    monkeypatch.setattr(train_explicit, 'LEAST_PILES', 8)
+    (tmp_path / 'other.safetensors').write_bytes(b'torn')
+    assert main([*run, str(tmp_path / 'other.safetensors')]) == 1
+    assert 'other.safetensors cannot be read' in capsys.readouterr().err
+    assert main([*run, str(tmp_path / 'absent.safetensors')]) == 1
+    assert 'insegan pretrain' in capsys.readouterr().err
+    assert main([*run, str(weights)]) == 0
+    card = model_card.read_card(tmp_path / 'model')
+    assert 'random shapes' in card['training']['began_with']
 
 
 def test_an_empty_dataset_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -73,12 +73,15 @@ def test_a_run_ends_when_its_time_is_over_whatever_interrupts_it(
     torch.set_num_threads(1)
     state = tmp_path / 'state.pt'
 
+    def batch(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        return make_batch(piles, CONFIG, SETTINGS.batch, rng)
+
     def tell(step: int, share: float, losses: Mapping[str, float]) -> None:
         pass
 
     def go_on(seconds: float) -> tuple[train.Progress, str]:
         progress = train.begin(CONFIG, SETTINGS, seed=0)
-        return progress, train.train_network(progress, piles, SETTINGS, seconds, 0, tell, state)
+        return progress, train.train_network(progress, batch, SETTINGS, seconds, 0, tell, state)
 
     first, ending = go_on(0.5)
     assert ending == 'out of time'
