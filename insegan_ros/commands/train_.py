@@ -78,9 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--start',
-        metavar='FILE',
-        help='explicit: weights from `insegan pretrain` to begin with, or `none` '
-        '(those that come with the package)',
+        metavar='MODEL',
+        help='explicit: the model whose network to begin with, by name or folder, or `none` (any)',
     )
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--device', default='auto', help='auto, cpu or cuda[:index]')

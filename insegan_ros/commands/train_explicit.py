@@ -57,7 +57,6 @@ from insegan_ros.types import DepthFrame
 DISCOVERY, PILES, DISTILLATION = 0.35, 0.2, 0.45
 LEAST_PILES = 50
 STARTED_RATE = 1e-3  # learning rate of a network that has seen other piles
-START_WEIGHTS = 'weights learned from piles of random shapes (models/start)'
 DISCOVERY_FRAMES = 2400  # full bins show few parts whole: some 300 in a thousand frames
 SCORED_PILES = 40  # held out, on which scores are calibrated
 
@@ -179,7 +178,9 @@ def distil(
         Piles.load(stored, part) for part in (stored.indices[:held_out], stored.indices[held_out:])
     )
     try:
-        weights = None if start is None else model_card.load_start(start)
+        weights = None if start is None else model_card.load_weights(start)
+        if weights is not None:
+            weights.pop(distilled.TEMPLATE, None)
         progress = begin(network_config, settings, seed, device, weights)
     except RuntimeError as error:
         raise ValueError(f'{start} is of another network: {error}') from None
@@ -193,7 +194,7 @@ def distil(
         out / 'state.pt',
     )
     spent = time.monotonic() - begun
-    judged = validate(progress.average, held, seed)
+    judged = validate(progress.average, [(held, network_config)], seed)
     segmenter = distilled.DistilledSegmenter(
         copy.deepcopy(progress.average), judged.settings, template=template, seed=seed
     )
@@ -215,7 +216,9 @@ def distil(
             'piles': len(stored),
             'seconds': round(spent),
             'seed': seed,
-            'began_with': 'random weights' if start is None else START_WEIGHTS,
+            'began_with': 'random weights'
+            if start is None
+            else f'the weights of the model {start.name}',
             'processor': f'{platform.machine()}, {torch.get_num_threads()} threads'
             if device == 'cpu'
             else torch.cuda.get_device_name(),

@@ -29,7 +29,7 @@ from insegan_ros.types import Intrinsics
 class ShapesConfig:
     """How many shapes, and the views of them."""
 
-    shapes: int = 240
+    shapes: int = 260
     piles: int = 16  # of each
     size: int = 112  # px, side of an image
     part_px: tuple[float, float] = (28.0, 54.0)  # a part's longest side on the floor

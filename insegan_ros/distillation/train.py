@@ -209,33 +209,34 @@ class HeldOut:
     settings: VoteSettings
 
 
-def validate(network: VoteNetwork, piles: Piles, seed: int) -> HeldOut:
-    """Choose how votes are clustered on half of the held-out piles, and judge it on the rest."""
+def validate(
+    network: VoteNetwork, parts: Sequence[tuple[Piles, NetworkConfig]], seed: int
+) -> HeldOut:
+    """Choose how votes are clustered on every other held-out pile, and judge it on the rest."""
     network.eval()
-    outputs = []
-    for index in range(len(piles)):
-        rng = np.random.default_rng([seed, index])
-        image = network_input(piles.heights(index, rng), network.config)
-        outputs.append(predict(network, image))
-    half = len(piles) // 2
+    cases = []
+    for piles, config in parts:
+        for index in range(len(piles)):
+            rng = np.random.default_rng([seed, index])
+            image = network_input(piles.heights(index, rng), config)
+            cases.append((predict(network, image), piles.labels[index], config))
     best, settings = -1.0, VoteSettings()
     for apart in (0.35, 0.5, 0.7):
         for support in (4.0, 8.0, 16.0):
             trial = replace(VoteSettings(), separation=apart, min_support=support)
-            miou, count = _score(network.config, outputs[:half], piles.labels[:half], trial)
+            miou, count = _score(cases[::2], trial)
             if miou + 0.2 * count > best:
                 best, settings = miou + 0.2 * count, trial
-    miou, count = _score(network.config, outputs[half:], piles.labels[half:], settings)
+    miou, count = _score(cases[1::2], settings)
     return HeldOut(miou, count, settings)
 
 
 def _score(
-    config: NetworkConfig,
-    outputs: Sequence[NDArray[np.float32]],
-    labels: NDArray[np.uint8],
+    cases: Sequence[tuple[NDArray[np.float32], NDArray[np.uint8], NetworkConfig]],
     settings: VoteSettings,
 ) -> tuple[float, float]:
     """Mean strict mIoU and count accuracy."""
-    found = [find_instances(output, config, settings).labels for output in outputs]
+    found = [find_instances(output, config, settings).labels for output, _, config in cases]
+    labels = [true for _, true, _ in cases]
     miou = float(np.nanmean([strict_miou(f, t) for f, t in zip(found, labels)]))
     return miou, float(np.mean([count_is_right(f, t) for f, t in zip(found, labels)]))

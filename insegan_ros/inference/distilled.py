@@ -54,6 +54,8 @@ class DistilledCard:
     votes: VoteSettings
     voxel_m: float | None = None  # of the template beside the weights; None: there is none
     scoring: Scoring | None = None  # None: not calibrated
+    # px along a part that the network was trained for; None: those of the lengths above alone
+    lengths_px: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -87,14 +89,30 @@ class DistilledSegmenter:
         seed: int = 0,
         template: Template | None = None,
         scoring: Scoring | None = None,
+        lengths_px: tuple[float, float] | None = None,
     ) -> None:
         self.network = _fused(network)
         self._device = next(network.parameters()).device
         self._config, self._votes = network.config, votes
         self._tracker = BinTracker(bin, seed)
         self._scoring = scoring
+        self._lengths_px = lengths_px
         self.poses = None if template is None else PoseEstimator(template, seed=seed)
         self.pose_seconds = 0.0  # for all instances of a frame
+
+    def set_part_length(self, metres: float) -> None:
+        """Of a network that was trained for parts of any length.
+
+        Raises:
+            ValueError: it knows one part alone, or that is no length.
+        """
+        if self._lengths_px is None:
+            raise ValueError('this model knows one part; a part length is for models of any part')
+        if not 0.001 <= metres <= 2:
+            raise ValueError(f'part length {metres} m: 0.001 to 2 m is expected')
+        scale = metres / self._config.part_length_m
+        thickness = self._config.part_thickness_m * scale
+        self._config = replace(self._config, part_length_m=metres, part_thickness_m=thickness)
 
     def segment(self, frame: DepthFrame) -> Segmentation:
         """Raises: FloorNotFoundError where no bin was given and the frame shows none."""
@@ -162,24 +180,33 @@ class DistilledSegmenter:
     def _instances(self, heights: NDArray[np.float32], pixel_m: float) -> Instances:
         """Of (H, W) heights, at their pixels."""
         shape = heights.shape
-        factor = pixel_m / self._config.pixel_m
-        if abs(factor - 1) > SCALE_TOLERANCE:
+        factor, config = self._scaled(pixel_m)
+        if factor != 1:
             size = (max(round(shape[0] * factor), 1), max(round(shape[1] * factor), 1))
             heights = resize(heights, size)
         seen = heights.shape
         padding = [(0, -side % STRIDE) for side in seen]
         padded = np.pad(heights, padding, constant_values=np.nan)
-        image = torch.from_numpy(network_input(padded, self._config)[None])
+        image = torch.from_numpy(network_input(padded, config)[None])
         image = image.to(self._device, memory_format=torch.channels_last)
         with torch.inference_mode():
             output = self.network(image)[0].float().cpu().numpy()
         output = output[:, : seen[0], : seen[1]]
-        found = find_instances(output, self._config, self._votes)
+        found = find_instances(output, config, self._votes)
         if seen == shape:
             return found
         centres = found.centres.copy()
         centres[:, :2] = (centres[:, :2] + 0.5) * [shape[1] / seen[1], shape[0] / seen[0]] - 0.5
         return replace(found, labels=resize(found.labels, shape), centres=centres)
+
+    def _scaled(self, pixel_m: float) -> tuple[float, NetworkConfig]:
+        """By how much an image of such pixels is resampled, and what the network then sees."""
+        if self._lengths_px is None:
+            factor = pixel_m / self._config.pixel_m
+            return (1.0 if abs(factor - 1) <= SCALE_TOLERANCE else factor), self._config
+        length = self._config.part_length_m / pixel_m
+        factor = float(np.clip(length, *self._lengths_px)) / length
+        return factor, replace(self._config, pixel_m=pixel_m / factor)
 
 
 def _inside(
@@ -242,9 +269,10 @@ def to_card(
     votes: VoteSettings,
     voxel_m: float | None = None,
     scoring: Scoring | None = None,
+    lengths_px: tuple[float, float] | None = None,
 ) -> dict[str, Any]:
     """Plain values for the card's `settings`."""
-    card = DistilledCard(network, votes, voxel_m, scoring)
+    card = DistilledCard(network, votes, voxel_m, scoring, lengths_px)
     return yaml.safe_load(config.dump(card))
 
 
@@ -272,4 +300,6 @@ def load(
     network = VoteNetwork(card.network)
     network.load_state_dict(weights)
     network.to(torch.device(device))
-    return DistilledSegmenter(network, card.votes, bin, seed, template, card.scoring)
+    return DistilledSegmenter(
+        network, card.votes, bin, seed, template, card.scoring, card.lengths_px
+    )

@@ -20,7 +20,7 @@ from insegan_ros.types import Segmenter
 
 CARD = 'model.yaml'
 WEIGHTS = 'model.safetensors'
-START = 'start.safetensors'  # what training begins with: no model, so it has no card of one
+ANY = 'any'  # the model of random shapes: it needs no training, and training begins with it
 # a card's method -> the module whose load(settings, tensors, device, bin, seed) makes a Segmenter
 METHODS = {
     'explicit': 'insegan_ros.inference.distilled',
@@ -71,6 +71,7 @@ def load_segmenter(
     """A trained model as a Segmenter.
 
     Args:
+        name_or_path: of its folder; `any:0.056` tells a model of any part how long the part is, m.
         device: where it runs: 'auto', 'cpu' or 'cuda[:index]'.
         bin: where the bin is; None: found in the frames.
         pose_seconds: a frame's, for poses by render and compare; of models with a template.
@@ -78,7 +79,8 @@ def load_segmenter(
     Raises:
         ModelError: no such model, a card or weights that are damaged or do not match.
     """
-    folder = find(name_or_path)
+    name, part_length = _told_length(name_or_path)
+    folder = find(name)
     card = read_card(folder)
     if card.get('method') not in METHODS:
         raise ModelError(
@@ -89,11 +91,28 @@ def load_segmenter(
     try:
         tensors = load_file(folder / WEIGHTS)
         segmenter = loader.load(card['settings'], tensors, pick_device(device), bin, seed)
+        if part_length is not None:
+            _set_length(segmenter, part_length)
     except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f'{folder} cannot be loaded: {error}') from None
     if hasattr(segmenter, 'pose_seconds'):
         segmenter.pose_seconds = pose_seconds
     return segmenter
+
+
+def _told_length(name: str) -> tuple[str, float | None]:
+    """'any:0.056' -> 'any', 0.056."""
+    before, colon, after = name.rpartition(':')
+    try:
+        return (before, float(after)) if colon else (name, None)
+    except ValueError:  # a colon in a path
+        return name, None
+
+
+def _set_length(segmenter: Segmenter, metres: float) -> None:
+    if not hasattr(segmenter, 'set_part_length'):
+        raise ValueError('this model knows one part; a part length is for models of any part')
+    segmenter.set_part_length(metres)
 
 
 def read_card(folder: Path) -> dict[str, Any]:
@@ -123,37 +142,26 @@ def save_model(folder: Path, card: Mapping[str, Any], tensors: Mapping[str, Tens
     write_atomically(folder / CARD, content.encode())
 
 
-def save_start(folder: Path, card: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """Write weights that training may begin with, in half precision, and what they are."""
-    half = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
-    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in half.items()}
-    write_atomically(folder / START, save(whole))
-    write_atomically(folder / 'start.yaml', yaml.safe_dump(dict(card), sort_keys=False).encode())
-
-
 def find_start(given: str | None) -> Path | None:
-    """The weights to begin with: a file, 'none', or by default those that come with the package.
+    """The model whose weights training begins with; None: random weights.
+
+    Args:
+        given: a name or folder, 'none', or None for the one that comes with the package.
 
     Raises:
-        ModelError: the file is not there.
+        ModelError: there is no such model.
     """
-    if given == 'none':
+    if given == 'none' or (given is None and ANY not in available()):
         return None
-    if given:
-        path = Path(given).expanduser()
-        if not path.is_file():
-            raise ModelError(f'--start {given}: no such file; `insegan pretrain` makes one')
-        return path
-    found = (folder / 'start' / START for folder in FOLDERS)
-    return next((path for path in found if path.is_file()), None)
+    return find(given or ANY)
 
 
-def load_start(path: Path) -> dict[str, Tensor]:
+def load_weights(folder: Path) -> dict[str, Tensor]:
     """Raises: ModelError, for a file that holds no weights."""
     try:
-        return load_file(path)
+        return load_file(folder / WEIGHTS)
     except (OSError, SafetensorError) as error:
-        raise ModelError(f'{path} cannot be read: {error}') from None
+        raise ModelError(f'{folder / WEIGHTS} cannot be read: {error}') from None
 
 
 def pick_device(name: str) -> str:

@@ -33,7 +33,12 @@ from insegan_ros.types import DepthFrame, Segmentation, Segmenter
 
 PARAMETERS = (
     Parameter('method', 'kmeans', f'without a model: {", ".join(baselines.METHODS)}'),
-    Parameter('model', '', 'a trained model, by name or folder; empty: the method'),
+    Parameter(
+        'model',
+        '',
+        'a trained model, by name or folder, or any:<length of the part in metres>; empty: '
+        'the method',
+    ),
     Parameter('instances', 0, 'parts in the bin; 0: estimated in each frame', 0, 255),
     Parameter('bin_file', '', 'from `insegan calibrate`; empty: the bin is found in the frames'),
     Parameter(

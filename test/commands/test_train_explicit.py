@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-import yaml
 
 from insegan_ros.cli import main
 from insegan_ros.commands import train_explicit
@@ -83,32 +82,41 @@ def test_training_ends_in_a_model_that_loads_and_is_not_done_twice(
     assert segmenter.segment(frame).labels.shape == frame.depth_m.shape
 
 
-def test_pretraining_leaves_weights_that_training_begins_with(
+def test_pretraining_makes_a_model_that_training_begins_with(
     frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     torch.set_num_threads(1)
-    start = tmp_path / 'start'
-    command = ['pretrain', '--out', str(start), '--shapes', '1', '--max-minutes', '0.02']
+    start = tmp_path / 'any'
+    command = ['pretrain', '--out', str(start), '--shapes', '2', '--max-minutes', '0.02']
     command += ['--workers', '1', '--device', 'cpu']
     assert main(command) == 0
-    weights = model_card.find_start(str(start / model_card.START))
-    assert weights is not None
-    card = yaml.safe_load((start / 'start.yaml').read_text())
-    assert card['shapes'] == 1
-    assert card['steps'] > 0
+    card = model_card.read_card(start / 'model')
+    assert card['dataset'] == {'random_shapes': 1, 'piles': 16, 'frames_of_parts': 0}
+    assert card['training']['steps'] > 0
+    segmenter = model_card.load_segmenter(f'{start / "model"}:{SIZE[0]}')
+    frame = Dataset(frames)[0].frame
+    assert segmenter.segment(frame).labels.shape == frame.depth_m.shape
+
     run = ['train', '--dataset', str(frames), '--out', str(tmp_path), '--max-minutes', '0.03']
     run += ['--workers', '1', '--device', 'cpu', '--start']
     brick().save(tmp_path / 'template')
     train_explicit.Report(tmp_path / 'report.yaml').add('discovery', explained=0.9)
     monkeypatch.setattr(train_explicit, 'LEAST_PILES', 8)
-    (tmp_path / 'other.safetensors').write_bytes(b'torn')
-    assert main([*run, str(tmp_path / 'other.safetensors')]) == 1
-    assert 'other.safetensors cannot be read' in capsys.readouterr().err
-    assert main([*run, str(tmp_path / 'absent.safetensors')]) == 1
-    assert 'insegan pretrain' in capsys.readouterr().err
-    assert main([*run, str(weights)]) == 0
+    shutil.copytree(start / 'model', tmp_path / 'torn')
+    (tmp_path / 'torn' / model_card.WEIGHTS).write_bytes(b'torn')
+    assert main([*run, str(tmp_path / 'torn')]) == 1
+    assert 'torn/model.safetensors cannot be read' in capsys.readouterr().err
+    assert main([*run, str(tmp_path / 'absent')]) == 1
+    assert 'no model' in capsys.readouterr().err
+    assert main([*run, str(start / 'model')]) == 0
+    with pytest.raises(model_card.ModelError, match='knows one part'):
+        model_card.load_segmenter(f'{tmp_path / "model"}:0.04')
+    with pytest.raises(model_card.ModelError, match=r'0\.001 to 2 m'):
+        model_card.load_segmenter(f'{start / "model"}:40')
     card = model_card.read_card(tmp_path / 'model')
-    assert 'random shapes' in card['training']['began_with']
+    assert card['training']['began_with'] == 'the model model'
+    assert main(['pretrain', '--out', str(start), '--shapes', '0']) == 1
+    assert '1 or more shapes' in capsys.readouterr().err
 
 
 def test_an_empty_dataset_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
