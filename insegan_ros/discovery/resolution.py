@@ -31,5 +31,5 @@ def shell_correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray
 def resolution_m(curve: NDArray[np.float64], width_m: float) -> float:
     """Metres: the size of the finest details up to which all are agreed on; two voxels at best."""
     lost = np.nonzero(curve < AGREED)[0]
-    finest = len(curve) if not len(lost) else max(1, lost[0])
+    finest = max(1, int(lost[0])) if len(lost) else len(curve)
     return width_m / finest

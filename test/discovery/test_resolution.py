@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+import yaml
 from scipy import ndimage
 
 from insegan_ros.discovery.resolution import resolution_m, shell_correlation
@@ -31,3 +33,8 @@ def test_noise_of_their_own_hides_the_finer_details_of_both() -> None:
 def test_unlike_halves_agree_on_nothing() -> None:
     rng = np.random.default_rng(0)
     assert resolution_m(shell_correlation(solid(rng), solid(rng)), 0.06) >= 0.03
+
+
+@pytest.mark.parametrize('curve', [np.ones(8), np.array([1.0, 0.9, 0.2, 0.1])])
+def test_a_resolution_can_be_written_to_a_file(curve: np.ndarray) -> None:
+    assert yaml.safe_load(yaml.safe_dump(resolution_m(curve, 0.06))) == resolution_m(curve, 0.06)
