@@ -2,6 +2,7 @@
 
 ros2 launch insegan_ros segment.launch.py                       a RealSense on this machine
 ros2 launch insegan_ros segment.launch.py camera:=none          realsense-ros runs already
+ros2 launch insegan_ros segment.launch.py model:=any:0.045      parts 45 mm long, never seen before
 ros2 launch insegan_ros segment.launch.py camera:=simulated method:=felzenszwalb
 ros2 launch insegan_ros segment.launch.py camera:=replay path:=$HOME/bins/nut model:=nut
 """
@@ -16,7 +17,7 @@ CAMERAS = {'realsense': 'camera', 'replay': 'camera', 'simulated': 'bin_simulato
 ARGUMENTS = {  # name: (default, description); an empty one leaves the parameter as it is
     'camera': ('realsense', 'what sends depth images; none: a driver that runs already'),
     'path': ('', 'with camera:=replay, the recording: a dataset, PNGs, or a bag'),
-    'model': ('', 'a trained model, by name or folder'),
+    'model': ('', 'a trained model, by name or folder, or any:<length of the part in metres>'),
     'method': ('', 'a classical method instead of a model'),
     'device': ('', 'auto, cpu or cuda[:index]'),
     'params_file': (str(SHARE / 'config' / 'segmenter.yaml'), "the segmenter's parameters"),
@@ -41,6 +42,8 @@ def nodes(given):
     }
     clock = {'use_sim_time': given['use_sim_time'] == 'true'}
     chosen = {name: given[name] for name in ('model', 'method', 'device') if given[name]}
+    if 'method' in chosen:
+        chosen.setdefault('model', '')  # the file names one, which would go before the method
     yield Node(executable='segmenter', parameters=[given['params_file'], chosen, clock], **common)
     executable = CAMERAS[given['camera']]
     if executable:

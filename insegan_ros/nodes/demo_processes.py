@@ -45,7 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--method', help='a classical method instead of a model')
     parser.add_argument(
         '--model',
-        help="a trained model, by name or folder; default: the simulated part's, else K-means",
+        help="a trained model, by name or folder, or any:<the part's length in metres>; "
+        "default: the simulated part's, else any",
     )
     parser.add_argument('--device', help='auto, cpu or cuda')
     parser.add_argument('--part', default='nut', help='what the simulated bin holds')
@@ -151,8 +152,10 @@ class Pair:
             instances = 5 if instances is None else instances
             shown = {name: getattr(args, name) for name in names} | {'instances': instances}
         chosen = {key: getattr(args, key) for key in ('method', 'model', 'device')}
-        if not args.frames and not args.method and args.part in model_card.available():
-            chosen['model'] = chosen['model'] or args.part  # one that was trained on this part
+        if not args.method and not args.model:
+            known = model_card.available()
+            wanted = ([] if args.frames else [args.part]) + [model_card.ANY]
+            chosen['model'] = next((name for name in wanted if name in known), None)
         chosen = {key: value for key, value in chosen.items() if value}
         chosen['instances'] = instances
         camera = NodeProcess(self.camera_name, args.out, shown | {'autostart': False})
