@@ -18,13 +18,14 @@ import hashlib
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import yaml
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from insegan_ros import __version__
@@ -32,7 +33,7 @@ from insegan_ros.bin import Bin
 from insegan_ros.camera import Plane
 from insegan_ros.commands.explicit_pictures import show_piles, show_segmented
 from insegan_ros.data.store import Dataset, DatasetError
-from insegan_ros.discovery.discover import discover
+from insegan_ros.discovery.discover import Finder, discover
 from insegan_ros.discovery.reconstruct import Settings
 from insegan_ros.distillation.examples import Piles, make_batch
 from insegan_ros.distillation.network import NetworkConfig
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     report = Report(out / 'report.yaml')
     start = model_card.find_start(getattr(args, 'start', None))
 
-    template = find_template(dataset, out, seconds * DISCOVERY, seed, report)
+    template = find_template(dataset, out, seconds * DISCOVERY, seed, report, start)
     around = measure_surroundings(dataset, np.random.default_rng([seed, 1]))
     make_piles(template, around, out, seconds * PILES, seed, workers, report)
     show_piles(dataset, train_indices(dataset), out, seed)
@@ -105,7 +106,12 @@ class Report:
 
 
 def find_template(
-    dataset: Dataset, out: Path, seconds: float, seed: int, report: Report
+    dataset: Dataset,
+    out: Path,
+    seconds: float,
+    seed: int,
+    report: Report,
+    start: Path | None = None,
 ) -> Template:
     """The part's shape, from the frames alone; those of a train split where there is one."""
     folder = out / 'template'
@@ -113,9 +119,24 @@ def find_template(
         return Template.load(folder)
     begun = time.monotonic()
     indices = train_indices(dataset)[:DISCOVERY_FRAMES]
-    template = discover(dataset, indices, folder, Settings(seed=seed), seconds)
+    finder = None if start is None else whole_part_finder(start)
+    template = discover(dataset, indices, folder, Settings(seed=seed), seconds, finder)
     report.add('discovery', seconds=round(time.monotonic() - begun), **template.account)
     return template
+
+
+def whole_part_finder(model: Path) -> Finder | None:
+    """Of a model that segments parts of any length; None where it does not."""
+    segmenter = model_card.load_segmenter(str(model))
+    if not (isinstance(segmenter, distilled.DistilledSegmenter) and segmenter.any_length):
+        return None
+    chosen = segmenter
+
+    def finder(length_m: float) -> Callable[[DepthFrame, Bin], NDArray[np.integer]]:
+        chosen.set_part_length(length_m)
+        return chosen.whole_parts
+
+    return finder
 
 
 def train_indices(dataset: Dataset) -> list[int]:

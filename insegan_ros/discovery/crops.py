@@ -7,7 +7,7 @@ of a part, perspective is then a rotation, which reconstruction estimates anyway
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -93,6 +93,29 @@ def frame_pieces(frame: DepthFrame, bin: Bin, stacked: bool = True) -> Iterator[
                 yield _piece(points[segment], floor.offset, focal, False)
 
 
+def pieces_of(
+    frame: DepthFrame, bin: Bin, labels: NDArray[np.integer], longest_m: float
+) -> Iterator[Piece]:
+    """One of every label, as whoever labelled the frame saw it.
+
+    Args:
+        labels: (H, W), 0 where no whole part is seen.
+        longest_m: what is longer is no part.
+    """
+    floor = levelled(frame, bin.floor)
+    solid = np.nan_to_num(height_map(frame, floor), nan=-1.0)
+    points = floor_coordinates(points_from_depth(frame.depth_m, frame.intrinsics), floor)
+    focal = (frame.intrinsics.fx + frame.intrinsics.fy) / 2
+    for k in np.unique(labels[labels > 0]):
+        mask = (labels == k) & np.isfinite(frame.depth_m)
+        if mask.sum() < MIN_PIXELS:
+            continue
+        alone = (solid[_ring(mask)] < 0.004).mean() >= ALONE
+        piece = _piece(points[mask], floor.offset, focal, bool(alone))
+        if piece.length_m <= longest_m:
+            yield piece
+
+
 def _ring(mask: NDArray[np.bool_], reach: int = 3) -> NDArray[np.bool_]:
     kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     return (cv2.dilate(mask.astype(np.uint8), kernel) > 0) & ~mask
@@ -147,9 +170,17 @@ def _length(flat: NDArray) -> float:
 
 
 def dataset_pieces(
-    dataset: Dataset, indices: Sequence[int], rng: np.random.Generator, progress: bool = True
+    dataset: Dataset,
+    indices: Sequence[int],
+    rng: np.random.Generator,
+    progress: bool = True,
+    cut: Callable[[DepthFrame, Bin], Iterable[Piece]] = frame_pieces,
+    enough: float = math.inf,
 ) -> list[Piece]:
     """Pieces of many frames of one camera that does not move.
+
+    Args:
+        enough: pieces after which no more frames are looked at.
 
     Raises:
         FloorNotFoundError: the dataset states no floor and no frame shows one.
@@ -164,9 +195,11 @@ def dataset_pieces(
     for index in tqdm(indices, desc='crops', unit='frame', disable=not progress):
         frame = dataset[index].frame
         try:
-            pieces.extend(frame_pieces(frame, track(frame)))
+            pieces.extend(cut(frame, track(frame)))
         except FloorNotFoundError as error:
             unseen = error
+        if len(pieces) >= enough:
+            break
     if not pieces and unseen is not None:
         raise unseen
     return pieces

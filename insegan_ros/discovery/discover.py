@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import yaml
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save
 from tqdm import tqdm
 
+from insegan_ros.bin import Bin
 from insegan_ros.data.store import Dataset
-from insegan_ros.discovery.crops import Piece, dataset_pieces
+from insegan_ros.discovery.crops import Piece, dataset_pieces, pieces_of
 from insegan_ros.discovery.lengths import candidate_lengths, choose_pieces
 from insegan_ros.discovery.picture import draw
 from insegan_ros.discovery.reconstruct import (
@@ -30,12 +32,21 @@ from insegan_ros.discovery.reconstruct import (
 from insegan_ros.discovery.resolution import resolution_m, shell_correlation
 from insegan_ros.files import write_atomically
 from insegan_ros.model.explicit import Template
+from insegan_ros.types import DepthFrame
 
 CHECKPOINT = 'discovery.safetensors'
 PIECES = 'pieces.npz'
+WHOLE = 'whole.npz'  # those and the parts that a network holds for whole
+ENOUGH = 1500  # parts that a network holds for whole
+SIDE = 0.85  # a part's longest side, of the greatest distance of two of its points, about
 RUN = 'discovery.yaml'
 PICTURE = 'template.png'
 CURVE = 'resolution.csv'  # how well two halves of the crops agree, detail by detail
+
+
+# how long the part's longest side is, in metres -> a function that labels the parts of a frame
+# that it sees whole: (H, W), 0 elsewhere
+Finder = Callable[[float], Callable[[DepthFrame, Bin], NDArray[np.integer]]]
 
 
 @dataclass(frozen=True)
@@ -52,8 +63,12 @@ def discover(
     out: Path,
     settings: Settings,
     max_seconds: float = 480.0,
+    finder: Finder | None = None,
 ) -> Template:
     """Find the part's shape in unlabelled frames; the same call goes on where one was stopped.
+
+    Crops come from depth edges. With a `finder`, those tell how long the part is, and it then
+    finds many more: also whole parts in the midst of a pile.
 
     Writes the template, its picture, the settings and a checkpoint after every round into `out`.
     A time limit ends each stage early enough for the next ones.
@@ -68,11 +83,12 @@ def discover(
     run = {'dataset': str(dataset.path), 'frames': len(indices), 'settings': _plain(settings)}
     _same_run(out / RUN, run)
     rng = np.random.default_rng([settings.seed, 0])
-    if (out / PIECES).exists():
-        pieces = _load_pieces(out / PIECES)
-    else:
-        pieces = dataset_pieces(dataset, indices, rng)
-        _save_pieces(out / PIECES, pieces)
+    pieces = _stored(out / PIECES, lambda: dataset_pieces(dataset, indices, rng))
+    if finder is not None:
+        edges, find = pieces, finder
+        pieces = _stored(
+            out / WHOLE, lambda: edges + whole_parts(dataset, indices, edges, find, settings, rng)
+        )
     work, state, place = _resume(out / CHECKPOINT, pieces, settings)
     if state is None or work is None:
         work, state = first_guess(pieces, settings)
@@ -141,6 +157,26 @@ def first_guess(pieces: list[Piece], settings: Settings) -> tuple[Reconstruction
     )
 
 
+def whole_parts(
+    dataset: Dataset,
+    indices: Sequence[int],
+    pieces: list[Piece],
+    finder: Finder,
+    settings: Settings,
+    rng: np.random.Generator,
+) -> list[Piece]:
+    """What a finder holds for whole parts, told how long the part is by pieces between edges."""
+    probes = min(2, settings.seeds)
+    work, _ = first_guess(pieces, replace(settings, seeds=probes))
+    length = work.width_m / settings.margin
+    find = finder(SIDE * length)
+
+    def cut(frame: DepthFrame, bin: Bin) -> Iterator[Piece]:
+        return pieces_of(frame, bin, find(frame, bin), 1.3 * length)
+
+    return dataset_pieces(dataset, indices, rng, cut=cut, enough=ENOUGH)
+
+
 def reconstruction(pieces: list[Piece], length_m: float, settings: Settings) -> Reconstruction:
     """Of the pieces about as long as that."""
     rng = np.random.default_rng([settings.seed, 1])
@@ -202,6 +238,14 @@ def _resume(
     length = float(tensors['length_m'])
     work = reconstruction(pieces, length, settings)
     return work, State(tensors['logits'], work.width_m, poses), Place(stage, done)
+
+
+def _stored(file: Path, make: Callable[[], list[Piece]]) -> list[Piece]:
+    if file.exists():
+        return _load_pieces(file)
+    pieces = make()
+    _save_pieces(file, pieces)
+    return pieces
 
 
 def _save_pieces(file: Path, pieces: list[Piece]) -> None:

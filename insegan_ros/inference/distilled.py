@@ -35,6 +35,7 @@ MARGIN = 8  # px around the bin
 MIN_HEIGHT_M = 0.006  # above the floor: more than noise
 MAX_TILT_DEGREES = 3.0  # beyond it the frame is first seen straight down
 TEMPLATE = 'template.logits'  # its name among a model's tensors
+WHOLE_VISIBLE, WHOLE_AGREEMENT = 0.9, 0.6  # above both an instance counts as seen whole
 SCALE_TOLERANCE = 0.06  # of a pixel's side: beyond it the image is resampled
 
 
@@ -99,6 +100,11 @@ class DistilledSegmenter:
         self._lengths_px = lengths_px
         self.poses = None if template is None else PoseEstimator(template, seed=seed)
         self.pose_seconds = 0.0  # for all instances of a frame
+
+    @property
+    def any_length(self) -> bool:
+        """Whether it was trained for parts of any length."""
+        return self._lengths_px is not None
 
     def set_part_length(self, metres: float) -> None:
         """Of a network that was trained for parts of any length.
@@ -176,6 +182,13 @@ class DistilledSegmenter:
             instances.agreement[ids - 1],
             np.clip(instances.visible[ids - 1], 0, 1),
         )
+
+    def whole_parts(self, frame: DepthFrame, bin: Bin) -> NDArray[np.int32]:
+        """(H, W) labels of those instances that the network holds for seen whole, 0 elsewhere."""
+        found = self.find(frame, bin)
+        whole = (found.visible > WHOLE_VISIBLE) & (found.agreement > WHOLE_AGREEMENT)
+        kept = np.concatenate([[0], np.where(whole, np.arange(1, len(whole) + 1), 0)])
+        return kept[found.labels].astype(np.int32)
 
     def _instances(self, heights: NDArray[np.float32], pixel_m: float) -> Instances:
         """Of (H, W) heights, at their pixels."""

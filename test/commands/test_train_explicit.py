@@ -58,7 +58,7 @@ def test_training_ends_in_a_model_that_loads_and_is_not_done_twice(
     torch.set_num_threads(1)
     calls = []
 
-    def found(dataset, indices, out, settings, seconds):
+    def found(dataset, indices, out, settings, seconds, finder):
         calls.append(len(indices))
         brick().save(out)
         return brick()

@@ -7,7 +7,7 @@ import pytest
 
 from insegan_ros.bin import Bin
 from insegan_ros.camera import Plane
-from insegan_ros.discovery.crops import frame_pieces, levelled, rasterise
+from insegan_ros.discovery.crops import frame_pieces, levelled, pieces_of, rasterise
 from insegan_ros.types import DepthFrame, Intrinsics
 
 CAMERA = Intrinsics(160, 120, 420.0, 420.0, 79.5, 59.5)
@@ -74,3 +74,24 @@ def test_what_lies_beside_the_outermost_points_is_neither_part_nor_background() 
     assert unsure[:60].sum() == pytest.approx(1.4 * pixels_to_crop, abs=1.5)
     assert crops.sure[0][60, 60] == 1
     assert crops.sure[0][5, 5] == 1
+
+
+def test_a_labelled_part_in_a_pile_is_cut_as_it_was_labelled() -> None:
+    frame = scene((30, 40, 30, 60, 0.02), (40, 60, 30, 20, 0.04))
+    labels = np.zeros((120, 160), np.int32)
+    labels[30:60, 40:60] = 1  # the lower box's left end, the upper box touches it
+    labels[40:70, 60:80] = 2
+    labels[30:50, 100:101] = 3  # too small
+    lower, upper = pieces_of(frame, Bin(FLOOR), labels, longest_m=0.06)
+    assert not lower.alone
+    assert np.allclose(lower.points[:, 2], 0.02, atol=0.002)
+    assert np.allclose(upper.points[:, 2], 0.04, atol=0.002)
+    assert list(pieces_of(frame, Bin(FLOOR), labels, longest_m=0.02)) == []
+    (alone,) = pieces_of(scene((40, 50, 20, 30, 0.02)), Bin(FLOOR), labels_of_box(), 0.06)
+    assert alone.alone
+
+
+def labels_of_box() -> np.ndarray:
+    labels = np.zeros((120, 160), np.int32)
+    labels[40:60, 50:80] = 1
+    return labels

@@ -117,3 +117,33 @@ def test_what_stands_outside_the_walls_is_no_part() -> None:
     assert distilled._inside(labels, part, measured).tolist() == [1, 5]
     measured[:, 5:8] = False  # what is not measured tells nothing
     assert distilled._inside(labels, part, measured).tolist() == [1, 2, 5]
+
+
+def test_only_what_is_seen_whole_and_agreed_on_counts_as_a_whole_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    segmenter = distilled.DistilledSegmenter(network(3.0), VOTES, FLAT)
+    labels = np.zeros((70, 90), np.int32)
+    labels[20:30, 20:30], labels[20:30, 40:50], labels[40:50, 20:30] = 1, 2, 3
+    agreement, visible = np.array([0.9, 0.9, 0.2]), np.array([0.95, 0.5, 0.95])
+    found = distilled.Found(labels, np.zeros((3, 3)), agreement, visible)
+    monkeypatch.setattr(segmenter, 'find', lambda frame, bin: found)
+    assert np.array_equal(segmenter.whole_parts(frame(), FLAT) > 0, labels == 1)
+
+
+def test_a_network_for_any_length_sees_parts_at_the_scales_of_its_training() -> None:
+    """Told half the length, it sees the image twice as fine, within what it was trained for."""
+    known = distilled.DistilledSegmenter(network(3.0), VOTES, FLAT)
+    assert not known.any_length
+    with pytest.raises(ValueError, match='knows one part'):
+        known.set_part_length(0.05)
+    segmenter = distilled.DistilledSegmenter(network(3.0), VOTES, FLAT, lengths_px=(10.0, 20.0))
+    pixel = 0.5 / 200
+    for length, factor in ((0.0375, 1.0), (0.0125, 2.0), (0.1, 0.5)):
+        segmenter.set_part_length(length)
+        scaled, config = segmenter._scaled(pixel)
+        assert scaled == pytest.approx(factor)
+        assert config.part_length_m == length
+        assert 10 <= config.part_length_m / config.pixel_m <= 20.0001
+    with pytest.raises(ValueError, match=r'0\.001 to 2 m'):
+        segmenter.set_part_length(0.0)
