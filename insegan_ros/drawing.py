@@ -93,10 +93,10 @@ def labels_picture(
     return np.where((labels > 0)[..., None], colours, grey).astype(np.uint8)
 
 
-def save_rows(path: Path, rows: Sequence[Sequence[NDArray[np.uint8]]]) -> None:
+def save_rows(path: Path, rows: Sequence[Sequence[NDArray[np.uint8]]], scale: int = SCALE) -> None:
     """Write equal pictures in rows, enlarged."""
     sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)
-    size = (sheet.shape[1] * SCALE, sheet.shape[0] * SCALE)
+    size = (sheet.shape[1] * scale, sheet.shape[0] * scale)
     enlarged = cv2.resize(sheet, size, interpolation=cv2.INTER_NEAREST)
     done, encoded = cv2.imencode('.png', enlarged)
     if not done:

@@ -1,8 +1,9 @@
-"""Compare segmentation methods on a dataset: a table, JSON and a plot.
+"""Compare segmentation methods on a dataset: a table, JSON, a plot, and a picture of some frames.
 
 Methods are classical ones (kmeans, spectral, grabcut_kmeans, graph_cut, felzenszwalb) and models,
-by name or folder. Without labels only the re-rendering error, of models that render, and the speed
-are told.
+by name or folder; any:0.056 is the model of any part, told that it is 56 mm long. Without labels
+only the re-rendering error, of models that render, and the speed are told. The picture shows
+frames from the last method's worst to its best.
 --make-splits first chooses train, val, test (frames on which K-means fails) and test_random of a
 labelled dataset and stores the choice in its splits.yaml.
 
@@ -76,10 +77,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
+    from insegan_ros.commands.evaluate_picture import show_compared
     from insegan_ros.data.annotations import labels_of_frames, read_annotations
     from insegan_ros.data.store import Dataset, DatasetError
-    from insegan_ros.evaluation.benchmark import benchmark, default_methods, seeds_of
-    from insegan_ros.evaluation.report import write_report
+    from insegan_ros.evaluation.benchmark import (
+        benchmark,
+        default_methods,
+        make_segmenter,
+        seeds_of,
+    )
+    from insegan_ros.evaluation.report import short_names, write_report
     from insegan_ros.evaluation.selection import make_splits
 
     require_counts(args, 'seeds', 'workers', 'limit')
@@ -133,5 +140,13 @@ def run(args: argparse.Namespace) -> int:
         parts = sum(int(truth[index].max()) for index in indices)
         settings['masks'] = f'{parts} drawn by hand, {args.masks}'
     print(write_report(out, runs, settings))
-    print(f'written: {out}/results.md, results.json, results.png')
+    show_compared(
+        out / 'scenes.png',
+        dataset,
+        runs,
+        lambda method: make_segmenter(method, instances, bin, device=args.device),
+        short_names(methods),
+        truth,
+    )
+    print(f'written: {out}/results.md, results.json, results.png, scenes.png')
     return 0

@@ -46,12 +46,13 @@ def available() -> list[str]:
 
 
 def find(name_or_path: str) -> Path:
-    """The folder of a model, by its name or path.
+    """The folder of a model, by its name or path; a length after a colon is left out.
 
     Raises:
         ModelError: there is none; the message lists those that come with the package.
     """
-    for folder in (Path(name_or_path).expanduser(), *(f / name_or_path for f in FOLDERS)):
+    name, _ = _told_length(name_or_path)
+    for folder in (Path(name).expanduser(), *(f / name for f in FOLDERS)):
         if (folder / CARD).is_file():
             return folder
     names = ', '.join(available()) or 'none yet; `insegan train` makes one'
@@ -79,8 +80,7 @@ def load_segmenter(
     Raises:
         ModelError: no such model, a card or weights that are damaged or do not match.
     """
-    name, part_length = _told_length(name_or_path)
-    folder = find(name)
+    folder, part_length = find(name_or_path), _told_length(name_or_path)[1]
     card = read_card(folder)
     if card.get('method') not in METHODS:
         raise ModelError(

@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -14,9 +15,11 @@ from insegan_ros import cli
 from insegan_ros.baselines import METHODS
 from insegan_ros.bin import Bin
 from insegan_ros.camera import Plane, segmentation_from_labels
+from insegan_ros.commands.evaluate_picture import SIDE, chosen_frames
 from insegan_ros.data.store import Dataset, DatasetInfo
 from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.evaluation.benchmark import (
+    FrameFigures,
     Run,
     benchmark,
     default_methods,
@@ -165,6 +168,8 @@ def test_the_command_writes_table_json_and_plot(tmp_path: Path, capsys) -> None:
     ]
     assert len(loaded['runs'][0]['frames']) == 2
     assert (tmp_path / 'o/results.png').stat().st_size > 1000
+    scenes = cv2.imread(str(tmp_path / 'o/scenes.png'))
+    assert scenes.shape == (4 * SIDE, 2 * SIDE, 3)  # depth, two methods, truth; two frames
 
 
 def test_a_dataset_without_labels_has_speeds_but_no_mious(tmp_path: Path, capsys) -> None:
@@ -175,6 +180,7 @@ def test_a_dataset_without_labels_has_speeds_but_no_mious(tmp_path: Path, capsys
     assert table_of(told)[0] == ['method', 'ms/image']
     assert 'No frame has labels' in told
     assert (tmp_path / 'o/results.png').stat().st_size > 1000
+    assert cv2.imread(str(tmp_path / 'o/scenes.png')).shape == (2 * SIDE, 3 * SIDE, 3)
     assert 'labels: in 0 of 3 frames' in (tmp_path / 'o/results.md').read_text()
     assert cli.main([*arguments, '--make-splits']) == 1
     assert 'has no labels' in capsys.readouterr().err
@@ -285,3 +291,10 @@ def test_wrong_arguments_are_named(tmp_path: Path, capsys, wrong: list[str], mes
     arguments = ['evaluate', '--dataset', str(tmp_path / 'd'), '--out', str(tmp_path / 'o')]
     assert cli.main([*arguments, *wrong]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_pictured_frames_go_from_the_worst_to_the_best() -> None:
+    scores = [0.5, 0.1, 0.9, 0.3, 0.7]
+    frames = [FrameFigures(10 + k, 1.0, False, strict_miou=s) for k, s in enumerate(scores)]
+    assert chosen_frames(Run('m', 0, tuple(frames)), 3) == [11, 10, 12]
+    assert chosen_frames(Run('m', 0, tuple(frames[:1])), 3) == [10]
