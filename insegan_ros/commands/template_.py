@@ -15,6 +15,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from insegan_ros.commands.part_length import add_part_length, require_part_length
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--dataset', type=Path, required=True, help='its folder')
@@ -23,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', type=Path, required=True, help='folder of the result')
     parser.add_argument('--max-minutes', type=float, default=8.0, help='time limit (8)')
     parser.add_argument('--mesh', type=Path, help='also write the surface (.ply, .stl, .obj), m')
+    add_part_length(parser)
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--threads', type=int, default=2, help='of the CPU (2)')
 
@@ -30,16 +33,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import torch
 
+    from insegan_ros.commands.train_explicit import whole_part_finder
     from insegan_ros.data.store import Dataset
     from insegan_ros.discovery.discover import discover
     from insegan_ros.discovery.reconstruct import Settings
+    from insegan_ros.inference import model_card
 
+    require_part_length(args)
     torch.set_num_threads(args.threads)
     dataset = Dataset(args.dataset)
     split = args.split if args.split in dataset.splits() else 'all'
     indices = dataset.split(split)[: args.frames]
+    start = model_card.find_start(None)
     template = discover(
-        dataset, indices, args.out, Settings(seed=args.seed), 60 * args.max_minutes
+        dataset,
+        indices,
+        args.out,
+        Settings(seed=args.seed),
+        60 * args.max_minutes,
+        None if start is None else whole_part_finder(start),
+        args.part_length,
     )
     for name, value in template.account.items():
         print(f'{name}: {value}')

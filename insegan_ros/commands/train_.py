@@ -22,6 +22,8 @@ import argparse
 import importlib
 from pathlib import Path
 
+from insegan_ros.commands.part_length import add_part_length, require_part_length
+
 # method -> (the module whose run(args) trains it, what it is)
 METHODS = {
     'explicit': (
@@ -81,6 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='MODEL',
         help='explicit: the model whose network to begin with, by name or folder, or `none` (any)',
     )
+    add_part_length(parser)
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--device', default='auto', help='auto, cpu or cuda[:index]')
     parser.add_argument(
@@ -91,6 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.max_minutes is not None and not args.max_minutes > 0:
         raise ValueError(f'--max-minutes is {args.max_minutes}; more than 0 is expected')
+    require_part_length(args)
     if args.method == 'explicit' and (args.config or args.set):
         raise ValueError('--config and --set are not for the method explicit')
     module, _ = METHODS[args.method]

@@ -77,9 +77,11 @@ def run(args: argparse.Namespace) -> int:
     device = model_card.pick_device(getattr(args, 'device', 'auto'))
     seconds = 60.0 * float(args.max_minutes or 30)
     report = Report(out / 'report.yaml')
-    start = model_card.find_start(getattr(args, 'start', None))
+    start = model_card.find_start(args.start)
 
-    template = find_template(dataset, out, seconds * DISCOVERY, seed, report, start)
+    template = find_template(
+        dataset, out, seconds * DISCOVERY, seed, report, start, args.part_length
+    )
     around = measure_surroundings(dataset, np.random.default_rng([seed, 1]))
     make_piles(template, around, out, seconds * PILES, seed, workers, report)
     show_piles(dataset, train_indices(dataset), out, seed)
@@ -112,6 +114,7 @@ def find_template(
     seed: int,
     report: Report,
     start: Path | None = None,
+    part_length_m: float | None = None,
 ) -> Template:
     """The part's shape, from the frames alone; those of a train split where there is one."""
     folder = out / 'template'
@@ -120,7 +123,9 @@ def find_template(
     begun = time.monotonic()
     indices = train_indices(dataset)[:DISCOVERY_FRAMES]
     finder = None if start is None else whole_part_finder(start)
-    template = discover(dataset, indices, folder, Settings(seed=seed), seconds, finder)
+    template = discover(
+        dataset, indices, folder, Settings(seed=seed), seconds, finder, part_length_m
+    )
     report.add('discovery', seconds=round(time.monotonic() - begun), **template.account)
     return template
 
@@ -237,9 +242,7 @@ def distil(
             'piles': len(stored),
             'seconds': round(spent),
             'seed': seed,
-            'began_with': 'random weights'
-            if start is None
-            else f'the weights of the model {start.name}',
+            'began_with': 'random weights' if start is None else _origin(start),
             'processor': f'{platform.machine()}, {torch.get_num_threads()} threads'
             if device == 'cpu'
             else torch.cuda.get_device_name(),
@@ -255,6 +258,11 @@ def distil(
     half = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
     model_card.save_model(out / 'model', card, half)
     report.add('distillation', steps=progress.step, seconds=round(spent), **figures)
+
+
+def _origin(start: Path) -> str:
+    card = model_card.read_card(start)
+    return f'the weights of a model of {card.get("part")} ({card.get("dataset")})'
 
 
 def train_with_bar(

@@ -39,6 +39,7 @@ PIECES = 'pieces.npz'
 WHOLE = 'whole.npz'  # those and the parts that a network holds for whole
 ENOUGH = 1500  # parts that a network holds for whole
 SIDE = 0.85  # a part's longest side, of the greatest distance of two of its points, about
+LONGEST = 1.55  # a piece's greatest distance, of the part's longest side: more is a clump
 RUN = 'discovery.yaml'
 PICTURE = 'template.png'
 CURVE = 'resolution.csv'  # how well two halves of the crops agree, detail by detail
@@ -64,11 +65,15 @@ def discover(
     settings: Settings,
     max_seconds: float = 480.0,
     finder: Finder | None = None,
+    part_length_m: float | None = None,
 ) -> Template:
     """Find the part's shape in unlabelled frames; the same call goes on where one was stopped.
 
     Crops come from depth edges. With a `finder`, those tell how long the part is, and it then
     finds many more: also whole parts in the midst of a pile.
+
+    Args:
+        part_length_m: of the longest side, for the finder; None: what pieces between edges tell.
 
     Writes the template, its picture, the settings and a checkpoint after every round into `out`.
     A time limit ends each stage early enough for the next ones.
@@ -85,9 +90,15 @@ def discover(
     rng = np.random.default_rng([settings.seed, 0])
     pieces = _stored(out / PIECES, lambda: dataset_pieces(dataset, indices, rng))
     if finder is not None:
-        edges, find = pieces, finder
+        edges, given = pieces, finder
         pieces = _stored(
-            out / WHOLE, lambda: edges + whole_parts(dataset, indices, edges, find, settings, rng)
+            out / WHOLE,
+            lambda: (
+                edges
+                + whole_parts(
+                    dataset, indices, given, part_length_m or side_of(edges, settings), rng
+                )
+            ),
         )
     work, state, place = _resume(out / CHECKPOINT, pieces, settings)
     if state is None or work is None:
@@ -157,22 +168,34 @@ def first_guess(pieces: list[Piece], settings: Settings) -> tuple[Reconstruction
     )
 
 
+def side_of(pieces: list[Piece], settings: Settings) -> float:
+    """Metres, about: the part's longest side, by pieces between depth edges.
+
+    Raises:
+        ValueError: too few pieces, or none that show one and the same part.
+    """
+    quick = replace(settings, seeds=min(2, settings.seeds), seed_crops=120, seed_rotations=400)
+    try:
+        work, _ = first_guess(pieces, quick)
+    except ValueError as error:
+        raise ValueError(
+            f'{error}; or tell how long the part is, in metres: --part-length'
+        ) from None
+    return SIDE * work.width_m / settings.margin
+
+
 def whole_parts(
     dataset: Dataset,
     indices: Sequence[int],
-    pieces: list[Piece],
     finder: Finder,
-    settings: Settings,
+    part_length_m: float,
     rng: np.random.Generator,
 ) -> list[Piece]:
-    """What a finder holds for whole parts, told how long the part is by pieces between edges."""
-    probes = min(2, settings.seeds)
-    work, _ = first_guess(pieces, replace(settings, seeds=probes))
-    length = work.width_m / settings.margin
-    find = finder(SIDE * length)
+    """What a finder holds for whole parts, told how long their longest side is."""
+    find, longest = finder(part_length_m), LONGEST * part_length_m
 
     def cut(frame: DepthFrame, bin: Bin) -> Iterator[Piece]:
-        return pieces_of(frame, bin, find(frame, bin), 1.3 * length)
+        return pieces_of(frame, bin, find(frame, bin), longest)
 
     return dataset_pieces(dataset, indices, rng, cut=cut, enough=ENOUGH)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -29,12 +28,8 @@ def dataset(tmp_path: Path) -> Dataset:
     return Dataset(tmp_path / 'bin')
 
 
-def test_a_finder_cuts_what_no_edge_does(
-    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings, told = Settings(), []
-    guess = SimpleNamespace(width_m=0.04 * settings.margin)
-    monkeypatch.setattr(discover, 'first_guess', lambda pieces, settings: (guess, None))
+def test_a_finder_cuts_what_no_edge_does(dataset: Dataset) -> None:
+    told = []
 
     def finder(length_m: float):
         told.append(length_m)
@@ -42,13 +37,19 @@ def test_a_finder_cuts_what_no_edge_does(
         def find(frame, bin):
             labels = np.zeros((96, 96), np.int32)
             labels[30:50, 20:45], labels[30:50, 45:70] = 1, 2
+            labels[0:10, 0:90] = 3  # too long for a part
             return labels
 
         return find
 
     rng = np.random.default_rng(0)
-    pieces = discover.whole_parts(dataset, [0, 1, 2], [], finder, settings, rng)
-    assert told == [pytest.approx(discover.SIDE * 0.04)]
+    pieces = discover.whole_parts(dataset, [0, 1, 2], finder, 0.03, rng)
+    assert told == [0.03]
     assert len(pieces) == 6
     assert all(0.03 < piece.length_m < 0.04 for piece in pieces)
     assert not any(piece.alone for piece in pieces)
+
+
+def test_where_nothing_lies_alone_the_length_is_asked_for() -> None:
+    with pytest.raises(ValueError, match='--part-length'):
+        discover.side_of([], Settings())
