@@ -166,22 +166,27 @@ def _peaks(
     cell = max(apart / 3, 1.0)
     low = votes.min(axis=0) - 3 * cell
     index = ((votes - low) / cell).astype(np.int64)
-    size = index.max(axis=0) + 4
-    flat = np.ravel_multi_index(tuple(index.T), tuple(size))
-    density = np.bincount(flat, weights, minlength=int(np.prod(size))).reshape(size)
-    density = ndimage.gaussian_filter(density.astype(np.float32), 1.0, mode='constant')
+    size = tuple(index.max(axis=0) + 4)
+    flat = np.ravel_multi_index(tuple(index.T), size)
+
+    def summed(values: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Of the votes in each cell."""
+        return np.bincount(flat, values, minlength=int(np.prod(size))).reshape(size)
+
+    mass = summed(weights)
+    moments = np.stack([summed(weights * votes[:, axis]) for axis in range(3)], axis=-1)
+    density = ndimage.gaussian_filter(mass.astype(np.float32), 1.0, mode='constant')
     top = ndimage.maximum_filter(density, size=3, mode='constant')
     # a peak's own votes, blurred: sigma of one cell leaves (2 pi)^-1.5 of them in its middle
     candidates = np.argwhere((density == top) & (density > 0.0635 * least * 0.5))
     order = np.argsort(-density[tuple(candidates.T)], kind='stable')
-    candidates = candidates[order]
     centres: list[NDArray[np.floating]] = []
-    for candidate in candidates:
-        place = low + (candidate + 0.5) * cell
-        near = np.abs(votes - place).max(axis=1) < 1.5 * cell
-        if weights[near].sum() < least * 0.5:
+    for candidate in candidates[order]:
+        near = tuple(slice(max(k - 1, 0), k + 2) for k in candidate)  # its cell and those around
+        support = mass[near].sum()
+        if support < least * 0.5:
             continue
-        place = np.average(votes[near], axis=0, weights=weights[near])
+        place = moments[near].sum(axis=(0, 1, 2)) / support
         if all(np.linalg.norm(place - other) >= apart for other in centres):
             centres.append(place)
     return np.array(centres).reshape(-1, 3)
@@ -191,9 +196,9 @@ def _assign(
     votes: NDArray[np.floating], centres: NDArray[np.floating]
 ) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
     """The centre nearest to each vote, and how far it is."""
-    distances = np.linalg.norm(votes[:, None] - centres, axis=2)  # (M, N)
-    nearest = distances.argmin(axis=1)
-    return nearest, distances[np.arange(len(votes)), nearest]
+    # |v - c|^2 less |v|^2, which is the same for all centres
+    nearest = ((centres**2).sum(axis=1) - 2 * votes @ centres.T).argmin(axis=1)
+    return nearest, np.linalg.norm(votes - centres[nearest], axis=1)
 
 
 def vote_loss(output: Tensor, target: Tensor, config: NetworkConfig) -> dict[str, Tensor]:
