@@ -48,14 +48,14 @@ def show_compared(
     rows = {'depth': blank}
     for method in dict.fromkeys(run.method for run in runs):
         segmenter = make(method)
-        rows[names[method]] = [_labels(segmenter, s.frame) for s in frames.values()]
+        rows[names[method]] = [labels_of(segmenter, s.frame) for s in frames.values()]
     known = [s.labels if truth is None else truth[index] for index, s in frames.items()]
     if all(labels is not None for labels in known):
         rows['truth'] = [np.asarray(labels) for labels in known]
-    windows = _windows(list(zip(*rows.values())))
+    windows = windows_around(list(zip(*rows.values())))
     pictures = [
         [
-            _sized(drawing.picture(s.frame, each)[window])
+            enlarged(drawing.picture(s.frame, each)[window])
             for s, each, window in zip(frames.values(), labels, windows)
         ]
         for labels in rows.values()
@@ -66,7 +66,7 @@ def show_compared(
     drawing.save_rows(path, pictures, scale=1)
 
 
-def _windows(labelled: Sequence[Sequence[NDArray[np.integer]]]) -> list[tuple[slice, slice]]:
+def windows_around(labelled: Sequence[Sequence[NDArray[np.integer]]]) -> list[tuple[slice, slice]]:
     """Of equal size, around all that is labelled in each frame.
 
     Args:
@@ -85,13 +85,13 @@ def _windows(labelled: Sequence[Sequence[NDArray[np.integer]]]) -> list[tuple[sl
     return windows
 
 
-def _labels(segmenter: Segmenter, frame: DepthFrame) -> NDArray[np.integer]:
+def labels_of(segmenter: Segmenter, frame: DepthFrame) -> NDArray[np.integer]:
     try:
         return segmenter.segment(frame).labels
     except FloorNotFoundError:
         return nothing(frame).labels
 
 
-def _sized(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def enlarged(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     way = cv2.INTER_AREA if picture.shape[0] > SIDE else cv2.INTER_NEAREST
     return np.array(cv2.resize(picture, (SIDE, SIDE), interpolation=way), np.uint8)
