@@ -16,8 +16,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-SHAPES = 260
-HELD_OUT = 13  # one shape in so many is not trained on
+SHAPES = 600
+HELD_OUT = 20  # one shape in so many is not trained on
 PART_LENGTH_M, THICKNESS = 0.056, 0.5  # what the card assumes where no length is given
 
 

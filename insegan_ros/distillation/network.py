@@ -28,7 +28,7 @@ class NetworkConfig:
     part_length_m: float  # the template's longest side
     part_thickness_m: float  # its shortest
     pixel_m: float  # a pixel's side on the floor: camera height / focal length
-    widths: tuple[int, int, int, int] = (24, 48, 72, 96)
+    widths: tuple[int, int, int, int] = (32, 64, 96, 160)
 
     @property
     def unit_px(self) -> float:

@@ -29,11 +29,11 @@ from insegan_ros.types import Intrinsics
 class ShapesConfig:
     """How many shapes, and the views of them."""
 
-    shapes: int = 260
-    piles: int = 16  # of each
+    shapes: int = 600
+    piles: int = 12  # of each
     size: int = 112  # px, side of an image
-    part_px: tuple[float, float] = (28.0, 54.0)  # a part's longest side on the floor
-    bin_width: tuple[float, float] = (1.4, 2.6)  # in lengths of the part
+    part_px: tuple[float, float] = (27.0, 48.0)  # a part's longest side on the floor
+    bin_width: tuple[float, float] = (1.5, 2.8)  # in lengths of the part
     camera_height: tuple[float, float] = (0.4, 0.7)  # m
     margin: int = 4  # px at least between the bin and the image's edge
     no_wall: float = 0.15  # share of bins whose walls the camera does not see
@@ -64,10 +64,10 @@ def shape_maker(config: ShapesConfig, seed: int, shape: int) -> PileMaker:
 
 
 def _instances(part: Part, around: Surroundings) -> tuple[int, int]:
-    """Least and most parts: at most what piles up to about two layers."""
+    """Least and most parts: at most what piles up to about three layers."""
     area = (around.bin_width - 0.5 * part.length) ** 2
     side = float(part.mesh.convex_hull.volume) ** (2 / 3)
-    return 2, int(np.clip(2 * area / side, 4, 10))
+    return 2, int(np.clip(3 * area / side, 5, 12))
 
 
 def store_shapes(config: ShapesConfig, path: Path, seed: int, workers: int) -> Iterator[int]:

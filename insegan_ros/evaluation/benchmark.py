@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from insegan_ros import baselines
 from insegan_ros.bin import Bin, BinTracker, foreground
@@ -266,6 +269,12 @@ def in_order(work: Callable, tasks: Sequence, workers: int) -> Iterator:
     context = multiprocessing.get_context('spawn')
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         try:
-            yield from pool.map(work, tasks)
+            yield from pool.map(partial(_on_one_thread, work), tasks)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _on_one_thread(work: Callable, task: Any) -> Any:
+    """Several processes with several threads each wait for each other: fifty times as slow."""
+    with threadpool_limits(1):
+        return work(task)

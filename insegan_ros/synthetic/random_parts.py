@@ -1,7 +1,7 @@
 """Parts drawn at random: shapes of no product, from which a network learns what any pile is like.
 
 A part is one to four simple solids, stacked along an axis or stuck to each other's sides: plates,
-shafts, rings, cones, brackets. None is modelled on a part of `parts.py`.
+shafts, rings, cones, brackets, trays, rows of posts. None is modelled on a part of `parts.py`.
 """
 
 from __future__ import annotations
@@ -113,6 +113,34 @@ def _channel(rng: np.random.Generator) -> list[Solid]:
     return [floor, *sides[: int(rng.integers(1, 3))]]
 
 
+def _tray(rng: np.random.Generator) -> list[Solid]:
+    """A floor and four sides, open above."""
+    x, y, z = rng.uniform((24, 20, 10), (56, 44, 36))
+    wall = rng.uniform(2.5, 6)
+    long = [box((wall, y, z), (s * (x - wall) / 2, 0, z / 2)) for s in (-1, 1)]
+    short = [box((x, wall, z), (0, s * (y - wall) / 2, z / 2)) for s in (-1, 1)]
+    return [box((x, y, wall), (0, 0, wall / 2)), *long, *short]
+
+
+def _posts(rng: np.random.Generator) -> list[Solid]:
+    """Equal pins, ribs or studs in a row or two on a plate."""
+    columns, rows = int(rng.integers(2, 7)), int(rng.integers(1, 3))
+    pitch, deep = rng.uniform(7, 14), rng.uniform(8, 18)
+    tall, foot = rng.uniform(6, 30), rng.uniform(3, 14)
+    thick = pitch * rng.uniform(0.3, 0.65)
+    if rng.random() < 0.6:
+        post = turned([(thick / 2, 0), (thick / 2 * rng.uniform(0.6, 1), foot + tall)], 8)
+    else:
+        post = box((thick, rng.uniform(thick, deep), foot + tall), (0, 0, (foot + tall) / 2))
+    places = [
+        ((i - (columns - 1) / 2) * pitch, (j - (rows - 1) / 2) * deep)
+        for i in range(columns)
+        for j in range(rows)
+    ]
+    plate = box((columns * pitch, rows * deep, foot), (0, 0, foot / 2))
+    return [plate, *[post.translate((x, y, 0)) for x, y in places]]
+
+
 _SOLIDS: tuple[Callable[[np.random.Generator], list[Solid]], ...] = (
     _block,
     _prism,
@@ -120,4 +148,6 @@ _SOLIDS: tuple[Callable[[np.random.Generator], list[Solid]], ...] = (
     _cone,
     _ring,
     _channel,
+    _tray,
+    _posts,
 )
