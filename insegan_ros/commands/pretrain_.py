@@ -31,13 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    import copy
     import os
     import platform
+    from itertools import chain
 
     import torch
     from tqdm import tqdm
 
     from insegan_ros import __version__
+    from insegan_ros.commands.calibration import judge, learn_merging, look, merged
     from insegan_ros.commands.train_explicit import train_with_bar
     from insegan_ros.distillation.examples import mixed_batch
     from insegan_ros.distillation.network import NetworkConfig
@@ -74,10 +77,17 @@ def run(args: argparse.Namespace) -> int:
         args.seed,
         args.out / 'state.pt',
     )
-    judged = validate(progress.average, held, args.seed)
+    votes = validate(progress.average, held, args.seed).settings
+    segmenter = distilled.DistilledSegmenter(
+        copy.deepcopy(progress.average), votes, seed=args.seed, lengths_px=config.part_px
+    )
+    # thickness is not told in use: what is chosen here is for one that is assumed
+    cases = [look(segmenter, piles, args.seed, each.part_length_m) for piles, each in held]
+    merging = learn_merging([*chain(*cases[::2])])
+    miou, count = judge(merged([*chain(*cases[1::2])], merging))
     figures = {
-        'strict_miou_on_unseen_shapes': round(judged.strict_miou, 4),
-        'count_accuracy_on_unseen_shapes': round(judged.count_accuracy, 4),
+        'strict_miou_on_unseen_shapes': round(miou, 4),
+        'count_accuracy_on_unseen_shapes': round(count, 4),
     }
     card = {
         'method': 'explicit',
@@ -95,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
             else torch.cuda.get_device_name(),
         },
         'figures': figures,
-        'settings': distilled.to_card(assumed, judged.settings, lengths_px=config.part_px),
+        'settings': distilled.to_card(assumed, votes, lengths_px=config.part_px, merging=merging),
     }
     half = {
         name: tensor.half() if tensor.is_floating_point() else tensor

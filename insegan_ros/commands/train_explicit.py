@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 from insegan_ros import __version__
 from insegan_ros.bin import Bin
-from insegan_ros.camera import Plane
+from insegan_ros.commands.calibration import calibrate_scores, judge, learn_merging, look, merged
 from insegan_ros.commands.explicit_pictures import show_piles, show_segmented
 from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.discovery.discover import Finder, discover
@@ -47,10 +47,7 @@ from insegan_ros.distillation.train import (
     train_network,
     validate,
 )
-from insegan_ros.evaluation.metrics import iou_matrix
 from insegan_ros.inference import distilled, model_card
-from insegan_ros.inference.confidence import RIGHT_IOU, Confidence
-from insegan_ros.inference.poses import posed_cues
 from insegan_ros.model.explicit import Template
 from insegan_ros.types import DepthFrame
 
@@ -59,7 +56,6 @@ DISCOVERY, PILES, DISTILLATION = 0.35, 0.2, 0.45
 LEAST_PILES = 50
 STARTED_RATE = 1e-3  # learning rate of a network that has seen other piles
 DISCOVERY_FRAMES = 2400  # full bins show few parts whole: some 300 in a thousand frames
-SCORED_PILES = 40  # held out, on which scores are calibrated
 
 
 def run(args: argparse.Namespace) -> int:
@@ -220,14 +216,18 @@ def distil(
         out / 'state.pt',
     )
     spent = time.monotonic() - begun
-    judged = validate(progress.average, [(held, network_config)], seed)
+    votes = validate(progress.average, [(held, network_config)], seed).settings
     segmenter = distilled.DistilledSegmenter(
-        copy.deepcopy(progress.average), judged.settings, template=template, seed=seed
+        copy.deepcopy(progress.average), votes, template=template, seed=seed
     )
-    scoring = calibrate_scores(segmenter, held, seed)
+    cases = look(segmenter, held, seed)
+    merging = learn_merging(cases[::2])
+    cases = merged(cases, merging)
+    scoring = calibrate_scores(segmenter, cases)
+    miou, count = judge(cases[1::2])  # nothing was chosen on these
     figures = {
-        'strict_miou_on_unseen_piles': round(judged.strict_miou, 4),
-        'count_accuracy_on_unseen_piles': round(judged.count_accuracy, 4),
+        'strict_miou_on_unseen_piles': round(miou, 4),
+        'count_accuracy_on_unseen_piles': round(count, 4),
     }
     card = {
         'method': 'explicit',
@@ -249,7 +249,9 @@ def distil(
             'part_size_mm': [round(float(v) * 1e3, 1) for v in sorted(box, reverse=True)],
         },
         'figures': figures,
-        'settings': distilled.to_card(network_config, judged.settings, template.voxel_m, scoring),
+        'settings': distilled.to_card(
+            network_config, votes, template.voxel_m, scoring, merging=merging
+        ),
     }
     tensors = {
         **progress.average.state_dict(),
@@ -293,37 +295,6 @@ def train_with_bar(
         bar.close()
     if ending == 'interrupted':
         raise KeyboardInterrupt
-
-
-def calibrate_scores(
-    segmenter: distilled.DistilledSegmenter, piles: Piles, seed: int
-) -> distilled.Scoring | None:
-    """What an instance's cues say about its mask being right, from piles not trained on.
-
-    None where the network finds no part in them.
-    """
-    assert segmenter.poses is not None
-    plain, posed, right = [], [], []
-    for index in tqdm(range(min(len(piles), SCORED_PILES)), desc='scores', unit='pile'):
-        rng = np.random.default_rng([seed, 4, index])
-        height = piles.camera_height[index]
-        frame = DepthFrame(height - piles.heights(index, rng), piles.intrinsics)
-        found = segmenter.find(frame, Bin(Plane((0.0, 0.0, -1.0), float(height))))
-        if not len(found.centres):
-            continue
-        masks = found.labels == np.arange(1, len(found.centres) + 1)[:, None, None]
-        fits = segmenter.poses.fit(frame, masks, found.centres)
-        plain.append(found.cues)
-        posed.append(posed_cues(found.cues, fits))
-        ious = iou_matrix(found.labels, piles.labels[index])
-        right.append(ious.max(axis=1, initial=0) >= RIGHT_IOU)
-    if not right:
-        return None
-    correct = np.concatenate(right)
-    return distilled.Scoring(
-        Confidence.fit(np.concatenate(plain), correct),
-        Confidence.fit(np.concatenate(posed), correct),
-    )
 
 
 def dataset_hash(dataset: Dataset) -> str:

@@ -43,7 +43,7 @@ class TrainConfig:
     weight_decay: float = 1e-3
     warmup: float = 0.03  # of the whole
     ema: float = 0.995  # of the weights, a step
-    held_out: int = 100  # piles kept from training
+    held_out: int = 300  # piles kept from training
     bfloat16: bool = True
 
 

@@ -27,6 +27,8 @@ from insegan_ros.distillation.network import (
     resize,
 )
 from insegan_ros.inference.confidence import Confidence
+from insegan_ros.inference.found import Found
+from insegan_ros.inference.merging import Merging
 from insegan_ros.inference.poses import PoseEstimator, posed_cues, with_poses
 from insegan_ros.model.explicit import Template
 from insegan_ros.types import DepthFrame, Intrinsics, Segmentation
@@ -57,21 +59,7 @@ class DistilledCard:
     scoring: Scoring | None = None  # None: not calibrated
     # px along a part that the network was trained for; None: those of the lengths above alone
     lengths_px: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True)
-class Found:
-    """Instances and what their scores are made of, before they are put in order."""
-
-    labels: NDArray[np.int32]  # (H, W), 0 background, k = instance k
-    centres: NDArray[np.float64]  # (N, 3) camera frame, metres: the template's centre of mass
-    agreement: NDArray[np.float32]  # (N,) of an instance's votes, in [0, 1]
-    visible: NDArray[np.float32]  # (N,) in [0, 1]
-
-    @property
-    def cues(self) -> NDArray[np.float32]:
-        """(N, 2)."""
-        return np.stack([self.agreement, self.visible], axis=1)
+    merging: Merging | None = None  # None: no two instances become one
 
 
 class DistilledSegmenter:
@@ -91,12 +79,13 @@ class DistilledSegmenter:
         template: Template | None = None,
         scoring: Scoring | None = None,
         lengths_px: tuple[float, float] | None = None,
+        merging: Merging | None = None,
     ) -> None:
         self.network = _fused(network)
         self._device = next(network.parameters()).device
         self._config, self._votes = network.config, votes
         self._tracker = BinTracker(bin, seed)
-        self._scoring = scoring
+        self._scoring, self._merging = scoring, merging
         self._lengths_px = lengths_px
         self.poses = None if template is None else PoseEstimator(template, seed=seed)
         self.pose_seconds = 0.0  # for all instances of a frame
@@ -105,6 +94,11 @@ class DistilledSegmenter:
     def any_length(self) -> bool:
         """Whether it was trained for parts of any length."""
         return self._lengths_px is not None
+
+    @property
+    def part_length_m(self) -> float:
+        """Of the part's longest side."""
+        return self._config.part_length_m
 
     def set_part_length(self, metres: float) -> None:
         """Of a network that was trained for parts of any length.
@@ -176,12 +170,15 @@ class DistilledSegmenter:
         ids = _inside(labels, foreground(frame, bin), np.isfinite(frame.depth_m))
         renumbered = np.zeros(labels.max(initial=0) + 1, np.int32)
         renumbered[ids] = np.arange(1, len(ids) + 1)
-        return Found(
+        found = Found(
             renumbered[labels],
             centres[ids - 1],
             instances.agreement[ids - 1],
             np.clip(instances.visible[ids - 1], 0, 1),
         )
+        if self._merging is None:
+            return found
+        return self._merging(found, self._config.part_length_m)
 
     def whole_parts(self, frame: DepthFrame, bin: Bin) -> NDArray[np.int32]:
         """(H, W) labels of those instances that the network holds for seen whole, 0 elsewhere."""
@@ -283,9 +280,10 @@ def to_card(
     voxel_m: float | None = None,
     scoring: Scoring | None = None,
     lengths_px: tuple[float, float] | None = None,
+    merging: Merging | None = None,
 ) -> dict[str, Any]:
     """Plain values for the card's `settings`."""
-    card = DistilledCard(network, votes, voxel_m, scoring, lengths_px)
+    card = DistilledCard(network, votes, voxel_m, scoring, lengths_px, merging)
     return yaml.safe_load(config.dump(card))
 
 
@@ -314,5 +312,12 @@ def load(
     network.load_state_dict(weights)
     network.to(torch.device(device))
     return DistilledSegmenter(
-        network, card.votes, bin, seed, template, card.scoring, card.lengths_px
+        network,
+        card.votes,
+        bin,
+        seed,
+        template,
+        card.scoring,
+        card.lengths_px,
+        card.merging,
     )
