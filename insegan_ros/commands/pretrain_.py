@@ -82,9 +82,10 @@ def run(args: argparse.Namespace) -> int:
         copy.deepcopy(progress.average), votes, seed=args.seed, lengths_px=config.part_px
     )
     # thickness is not told in use: what is chosen here is for one that is assumed
-    cases = [look(segmenter, piles, args.seed, each.part_length_m) for piles, each in held]
-    merging = learn_merging([*chain(*cases[::2])])
-    miou, count = judge(merged([*chain(*cases[1::2])], merging))
+    seen = (look(segmenter, piles, args.seed, each.part_length_m) for piles, each in held)
+    cases = [*chain.from_iterable(seen)]
+    merging = learn_merging(cases[::2])
+    miou, count = judge(merged(cases[1::2], merging))
     figures = {
         'strict_miou_on_unseen_shapes': round(miou, 4),
         'count_accuracy_on_unseen_shapes': round(count, 4),

@@ -19,6 +19,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,13 @@ def distil(
     box = template.mesh().bounding_box_oriented.primitive.extents
     pixel_m = around.camera_height / around.intrinsics.fx
     network_config = NetworkConfig(float(max(box)), float(min(box)), float(pixel_m))
+    weights = None
+    if start is not None:
+        network_config = replace(
+            network_config, widths=distilled.widths_of(model_card.read_card(start))
+        )
+        weights = model_card.load_weights(start)
+        weights.pop(distilled.TEMPLATE, None)
     settings = TrainConfig() if start is None else TrainConfig(learning_rate=STARTED_RATE)
     stored = Dataset(out / 'piles')
     held_out = max(2, min(settings.held_out, len(stored) // 5))
@@ -200,9 +208,6 @@ def distil(
         Piles.load(stored, part) for part in (stored.indices[:held_out], stored.indices[held_out:])
     )
     try:
-        weights = None if start is None else model_card.load_weights(start)
-        if weights is not None:
-            weights.pop(distilled.TEMPLATE, None)
         progress = begin(network_config, settings, seed, device, weights)
     except RuntimeError as error:
         raise ValueError(f'{start} is of another network: {error}') from None

@@ -287,6 +287,15 @@ def to_card(
     return yaml.safe_load(config.dump(card))
 
 
+def widths_of(card: Mapping[str, Any]) -> tuple[int, int, int, int]:
+    """Of a model's network, by its card.
+
+    Raises:
+        ConfigError: a card of another kind of model.
+    """
+    return config.from_mapping(DistilledCard, card.get('settings') or {}).network.widths
+
+
 def load(
     settings: Mapping[str, Any],
     tensors: Mapping[str, torch.Tensor],

@@ -91,7 +91,7 @@ def test_pretraining_makes_a_model_that_training_begins_with(
     command += ['--workers', '1', '--device', 'cpu']
     assert main(command) == 0
     card = model_card.read_card(start / 'model')
-    assert card['dataset'] == {'random_shapes': 1, 'piles': 16, 'frames_of_parts': 0}
+    assert card['dataset'] == {'random_shapes': 1, 'piles': 12, 'frames_of_parts': 0}
     assert card['training']['steps'] > 0
     segmenter = model_card.load_segmenter(f'{start / "model"}:{SIZE[0]}')
     frame = Dataset(frames)[0].frame
