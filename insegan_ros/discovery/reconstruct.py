@@ -27,6 +27,8 @@ from insegan_ros.model.explicit import (
 )
 
 PARDONED = 0.15  # residual up to which a crop keeps most of its say
+NEARBY = (0.12, 0.03)  # radians about each axis: largest and smallest step of a pose
+BROAD = (0.65, 0.95)  # quantiles of the crops' areas between which seeds are taken
 UNLIKE = 0.3  # median residual above which crops do not show one and the same part
 
 
@@ -43,6 +45,7 @@ class Settings:
     grids: tuple[int, ...] = (20, 28)  # voxels along a side, stage by stage
     rounds: tuple[int, ...] = (8, 6)
     rotations: tuple[int, ...] = (1000, 400)  # tried in a round, for all crops
+    nearby: tuple[int, ...] = (0, 8)  # small changes of each pose, tried in a round
     steps: int = 16  # of Adam in a round
     step_crops: int = 96  # in a step
     rate: float = 0.25  # of the logits
@@ -136,6 +139,27 @@ class Reconstruction:
             scores.append(each.diagonal())
         return torch.cat(scores)
 
+    def search_nearby(
+        self, state: State, crops: Crops, tries: int, generator: torch.Generator
+    ) -> State:
+        """Each crop's pose changed by ever smaller random steps, kept where they are better."""
+        assert state.poses is not None
+        poses = state.poses
+        for size in np.geomspace(*NEARBY, max(tries, 1))[:tries]:
+            turn = torch.randn(len(crops), 3, generator=generator) * float(size)
+            shift = torch.randn(len(crops), 2, generator=generator) * float(size) * self.scale_m
+            trial = Poses(
+                rotation_from_vector(turn) @ poses.rotations, poses.shifts + shift, poses.residual
+            )
+            residual = self.score(replace(state, poses=trial), crops)
+            better = residual < poses.residual
+            poses = Poses(
+                torch.where(better[:, None, None], trial.rotations, poses.rotations),
+                torch.where(better[:, None], trial.shifts, poses.shifts),
+                torch.minimum(residual, poses.residual),
+            )
+        return replace(state, poses=poses)
+
     def maximise(
         self, state: State, crops: Crops, steps: int, generator: torch.Generator
     ) -> State:
@@ -222,7 +246,10 @@ class Reconstruction:
         grid = crops.mask.shape[1]
         line = (torch.arange(grid) + 0.5) / grid - 0.5
         if k % 3 != 2:
-            n = int(torch.randint(len(crops), (1,), generator=generator))
+            # broad views tell most of a shape; the very broadest may be clumps
+            broad = np.argsort(crops.mask.sum((1, 2)))[round(BROAD[0] * len(crops)) :]
+            broad = broad[: max(1, round((BROAD[1] - BROAD[0]) * len(crops)))]
+            n = int(broad[int(torch.randint(len(broad), (1,), generator=generator))])
             mask, height = torch.from_numpy(crops.mask[n]), torch.from_numpy(crops.height[n])
             thick = self.width_m * (0.15 + 0.35 * float(torch.rand(1, generator=generator)))
             middle = float((height * mask).sum() / mask.sum()) - thick / 2
@@ -246,6 +273,7 @@ class Reconstruction:
             state = replace(state, logits=logits)
         crops = self.crops(grid)
         state = self.expect(state, crops, self.settings.rotations[stage], generator)
+        state = self.search_nearby(state, crops, self.settings.nearby[stage], generator)
         return self.maximise(state, crops, self.settings.steps, generator)
 
     def halves(self, state: State, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -268,7 +296,8 @@ class Reconstruction:
         with torch.no_grad():
             solid = fill_unseen(state.occupancy, random_rotations(192, generator))
         state = replace(state, logits=torch.logit(solid, 4e-4))
-        return self.expect(state, crops, self.settings.rotations[0], generator)
+        state = self.expect(state, crops, self.settings.rotations[0], generator)
+        return self.search_nearby(state, crops, self.settings.nearby[-1], generator)
 
 
 def explained(residual: NDArray[np.float32]) -> float:
