@@ -28,7 +28,10 @@ from insegan_ros.types import DepthFrame
 STEP_M = 0.005  # between neighbouring pixels: a depth edge
 LOWER_M = 0.003  # around a part that hides all it touches
 MIN_PIXELS = 30
-UNSURE = 2.0  # pixels around a segment's points in which the part may go on
+# how far beyond its outermost points a part may go on, px: segments end before depth edges, whose
+# pixels mix two depths; a network's masks end where the part does
+SEGMENT_EDGE, MASK_EDGE = 2.0, 0.8
+SURE = 0.3  # of that, within which it does
 FINER = 4  # cells along a crop's pixel while it is drawn
 ALONE = 0.97  # share of the surroundings that must be floor or unmeasured
 ON_TOP = 0.90  # share of the surroundings that must be lower or unmeasured
@@ -42,6 +45,7 @@ class Piece:
     length_m: float  # greatest distance between two points in x, y
     alone: bool  # floor all around: it rests on it, and shows all of itself
     pixel_m: float  # between the points of neighbouring pixels, metres
+    edge_px: float = SEGMENT_EDGE  # beyond the outermost points, in which the part may go on
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ def pieces_of(
         if mask.sum() < MIN_PIXELS:
             continue
         alone = (solid[_ring(mask)] < 0.004).mean() >= ALONE
-        piece = _piece(points[mask], floor.offset, focal, bool(alone))
+        piece = _piece(points[mask], floor.offset, focal, bool(alone), MASK_EDGE)
         if piece.length_m <= longest_m:
             yield piece
 
@@ -147,7 +151,13 @@ def _hides_its_neighbours(segment: NDArray[np.bool_], heights: NDArray) -> bool:
     return bool((heights[ring] < nearest[ring] - LOWER_M).mean() >= ON_TOP)
 
 
-def _piece(points: NDArray[np.float32], camera_height: float, focal: float, alone: bool) -> Piece:
+def _piece(
+    points: NDArray[np.float32],
+    camera_height: float,
+    focal: float,
+    alone: bool,
+    edge_px: float = SEGMENT_EDGE,
+) -> Piece:
     """(K, 3) x, y along the floor and the height -> along the ray through their middle."""
     points = points * np.array([1, -1, 1], np.float32)  # y as in the image is left-handed
     middle = (points.min(axis=0) + points.max(axis=0)) / 2
@@ -158,7 +168,8 @@ def _piece(points: NDArray[np.float32], camera_height: float, focal: float, alon
     x /= np.linalg.norm(x)
     turned = (points - foot) @ np.stack([x, np.cross(z, x), z]).T
     pixel_m = float(np.linalg.norm(ray)) / focal
-    return Piece(turned.astype(np.float32), _length(turned[:, :2]) + pixel_m, alone, pixel_m)
+    length_m = _length(turned[:, :2]) + pixel_m
+    return Piece(turned.astype(np.float32), length_m, alone, pixel_m, edge_px)
 
 
 def _length(flat: NDArray) -> float:
@@ -208,8 +219,8 @@ def dataset_pieces(
 def rasterise(pieces: Sequence[Piece], width_m: float, pixels: int) -> Crops:
     """Pieces on a metric grid `width_m` wide, the middle of each one's extent at the centre.
 
-    A point stands for its pixel. Further out, up to `UNSURE` pixels, the part may go on: pixels
-    that show an edge mix two depths or are not measured, and are in no segment. To take them for
+    A point stands for its pixel. Further out, up to `edge_px`, the part may go on: pixels that
+    show an edge mix two depths or are not measured, and are in no segment. To take them for
     background makes thin parts a tenth too thin.
     """
     fine = pixels * FINER
@@ -226,7 +237,8 @@ def rasterise(pieces: Sequence[Piece], width_m: float, pixels: int) -> Crops:
         hit[at] = 1
         np.add.at(count, at, 1)
         np.add.at(total, at, piece.points[seen, 2])
-        inner, outer = (_covered(hit, px * piece.pixel_m * scale, pixels) for px in (0.6, UNSURE))
+        edge = piece.edge_px * piece.pixel_m * scale
+        inner, outer = (_covered(hit, share * edge, pixels) for share in (SURE, 1))
         # points near a cell tell its height, the nearer the more
         reach = max(piece.pixel_m * scale, FINER / 2)
         weight = cv2.GaussianBlur(count, (0, 0), reach)

@@ -280,6 +280,7 @@ def _save_pieces(file: Path, pieces: list[Piece]) -> None:
         lengths=np.array([p.length_m for p in pieces]),
         alone=np.array([p.alone for p in pieces], bool),
         pixels=np.array([p.pixel_m for p in pieces]),
+        edges=np.array([p.edge_px for p in pieces]),
     )
     write_atomically(file, content.getbuffer())
 
@@ -287,5 +288,5 @@ def _save_pieces(file: Path, pieces: list[Piece]) -> None:
 def _load_pieces(file: Path) -> list[Piece]:
     with np.load(file, allow_pickle=False) as stored:
         points = np.split(stored['points'], np.cumsum(stored['counts'])[:-1])
-        facts = (stored[name].tolist() for name in ('lengths', 'alone', 'pixels'))
+        facts = (stored[name].tolist() for name in ('lengths', 'alone', 'pixels', 'edges'))
         return [Piece(*one) for one in zip(points, *facts, strict=True)]

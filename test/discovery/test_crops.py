@@ -7,7 +7,14 @@ import pytest
 
 from insegan_ros.bin import Bin
 from insegan_ros.camera import Plane
-from insegan_ros.discovery.crops import frame_pieces, levelled, pieces_of, rasterise
+from insegan_ros.discovery.crops import (
+    MASK_EDGE,
+    SEGMENT_EDGE,
+    frame_pieces,
+    levelled,
+    pieces_of,
+    rasterise,
+)
 from insegan_ros.types import DepthFrame, Intrinsics
 
 CAMERA = Intrinsics(160, 120, 420.0, 420.0, 79.5, 59.5)
@@ -84,6 +91,7 @@ def test_a_labelled_part_in_a_pile_is_cut_as_it_was_labelled() -> None:
     labels[30:50, 100:101] = 3  # too small
     lower, upper = pieces_of(frame, Bin(FLOOR), labels, longest_m=0.06)
     assert not lower.alone
+    assert lower.edge_px == MASK_EDGE < SEGMENT_EDGE
     assert np.allclose(lower.points[:, 2], 0.02, atol=0.002)
     assert np.allclose(upper.points[:, 2], 0.04, atol=0.002)
     assert list(pieces_of(frame, Bin(FLOOR), labels, longest_m=0.02)) == []

@@ -14,12 +14,19 @@ from insegan_ros.discovery.crops import Piece, rasterise
 from insegan_ros.discovery.discover import first_guess
 from insegan_ros.discovery.lengths import candidate_lengths
 from insegan_ros.discovery.reconstruct import (
+    Poses,
     Reconstruction,
     Settings,
     State,
 )
 from insegan_ros.discovery.views import residuals
-from insegan_ros.model.explicit import Template, random_rotations, render, resting_heights
+from insegan_ros.model.explicit import (
+    Template,
+    random_rotations,
+    render,
+    resting_heights,
+    rotation_from_vector,
+)
 
 GRID, VOXEL_M = 20, 0.003
 QUICK = Settings(
@@ -65,6 +72,43 @@ def test_shape_is_found_from_views_in_unknown_poses_and_lifts() -> None:
     found = Template(state.logits.numpy(), state.voxel_m).mesh()
     accuracy = compare(found, truth.mesh(), np.random.default_rng(0), starts=40, points=1500)
     assert accuracy.relative < 0.05
+
+
+def test_searching_nearby_mends_poses_that_are_a_little_off_and_worsens_none() -> None:
+    truth = ell()
+    pieces = pieces_of(truth, 30, 3)
+    turns = random_rotations(30, torch.Generator().manual_seed(3))
+    work = Reconstruction(pieces, GRID * VOXEL_M, QUICK)
+    crops = work.crops(GRID)
+    generator = torch.Generator().manual_seed(0)
+    off = rotation_from_vector(0.1 * torch.randn(30, 3, generator=generator))
+    poses = Poses(off @ turns, torch.zeros(30, 2), torch.zeros(30))
+    state = State(torch.from_numpy(truth.logits), GRID * VOXEL_M, poses)
+    before = work.score(state, crops)
+    state = replace(state, poses=replace(poses, residual=before))
+    after = work.search_nearby(state, crops, 12, generator)
+    assert after.poses is not None
+    assert (after.poses.residual <= before).all()
+    assert after.poses.residual.median() < 0.75 * before.median()
+    assert torch.allclose(work.score(after, crops), after.poses.residual, atol=1e-5)
+
+
+def test_seeds_are_broad_views_and_none_of_the_broadest() -> None:
+    pieces = [Piece(square(side), side, True, VOXEL_M / 2) for side in np.linspace(0.01, 0.03, 20)]
+    work = Reconstruction(pieces, GRID * VOXEL_M, QUICK)
+    crops = work.crops(GRID)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        solid = work._seed(crops, 0, generator) > 0
+        side = VOXEL_M * float(solid.any(dim=2).any(dim=1).sum())
+        assert 0.02 < side < 0.031
+
+
+def square(side: float) -> np.ndarray:
+    """(K, 3) points of a square plate 10 mm above the floor."""
+    line = np.arange(-side / 2, side / 2, VOXEL_M / 2)
+    x, y = np.meshgrid(line, line)
+    return np.stack([x.ravel(), y.ravel(), np.full(x.size, 0.01)], axis=1).astype(np.float32)
 
 
 def test_two_parts_in_a_crop_are_explained_worse_than_one() -> None:
