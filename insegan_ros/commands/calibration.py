@@ -35,16 +35,8 @@ class Case:
     length_m: float  # of the part
 
 
-def look(
-    segmenter: DistilledSegmenter, piles: Piles, seed: int, length_m: float | None = None
-) -> list[Case]:
-    """What a segmenter sees in every pile.
-
-    Args:
-        length_m: of the piles' part, for a network that knows parts of any length.
-    """
-    if length_m is not None:
-        segmenter.set_part_length(length_m)
+def look(segmenter: DistilledSegmenter, piles: Piles, seed: int) -> list[Case]:
+    """What a segmenter sees in every pile."""
     cases = []
     for index in range(len(piles)):
         height = piles.camera_height[index]
