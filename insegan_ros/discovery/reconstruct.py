@@ -42,7 +42,7 @@ class Settings:
     seed: int = 0
     crops: int = 700
     seeds: int = 6
-    seed_rounds: int = 3
+    seed_rounds: int = 5
     seed_crops: int = 200
     seed_rotations: int = 500
     grids: tuple[int, ...] = (20, 28)  # voxels along a side, stage by stage
@@ -202,7 +202,7 @@ class Reconstruction:
             gap = (gap.abs() / self.scale_m).clamp(max=1.5) * mask
             beyond = views.silhouette - mask
             wrong = sure[chosen] * (torch.relu(-beyond) + BESIDE * torch.relu(beyond))
-            error = (gap + wrong).sum((1, 2)) / mask.sum((1, 2))
+            error = (gap + wrong).sum((1, 2)) / mask.sum((1, 2)).clamp(min=1)
             loss = (weight[chosen] * error).sum() / weight[chosen].sum()
             solid = (occupancy > 0.5).float()[None, None]
             near = functional.max_pool3d(solid, 3, 1, 1)[0, 0]  # grows from the surface only
