@@ -31,7 +31,7 @@ MIN_PIXELS = 30
 # how far beyond its outermost points a part may go on, px: segments end before depth edges, whose
 # pixels mix two depths; a network's masks end where the part does
 SEGMENT_EDGE, MASK_EDGE = 2.0, 0.8
-SURE = 0.3  # of that, within which it does
+PIXEL = 0.6  # px around a point that surely are the part: no gaps between neighbours
 FINER = 4  # cells along a crop's pixel while it is drawn
 ALONE = 0.97  # share of the surroundings that must be floor or unmeasured
 ON_TOP = 0.90  # share of the surroundings that must be lower or unmeasured
@@ -237,8 +237,9 @@ def rasterise(pieces: Sequence[Piece], width_m: float, pixels: int) -> Crops:
         hit[at] = 1
         np.add.at(count, at, 1)
         np.add.at(total, at, piece.points[seen, 2])
-        edge = piece.edge_px * piece.pixel_m * scale
-        inner, outer = (_covered(hit, share * edge, pixels) for share in (SURE, 1))
+        inner, outer = (
+            _covered(hit, px * piece.pixel_m * scale, pixels) for px in (PIXEL, piece.edge_px)
+        )
         # points near a cell tell its height, the nearer the more
         reach = max(piece.pixel_m * scale, FINER / 2)
         weight = cv2.GaussianBlur(count, (0, 0), reach)
