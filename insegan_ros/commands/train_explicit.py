@@ -34,7 +34,7 @@ from insegan_ros.bin import Bin
 from insegan_ros.commands.calibration import calibrate_scores, judge, learn_merging, look, merged
 from insegan_ros.commands.explicit_pictures import show_piles, show_segmented
 from insegan_ros.data.store import Dataset, DatasetError
-from insegan_ros.discovery.discover import Finder, discover
+from insegan_ros.discovery.discover import Finder, UnexplainedError, discover
 from insegan_ros.discovery.reconstruct import Settings
 from insegan_ros.distillation.examples import Piles, make_batch
 from insegan_ros.distillation.network import NetworkConfig
@@ -76,9 +76,19 @@ def run(args: argparse.Namespace) -> int:
     report = Report(out / 'report.yaml')
     start = model_card.find_start(args.start)
 
-    template = find_template(
-        dataset, out, seconds * DISCOVERY, seed, report, start, args.part_length
-    )
+    try:
+        template = find_template(
+            dataset, out, seconds * DISCOVERY, seed, report, start, args.part_length
+        )
+    except UnexplainedError as error:
+        if start is None or not keep_start(start, error.part_length_m, dataset, out):
+            raise
+        show_segmented(dataset, train_indices(dataset), out, seed)
+        print(
+            f'{error}. Until then {out / "model"} is {start.name}, told that the part is '
+            f'{error.part_length_m * 1e3:.0f} mm long, as the frames tell: masks, but no poses'
+        )
+        return 0
     around = measure_surroundings(dataset, np.random.default_rng([seed, 1]))
     make_piles(template, around, out, seconds * PILES, seed, workers, report)
     show_piles(dataset, train_indices(dataset), out, seed)
@@ -125,6 +135,22 @@ def find_template(
     )
     report.add('discovery', seconds=round(time.monotonic() - begun), **template.account)
     return template
+
+
+def keep_start(start: Path, part_length_m: float, dataset: Dataset, out: Path) -> bool:
+    """Write the model that training would begin with, told the part's length, as the run's.
+
+    False where that model knows one part alone.
+    """
+    card = model_card.read_card(start)
+    settings = distilled.with_length(card, part_length_m)
+    if settings is None:
+        return False
+    told = f'{card.get("part")}, told the length of the part that unlabelled frames tell'
+    card |= {'part': dataset.info.part, 'began_with': told, 'settings': settings}
+    card['frames_of_the_length'] = {'frames': len(dataset), 'sha256': dataset_hash(dataset)}
+    model_card.save_model(out / 'model', card, model_card.load_weights(start))
+    return True
 
 
 def whole_part_finder(model: Path) -> Finder | None:

@@ -50,6 +50,14 @@ CURVE = 'resolution.csv'  # how well two halves of the crops agree, detail by de
 Finder = Callable[[float], Callable[[DepthFrame, Bin], NDArray[np.integer]]]
 
 
+class UnexplainedError(ValueError):
+    """The frames show how long the part is, but no shape that is found looks like it."""
+
+    def __init__(self, message: str, part_length_m: float) -> None:
+        super().__init__(message)
+        self.part_length_m = part_length_m  # of its longest side, about
+
+
 @dataclass(frozen=True)
 class Place:
     """How far a run has come: `round` rounds of `stage` are done."""
@@ -79,8 +87,8 @@ def discover(
     A time limit ends each stage early enough for the next ones.
 
     Raises:
-        ValueError: too few pieces in the frames, or no shape that explains them, or `out` holds a
-            run with other settings.
+        UnexplainedError: no shape explains the pieces in the frames.
+        ValueError: too few pieces in the frames, or `out` holds a run with other settings.
         FloorNotFoundError: no frame shows the bin's floor.
     """
     begun = time.monotonic()
@@ -129,9 +137,10 @@ def discover(
     write_atomically(out / CURVE, '\n'.join(['detail_mm,correlation', *lines, '']).encode())
     draw(out / PICTURE, work, state)
     if account['residual'] > UNLIKE:
-        raise ValueError(
+        raise UnexplainedError(
             f'no shape explains what the frames show (residual {account["residual"]}, see '
-            f'{out / PICTURE}); take more frames, or fewer parts in the bin'
+            f'{out / PICTURE}); take more frames, or fewer parts in the bin',
+            part_length_m or SIDE * account['part_length_m'],
         )
     template = Template(state.logits.numpy(), state.voxel_m, account)
     template.save(out)

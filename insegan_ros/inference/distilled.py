@@ -296,6 +296,20 @@ def widths_of(card: Mapping[str, Any]) -> tuple[int, int, int, int]:
     return config.from_mapping(DistilledCard, card.get('settings') or {}).network.widths
 
 
+def with_length(card: Mapping[str, Any], metres: float) -> dict[str, Any] | None:
+    """A card's `settings` for a part of that length; None: the model knows one part alone."""
+    known = config.from_mapping(DistilledCard, card.get('settings') or {})
+    if known.lengths_px is None:
+        return None
+    scale = metres / known.network.part_length_m
+    network = replace(
+        known.network,
+        part_length_m=metres,
+        part_thickness_m=known.network.part_thickness_m * scale,
+    )
+    return yaml.safe_load(config.dump(replace(known, network=network)))
+
+
 def load(
     settings: Mapping[str, Any],
     tensors: Mapping[str, torch.Tensor],

@@ -13,6 +13,7 @@ import trimesh
 from insegan_ros.cli import main
 from insegan_ros.commands import train_explicit
 from insegan_ros.data.store import Dataset
+from insegan_ros.discovery.discover import UnexplainedError
 from insegan_ros.distillation.piles import PileConfig, PileMaker, store_piles
 from insegan_ros.distillation.surroundings import Surroundings
 from insegan_ros.inference import model_card
@@ -122,3 +123,25 @@ def test_pretraining_makes_a_model_that_training_begins_with(
 def test_an_empty_dataset_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(['train', '--dataset', str(tmp_path), '--out', str(tmp_path / 'run')]) == 1
     assert 'no dataset' in capsys.readouterr().err
+
+
+def test_where_no_shape_explains_the_frames_the_model_is_the_one_that_knows_any_part(
+    frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def unlike(*_):
+        raise UnexplainedError('no shape explains what the frames show', 0.03)
+
+    monkeypatch.setattr(train_explicit, 'discover', unlike)
+    command = ['train', '--dataset', str(frames), '--out', str(tmp_path), '--max-minutes', '0.03']
+    command += ['--workers', '1', '--device', 'cpu']
+    assert main([*command, '--start', 'none']) == 1
+    assert 'no shape explains' in capsys.readouterr().err
+    assert main(command) == 0
+    assert 'any, told that the part is 30 mm long' in capsys.readouterr().out
+    segmenter = model_card.load_segmenter(str(tmp_path / 'model'))
+    assert segmenter.part_length_m == pytest.approx(0.03)
+    frame = Dataset(frames)[0].frame
+    assert segmenter.segment(frame).labels.shape == frame.depth_m.shape
+    assert (tmp_path / 'segmented.png').exists()
+    card = model_card.read_card(tmp_path / 'model')
+    assert card['began_with'].startswith('any')
