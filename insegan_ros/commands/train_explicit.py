@@ -84,9 +84,10 @@ def run(args: argparse.Namespace) -> int:
         if start is None or not keep_start(start, error.part_length_m, dataset, out):
             raise
         show_segmented(dataset, train_indices(dataset), out, seed)
+        name, length_mm = model_card.read_card(start)['part'], error.part_length_m * 1e3
         print(
-            f'{error}. Until then {out / "model"} is {start.name}, told that the part is '
-            f'{error.part_length_m * 1e3:.0f} mm long, as the frames tell: masks, but no poses'
+            f'{error}. Until then {out / "model"} is {name}, told that the part is '
+            f'{length_mm:.0f} mm long, as the frames tell: masks, but no poses'
         )
         return 0
     around = measure_surroundings(dataset, np.random.default_rng([seed, 1]))
