@@ -1,7 +1,8 @@
 """Learn a model of the part from unlabelled depth images.
 
 The run's folder holds what each stage found, a picture of it, and its figures; the same command
-after an interruption goes on. Labels are never read, even where the dataset has some.
+after an interruption goes on. Labels are never read, even where the dataset has some. Where no
+shape explains the frames, the model is the one that training begins with, told the part's length.
 
 examples:
   insegan train --dataset ~/bins/nut --out ~/runs/nut
