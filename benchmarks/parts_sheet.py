@@ -18,7 +18,8 @@ from insegan_ros.evaluation.metrics import strict_miou
 from insegan_ros.inference import model_card
 from insegan_ros.synthetic.parts import PARTS, make_part
 
-SIZE = (144, 144)  # px of a frame in the sheet
+SIZE = (160, 160)  # px of a frame in the sheet
+TITLE, CAPTION = 28, 190  # px above and beside the frames
 
 
 def column(dataset: Dataset, part: str, frames: int) -> dict[str, np.ndarray]:
@@ -33,15 +34,22 @@ def column(dataset: Dataset, part: str, frames: int) -> dict[str, np.ndarray]:
     unseen = model_card.load_segmenter(f'{model_card.ANY}:{make_part(part).length:.3f}')
     rows = {
         'depth': np.zeros_like(truth),
-        'K-means, told the count': labels_of(kmeans, frame),
-        'any: never seen it': labels_of(unseen, frame),
-        'trained, no labels': found[middle],
+        'K-means, told 5': labels_of(kmeans, frame),
+        'any, told the length': labels_of(unseen, frame),
+        'own model': found[middle],
         'truth': truth,
     }
-    (window,) = windows_around([list(rows.values())])
+    (window,) = windows_around([[truth]])  # K-means may take some of the floor
     return {
         name: enlarged(drawing.picture(frame, labels)[window]) for name, labels in rows.items()
     }
+
+
+def caption(text: str, size: tuple[int, int]) -> np.ndarray:
+    """(height, width, 3) white on dark, in the middle of the height."""
+    image = np.full((size[1], size[0], 3), drawing.BACKGROUND, np.uint8)
+    cv2.putText(image, text, (8, size[1] // 2 + 6), 0, 0.52, (235,) * 3, 1, cv2.LINE_AA)
+    return image
 
 
 def main() -> None:
@@ -53,13 +61,12 @@ def main() -> None:
     known = [part for part in PARTS if part in model_card.available()]
     parts = [part for part in known if (args.sets / part).is_dir()]
     columns = [column(Dataset(args.sets / part), part, args.frames) for part in parts]
-    rows = []
+    titles = [caption(part, (SIZE[0], TITLE)) for part in parts]
+    rows = [[caption('', (CAPTION, TITLE)), *titles]]
     for name in columns[0]:
         row = [cv2.resize(each[name], SIZE, interpolation=cv2.INTER_AREA) for each in columns]
-        for thickness, shade in ((3, 0), (1, 255)):
-            cv2.putText(row[0], name, (3, 12), 0, 0.36, (shade,) * 3, thickness, cv2.LINE_AA)
-        rows.append(row)
-    drawing.save_rows(args.out, rows, scale=1)
+        rows.append([caption(name, (CAPTION, SIZE[1])), *row])
+    drawing.save_rows(args.out, [[np.hstack(row)] for row in rows], scale=1)
     print(f'{args.out}: {", ".join(parts)}')
 
 
