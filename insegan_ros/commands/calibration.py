@@ -14,7 +14,8 @@ from insegan_ros.camera import Plane
 from insegan_ros.distillation.examples import Piles
 from insegan_ros.evaluation.metrics import count_is_right, iou_matrix, strict_miou
 from insegan_ros.inference.confidence import RIGHT_IOU, Confidence
-from insegan_ros.inference.distilled import DistilledSegmenter, Scoring
+from insegan_ros.inference.distilled import DistilledSegmenter
+from insegan_ros.inference.distilled_card import Scoring
 from insegan_ros.inference.found import Found
 from insegan_ros.inference.merging import Merging, fit_merging
 from insegan_ros.inference.poses import posed_cues

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     from insegan_ros.distillation.network import NetworkConfig
     from insegan_ros.distillation.pretrain import ShapesConfig, load_shapes, store_shapes
     from insegan_ros.distillation.train import TrainConfig, begin, validate
-    from insegan_ros.inference import distilled, model_card
+    from insegan_ros.inference import distilled_card, model_card
     from insegan_ros.synthetic.d435 import D435
 
     if args.shapes < 1 or not args.max_minutes > 0:
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
             else torch.cuda.get_device_name(),
         },
         'figures': figures,
-        'settings': distilled.to_card(assumed, judged.settings, lengths_px=config.part_px),
+        'settings': distilled_card.to_card(assumed, judged.settings, lengths_px=config.part_px),
     }
     half = {
         name: tensor.half() if tensor.is_floating_point() else tensor

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     import torch
 
-    from insegan_ros.commands.train_explicit import whole_part_finder
+    from insegan_ros.commands.start_model import whole_part_finder
     from insegan_ros.data.store import Dataset
     from insegan_ros.discovery.discover import discover
     from insegan_ros.discovery.reconstruct import Settings

@@ -14,11 +14,10 @@ from __future__ import annotations
 
 import argparse
 import copy
-import hashlib
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,15 +25,14 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from insegan_ros import __version__
-from insegan_ros.bin import Bin
 from insegan_ros.commands.calibration import calibrate_scores, judge, learn_merging, look, merged
 from insegan_ros.commands.explicit_pictures import show_piles, show_segmented
+from insegan_ros.commands.start_model import frames_of, keep_start, origin, whole_part_finder
 from insegan_ros.data.store import Dataset, DatasetError
-from insegan_ros.discovery.discover import Finder, UnexplainedError, discover
+from insegan_ros.discovery.discover import UnexplainedError, discover
 from insegan_ros.discovery.reconstruct import Settings
 from insegan_ros.distillation.examples import Piles, make_batch
 from insegan_ros.distillation.network import NetworkConfig
@@ -48,9 +46,8 @@ from insegan_ros.distillation.train import (
     train_network,
     validate,
 )
-from insegan_ros.inference import distilled, model_card
+from insegan_ros.inference import distilled, distilled_card, model_card
 from insegan_ros.model.explicit import Template
-from insegan_ros.types import DepthFrame
 
 # shares of --max-minutes
 DISCOVERY, PILES, DISTILLATION = 0.35, 0.2, 0.45
@@ -138,36 +135,6 @@ def find_template(
     return template
 
 
-def keep_start(start: Path, part_length_m: float, dataset: Dataset, out: Path) -> bool:
-    """Write the model that training would begin with, told the part's length, as the run's.
-
-    False where that model knows one part alone.
-    """
-    card = model_card.read_card(start)
-    settings = distilled.with_length(card, part_length_m)
-    if settings is None:
-        return False
-    told = f'{card.get("part")}, told the length of the part that unlabelled frames tell'
-    card |= {'part': dataset.info.part, 'began_with': told, 'settings': settings}
-    card['frames_of_the_length'] = {'frames': len(dataset), 'sha256': dataset_hash(dataset)}
-    model_card.save_model(out / 'model', card, model_card.load_weights(start))
-    return True
-
-
-def whole_part_finder(model: Path) -> Finder | None:
-    """Of a model that segments parts of any length; None where it does not."""
-    segmenter = model_card.load_segmenter(str(model))
-    if not (isinstance(segmenter, distilled.DistilledSegmenter) and segmenter.any_length):
-        return None
-    chosen = segmenter
-
-    def finder(length_m: float) -> Callable[[DepthFrame, Bin], NDArray[np.integer]]:
-        chosen.set_part_length(length_m)
-        return chosen.whole_parts
-
-    return finder
-
-
 def train_indices(dataset: Dataset) -> list[int]:
     return dataset.split('train' if 'train' in dataset.splits() else 'all')
 
@@ -224,7 +191,7 @@ def distil(
     weights = None
     if start is not None:
         network_config = replace(
-            network_config, widths=distilled.widths_of(model_card.read_card(start))
+            network_config, widths=distilled_card.widths_of(model_card.read_card(start))
         )
         weights = model_card.load_weights(start)
         weights.pop(distilled.TEMPLATE, None)
@@ -267,21 +234,21 @@ def distil(
         'made_by': f'insegan_ros {__version__}',
         'labels_used': 'none: the shape was discovered in unlabelled depth, piles of it in '
         'physics taught the network',
-        'dataset': {'frames': len(dataset), 'sha256': dataset_hash(dataset)},
+        'dataset': frames_of(dataset),
         'training': {
             'steps': progress.step,
             'batch': settings.batch,
             'piles': len(stored),
             'seconds': round(spent),
             'seed': seed,
-            'began_with': 'random weights' if start is None else _origin(start),
+            'began_with': 'random weights' if start is None else origin(start),
             'processor': f'{platform.machine()}, {torch.get_num_threads()} threads'
             if device == 'cpu'
             else torch.cuda.get_device_name(),
             'part_size_mm': [round(float(v) * 1e3, 1) for v in sorted(box, reverse=True)],
         },
         'figures': figures,
-        'settings': distilled.to_card(
+        'settings': distilled_card.to_card(
             network_config, votes, template.voxel_m, scoring, merging=merging
         ),
     }
@@ -292,11 +259,6 @@ def distil(
     half = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
     model_card.save_model(out / 'model', card, half)
     report.add('distillation', steps=progress.step, seconds=round(spent), **figures)
-
-
-def _origin(start: Path) -> str:
-    card = model_card.read_card(start)
-    return f'the weights of a model of {card.get("part")} ({card.get("dataset")})'
 
 
 def train_with_bar(
@@ -327,9 +289,3 @@ def train_with_bar(
         bar.close()
     if ending == 'interrupted':
         raise KeyboardInterrupt
-
-
-def dataset_hash(dataset: Dataset) -> str:
-    """Of the frames' own hashes: the same frames give the same."""
-    joined = ' '.join(str(dataset.records[i].get('sha256', i)) for i in dataset.indices)
-    return hashlib.sha256(joined.encode()).hexdigest()[:16]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -26,7 +25,7 @@ from insegan_ros.distillation.network import (
     network_input,
     resize,
 )
-from insegan_ros.inference.confidence import Confidence
+from insegan_ros.inference.distilled_card import DistilledCard, Scoring
 from insegan_ros.inference.found import Found
 from insegan_ros.inference.merging import Merging
 from insegan_ros.inference.poses import PoseEstimator, posed_cues, with_poses
@@ -39,27 +38,6 @@ MAX_TILT_DEGREES = 3.0  # beyond it the frame is first seen straight down
 TEMPLATE = 'template.logits'  # its name among a model's tensors
 WHOLE_VISIBLE, WHOLE_AGREEMENT = 0.9, 0.6  # above both an instance counts as seen whole
 SCALE_TOLERANCE = 0.06  # of a pixel's side: beyond it the image is resampled
-
-
-@dataclass(frozen=True)
-class Scoring:
-    """From an instance's cues to its score, without and with its pose."""
-
-    plain: Confidence  # agreement of its votes, visible fraction
-    posed: Confidence  # the same, and the pose's cost
-
-
-@dataclass(frozen=True)
-class DistilledCard:
-    """What the network needs besides its weights; `settings` of a model's card."""
-
-    network: NetworkConfig
-    votes: VoteSettings
-    voxel_m: float | None = None  # of the template beside the weights; None: there is none
-    scoring: Scoring | None = None  # None: not calibrated
-    # px along a part that the network was trained for; None: those of the lengths above alone
-    lengths_px: tuple[float, float] | None = None
-    merging: Merging | None = None  # None: no two instances become one
 
 
 class DistilledSegmenter:
@@ -272,42 +250,6 @@ def _fused(network: VoteNetwork) -> torch.nn.Module:
             block[0] = fuse_conv_bn_eval(block[0], block[1])
             block[1] = torch.nn.Identity()
     return channels_last(network)
-
-
-def to_card(
-    network: NetworkConfig,
-    votes: VoteSettings,
-    voxel_m: float | None = None,
-    scoring: Scoring | None = None,
-    lengths_px: tuple[float, float] | None = None,
-    merging: Merging | None = None,
-) -> dict[str, Any]:
-    """Plain values for the card's `settings`."""
-    card = DistilledCard(network, votes, voxel_m, scoring, lengths_px, merging)
-    return yaml.safe_load(config.dump(card))
-
-
-def widths_of(card: Mapping[str, Any]) -> tuple[int, int, int, int]:
-    """Of a model's network, by its card.
-
-    Raises:
-        ConfigError: a card of another kind of model.
-    """
-    return config.from_mapping(DistilledCard, card.get('settings') or {}).network.widths
-
-
-def with_length(card: Mapping[str, Any], metres: float) -> dict[str, Any] | None:
-    """A card's `settings` for a part of that length; None: the model knows one part alone."""
-    known = config.from_mapping(DistilledCard, card.get('settings') or {})
-    if known.lengths_px is None:
-        return None
-    scale = metres / known.network.part_length_m
-    network = replace(
-        known.network,
-        part_length_m=metres,
-        part_thickness_m=known.network.part_thickness_m * scale,
-    )
-    return yaml.safe_load(config.dump(replace(known, network=network)))
 
 
 def load(

@@ -11,7 +11,7 @@ import torch
 from insegan_ros.bin import Bin
 from insegan_ros.camera import Plane
 from insegan_ros.distillation.network import NetworkConfig, VoteNetwork, VoteSettings
-from insegan_ros.inference import distilled, model_card
+from insegan_ros.inference import distilled, distilled_card, model_card
 from insegan_ros.types import DepthFrame, Intrinsics
 
 CONFIG = NetworkConfig(0.04, 0.015, 0.5 / 200, widths=(16, 24, 32, 32))
@@ -86,7 +86,7 @@ def test_a_closer_camera_with_the_same_view_of_the_floor_sees_the_same_labels() 
 
 def test_a_saved_model_gives_the_same_output(tmp_path: Path) -> None:
     original = network(3.0)
-    card = {'method': 'explicit', 'settings': distilled.to_card(CONFIG, VOTES)}
+    card = {'method': 'explicit', 'settings': distilled_card.to_card(CONFIG, VOTES)}
     model_card.save_model(tmp_path, card, original.state_dict())
     loaded = model_card.load_segmenter(str(tmp_path), bin=FLAT)
     ours = distilled.DistilledSegmenter(original, VOTES, FLAT).segment(frame())
@@ -97,7 +97,7 @@ def test_a_saved_model_gives_the_same_output(tmp_path: Path) -> None:
 
 
 def test_a_damaged_model_is_refused_with_a_reason(tmp_path: Path) -> None:
-    card = {'method': 'explicit', 'settings': distilled.to_card(CONFIG, VOTES)}
+    card = {'method': 'explicit', 'settings': distilled_card.to_card(CONFIG, VOTES)}
     model_card.save_model(tmp_path, card, {'head.0.bias': torch.zeros(3)})
     with pytest.raises(model_card.ModelError, match='cannot be loaded'):
         model_card.load_segmenter(str(tmp_path))

@@ -1,0 +1,71 @@
+"""What a distilled network needs besides its weights, as its card holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import yaml
+
+from insegan_ros import config
+from insegan_ros.distillation.network import NetworkConfig, VoteSettings
+from insegan_ros.inference.confidence import Confidence
+from insegan_ros.inference.merging import Merging
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """From an instance's cues to its score, without and with its pose."""
+
+    plain: Confidence  # agreement of its votes, visible fraction
+    posed: Confidence  # the same, and the pose's cost
+
+
+@dataclass(frozen=True)
+class DistilledCard:
+    """What the network needs besides its weights; `settings` of a model's card."""
+
+    network: NetworkConfig
+    votes: VoteSettings
+    voxel_m: float | None = None  # of the template beside the weights; None: there is none
+    scoring: Scoring | None = None  # None: not calibrated
+    # px along a part that the network was trained for; None: those of the lengths above alone
+    lengths_px: tuple[float, float] | None = None
+    merging: Merging | None = None  # None: no two instances become one
+
+
+def to_card(
+    network: NetworkConfig,
+    votes: VoteSettings,
+    voxel_m: float | None = None,
+    scoring: Scoring | None = None,
+    lengths_px: tuple[float, float] | None = None,
+    merging: Merging | None = None,
+) -> dict[str, Any]:
+    """Plain values for the card's `settings`."""
+    card = DistilledCard(network, votes, voxel_m, scoring, lengths_px, merging)
+    return yaml.safe_load(config.dump(card))
+
+
+def widths_of(card: Mapping[str, Any]) -> tuple[int, int, int, int]:
+    """Of a model's network, by its card.
+
+    Raises:
+        ConfigError: a card of another kind of model.
+    """
+    return config.from_mapping(DistilledCard, card.get('settings') or {}).network.widths
+
+
+def with_length(card: Mapping[str, Any], metres: float) -> dict[str, Any] | None:
+    """A card's `settings` for a part of that length; None: the model knows one part alone."""
+    known = config.from_mapping(DistilledCard, card.get('settings') or {})
+    if known.lengths_px is None:
+        return None
+    scale = metres / known.network.part_length_m
+    network = replace(
+        known.network,
+        part_length_m=metres,
+        part_thickness_m=known.network.part_thickness_m * scale,
+    )
+    return yaml.safe_load(config.dump(replace(known, network=network)))
