@@ -12,6 +12,7 @@ from tqdm import tqdm
 from insegan_ros.bin import Bin
 from insegan_ros.camera import Plane
 from insegan_ros.distillation.examples import Piles
+from insegan_ros.distillation.train import COUNT_WEIGHT
 from insegan_ros.evaluation.metrics import count_is_right, iou_matrix, strict_miou
 from insegan_ros.inference.confidence import RIGHT_IOU, Confidence
 from insegan_ros.inference.distilled import DistilledSegmenter
@@ -21,7 +22,6 @@ from insegan_ros.inference.merging import Merging, fit_merging
 from insegan_ros.inference.poses import posed_cues
 from insegan_ros.types import DepthFrame
 
-COUNT_WEIGHT = 0.2  # of the count's accuracy against a mean IoU, where both are chosen by
 THRESHOLDS = (0.0, 0.3, 0.5, 0.65, 0.8)  # below which an instance is no part of its own
 SCORED_PILES = 40  # on which scores are calibrated
 

@@ -30,6 +30,7 @@ from insegan_ros.training.ema import Ema
 from insegan_ros.training.loop import Ending, Hooks, LoopConfig, require_finite, run_loop
 
 REPORT_S = 20.0
+COUNT_WEIGHT = 0.2  # of the count's accuracy against a mean IoU, where both are chosen by
 Batches = Callable[[np.random.Generator], tuple[Tensor, Tensor]]  # one at a time
 UNTIL_THE_TIME_IS_OVER = LoopConfig(sys.maxsize, sys.maxsize, checkpoint_minutes=1.0)
 
@@ -225,8 +226,9 @@ def validate(
         for support in (4.0, 8.0, 16.0):
             trial = replace(VoteSettings(), separation=apart, min_support=support)
             miou, count = _score(cases[::2], trial)
-            if miou + 0.2 * count > best:
-                best, settings = miou + 0.2 * count, trial
+            worth = miou + COUNT_WEIGHT * count
+            if worth > best:
+                best, settings = worth, trial
     miou, count = _score(cases[1::2], settings)
     return HeldOut(miou, count, settings)
 
