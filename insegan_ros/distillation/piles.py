@@ -41,8 +41,11 @@ class PileConfig:
     """What is varied between piles."""
 
     count: int = 4000
-    instances: tuple[int, int] = (2, 8)  # least and most parts
-    scale_jitter: float = 0.03  # of the template: discovery measures it only so well
+    instances: tuple[int, int] = (2, 10)  # least and most parts
+    # of the template, which discovery measures only so well
+    scale_jitter: float = 0.03
+    stretch_jitter: float = 0.02  # along each of its axes
+    swell_jitter: float = 0.015  # of its surface outwards, in part lengths
     width_jitter: float = 0.04  # of the bin's width
     height_jitter: float = 0.02  # of the camera's height
     shift_jitter: float = 0.004  # m sideways
@@ -76,10 +79,21 @@ class PileMaker:
             config,
         )
 
-    def part(self, scale: float = 1.0) -> Part:
-        mesh = trimesh.Trimesh(self.vertices * scale, self.faces, process=False)
-        pieces = [trimesh.Trimesh(v * scale, f, process=False) for v, f in self.pieces]
-        return Part('template', mesh, pieces)
+    def part(self, rng: np.random.Generator) -> Part:
+        """What the template may be in truth: scaled, stretched, thicker or thinner."""
+        settings = self.config
+        scale = 1 + rng.uniform(-1, 1) * settings.scale_jitter
+        stretch = scale * (1 + rng.uniform(-1, 1, 3) * settings.stretch_jitter)
+        length = float(np.ptp(self.vertices, axis=0).max())
+        swell = rng.uniform(-1, 1) * settings.swell_jitter * length
+
+        def varied(vertices: NDArray[np.float64], faces: NDArray[np.int64]) -> trimesh.Trimesh:
+            mesh = trimesh.Trimesh(vertices * stretch, faces, process=False)
+            mesh.vertices = mesh.vertices + swell * mesh.vertex_normals
+            return mesh
+
+        pieces = [varied(v, f) for v, f in self.pieces]
+        return Part('template', varied(self.vertices, self.faces), pieces)
 
     def __call__(self, seed: tuple[int, ...]) -> Pile:
         """Raises: ValueError where the template does not fit the bin, whatever the drop."""
@@ -91,7 +105,7 @@ class PileMaker:
             # after many rejections the bin is taken to hold fewer parts
             high = max(low, high - attempt // 4)
             count = int(rng.integers(low, high + 1))
-            part = self.part(1 + rng.uniform(-1, 1) * settings.scale_jitter)
+            part = self.part(rng)
             width = around.bin_width * (1 + rng.uniform(-1, 1) * settings.width_jitter)
             # physics needs a wall as high as the pile, whether one is seen or not
             spec = BinSpec(width, max(around.wall_height, 1.6 * part.length))
