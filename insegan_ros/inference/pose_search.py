@@ -12,7 +12,7 @@ import trimesh
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from insegan_ros.model.surface import Surface, nearest_of, sample_surface
+from insegan_ros.model.surface import Surface, depth_of, sample_surface
 from insegan_ros.types import DepthFrame
 
 COARSE_POINTS = 1500  # of the surface, for the views
@@ -53,7 +53,8 @@ class PoseSearch:
         points = surface.points @ rotation.T
         points = points[surface.normals @ rotation[2] < 0]
         index = np.floor(points[:, :2] / self._cell + CELLS / 2).astype(int)
-        return nearest_of(index[:, ::-1], points[:, 2], (CELLS, CELLS)).astype(np.float32)
+        behind = 2 * self._tolerance
+        return depth_of(index[:, ::-1], points[:, 2], (CELLS, CELLS), behind).astype(np.float32)
 
     def __call__(
         self, frame: DepthFrame, mask: NDArray[np.bool_], centre: NDArray

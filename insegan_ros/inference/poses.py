@@ -23,7 +23,7 @@ from insegan_ros.model.explicit import Template
 from insegan_ros.model.surface import (
     DistanceField,
     Surface,
-    nearest_of,
+    depth_of,
     pixels_of,
     sample_surface,
 )
@@ -134,7 +134,7 @@ class PoseEstimator:
         return pose
 
     def _judge(self, window: _Window, pose: NDArray) -> PoseFit:
-        rendered = window.render(self._surface, pose)
+        rendered = window.render(self._surface, pose, 2 * self._tolerance)
         covered = np.isfinite(rendered)
         both = covered & window.mask
         off = np.abs(window.depth - rendered)[both]
@@ -155,7 +155,7 @@ class PoseEstimator:
         points, facing = self._dense.posed(pose)
         index = pixels_of(points, intrinsics)
         shape = (intrinsics.height, intrinsics.width)
-        depth = nearest_of(index[facing], points[facing, 2], shape)
+        depth = depth_of(index[facing], points[facing, 2], shape, 2 * self._tolerance)
         closed = ndimage.grey_erosion(depth, size=3)  # holes take their nearest neighbour
         holes = ~np.isfinite(depth) & ndimage.binary_closing(np.isfinite(depth), np.ones((3, 3)))
         depth[holes] = closed[holes]
@@ -198,11 +198,11 @@ class _Window:
         )
         return _Window(depth, mask[part] & np.isfinite(depth), small)
 
-    def render(self, surface: Surface, pose: NDArray) -> NDArray[np.float64]:
-        """(h, w) metres, inf where nothing is."""
+    def render(self, surface: Surface, pose: NDArray, behind: float) -> NDArray[np.float64]:
+        """(h, w) metres, inf where nothing is; points up to `behind` beyond the nearest count."""
         points, facing = surface.posed(pose)
         index = pixels_of(points[facing], self.intrinsics)
-        return nearest_of(index, points[facing, 2], self.depth.shape)
+        return depth_of(index, points[facing, 2], self.depth.shape, behind)
 
 
 def _trials(count: int, diameter: float, seed: int) -> list[NDArray[np.float64]]:

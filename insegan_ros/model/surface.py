@@ -72,10 +72,21 @@ def pixels_of(points: NDArray, k: Intrinsics) -> NDArray[np.int64]:
     return np.rint(np.stack([rows, columns], axis=1)).astype(np.int64)
 
 
-def nearest_of(index: NDArray[np.integer], depth: NDArray, shape: tuple[int, ...]) -> NDArray:
-    """Z-buffer of points at (M, 2) rows and columns; inf where there is none."""
+def depth_of(
+    index: NDArray[np.integer], depth: NDArray, shape: tuple[int, ...], behind: float
+) -> NDArray[np.float64]:
+    """The nearest surface through points at (M, 2) rows and columns; inf where there is none.
+
+    A pixel shows the mean of its points up to `behind` beyond the nearest: the nearest alone is
+    too near where the surface slopes.
+    """
     inside = ((index >= 0) & (index < np.array(shape))).all(axis=1)
-    flat = np.ravel_multi_index(tuple(index[inside].T), shape)
-    image = np.full(int(np.prod(shape)), np.inf)
-    np.minimum.at(image, flat, depth[inside])
-    return image.reshape(shape)
+    flat, depth = np.ravel_multi_index(tuple(index[inside].T), shape), depth[inside]
+    size = int(np.prod(shape))
+    nearest = np.full(size, np.inf)
+    np.minimum.at(nearest, flat, depth)
+    front = depth <= nearest[flat] + behind
+    count = np.bincount(flat[front], minlength=size)
+    total = np.bincount(flat[front], depth[front], minlength=size)
+    mean = np.where(count > 0, total / np.maximum(count, 1), np.inf)
+    return mean.reshape(shape)
