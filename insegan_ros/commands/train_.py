@@ -54,7 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--max-minutes',
         type=float,
-        help='explicit: shared out among its stages (30); insegan: of this call (no limit)',
+        help='explicit: shared out among its stages (30), and with more than a finished run had '
+        'its network goes on learning; insegan: of this call (no limit)',
     )
     parser.add_argument(
         '--config',

@@ -1,7 +1,8 @@
 """The default method of `insegan train`: discover the part, pile it up in physics, distil.
 
 Each stage is skipped when its result is in the run's folder, and resumed when it was interrupted:
-the same command goes on. Each leaves a picture and its figures, none of which needs a label.
+the same command goes on. A finished run whose --max-minutes is raised teaches its network for
+longer. Each stage leaves a picture and its figures, none of which needs a label.
 
     <out>/template/           the part's shape and its picture
           piles/              labelled piles of it      piles.png   (upper row: real frames)
@@ -43,6 +44,7 @@ from insegan_ros.distillation.train import (
     Progress,
     TrainConfig,
     begin,
+    load_checkpoint,
     train_network,
     validate,
 )
@@ -51,6 +53,7 @@ from insegan_ros.model.explicit import Template
 
 # shares of --max-minutes
 DISCOVERY, PILES, DISTILLATION = 0.35, 0.2, 0.45
+ENOUGH = 0.9  # of the time allowed for the network: less, and a finished run goes on
 LEAST_PILES = 50
 STARTED_RATE = 1e-3  # learning rate of a network that has seen other piles
 DISCOVERY_FRAMES = 2400  # full bins show few parts whole: some 300 in a thousand frames
@@ -90,8 +93,10 @@ def run(args: argparse.Namespace) -> int:
     around = measure_surroundings(dataset, np.random.default_rng([seed, 1]))
     make_piles(template, around, out, seconds * PILES, seed, workers, report)
     show_piles(dataset, train_indices(dataset), out, seed)
-    if not (out / 'model' / model_card.CARD).exists():
-        distil(template, around, dataset, out, seconds * DISTILLATION, seed, device, report, start)
+    allowed = seconds * DISTILLATION
+    learned = report.content.get('distillation', {}).get('seconds', 0)
+    if not (out / 'model' / model_card.CARD).exists() or learned < ENOUGH * allowed:
+        distil(template, around, dataset, out, allowed, seed, device, report, start)
     show_segmented(dataset, train_indices(dataset), out, seed)
     print(f'the model is in {out / "model"}; try: insegan segment --model {out / "model"} ...')
     return 0
@@ -205,7 +210,6 @@ def distil(
         progress = begin(network_config, settings, seed, device, weights)
     except RuntimeError as error:
         raise ValueError(f'{start} is of another network: {error}') from None
-    begun = time.monotonic()
     train_with_bar(
         progress,
         lambda rng: make_batch(piles, network_config, settings.batch, rng),
@@ -214,7 +218,7 @@ def distil(
         seed,
         out / 'state.pt',
     )
-    spent = time.monotonic() - begun
+    spent = load_checkpoint(progress, out / 'state.pt')
     votes = validate(progress.average, [(held, network_config)], seed).settings
     segmenter = distilled.DistilledSegmenter(
         copy.deepcopy(progress.average), votes, template=template, seed=seed

@@ -53,7 +53,7 @@ def test_the_bin_is_measured_in_unlabelled_frames(frames: Path) -> None:
     assert around.wall_height == pytest.approx(0.03, abs=0.006)
 
 
-def test_training_ends_in_a_model_that_loads_and_is_not_done_twice(
+def test_training_ends_in_a_model_that_loads_is_not_done_twice_and_goes_on_when_given_more_time(
     frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     torch.set_num_threads(1)
@@ -81,6 +81,11 @@ def test_training_ends_in_a_model_that_loads_and_is_not_done_twice(
     segmenter = model_card.load_segmenter(str(tmp_path / 'model'))
     frame = Dataset(frames)[0].frame
     assert segmenter.segment(frame).labels.shape == frame.depth_m.shape
+    assert main([*command, '--max-minutes', '0.12']) == 0  # the network goes on
+    longer = model_card.read_card(tmp_path / 'model')['training']
+    assert longer['steps'] > card['training']['steps']
+    assert longer['seconds'] > card['training']['seconds']
+    assert calls == [6]
 
 
 def test_pretraining_makes_a_model_that_training_begins_with(
