@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     from insegan_ros.commands.start_model import whole_part_finder
     from insegan_ros.data.store import Dataset
     from insegan_ros.discovery.discover import discover
-    from insegan_ros.discovery.reconstruct import Settings
+    from insegan_ros.discovery.state import Settings
     from insegan_ros.inference import model_card
 
     require_part_length(args)

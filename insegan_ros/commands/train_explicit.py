@@ -34,7 +34,7 @@ from insegan_ros.commands.explicit_pictures import show_piles, show_segmented
 from insegan_ros.commands.start_model import frames_of, keep_start, origin, whole_part_finder
 from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.discovery.discover import UnexplainedError, discover
-from insegan_ros.discovery.reconstruct import Settings
+from insegan_ros.discovery.state import Settings
 from insegan_ros.distillation.examples import Piles, make_batch
 from insegan_ros.distillation.network import NetworkConfig
 from insegan_ros.distillation.piles import PileConfig, PileMaker, Solid, store_piles

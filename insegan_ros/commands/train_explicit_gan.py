@@ -33,7 +33,7 @@ from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.discovery.crops import dataset_pieces
 from insegan_ros.discovery.discover import discover
 from insegan_ros.discovery.lengths import likeliest_length
-from insegan_ros.discovery.reconstruct import Settings
+from insegan_ros.discovery.state import Settings
 from insegan_ros.inference import model_card
 from insegan_ros.model.explicit import CARD, Template
 from insegan_ros.model.explicit_scene import blob, checked

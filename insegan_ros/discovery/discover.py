@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save
 from tqdm import tqdm
 
 from insegan_ros.bin import Bin
 from insegan_ros.data.store import Dataset
 from insegan_ros.discovery.crops import Piece, dataset_pieces, pieces_of
-from insegan_ros.discovery.lengths import candidate_lengths, choose_pieces
+from insegan_ros.discovery.lengths import candidate_lengths
 from insegan_ros.discovery.picture import draw
-from insegan_ros.discovery.reconstruct import (
-    UNLIKE,
-    Poses,
-    Reconstruction,
-    Settings,
-    State,
-    explained,
-)
+from insegan_ros.discovery.reconstruct import UNLIKE, Reconstruction, explained, reconstruction
 from insegan_ros.discovery.resolution import resolution_m, shell_correlation
+from insegan_ros.discovery.resume import (
+    Place,
+    resume,
+    run_of,
+    same_run,
+    save_checkpoint,
+    stored_pieces,
+)
+from insegan_ros.discovery.state import Settings, State
 from insegan_ros.files import write_atomically
 from insegan_ros.model.explicit import Template
 from insegan_ros.types import DepthFrame
@@ -56,14 +55,6 @@ class UnexplainedError(ValueError):
     def __init__(self, message: str, part_length_m: float) -> None:
         super().__init__(message)
         self.part_length_m = part_length_m  # of its longest side, about
-
-
-@dataclass(frozen=True)
-class Place:
-    """How far a run has come: `round` rounds of `stage` are done."""
-
-    stage: int
-    round: int
 
 
 def discover(
@@ -93,13 +84,13 @@ def discover(
     """
     begun = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
-    run = {'dataset': str(dataset.path), 'frames': len(indices), 'settings': _plain(settings)}
-    _same_run(out / RUN, run)
+    run = run_of(dataset.path, len(indices), settings)
+    same_run(out / RUN, run)
     rng = np.random.default_rng([settings.seed, 0])
-    pieces = _stored(out / PIECES, lambda: dataset_pieces(dataset, indices, rng))
+    pieces = stored_pieces(out / PIECES, lambda: dataset_pieces(dataset, indices, rng))
     if finder is not None:
         edges, given = pieces, finder
-        pieces = _stored(
+        pieces = stored_pieces(
             out / WHOLE,
             lambda: (
                 edges
@@ -108,10 +99,10 @@ def discover(
                 )
             ),
         )
-    work, state, place = _resume(out / CHECKPOINT, pieces, settings)
+    work, state, place = resume(out / CHECKPOINT, pieces, settings)
     if state is None or work is None:
         work, state = first_guess(pieces, settings)
-        _checkpoint(out / CHECKPOINT, work, state, place)
+        save_checkpoint(out / CHECKPOINT, work, state, place)
     total = sum(settings.rounds)
     bar = tqdm(total=total, desc='rounds', unit='round')
     bar.update(sum(settings.rounds[: place.stage]) + place.round)
@@ -123,7 +114,7 @@ def discover(
                 break
             step = sum(settings.rounds[:stage]) + done + 1
             state = work.round(state, stage, _generator(settings, step))
-            _checkpoint(out / CHECKPOINT, work, state, Place(stage, done + 1))
+            save_checkpoint(out / CHECKPOINT, work, state, Place(stage, done + 1))
             assert state.poses is not None
             bar.set_postfix(residual=f'{float(state.poses.residual.median()):.3f}')
             bar.update()
@@ -209,13 +200,6 @@ def whole_parts(
     return dataset_pieces(dataset, indices, rng, cut=cut, enough=ENOUGH)
 
 
-def reconstruction(pieces: list[Piece], length_m: float, settings: Settings) -> Reconstruction:
-    """Of the pieces about as long as that."""
-    rng = np.random.default_rng([settings.seed, 1])
-    chosen = choose_pieces(pieces, length_m, settings.crops, rng)
-    return Reconstruction(chosen, length_m * settings.margin, settings)
-
-
 def _generator(settings: Settings, step: int) -> torch.Generator:
     return torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
 
@@ -231,71 +215,3 @@ def _account(state: State, pieces: int, length: float) -> dict[str, Any]:
         'residual_best_quarter': round(float(np.percentile(residual, 25)), 4),
         'explained': round(explained(residual), 3),
     }
-
-
-def _plain(settings: Settings) -> dict[str, Any]:
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(settings).items()}
-
-
-def _same_run(file: Path, run: dict[str, Any]) -> None:
-    if file.exists() and yaml.safe_load(file.read_text()) != run:
-        raise ValueError(
-            f'{file.parent} holds a discovery with other frames or settings; '
-            'choose another folder, or the settings in its discovery.yaml'
-        )
-    write_atomically(file, yaml.safe_dump(run, sort_keys=False).encode())
-
-
-def _checkpoint(file: Path, work: Reconstruction, state: State, place: Place) -> None:
-    tensors = {
-        'length_m': torch.tensor(work.width_m / work.settings.margin, dtype=torch.float64),
-        'logits': state.logits.contiguous(),
-        'place': torch.tensor([*asdict(place).values()]),
-    }
-    if state.poses is not None:
-        tensors |= {k: v.contiguous() for k, v in vars(state.poses).items()}
-    write_atomically(file, save(tensors))
-
-
-def _resume(
-    file: Path, pieces: list[Piece], settings: Settings
-) -> tuple[Reconstruction | None, State | None, Place]:
-    if not file.exists():
-        return None, None, Place(0, 0)
-    tensors = load_file(file)
-    stage, done = tensors['place'].tolist()
-    poses = None
-    if 'rotations' in tensors:
-        poses = Poses(tensors['rotations'], tensors['shifts'], tensors['residual'])
-    length = float(tensors['length_m'])
-    work = reconstruction(pieces, length, settings)
-    return work, State(tensors['logits'], work.width_m, poses), Place(stage, done)
-
-
-def _stored(file: Path, make: Callable[[], list[Piece]]) -> list[Piece]:
-    if file.exists():
-        return _load_pieces(file)
-    pieces = make()
-    _save_pieces(file, pieces)
-    return pieces
-
-
-def _save_pieces(file: Path, pieces: list[Piece]) -> None:
-    content = io.BytesIO()
-    np.savez(
-        content,
-        points=np.concatenate([p.points for p in pieces] or [np.zeros((0, 3), np.float32)]),
-        counts=np.array([len(p.points) for p in pieces], int),
-        lengths=np.array([p.length_m for p in pieces]),
-        alone=np.array([p.alone for p in pieces], bool),
-        pixels=np.array([p.pixel_m for p in pieces]),
-        edges=np.array([p.edge_px for p in pieces]),
-    )
-    write_atomically(file, content.getbuffer())
-
-
-def _load_pieces(file: Path) -> list[Piece]:
-    with np.load(file, allow_pickle=False) as stored:
-        points = np.split(stored['points'], np.cumsum(stored['counts'])[:-1])
-        facts = (stored[name].tolist() for name in ('lengths', 'alone', 'pixels', 'edges'))
-        return [Piece(*one) for one in zip(points, *facts, strict=True)]

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from insegan_ros.discovery.reconstruct import Reconstruction, State
+from insegan_ros.discovery.reconstruct import Reconstruction
+from insegan_ros.discovery.state import State
 from insegan_ros.files import write_atomically
 from insegan_ros.model.explicit import render, resting_heights
 

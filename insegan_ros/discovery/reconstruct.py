@@ -8,7 +8,7 @@ Crops that no rotation explains (two parts, half a part) lose their say.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -17,6 +17,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from insegan_ros.discovery.crops import Crops, Piece, rasterise
+from insegan_ros.discovery.lengths import choose_pieces
+from insegan_ros.discovery.state import Poses, Settings, State
 from insegan_ros.discovery.views import BATCH, UNSURE_WEIGHT, centred_views, residuals
 from insegan_ros.model.explicit import (
     fill_unseen,
@@ -33,55 +35,6 @@ BROAD = (0.65, 0.95)  # quantiles of the crops' areas between which seeds are ta
 # a shape comes out thin. So it counts less than what a view should show and does not.
 BESIDE = 0.5
 UNLIKE = 0.3  # median residual above which crops do not show one and the same part
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How long and how finely to look."""
-
-    seed: int = 0
-    crops: int = 700
-    seeds: int = 6
-    seed_rounds: int = 5
-    seed_crops: int = 200
-    seed_rotations: int = 500
-    grids: tuple[int, ...] = (20, 28)  # voxels along a side, stage by stage
-    rounds: tuple[int, ...] = (8, 6)
-    rotations: tuple[int, ...] = (1000, 400)  # tried in a round, for all crops
-    nearby: tuple[int, ...] = (0, 8)  # small changes of each pose, tried in a round
-    steps: int = 16  # of Adam in a round
-    step_crops: int = 96  # in a step
-    rate: float = 0.25  # of the logits
-    pose_rate: float = 0.02  # radians
-    solid: float = 5e-5  # gain of a voxel: what hardly any crop speaks against is filled
-    margin: float = 1.25  # grid's width over the part's greatest length
-    height_scale: float = 0.1  # of the width: a height error that counts as much as a wrong pixel
-
-
-@dataclass(frozen=True)
-class Poses:
-    """Of N crops: where the template has to be to look like them."""
-
-    rotations: Tensor  # (N, 3, 3) crop_R_template
-    shifts: Tensor  # (N, 2) metres
-    residual: Tensor  # (N,) share of the crop's and the view's pixels that disagree, about 0 to 1
-
-
-@dataclass(frozen=True)
-class State:
-    """Between two rounds."""
-
-    logits: Tensor  # (G, G, G)
-    width_m: float
-    poses: Poses | None
-
-    @property
-    def occupancy(self) -> Tensor:
-        return torch.sigmoid(self.logits)
-
-    @property
-    def voxel_m(self) -> float:
-        return self.width_m / self.logits.shape[0]
 
 
 class Reconstruction:
@@ -307,3 +260,10 @@ class Reconstruction:
 def explained(residual: NDArray[np.float32]) -> float:
     """Share of crops whose residual belongs to the lower of the two groups, or all of one."""
     return float((residual < 2 * np.percentile(residual, 25)).mean())
+
+
+def reconstruction(pieces: list[Piece], length_m: float, settings: Settings) -> Reconstruction:
+    """Of the pieces about as long as that."""
+    rng = np.random.default_rng([settings.seed, 1])
+    chosen = choose_pieces(pieces, length_m, settings.crops, rng)
+    return Reconstruction(chosen, length_m * settings.margin, settings)

@@ -13,12 +13,8 @@ from insegan_ros.discovery.accuracy import compare
 from insegan_ros.discovery.crops import Piece, rasterise
 from insegan_ros.discovery.discover import first_guess
 from insegan_ros.discovery.lengths import candidate_lengths
-from insegan_ros.discovery.reconstruct import (
-    Poses,
-    Reconstruction,
-    Settings,
-    State,
-)
+from insegan_ros.discovery.reconstruct import Reconstruction
+from insegan_ros.discovery.state import Poses, Settings, State
 from insegan_ros.discovery.views import residuals
 from insegan_ros.model.explicit import (
     Template,

@@ -10,7 +10,7 @@ import pytest
 from insegan_ros.data.store import Dataset, DatasetInfo
 from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.discovery import discover
-from insegan_ros.discovery.reconstruct import Settings
+from insegan_ros.discovery.state import Settings
 from insegan_ros.types import Intrinsics
 
 CAMERA = Intrinsics(96, 96, 420.0, 420.0, 47.5, 47.5)

@@ -1,0 +1,104 @@
+"""What a discovery leaves behind, so that an interrupted one goes on."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from safetensors.torch import load_file, save
+
+from insegan_ros.discovery.crops import Piece
+from insegan_ros.discovery.reconstruct import Reconstruction, reconstruction
+from insegan_ros.discovery.state import Poses, Settings, State
+from insegan_ros.files import write_atomically
+
+
+@dataclass(frozen=True)
+class Place:
+    """How far a run has come: `round` rounds of `stage` are done."""
+
+    stage: int
+    round: int
+
+
+def run_of(dataset: Path, frames: int, settings: Settings) -> dict[str, Any]:
+    """What must not change when a run goes on, as YAML can hold it."""
+    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(settings).items()}
+    return {'dataset': str(dataset), 'frames': frames, 'settings': plain}
+
+
+def same_run(file: Path, run: dict[str, Any]) -> None:
+    """Write the run down, or see that it is the one that goes on.
+
+    Raises:
+        ValueError: the folder holds another.
+    """
+    if file.exists() and yaml.safe_load(file.read_text()) != run:
+        raise ValueError(
+            f'{file.parent} holds a discovery with other frames or settings; '
+            'choose another folder, or the settings in its discovery.yaml'
+        )
+    write_atomically(file, yaml.safe_dump(run, sort_keys=False).encode())
+
+
+def save_checkpoint(file: Path, work: Reconstruction, state: State, place: Place) -> None:
+    tensors = {
+        'length_m': torch.tensor(work.width_m / work.settings.margin, dtype=torch.float64),
+        'logits': state.logits.contiguous(),
+        'place': torch.tensor([*asdict(place).values()]),
+    }
+    if state.poses is not None:
+        tensors |= {k: v.contiguous() for k, v in vars(state.poses).items()}
+    write_atomically(file, save(tensors))
+
+
+def resume(
+    file: Path, pieces: list[Piece], settings: Settings
+) -> tuple[Reconstruction | None, State | None, Place]:
+    """What `save_checkpoint` left in a file; nothing, at the beginning, where there is none."""
+    if not file.exists():
+        return None, None, Place(0, 0)
+    tensors = load_file(file)
+    stage, done = tensors['place'].tolist()
+    poses = None
+    if 'rotations' in tensors:
+        poses = Poses(tensors['rotations'], tensors['shifts'], tensors['residual'])
+    length = float(tensors['length_m'])
+    work = reconstruction(pieces, length, settings)
+    return work, State(tensors['logits'], work.width_m, poses), Place(stage, done)
+
+
+def stored_pieces(file: Path, make: Callable[[], list[Piece]]) -> list[Piece]:
+    """Those in a file, or made now and stored there."""
+    if file.exists():
+        return _load_pieces(file)
+    pieces = make()
+    _save_pieces(file, pieces)
+    return pieces
+
+
+def _save_pieces(file: Path, pieces: list[Piece]) -> None:
+    content = io.BytesIO()
+    np.savez(
+        content,
+        points=np.concatenate([p.points for p in pieces] or [np.zeros((0, 3), np.float32)]),
+        counts=np.array([len(p.points) for p in pieces], int),
+        lengths=np.array([p.length_m for p in pieces]),
+        alone=np.array([p.alone for p in pieces], bool),
+        pixels=np.array([p.pixel_m for p in pieces]),
+        edges=np.array([p.edge_px for p in pieces]),
+    )
+    write_atomically(file, content.getbuffer())
+
+
+def _load_pieces(file: Path) -> list[Piece]:
+    with np.load(file, allow_pickle=False) as stored:
+        points = np.split(stored['points'], np.cumsum(stored['counts'])[:-1])
+        facts = (stored[name].tolist() for name in ('lengths', 'alone', 'pixels', 'edges'))
+        return [Piece(*one) for one in zip(points, *facts, strict=True)]
