@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from insegan_ros import __version__
-    from insegan_ros.commands.train_explicit import train_with_bar
+    from insegan_ros.commands.stages import train_with_bar
     from insegan_ros.distillation.examples import mixed_batch
     from insegan_ros.distillation.network import NetworkConfig
     from insegan_ros.distillation.pretrain import ShapesConfig, load_shapes, store_shapes

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from insegan_ros import __version__
 from insegan_ros.bin import Bin
 from insegan_ros.data.store import Dataset
 from insegan_ros.discovery.discover import Finder
@@ -51,6 +52,16 @@ def origin(start: Path) -> str:
     """What a card says of the model that training began with."""
     card = model_card.read_card(start)
     return f'the weights of a model of {card.get("part")} ({card.get("dataset")})'
+
+
+def card_of(dataset: Dataset) -> dict[str, Any]:
+    """What the card of a model learned from unlabelled frames begins with."""
+    return {
+        'method': 'explicit',
+        'part': dataset.info.part,
+        'made_by': f'insegan_ros {__version__}',
+        'dataset': frames_of(dataset),
+    }
 
 
 def frames_of(dataset: Dataset) -> dict[str, Any]:

@@ -18,20 +18,18 @@ import copy
 import os
 import platform
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from tqdm import tqdm
 
-from insegan_ros import __version__
 from insegan_ros.commands.calibration import calibrate_scores, judge, learn_merging, look, merged
 from insegan_ros.commands.explicit_pictures import show_piles, show_segmented
-from insegan_ros.commands.start_model import frames_of, keep_start, origin, whole_part_finder
+from insegan_ros.commands.stages import ENOUGH, Report, train_with_bar
+from insegan_ros.commands.start_model import card_of, origin, whole_part_finder
+from insegan_ros.commands.train_alike import stand_in
 from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.discovery.discover import UnexplainedError, discover
 from insegan_ros.discovery.state import Settings
@@ -40,12 +38,10 @@ from insegan_ros.distillation.network import NetworkConfig
 from insegan_ros.distillation.piles import PileConfig, PileMaker, Solid, store_piles
 from insegan_ros.distillation.surroundings import Surroundings, measure_surroundings
 from insegan_ros.distillation.train import (
-    Batches,
-    Progress,
+    STARTED_RATE,
     TrainConfig,
     begin,
     load_checkpoint,
-    train_network,
     validate,
 )
 from insegan_ros.inference import distilled, distilled_card, model_card
@@ -53,9 +49,7 @@ from insegan_ros.model.explicit import Template
 
 # shares of --max-minutes
 DISCOVERY, PILES, DISTILLATION = 0.35, 0.2, 0.45
-ENOUGH = 0.9  # of the time allowed for the network: less, and a finished run goes on
 LEAST_PILES = 50
-STARTED_RATE = 1e-3  # learning rate of a network that has seen other piles
 DISCOVERY_FRAMES = 2400  # full bins show few parts whole: some 300 in a thousand frames
 
 
@@ -81,14 +75,11 @@ def run(args: argparse.Namespace) -> int:
             dataset, out, seconds * DISCOVERY, seed, report, start, args.part_length
         )
     except UnexplainedError as error:
-        if start is None or not keep_start(start, error.part_length_m, dataset, out):
+        if start is None:
             raise
+        stand_in(error, dataset, out, seconds * DISTILLATION, seed, device, workers, report, start)
         show_segmented(dataset, train_indices(dataset), out, seed)
-        name, length_mm = model_card.read_card(start)['part'], error.part_length_m * 1e3
-        print(
-            f'{error}. Until then {out / "model"} is {name}, told that the part is '
-            f'{length_mm:.0f} mm long, as the frames tell: masks, but no poses'
-        )
+        print(f'the model is in {out / "model"}: masks, but no poses')
         return 0
     around = measure_surroundings(dataset, np.random.default_rng([seed, 1]))
     make_piles(template, around, out, seconds * PILES, seed, workers, report)
@@ -100,21 +91,6 @@ def run(args: argparse.Namespace) -> int:
     show_segmented(dataset, train_indices(dataset), out, seed)
     print(f'the model is in {out / "model"}; try: insegan segment --model {out / "model"} ...')
     return 0
-
-
-class Report:
-    """Figures of the stages, on the screen and in a file."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.content: dict[str, Any] = {}
-        if path.exists():
-            self.content = yaml.safe_load(path.read_text()) or {}
-
-    def add(self, stage: str, **figures: Any) -> None:
-        self.content[stage] = figures
-        self._path.write_text(yaml.safe_dump(self.content, sort_keys=False))
-        print(f'{stage}: ' + ', '.join(f'{k} {v}' for k, v in figures.items()), flush=True)
 
 
 def find_template(
@@ -233,12 +209,9 @@ def distil(
         'count_accuracy_on_unseen_piles': round(count, 4),
     }
     card = {
-        'method': 'explicit',
-        'part': dataset.info.part,
-        'made_by': f'insegan_ros {__version__}',
+        **card_of(dataset),
         'labels_used': 'none: the shape was discovered in unlabelled depth, piles of it in '
         'physics taught the network',
-        'dataset': frames_of(dataset),
         'training': {
             'steps': progress.step,
             'batch': settings.batch,
@@ -263,33 +236,3 @@ def distil(
     half = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
     model_card.save_model(out / 'model', card, half)
     report.add('distillation', steps=progress.step, seconds=round(spent), **figures)
-
-
-def train_with_bar(
-    progress: Progress,
-    batches: Batches,
-    config: TrainConfig,
-    seconds: float,
-    seed: int,
-    state: Path,
-) -> None:
-    """`train_network` with a progress bar.
-
-    Raises:
-        ValueError: the loss is not finite any more.
-        KeyboardInterrupt: the run was interrupted, and its state is stored.
-    """
-    bar = tqdm(total=100, desc='distil', unit='%')
-
-    def said(step: int, share: float, losses: Mapping[str, float]) -> None:
-        bar.update(int(share * 100) - bar.n)
-        bar.set_postfix(step=step, **{k: f'{v:.3f}' for k, v in losses.items()})
-
-    try:
-        ending = train_network(progress, batches, config, seconds, seed, said, state)
-    except FloatingPointError as error:
-        raise ValueError(f'{error}; the last good state is {state}; use another --seed') from None
-    finally:
-        bar.close()
-    if ending == 'interrupted':
-        raise KeyboardInterrupt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from insegan_ros.discovery.crops import Piece, rasterise
 from insegan_ros.discovery.reconstruct import Reconstruction
 from insegan_ros.discovery.state import State
 from insegan_ros.files import write_atomically
@@ -36,6 +38,23 @@ def draw(file: Path, work: Reconstruction, state: State, columns: int = 12) -> N
         mask, height = crops.mask[picked] > 0, crops.height[picked]
         rows.append(np.hstack([_tile(h, m) for h, m in zip(height, mask, strict=True)]))
         rows.append(np.hstack([_tile(h, m) for h, m in zip(model[part], seen[part], strict=True)]))
+    _write(file, rows)
+
+
+def draw_pieces(
+    file: Path, rows: Sequence[Sequence[Piece]], length_m: float, columns: int = 12
+) -> None:
+    """Some pieces of each row, of a part that is about so long."""
+    pictures = []
+    for pieces in rows:
+        picked = [pieces[k] for k in np.linspace(0, len(pieces) - 1, columns).astype(int)]
+        crops = rasterise(picked, 1.6 * length_m, 48)
+        tiles = [_tile(h, m > 0) for h, m in zip(crops.height, crops.mask, strict=True)]
+        pictures.append(np.hstack(tiles))
+    _write(file, pictures)
+
+
+def _write(file: Path, rows: list[NDArray[np.uint8]]) -> None:
     done, encoded = cv2.imencode('.png', np.vstack(rows))
     if done:
         write_atomically(file, encoded.tobytes())

@@ -31,9 +31,6 @@ from insegan_ros.model.explicit import (
 PARDONED = 0.15  # residual up to which a crop keeps most of its say
 NEARBY = (0.12, 0.03)  # radians about each axis: largest and smallest step of a pose
 BROAD = (0.65, 0.95)  # quantiles of the crops' areas between which seeds are taken
-# What a view leaves in the light is carved away, whatever other views say: with poses a little off
-# a shape comes out thin. So it counts less than what a view should show and does not.
-BESIDE = 0.5
 UNLIKE = 0.3  # median residual above which crops do not show one and the same part
 
 
@@ -117,11 +114,12 @@ class Reconstruction:
         return replace(state, poses=poses)
 
     def maximise(
-        self, state: State, crops: Crops, steps: int, generator: torch.Generator
+        self, state: State, crops: Crops, stage: int, generator: torch.Generator
     ) -> State:
         """Adam on the logits and on the poses of the crops, those well explained first."""
         assert state.poses is not None
         poses, settings = state.poses, self.settings
+        solid_gain = settings.solid[min(stage, len(settings.solid) - 1)]
         grid = state.logits.shape[0]
         weight = torch.exp(-poses.residual / poses.residual.median().clamp(min=PARDONED))
         logits = state.logits.clone().requires_grad_()
@@ -138,7 +136,7 @@ class Reconstruction:
         masks, heights = torch.from_numpy(crops.mask), torch.from_numpy(crops.height)
         alone = torch.from_numpy(crops.alone)
         sure = UNSURE_WEIGHT + (1 - UNSURE_WEIGHT) * torch.from_numpy(crops.sure)
-        for _ in range(steps):
+        for _ in range(settings.steps):
             chosen = torch.randperm(len(crops), generator=generator)[: settings.step_crops]
             occupancy = torch.sigmoid(logits)
             turns = rotation_from_vector(turn[chosen]) @ poses.rotations[chosen]
@@ -154,12 +152,11 @@ class Reconstruction:
             gap = views.height + (lift[:, None, None] - height) * views.silhouette
             gap = (gap.abs() / self.scale_m).clamp(max=1.5) * mask
             beyond = views.silhouette - mask
-            wrong = sure[chosen] * (torch.relu(-beyond) + BESIDE * torch.relu(beyond))
-            error = (gap + wrong).sum((1, 2)) / mask.sum((1, 2)).clamp(min=1)
+            error = (gap + sure[chosen] * beyond.abs()).sum((1, 2)) / mask.sum((1, 2)).clamp(min=1)
             loss = (weight[chosen] * error).sum() / weight[chosen].sum()
             solid = (occupancy > 0.5).float()[None, None]
             near = functional.max_pool3d(solid, 3, 1, 1)[0, 0]  # grows from the surface only
-            loss = loss - settings.solid * (near * occupancy).sum()
+            loss = loss - solid_gain * (near * occupancy).sum()
             if not torch.isfinite(loss):
                 raise FloatingPointError('the reconstruction diverged; use another seed')
             optimiser.zero_grad()
@@ -190,7 +187,7 @@ class Reconstruction:
             state = State(self._seed(crops, k, generator), self.width_m, None)
             for _ in range(settings.seed_rounds):
                 state = self.expect(state, crops, settings.seed_rotations, generator)
-                state = self.maximise(state, crops, settings.steps, generator)
+                state = self.maximise(state, crops, 0, generator)
             state = self.expect(state, crops, settings.seed_rotations, generator)
             assert state.poses is not None
             tried.append((float(state.poses.residual.median()), state))
@@ -231,19 +228,19 @@ class Reconstruction:
         crops = self.crops(grid)
         state = self.expect(state, crops, self.settings.rotations[stage], generator)
         state = self.search_nearby(state, crops, self.settings.nearby[stage], generator)
-        return self.maximise(state, crops, self.settings.steps, generator)
+        return self.maximise(state, crops, stage, generator)
 
     def halves(self, state: State, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Two occupancies, each fitted anew from a blurred shape to half of the crops."""
         assert state.poses is not None
         crops = self.crops(state.logits.shape[0])
         occupancy = functional.avg_pool3d(state.occupancy[None, None], 5, 1, 2)[0, 0]
-        found = []
+        found, last = [], len(self.settings.grids) - 1
         for first in (0, 1):
             part = torch.arange(first, len(crops), 2)
             poses = Poses(*(values[part] for values in vars(state.poses).values()))
             half = replace(state, logits=torch.logit(occupancy, 1e-3), poses=poses)
-            half = self.maximise(half, crops.select(part.numpy()), self.settings.steps, generator)
+            half = self.maximise(half, crops.select(part.numpy()), last, generator)
             found.append(half.occupancy)
         return found[0], found[1]
 

@@ -77,7 +77,7 @@ def resume(
 def stored_pieces(file: Path, make: Callable[[], list[Piece]]) -> list[Piece]:
     """Those in a file, or made now and stored there."""
     if file.exists():
-        return _load_pieces(file)
+        return load_pieces(file)
     pieces = make()
     _save_pieces(file, pieces)
     return pieces
@@ -97,8 +97,9 @@ def _save_pieces(file: Path, pieces: list[Piece]) -> None:
     write_atomically(file, content.getbuffer())
 
 
-def _load_pieces(file: Path) -> list[Piece]:
+def load_pieces(file: Path) -> list[Piece]:
+    """Those that `stored_pieces` stored."""
     with np.load(file, allow_pickle=False) as stored:
-        points = np.split(stored['points'], np.cumsum(stored['counts'])[:-1])
+        points = np.split(stored['points'], np.cumsum(stored['counts']))[:-1]
         facts = (stored[name].tolist() for name in ('lengths', 'alone', 'pixels', 'edges'))
         return [Piece(*one) for one in zip(points, *facts, strict=True)]

@@ -19,14 +19,15 @@ class Settings:
     seed_crops: int = 200
     seed_rotations: int = 500
     grids: tuple[int, ...] = (20, 28)  # voxels along a side, stage by stage
-    rounds: tuple[int, ...] = (8, 6)
+    rounds: tuple[int, ...] = (8, 8)
     rotations: tuple[int, ...] = (1000, 400)  # tried in a round, for all crops
     nearby: tuple[int, ...] = (0, 8)  # small changes of each pose, tried in a round
     steps: int = 16  # of Adam in a round
     step_crops: int = 96  # in a step
     rate: float = 0.25  # of the logits
     pose_rate: float = 0.02  # radians
-    solid: float = 5e-5  # gain of a voxel: what hardly any crop speaks against is filled
+    # gain of a voxel, stage by stage: what hardly any crop speaks against is filled
+    solid: tuple[float, ...] = (5e-5, 1.5e-5)
     margin: float = 1.25  # grid's width over the part's greatest length
     height_scale: float = 0.1  # of the width: a height error that counts as much as a wrong pixel
 

@@ -44,8 +44,8 @@ class PileConfig:
     instances: tuple[int, int] = (2, 10)  # least and most parts
     # of the template, which discovery measures only so well
     scale_jitter: float = 0.03
-    stretch_jitter: float = 0.02  # along each of its axes
-    swell_jitter: float = 0.015  # of its surface outwards, in part lengths
+    stretch_jitter: float = 0.01  # along each of its axes
+    swell_jitter: float = 0.008  # of its surface outwards, in part lengths
     width_jitter: float = 0.04  # of the bin's width
     height_jitter: float = 0.02  # of the camera's height
     shift_jitter: float = 0.004  # m sideways

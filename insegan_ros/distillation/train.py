@@ -30,6 +30,7 @@ from insegan_ros.training.ema import Ema
 from insegan_ros.training.loop import Ending, Hooks, LoopConfig, require_finite, run_loop
 
 REPORT_S = 20.0
+STARTED_RATE = 1e-3  # learning rate of a network that has seen other piles
 COUNT_WEIGHT = 0.2  # of the count's accuracy against a mean IoU, where both are chosen by
 Batches = Callable[[np.random.Generator], tuple[Tensor, Tensor]]  # one at a time
 UNTIL_THE_TIME_IS_OVER = LoopConfig(sys.maxsize, sys.maxsize, checkpoint_minutes=1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,20 @@ import pytest
 import torch
 import trimesh
 
+from insegan_ros.bin import find_bin
 from insegan_ros.cli import main
-from insegan_ros.commands import train_explicit
+from insegan_ros.commands import train_alike, train_explicit
+from insegan_ros.commands.stages import Report
 from insegan_ros.data.store import Dataset
-from insegan_ros.discovery.discover import UnexplainedError
+from insegan_ros.discovery.crops import MASK_EDGE, Piece, frame_pieces
+from insegan_ros.discovery.discover import WHOLE, UnexplainedError
+from insegan_ros.discovery.resume import stored_pieces
+from insegan_ros.distillation.alike import AlikeConfig
 from insegan_ros.distillation.piles import PileConfig, PileMaker, store_piles
 from insegan_ros.distillation.surroundings import Surroundings
 from insegan_ros.inference import model_card
 from insegan_ros.model.explicit import Template
-from insegan_ros.types import Intrinsics
+from insegan_ros.types import DepthFrame, Intrinsics
 
 SIZE = (0.04, 0.024, 0.016)  # m
 
@@ -106,7 +112,7 @@ def test_pretraining_makes_a_model_that_training_begins_with(
     run = ['train', '--dataset', str(frames), '--out', str(tmp_path), '--max-minutes', '0.03']
     run += ['--workers', '1', '--device', 'cpu', '--start']
     brick().save(tmp_path / 'template')
-    train_explicit.Report(tmp_path / 'report.yaml').add('discovery', explained=0.9)
+    Report(tmp_path / 'report.yaml').add('discovery', explained=0.9)
     monkeypatch.setattr(train_explicit, 'LEAST_PILES', 8)
     shutil.copytree(start / 'model', tmp_path / 'torn')
     (tmp_path / 'torn' / model_card.WEIGHTS).write_bytes(b'torn')
@@ -130,23 +136,57 @@ def test_an_empty_dataset_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert 'no dataset' in capsys.readouterr().err
 
 
-def test_where_no_shape_explains_the_frames_the_model_is_the_one_that_knows_any_part(
+def test_where_no_shape_explains_the_frames_random_shapes_that_look_alike_teach_the_network(
     frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     def unlike(*_):
-        raise UnexplainedError('no shape explains what the frames show', 0.03)
+        raise UnexplainedError('no shape explains what the frames show', 0.04)
 
+    torch.set_num_threads(1)
     monkeypatch.setattr(train_explicit, 'discover', unlike)
     command = ['train', '--dataset', str(frames), '--out', str(tmp_path), '--max-minutes', '0.03']
     command += ['--workers', '1', '--device', 'cpu']
     assert main([*command, '--start', 'none']) == 1
     assert 'no shape explains' in capsys.readouterr().err
-    assert main(command) == 0
-    assert 'any, told that the part is 30 mm long' in capsys.readouterr().out
+
+    store_pieces(tmp_path / 'template' / WHOLE, [])
+    monkeypatch.setattr(train_alike, 'AlikeConfig', lambda: SHAPES)
+    assert main(command) == 0  # too few parts are seen whole
+    assert 'is any, told that the part is 40 mm long' in (said := capsys.readouterr().out)
+    assert 'too few parts' in said
     segmenter = model_card.load_segmenter(str(tmp_path / 'model'))
-    assert segmenter.part_length_m == pytest.approx(0.03)
+    assert segmenter.part_length_m == pytest.approx(0.04)
+    assert model_card.read_card(tmp_path / 'model')['began_with'].startswith('any')
+
+    (tmp_path / 'template' / WHOLE).unlink()
+    store_pieces(tmp_path / 'template' / WHOLE, bricks_seen(frames))
+    assert main(command) == 0
+    for picture in ('alike.png', 'segmented.png'):
+        assert (tmp_path / picture).stat().st_size > 500
+    card = model_card.read_card(tmp_path / 'model')
+    assert card['training']['steps'] > 0
+    assert card['training']['shapes'] == SHAPES.kept
+    written = (tmp_path / 'model' / model_card.WEIGHTS).stat().st_mtime_ns
+    assert main(command) == 0
+    assert (tmp_path / 'model' / model_card.WEIGHTS).stat().st_mtime_ns == written
+    segmenter = model_card.load_segmenter(str(tmp_path / 'model'))
     frame = Dataset(frames)[0].frame
     assert segmenter.segment(frame).labels.shape == frame.depth_m.shape
-    assert (tmp_path / 'segmented.png').exists()
-    card = model_card.read_card(tmp_path / 'model')
-    assert card['began_with'].startswith('any')
+
+
+SHAPES = AlikeConfig(shapes=4, looks=3, kept=2, piles=6)
+
+
+def store_pieces(file: Path, pieces: list[Piece]) -> None:
+    file.parent.mkdir(exist_ok=True)
+    stored_pieces(file, lambda: pieces)
+
+
+def bricks_seen(frames: Path) -> list[Piece]:
+    """Single bricks, as a network would have cut them out."""
+    pieces = [p for index in range(6) for p in pieces_in(Dataset(frames)[index].frame)]
+    return [replace(piece, edge_px=MASK_EDGE) for piece in 6 * pieces]
+
+
+def pieces_in(frame: DepthFrame) -> list[Piece]:
+    return list(frame_pieces(frame, find_bin(frame, np.random.default_rng(0))))
