@@ -2,7 +2,8 @@
 
 The run's folder holds what each stage found, a picture of it, and its figures; the same command
 after an interruption goes on. Labels are never read, even where the dataset has some. Where no
-shape explains the frames, the model is the one that training begins with, told the part's length.
+shape explains the frames, the random shapes that look most like what they show teach the network:
+masks, but no poses.
 
 examples:
   insegan train --dataset ~/bins/nut --out ~/runs/nut
