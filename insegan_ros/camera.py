@@ -90,8 +90,7 @@ class TopDownView:
 
     def rectify(self, frame: DepthFrame) -> DepthFrame:
         """The frame as the virtual camera sees it: depths are along its own axis."""
-        points = points_from_depth(frame.depth_m, self.source)
-        along = (points @ np.asarray(self.rotation, np.float32)[2]).astype(np.float32)
+        along = _along(frame.depth_m, self.source, np.asarray(self.rotation)[2])
         size = (self.intrinsics.width, self.intrinsics.height)
         depth = _warp(along, np.linalg.inv(self.homography), size, np.nan)
         return replace(frame, depth_m=depth, intrinsics=self.intrinsics)
@@ -102,8 +101,7 @@ class TopDownView:
 
     def restore_depth(self, depth_m: FloatImage) -> FloatImage:
         """(h, w) depth along the virtual axis -> (H, W) depth along the real one, metres."""
-        points = points_from_depth(depth_m, self.intrinsics)
-        along = (points @ np.asarray(self.rotation, np.float32)[:, 2]).astype(np.float32)
+        along = _along(depth_m, self.intrinsics, np.asarray(self.rotation)[:, 2])
         return self.restore(along, np.nan)
 
     def restore_poses(self, poses: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -111,6 +109,14 @@ class TopDownView:
         real_T_virtual = np.eye(4)
         real_T_virtual[:3, :3] = np.asarray(self.rotation).T
         return (real_T_virtual @ poses).astype(np.float32)
+
+
+def _along(depth_m: FloatImage, k: Intrinsics, axis: NDArray[np.floating]) -> FloatImage:
+    """(H, W) depth along the camera's axis -> along `axis` (3,), a unit vector in its frame."""
+    columns = axis[0] * (np.arange(k.width) - k.cx) / k.fx
+    rows = axis[1] * (np.arange(k.height) - k.cy) / k.fy
+    share = (columns[None] + rows[:, None] + axis[2]).astype(np.float32)
+    return np.asarray(depth_m * share, np.float32)
 
 
 def _warp(image: NDArray, homography: NDArray, size: tuple[int, int], fill: float) -> NDArray:
@@ -137,26 +143,31 @@ def segmentation_from_labels(
         labels: (H, W), 0 background; instance ids need not be consecutive.
         scores: one in [0, 1] for each id, in ascending order of the ids.
     """
-    ids = np.unique(labels)
-    ids = ids[ids > 0]
-    points = points_from_depth(frame.depth_m, frame.intrinsics)
-    measured = np.isfinite(frame.depth_m)
-    masks = labels == ids[:, None, None]  # (N, H, W)
-    poses = np.array([_principal_pose(points[mask & measured]) for mask in masks], np.float32)
-    poses = poses.reshape(-1, 4, 4)
+    labelled = np.flatnonzero(labels > 0)
+    values = np.ravel(labels)[labelled]
+    ids, counts = np.unique(values, return_counts=True)
+    together = labelled[np.argsort(values, kind='stable')]
+    pixels = np.split(together, np.cumsum(counts))[:-1]  # of each instance, in the flat image
+    depth, rays = frame.depth_m.ravel(), pixel_rays(frame.intrinsics).reshape(-1, 3)
+    measured = [some[np.isfinite(depth[some])] for some in pixels]
+    found = [_principal_pose(rays[some] * depth[some, None]) for some in measured]
+    poses = np.array(found, np.float32).reshape(-1, 4, 4)
     if scores is None:
         distance = poses[:, 2, 3]
         scores = distance.min(initial=np.inf) / np.maximum(distance, 1e-6)
     order = np.argsort(-np.asarray(scores), kind='stable')
-    masks = masks[order]
-    ordered = np.zeros(labels.shape, np.uint16)
-    for k, mask in enumerate(masks, 1):
-        ordered[mask] = k
+    ordered = np.zeros(labels.size, np.uint16)
+    masks = np.zeros((len(ids), labels.size), bool)
+    depths = np.full((len(ids), labels.size), np.nan, np.float32)
+    for k, instance in enumerate(order):
+        some = pixels[instance]
+        ordered[some], masks[k, some], depths[k, some] = k + 1, True, depth[some]
+    image = ordered.reshape(labels.shape)
     return Segmentation(
-        labels=ordered,
-        masks=masks,
-        depths=np.where(masks, frame.depth_m, np.float32(np.nan)),
-        rendered_depth=np.where(ordered > 0, frame.depth_m, np.float32(np.nan)),
+        labels=image,
+        masks=masks.reshape(-1, *labels.shape),
+        depths=depths.reshape(-1, *labels.shape),
+        rendered_depth=np.where(image > 0, frame.depth_m, np.float32(np.nan)),
         poses=poses[order],
         scores=np.clip(np.asarray(scores, np.float32)[order], 0, 1),
         visible_fraction=np.ones(len(ids), np.float32),
