@@ -195,8 +195,7 @@ class Run:
             'figures': {f'validation_{k}': round(v, 4) for k, v in figures.items()},
             'settings': segmenter.to_card(card),
         }
-        half = {k: v.half() for k, v in networks.state_dict().items()}
-        model_card.save_model(self._out / 'model', said, half)
+        model_card.save_model(self._out / 'model', said, networks.state_dict())
 
     def draw(self, done: int) -> None:
         """A row each: real held-out frames; re-rendered; segmented; their instances; generated."""

@@ -99,11 +99,7 @@ def run(args: argparse.Namespace) -> int:
         'figures': figures,
         'settings': distilled_card.to_card(assumed, judged.settings, lengths_px=config.part_px),
     }
-    half = {
-        name: tensor.half() if tensor.is_floating_point() else tensor
-        for name, tensor in progress.average.state_dict().items()
-    }
-    model_card.save_model(args.out / 'model', card, half)
+    model_card.save_model(args.out / 'model', card, progress.average.state_dict())
     print(', '.join(f'{name} {value}' for name, value in figures.items()))
     print(f'the model is in {args.out / "model"}')
     return 0

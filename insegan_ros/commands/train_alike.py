@@ -213,9 +213,5 @@ def learn_from_shapes(
         'figures': figures,
         'settings': distilled_card.to_card(network, votes, merging=merging),
     }
-    half = {
-        name: tensor.half() if tensor.is_floating_point() else tensor
-        for name, tensor in progress.average.state_dict().items()
-    }
-    model_card.save_model(out / 'model', card, half)
+    model_card.save_model(out / 'model', card, progress.average.state_dict())
     report.add('distillation', steps=progress.step, seconds=round(spent), **figures)

@@ -233,6 +233,5 @@ def distil(
         **progress.average.state_dict(),
         distilled.TEMPLATE: torch.from_numpy(template.logits),
     }
-    half = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
-    model_card.save_model(out / 'model', card, half)
+    model_card.save_model(out / 'model', card, tensors)
     report.add('distillation', steps=progress.step, seconds=round(spent), **figures)

@@ -126,8 +126,15 @@ def read_card(folder: Path) -> dict[str, Any]:
     return card
 
 
+def _stored(tensor: Tensor) -> Tensor:
+    tensor = tensor.detach().cpu().contiguous()
+    return tensor.half() if tensor.is_floating_point() else tensor
+
+
 def save_model(folder: Path, card: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
     """Write a model's folder, its card last: a folder with a card is whole.
+
+    Weights are stored in half precision.
 
     Args:
         card: plain values: `method`, one of METHODS; `settings`, what its loader needs; and what
@@ -136,7 +143,7 @@ def save_model(folder: Path, card: Mapping[str, Any], tensors: Mapping[str, Tens
     if card.get('method') not in METHODS or 'settings' not in card:
         raise ValueError(f'a card needs settings, and a method of {", ".join(METHODS)}')
     folder.mkdir(parents=True, exist_ok=True)
-    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    whole = {name: _stored(tensor) for name, tensor in tensors.items()}
     write_atomically(folder / WEIGHTS, save(whole))
     content = yaml.safe_dump(dict(card), sort_keys=False, allow_unicode=True)
     write_atomically(folder / CARD, content.encode())

@@ -105,7 +105,7 @@ def test_a_saved_model_segments_as_the_one_in_memory(tmp_path: Path, method: str
         kind=method[-2:], z_dim=8, template_channels=8, feature_channels=16, instances=3
     )
     card = InSeGANCard(model, CARD.crop, CARD.filters)
-    networks = InSeGANNetworks(model)
+    networks = InSeGANNetworks(model).half().float()  # models are stored in half precision
     settings = segmenter.to_card(card)
     model_card.save_model(
         tmp_path, {'method': method, 'settings': settings}, networks.state_dict()
