@@ -110,7 +110,8 @@ def discover(
         start = place.round if stage == place.stage else 0
         share = (stage + 1) / len(settings.grids)
         for done in range(start, settings.rounds[stage]):
-            if time.monotonic() - begun > max_seconds * (0.35 + 0.6 * share):
+            late = time.monotonic() - begun > max_seconds * (0.35 + 0.6 * share)
+            if late and state.poses is not None:  # one round at least
                 break
             step = sum(settings.rounds[:stage]) + done + 1
             state = work.round(state, stage, _generator(settings, step))

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 import trimesh
 
+from insegan_ros.data.store import Dataset
+from insegan_ros.discovery import discover
 from insegan_ros.discovery.accuracy import compare
 from insegan_ros.discovery.crops import Piece, rasterise
 from insegan_ros.discovery.discover import first_guess
 from insegan_ros.discovery.lengths import candidate_lengths
 from insegan_ros.discovery.reconstruct import Reconstruction
+from insegan_ros.discovery.resume import stored_pieces
 from insegan_ros.discovery.state import Poses, Settings, State
 from insegan_ros.discovery.views import residuals
 from insegan_ros.model.explicit import (
@@ -68,6 +74,21 @@ def test_shape_is_found_from_views_in_unknown_poses_and_lifts() -> None:
     found = Template(state.logits.numpy(), state.voxel_m).mesh()
     accuracy = compare(found, truth.mesh(), np.random.default_rng(0), starts=40, points=1500)
     assert accuracy.relative < 0.05
+
+
+def test_without_time_discovery_makes_one_round_and_ends_in_a_shape(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pieces = pieces_of(ell(), 60, 2)
+    stored_pieces(tmp_path / discover.PIECES, lambda: pieces)
+    work = Reconstruction(pieces, GRID * VOXEL_M, QUICK)
+    start = torch.from_numpy(ell().logits).clamp(-3, 3)
+    begun = State(start, work.width_m, None)
+    monkeypatch.setattr(discover, 'first_guess', lambda *_: (work, begun))
+    dataset = cast(Dataset, SimpleNamespace(path=tmp_path))
+    template = discover.discover(dataset, [], tmp_path, QUICK, max_seconds=0)
+    assert template.account['residual'] < discover.UNLIKE
+    assert (tmp_path / discover.PICTURE).stat().st_size > 500
 
 
 def test_searching_nearby_mends_poses_that_are_a_little_off_and_worsens_none() -> None:
