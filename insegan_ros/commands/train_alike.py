@@ -43,6 +43,7 @@ from insegan_ros.types import DepthFrame
 
 WHOLE_VISIBLE = 0.9
 HELD_OUT = 8  # one pile in so many
+LOOKED_AT = 4  # shapes at least, for each that is kept
 PICTURE = 'alike.png'
 SHOWN = 6  # shapes in it
 
@@ -51,7 +52,7 @@ def stand_in(
     error: UnexplainedError,
     dataset: Dataset,
     out: Path,
-    seconds: float,
+    seconds: tuple[float, float],
     seed: int,
     device: str,
     workers: int,
@@ -61,7 +62,7 @@ def stand_in(
     """The best model there is without a shape: at first the start itself, told the part's length.
 
     Args:
-        seconds: for the network.
+        seconds: for the piles of shapes, and for the network.
 
     Raises:
         UnexplainedError: the start knows one part alone.
@@ -75,13 +76,13 @@ def stand_in(
             f'that the part is {length_m * 1e3:.0f} mm long, as the frames tell'
         )
     around = measure_surroundings(dataset, np.random.default_rng([seed, 1]))
-    folders = shapes_alike(around, length_m, out, seed, workers, report)
+    folders = shapes_alike(around, length_m, out, seconds[0], seed, workers, report)
     if not folders:
         print('too few parts are seen whole to tell what shapes they are like')
         return
-    if report.content.get('distillation', {}).get('seconds', 0) < ENOUGH * seconds:
+    if report.content.get('distillation', {}).get('seconds', 0) < ENOUGH * seconds[1]:
         learn_from_shapes(
-            folders, around, length_m, dataset, out, seconds, seed, device, report, start
+            folders, around, length_m, dataset, out, seconds[1], seed, device, report, start
         )
 
 
@@ -89,6 +90,7 @@ def shapes_alike(
     around: Surroundings,
     length_m: float,
     out: Path,
+    seconds: float,
     seed: int,
     workers: int,
     report: Report,
@@ -104,10 +106,11 @@ def shapes_alike(
         for k in range(config.shapes)
     ]
     if 'alike' not in report.content:
-        done = carry_out(orders, workers)
-        for _ in tqdm(done, desc='shapes', total=len(orders), unit='shape'):
-            pass
-        pieces = [p for p in load_pieces(out / 'template' / WHOLE) if p.edge_px == MASK_EDGE]
+        done = carry_out(orders, workers, seconds / 2, least=LOOKED_AT * config.kept)
+        made = sum(1 for _ in tqdm(done, desc='shapes', total=len(orders), unit='shape'))
+        orders = orders[:made]
+        file = out / 'template' / WHOLE
+        pieces = [p for p in load_pieces(file) if p.edge_px == MASK_EDGE] if file.exists() else []
         rng = np.random.default_rng([seed, 4])
         seen = _cues(pieces, length_m)
         shown = [_whole_pieces(order.path, length_m) for order in orders]
@@ -124,7 +127,8 @@ def shapes_alike(
             median=round(float(np.median(distance)), 3),
         )
     best = report.content['alike']['shapes']
-    done = carry_out([replace(orders[k], count=config.piles) for k in best], workers)
+    longer = [replace(orders[k], count=config.piles) for k in best]
+    done = carry_out(longer, workers, seconds / 2, least=len(best) // 4)
     for _ in tqdm(done, desc='piles of shapes', total=len(best), unit='shape'):
         pass
     return [orders[k].path for k in best]

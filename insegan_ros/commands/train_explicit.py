@@ -77,7 +77,8 @@ def run(args: argparse.Namespace) -> int:
     except UnexplainedError as error:
         if start is None:
             raise
-        stand_in(error, dataset, out, seconds * DISTILLATION, seed, device, workers, report, start)
+        shares = seconds * PILES, seconds * DISTILLATION
+        stand_in(error, dataset, out, shares, seed, device, workers, report, start)
         show_segmented(dataset, train_indices(dataset), out, seed)
         print(f'the model is in {out / "model"}: masks, but no poses')
         return 0

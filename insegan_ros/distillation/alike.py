@@ -6,8 +6,11 @@ high its views are. Of many random shapes, those whose views are most alike teac
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -73,15 +76,23 @@ class Order:
             piles.close()
 
 
-def carry_out(orders: list[Order], workers: int) -> Iterator[None]:
-    """Yields after each, in order."""
-    if workers <= 1:
-        for order in orders:
-            order()
-            yield
-        return
-    with ProcessPoolExecutor(workers, get_context('spawn')) as pool:
-        yield from pool.map(_carry_out, orders)
+def carry_out(
+    orders: Sequence[Order], workers: int, seconds: float = math.inf, least: int = 1
+) -> Iterator[None]:
+    """Yields after each, in order.
+
+    Args:
+        seconds: after which no further one is begun, but the `least` always are.
+    """
+    begun = time.monotonic()
+    context = ProcessPoolExecutor(workers, get_context('spawn')) if workers > 1 else nullcontext()
+    with context as pool:
+        for first in range(0, len(orders), workers):
+            if first >= least and time.monotonic() - begun > seconds:
+                return
+            some = orders[first : first + workers]
+            for _ in map(_carry_out, some) if pool is None else pool.map(_carry_out, some):
+                yield
 
 
 def _carry_out(order: Order) -> None:

@@ -57,3 +57,10 @@ def test_piles_of_a_shape_go_on_where_they_were_left(tmp_path: Path) -> None:
         ]
         assert len(list(carry_out(orders, workers=1))) == 2
         assert [len(Dataset(order.path)) for order in orders] == [count, count]
+
+
+def test_no_order_is_begun_when_the_time_is_over_but_the_least(tmp_path: Path) -> None:
+    config = AlikeConfig(piles=1)
+    orders = [Order(AROUND, 0.03, config, 0, k, tmp_path / str(k), 1) for k in range(3)]
+    assert len(list(carry_out(orders, workers=1, seconds=0, least=2))) == 2
+    assert len(list(carry_out(orders, workers=2))) == 3
