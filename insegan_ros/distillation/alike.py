@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
+from insegan_ros.data.store import DatasetError
 from insegan_ros.distillation.piles import PileConfig, PileMaker, store_piles
 from insegan_ros.distillation.surroundings import Surroundings
 from insegan_ros.synthetic.random_parts import random_part
@@ -63,13 +64,19 @@ class Order:
     count: int
 
     def __call__(self) -> None:
-        """Make those that the folder lacks; none where the shape does not fit the bin."""
+        """Make those that the folder lacks; none where the shape does not fit the bin.
+
+        Raises:
+            DatasetError: the folder holds piles of another shape.
+        """
         maker = maker_of(self.around, self.length_m, self.config, self.seed, self.shape)
         piles = store_piles(maker, self.path, self.seed, workers=1)
         try:
             for made in piles:
                 if made >= self.count:
                     break
+        except DatasetError:
+            raise
         except ValueError:  # it does not fit
             return
         finally:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from bricks import AROUND
 
-from insegan_ros.data.store import Dataset
+from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.distillation.alike import AlikeConfig, Order, carry_out, unlike, view_cues
 
 
@@ -57,6 +57,8 @@ def test_piles_of_a_shape_go_on_where_they_were_left(tmp_path: Path) -> None:
         ]
         assert len(list(carry_out(orders, workers=1))) == 2
         assert [len(Dataset(order.path)) for order in orders] == [count, count]
+    with pytest.raises(DatasetError):  # they are of another shape
+        Order(AROUND, 0.03, config, 1, 0, tmp_path / '0', 3)()
 
 
 def test_no_order_is_begun_when_the_time_is_over_but_the_least(tmp_path: Path) -> None:
