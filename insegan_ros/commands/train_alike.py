@@ -218,4 +218,4 @@ def learn_from_shapes(
         'settings': distilled_card.to_card(network, votes, merging=merging),
     }
     model_card.save_model(out / 'model', card, progress.average.state_dict())
-    report.add('distillation', steps=progress.step, seconds=round(spent), **figures)
+    report.add('distillation', steps=progress.step, seconds=round(spent, 1), **figures)

@@ -47,8 +47,8 @@ from insegan_ros.distillation.train import (
 from insegan_ros.inference import distilled, distilled_card, model_card
 from insegan_ros.model.explicit import Template
 
-# shares of --max-minutes
-DISCOVERY, PILES, DISTILLATION = 0.35, 0.2, 0.45
+# shares of --max-minutes; what is left is for choosing rules and calibrating scores
+DISCOVERY, PILES, DISTILLATION = 0.35, 0.15, 0.45
 LEAST_PILES = 50
 DISCOVERY_FRAMES = 2400  # full bins show few parts whole: some 300 in a thousand frames
 
@@ -70,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
     report = Report(out / 'report.yaml')
     start = model_card.find_start(args.start)
 
+    begun = time.monotonic()
     try:
         template = find_template(
             dataset, out, seconds * DISCOVERY, seed, report, start, args.part_length
@@ -77,7 +78,9 @@ def run(args: argparse.Namespace) -> int:
     except UnexplainedError as error:
         if start is None:
             raise
-        shares = seconds * PILES, seconds * DISTILLATION
+        if 'unexplained' not in report.content:
+            report.add('unexplained', seconds=round(time.monotonic() - begun, 1))
+        shares = seconds * PILES, time_for_network(seconds, report)
         stand_in(error, dataset, out, shares, seed, device, workers, report, start)
         show_segmented(dataset, train_indices(dataset), out, seed)
         print(f'the model is in {out / "model"}: masks, but no poses')
@@ -85,13 +88,23 @@ def run(args: argparse.Namespace) -> int:
     around = measure_surroundings(dataset, np.random.default_rng([seed, 1]))
     make_piles(template, around, out, seconds * PILES, seed, workers, report)
     show_piles(dataset, train_indices(dataset), out, seed)
-    allowed = seconds * DISTILLATION
+    allowed = time_for_network(seconds, report)
     learned = report.content.get('distillation', {}).get('seconds', 0)
     if not (out / 'model' / model_card.CARD).exists() or learned < ENOUGH * allowed:
         distil(template, around, dataset, out, allowed, seed, device, report, start)
     show_segmented(dataset, train_indices(dataset), out, seed)
     print(f'the model is in {out / "model"}; try: insegan segment --model {out / "model"} ...')
     return 0
+
+
+def time_for_network(seconds: float, report: Report) -> float:
+    """Its share of all the seconds, and what the stages before it left of theirs."""
+    spare = 0.0
+    for stage, share in (('discovery', DISCOVERY), ('unexplained', DISCOVERY), ('piles', PILES)):
+        if stage in report.content:
+            allowed = seconds * share
+            spare += max(allowed - report.content[stage].get('seconds', allowed), 0)
+    return seconds * DISTILLATION + spare
 
 
 def find_template(
@@ -113,7 +126,7 @@ def find_template(
     template = discover(
         dataset, indices, folder, Settings(seed=seed), seconds, finder, part_length_m
     )
-    report.add('discovery', seconds=round(time.monotonic() - begun), **template.account)
+    report.add('discovery', seconds=round(time.monotonic() - begun, 1), **template.account)
     return template
 
 
@@ -147,7 +160,7 @@ def make_piles(
     report.add(
         'piles',
         count=made,
-        seconds=round(time.monotonic() - begun),
+        seconds=round(time.monotonic() - begun, 1),
         bin_width_mm=round(around.bin_width * 1e3, 1),
         wall_height_mm=round(around.wall_height * 1e3, 1),
         camera_height_mm=round(around.camera_height * 1e3, 1),
@@ -235,4 +248,4 @@ def distil(
         distilled.TEMPLATE: torch.from_numpy(template.logits),
     }
     model_card.save_model(out / 'model', card, tensors)
-    report.add('distillation', steps=progress.step, seconds=round(spent), **figures)
+    report.add('distillation', steps=progress.step, seconds=round(spent, 1), **figures)
