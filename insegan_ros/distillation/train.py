@@ -24,6 +24,7 @@ from insegan_ros.distillation.network import (
     network_input,
     vote_loss,
 )
+from insegan_ros.distillation.optimizers import Optimizers
 from insegan_ros.evaluation.metrics import count_is_right, strict_miou
 from insegan_ros.training import checkpoint
 from insegan_ros.training.ema import Ema
@@ -55,7 +56,7 @@ class Progress:
 
     network: VoteNetwork
     ema: Ema[VoteNetwork]
-    optimizer: torch.optim.Optimizer
+    optimizers: Optimizers
     step: int = 0
 
     @property
@@ -81,10 +82,7 @@ def begin(
     if start is not None:
         network.load_state_dict(start)
     network = channels_last(network.to(device))
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=train.learning_rate, weight_decay=train.weight_decay
-    )
-    return Progress(network, Ema(network, train.ema), optimizer)
+    return Progress(network, Ema(network, train.ema), Optimizers(network, train.weight_decay))
 
 
 def train_step(
@@ -99,17 +97,15 @@ def train_step(
     device = next(network.parameters()).device
     image = batch[0].to(device, memory_format=torch.channels_last)
     target = batch[1].to(device)
-    for group in progress.optimizer.param_groups:
-        group['lr'] = rate
     with torch.autocast(device.type, torch.bfloat16, enabled=config.bfloat16):
         output = network(image)
     losses = vote_loss(output.float(), target, network.config)
     told = {name: value.detach() for name, value in losses.items()}
     require_finite(told, progress.step)
-    progress.optimizer.zero_grad(set_to_none=True)
+    network.zero_grad(set_to_none=True)
     torch.stack(list(losses.values())).sum().backward()
     torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-    progress.optimizer.step()
+    progress.optimizers.step(rate)
     progress.step += 1
     progress.ema.update(network, progress.step)
     return told
@@ -173,7 +169,7 @@ def save_checkpoint(progress: Progress, path: Path, seconds: float) -> None:
     state = {
         'network': progress.network.state_dict(),
         'average': progress.average.state_dict(),
-        'optimizer': progress.optimizer.state_dict(),
+        'optimizers': progress.optimizers.state_dict(),
         'step': progress.step,
         'seconds': seconds,
     }
@@ -184,12 +180,17 @@ def load_checkpoint(progress: Progress, path: Path) -> float:
     """Restore an interrupted run; the seconds it had spent.
 
     Raises:
-        CheckpointError: the file is damaged.
+        CheckpointError: the file is damaged, or of an earlier version.
     """
     stored = checkpoint.load(path)
+    if 'optimizers' not in stored:
+        raise checkpoint.CheckpointError(
+            f'{path} is of an earlier version of insegan_ros, which learned by another rule; '
+            'delete it, and the network learns anew'
+        )
     progress.network.load_state_dict(stored['network'])
     progress.average.load_state_dict(stored['average'])
-    progress.optimizer.load_state_dict(stored['optimizer'])
+    progress.optimizers.load_state_dict(stored['optimizers'])
     progress.step = stored['step']
     return float(stored['seconds'])
 
