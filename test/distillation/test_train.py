@@ -16,6 +16,7 @@ from insegan_ros.distillation.examples import Piles, make_batch
 from insegan_ros.distillation.network import VoteSettings, find_instances, network_input
 from insegan_ros.distillation.piles import store_piles
 from insegan_ros.evaluation.metrics import strict_miou
+from insegan_ros.training import checkpoint
 from insegan_ros.training.checkpoint import CheckpointError
 
 SETTINGS = train.TrainConfig(batch=4, held_out=2, bfloat16=False)
@@ -108,3 +109,14 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     (tmp_path / 'state.pt').write_bytes(b'torn')
     with pytest.raises(CheckpointError, match=r'state\.pt cannot be read'):
         train.load_checkpoint(train.begin(CONFIG, SETTINGS, seed=0), tmp_path / 'state.pt')
+
+
+def test_a_checkpoint_of_another_optimizer_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / 'state.pt'
+    progress = train.begin(CONFIG, SETTINGS, seed=0)
+    train.save_checkpoint(progress, path, seconds=7.0)
+    stored = checkpoint.load(path)
+    stored['optimizer'] = stored.pop('optimizers')
+    checkpoint.save(path, stored)
+    with pytest.raises(CheckpointError, match=r'state\.pt is of an earlier version.*delete it'):
+        train.load_checkpoint(progress, path)
