@@ -24,19 +24,25 @@ TITLE, CAPTION = 28, 190  # px above and beside the frames
 
 def column(dataset: Dataset, part: str, frames: int) -> dict[str, np.ndarray]:
     """Pictures of the frame on which the part's model is neither good nor bad."""
-    trained = model_card.load_segmenter(part)
     samples = [dataset[index] for index in dataset.split('test')[:frames]]
-    found = [labels_of(trained, sample.frame) for sample in samples]
-    scores = [strict_miou(each, s.labels) for each, s in zip(found, samples)]
+    methods = {
+        'K-means, told 5': baselines.make('kmeans', 5),
+        'any, told the length': model_card.load_segmenter(
+            f'{model_card.ANY}:{make_part(part).length:.3f}'
+        ),
+        'own model': model_card.load_segmenter(part),
+    }
+    # all of them see all frames: they find the bin in several
+    found = {
+        name: [labels_of(method, sample.frame) for sample in samples]
+        for name, method in methods.items()
+    }
+    scores = [strict_miou(each, s.labels) for each, s in zip(found['own model'], samples)]
     middle = int(np.argsort(scores)[len(scores) // 2])
     frame, truth = samples[middle].frame, np.asarray(samples[middle].labels)
-    kmeans = baselines.make('kmeans', int(truth.max()))
-    unseen = model_card.load_segmenter(f'{model_card.ANY}:{make_part(part).length:.3f}')
     rows = {
         'depth': np.zeros_like(truth),
-        'K-means, told 5': labels_of(kmeans, frame),
-        'any, told the length': labels_of(unseen, frame),
-        'own model': found[middle],
+        **{name: labels[middle] for name, labels in found.items()},
         'truth': truth,
     }
     (window,) = windows_around([[truth]])  # K-means may take some of the floor
