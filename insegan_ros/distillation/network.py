@@ -7,7 +7,7 @@ Pixels that vote for one centre are one instance, however many there are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -95,6 +95,11 @@ class VoteSettings:
     separation: float = 0.5  # least distance of two centres, of the part's thickness
     min_support: float = 12.0  # sure votes (px) that make an instance
     min_area: int = 12  # px
+
+    def at_pixels(self, share: float) -> VoteSettings:
+        """For an image that shows the same with so many times the pixels."""
+        area = max(round(self.min_area * share), 1)
+        return replace(self, min_support=self.min_support * share, min_area=area)
 
 
 @dataclass(frozen=True)
@@ -228,3 +233,8 @@ def vote_loss(output: Tensor, target: Tensor, config: NetworkConfig) -> dict[str
 def resize(image: NDArray, size: tuple[int, int]) -> NDArray:
     """(H, W) -> (height, width) of `size`, nearest pixel."""
     return cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_NEAREST)
+
+
+def interpolate(output: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
+    """(C, H, W) -> (C, height, width) of `size`, bilinear."""
+    return np.stack([cv2.resize(channel, (size[1], size[0])) for channel in output])

@@ -22,6 +22,7 @@ from insegan_ros.distillation.network import (
     VoteSettings,
     channels_last,
     find_instances,
+    interpolate,
     network_input,
     resize,
 )
@@ -180,12 +181,12 @@ class DistilledSegmenter:
         with torch.inference_mode():
             output = self.network(image)[0].float().cpu().numpy()
         output = output[:, : seen[0], : seen[1]]
-        found = find_instances(output, config, self._votes)
         if seen == shape:
-            return found
-        centres = found.centres.copy()
-        centres[:, :2] = (centres[:, :2] + 0.5) * [shape[1] / seen[1], shape[0] / seen[0]] - 0.5
-        return replace(found, labels=resize(found.labels, shape), centres=centres)
+            return find_instances(output, config, self._votes)
+        # votes, not labels, go back to the image's own pixels: edges are then no stairs
+        output = interpolate(output, shape)
+        votes = self._votes.at_pixels(shape[0] * shape[1] / (seen[0] * seen[1]))
+        return find_instances(output, replace(config, pixel_m=pixel_m), votes)
 
     def _scaled(self, pixel_m: float) -> tuple[float, NetworkConfig]:
         """By how much an image of such pixels is resampled, and what the network then sees."""

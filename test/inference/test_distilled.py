@@ -84,6 +84,32 @@ def test_a_closer_camera_with_the_same_view_of_the_floor_sees_the_same_labels() 
     assert (np.repeat(np.repeat(a > 0, 2, 0), 2, 1) == (b > 0)).mean() > 0.99
 
 
+def test_an_instance_of_a_resampled_image_has_edges_of_its_own_pixels() -> None:
+    """A network that knows where a disc ends: at twice the pixels its edge is no stair of two."""
+    v, u = np.mgrid[:128, :128]
+    disc = np.hypot(v - 63.5, u - 63.5) < 40
+    heights = np.where(disc, np.float32(0.02), 0).astype(np.float32)
+
+    class Discs(torch.nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            out = torch.zeros(1, 6, *image.shape[-2:])
+            right = torch.arange(image.shape[3]) - 31.5
+            down = torch.arange(image.shape[2])[:, None] - 31.5
+            out[:, 0] = 20 - torch.hypot(right, down)
+            out[:, 1] = -right / CONFIG.unit_px
+            out[:, 2] = -down / CONFIG.unit_px
+            return out
+
+    segmenter = distilled.DistilledSegmenter(network(3.0), VOTES)
+    segmenter.network = Discs()
+    found = segmenter._instances(heights, CONFIG.pixel_m / 2)
+    assert found.labels.max() == 1
+    assert found.centres[0, :2] == pytest.approx([63.5, 63.5], abs=1)
+    wrong = ((found.labels == 1) != disc).sum()
+    stairs = (np.repeat(np.repeat(disc[::2, ::2], 2, 0), 2, 1) != disc).sum()
+    assert wrong < 0.4 * stairs
+
+
 def test_a_saved_model_gives_the_same_output(tmp_path: Path) -> None:
     original = network(3.0)
     card = {'method': 'explicit', 'settings': distilled_card.to_card(CONFIG, VOTES)}
