@@ -29,13 +29,15 @@ def frames_curve(work: Work, part: str, values: Sequence[int], minutes: float) -
     for count in values:
         work.make_frames(part)
         dataset = work.path / 'frames' / f'{part}.{count}'
-        if not (dataset / 'dataset.yaml').exists() or (dataset / 'splits.yaml').exists():
+        made = dataset.with_name(f'{dataset.name}.made')
+        if not made.exists():
             work.insegan(
                 *('generate', '--part', part, '--count', str(count), '--seed', str(FRAMES_SEED)),
                 *('--out', dataset, '--workers', str(work.workers)),
                 log=f'generate.frames.{dataset.name}',
             )
-            (dataset / 'splits.yaml').unlink()  # all of it is for training
+            (dataset / 'splits.yaml').unlink(missing_ok=True)  # all of it is for training
+            made.touch()
         run = work.path / 'runs' / f'{part}.f{count}'
         work.insegan(
             *('train', '--dataset', dataset, '--out', run, '--max-minutes', str(minutes)),
