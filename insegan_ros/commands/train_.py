@@ -46,6 +46,16 @@ METHODS = {
     ),
 }
 
+NOT_EXPLICIT = ('insegan3d', 'insegan2d', 'explicit-gan')
+ONLY_FOR = {  # options that mean nothing to the other methods
+    'config': NOT_EXPLICIT,
+    'set': NOT_EXPLICIT,
+    'init': ('explicit-gan',),
+    'template': ('explicit-gan',),
+    'start': ('explicit',),
+    'part-length': ('explicit', 'explicit-gan'),
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--dataset', type=Path, required=True, help='folder of depth frames')
@@ -74,7 +84,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--init',
         choices=['template', 'blob'],
-        default='template',
         help='explicit-gan: begin with a discovered template, or with a ball where no part '
         'ever lies alone (template)',
     )
@@ -98,7 +107,10 @@ def run(args: argparse.Namespace) -> int:
     if args.max_minutes is not None and not args.max_minutes > 0:
         raise ValueError(f'--max-minutes is {args.max_minutes}; more than 0 is expected')
     require_part_length(args)
-    if args.method == 'explicit' and (args.config or args.set):
-        raise ValueError('--config and --set are not for the method explicit')
+    for option, methods in ONLY_FOR.items():
+        if getattr(args, option.replace('-', '_')) and args.method not in methods:
+            raise ValueError(
+                f'--{option} is not for the method {args.method}, but for {", ".join(methods)}'
+            )
     module, _ = METHODS[args.method]
     return int(importlib.import_module(module).run(args))

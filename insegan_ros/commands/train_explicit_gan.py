@@ -45,7 +45,7 @@ BLOB_FRAMES = 60  # looked at for the part's length
 
 
 def run(args: argparse.Namespace) -> int:
-    """Uses args.dataset, out, config, set, init, template, max_minutes and seed.
+    """Uses args.dataset, out, config, set, init, template, part_length, max_minutes and seed.
 
     Raises:
         ValueError: settings, a dataset, a template or a run's folder that do not fit.
@@ -120,7 +120,8 @@ def starting_template(
         template = Template.load(args.template)
     elif args.init == 'blob':
         generator = torch.Generator().manual_seed(args.seed)
-        template = blob(length_of_part(dataset, args.seed), BLOB_GRID, generator)
+        length_m = args.part_length or length_of_part(dataset, args.seed)
+        template = blob(length_m, BLOB_GRID, generator)
     else:
         indices = train_indices(dataset)[:DISCOVERY_FRAMES]
         budget = min(DISCOVERY * seconds, 480.0)

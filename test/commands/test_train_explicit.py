@@ -136,6 +136,23 @@ def test_an_empty_dataset_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert 'no dataset' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ('method', 'option'),
+    [
+        ('explicit', ('--set', 'step.batch=8')),
+        ('explicit', ('--init', 'blob')),
+        ('insegan3d', ('--part-length', '.05')),
+        ('explicit-gan', ('--start', 'any')),
+    ],
+)
+def test_options_of_another_method_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture, method: str, option: tuple[str, str]
+) -> None:
+    given = ['--dataset', str(tmp_path), '--out', str(tmp_path / 'run'), '--method', method]
+    assert main(['train', *given, *option]) == 1
+    assert f'{option[0]} is not for the method {method}' in capsys.readouterr().err
+
+
 def test_where_no_shape_explains_the_frames_random_shapes_that_look_alike_teach_the_network(
     frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:

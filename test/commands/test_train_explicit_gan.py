@@ -78,12 +78,7 @@ def test_run_leaves_a_picture_a_verdict_and_a_template_only_if_better(
 
 
 def test_run_begins_from_a_ball_where_asked(bin_of_blocks: Path, tmp_path: Path) -> None:
-    begun = ('--init', 'blob')
-    from insegan_ros.commands import train_explicit_gan
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train_explicit_gan, 'length_of_part', lambda *_: 0.05)
-        assert train(bin_of_blocks, tmp_path, 2, *begun) == 0
+    assert train(bin_of_blocks, tmp_path, 2, '--init', 'blob', '--part-length', '.05') == 0
     start = Template.load(tmp_path / 'start')
     assert start.diameter_m == pytest.approx(0.05, rel=0.4)
 
