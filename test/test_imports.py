@@ -36,7 +36,8 @@ ALLOWED = {
         'evaluation.metrics',
     },
     'training': DATA | {'model'},
-    'inference': CORE | {'model', 'distillation.network', 'training.checkpoint'},
+    'inference': CORE
+    | {'model', 'distillation.network', 'distillation.clusters', 'training.checkpoint'},
     'baselines': DATA | {'training'},
     'evaluation.metrics': {'types'},
     'evaluation.benchmark': DATA | {'inference', 'baselines', 'evaluation.metrics'},

@@ -1,29 +1,152 @@
-"""What is chosen on piles not trained on: which instances are one part, and what scores mean."""
+"""What is chosen on piles not trained on: how votes are read, and what scores mean."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from insegan_ros.bin import Bin
+from insegan_ros.bin import Bin, BinTracker
 from insegan_ros.camera import Plane
+from insegan_ros.data.store import Dataset
+from insegan_ros.distillation.clusters import VoteSettings, candidates, find_instances
 from insegan_ros.distillation.examples import Piles
-from insegan_ros.distillation.train import COUNT_WEIGHT
+from insegan_ros.distillation.network import NetworkConfig, VoteNetwork, network_input
+from insegan_ros.distillation.train import predict
 from insegan_ros.evaluation.metrics import count_is_right, iou_matrix, strict_miou
+from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference.confidence import RIGHT_IOU, Confidence
 from insegan_ros.inference.distilled import DistilledSegmenter
 from insegan_ros.inference.distilled_card import Scoring
+from insegan_ros.inference.existence import Existence, fit_existence
 from insegan_ros.inference.found import Found
-from insegan_ros.inference.merging import Merging, fit_merging
 from insegan_ros.inference.poses import posed_cues
 from insegan_ros.types import DepthFrame
 
-THRESHOLDS = (0.0, 0.3, 0.5, 0.65, 0.8)  # below which an instance is no part of its own
+# how generously candidates are taken, the least first; how likely a part has to be
+GENEROSITY = tuple(product((0.7, 0.5, 0.35), (4.0, 2.0, 1.0)))  # separation, least support
+THRESHOLDS = (0.5, 0.8, 0.95)
+COUNT_WEIGHT = 0.5  # of the share of right counts against the mean IoU that is chosen by
+SMALL = 0.25  # of a frame's larger instances' area
+EXPECTED = 1.5  # small instances in a frame, for one in a pile: real bins are not quite like piles
+MOST = (10, 90)  # percentiles of the frames' counts: piles between them are as crowded
+LEAST_PILES = 20  # so crowded, to be compared with frames
 SCORED_PILES = 40  # on which scores are calibrated
+READ_FRAMES = 60  # real ones that piles are compared with
+
+# reads unlabelled frames: (H, W) labels of each
+Frames = Callable[[VoteSettings, Existence | None], list[NDArray[np.integer]]]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a network's votes are read, chosen on held-out piles, and how well that does."""
+
+    votes: VoteSettings
+    existence: Existence | None  # None: the network finds nothing
+    strict_miou: float
+    count_accuracy: float
+
+
+def learn_to_read(
+    network: VoteNetwork,
+    parts: Sequence[tuple[Piles, NetworkConfig]],
+    seed: int,
+    frames: Frames | None = None,
+    generosity: Sequence[tuple[float, float]] = GENEROSITY,
+) -> Reading:
+    """Chosen on every other pile, judged on the rest.
+
+    Where real frames clearly show more small instances than piles as crowded, what piles lack is
+    taken for parts: each counts as a wrong count, so that less is then taken for a part.
+    """
+    network.eval()
+    cases = []
+    for piles, config in parts:
+        for index in range(len(piles)):
+            rng = np.random.default_rng([seed, index])
+            output = predict(network, network_input(piles.heights(index, rng), config))
+            cases.append((output, config, piles.labels[index]))
+    chosen_on, judged_on = cases[::2], cases[1::2]
+    true = [labels for _, _, labels in chosen_on]
+    best = -np.inf
+    chosen: tuple[VoteSettings, Existence | None] = (VoteSettings(), None)
+    for separation, support in generosity:
+        votes = VoteSettings(separation=separation, min_support=support)
+        fitted = fit_existence((candidates(o, c, votes), t) for o, c, t in chosen_on)
+        for threshold in THRESHOLDS:
+            rule = fitted and replace(fitted, threshold=threshold)
+            found = [find_instances(o, c, votes, rule).labels for o, c, _ in chosen_on]
+            miou, count = judge(found, true)
+            if frames is not None:
+                seen = frames(votes, rule)
+                alike = [found[k] for k in as_crowded(found, seen)]
+                count -= surplus_of_small(seen, alike)
+            if miou + COUNT_WEIGHT * count > best:
+                best, chosen = miou + COUNT_WEIGHT * count, (votes, rule)
+    found = [find_instances(o, c, *chosen).labels for o, c, _ in judged_on]
+    return Reading(*chosen, *judge(found, [labels for _, _, labels in judged_on]))
+
+
+def judge(
+    found: Sequence[NDArray[np.integer]], true: Sequence[NDArray[np.integer]]
+) -> tuple[float, float]:
+    """Mean strict mIoU and share of right counts."""
+    pairs = list(zip(found, true, strict=True))
+    miou = float(np.nanmean([strict_miou(*pair) for pair in pairs]))
+    return miou, float(np.mean([count_is_right(*pair) for pair in pairs]))
+
+
+def small_instances(labels: NDArray[np.integer]) -> int:
+    """How many are much smaller than the larger ones."""
+    areas = np.bincount(labels[labels > 0])
+    areas = areas[areas > 0]
+    return int((areas < SMALL * np.quantile(areas, 0.8)).sum()) if len(areas) else 0
+
+
+def surplus_of_small(
+    frames: Sequence[NDArray[np.integer]], piles: Sequence[NDArray[np.integer]]
+) -> float:
+    """How many small instances a frame shows beyond what piles and chance explain."""
+    theirs, ours = (np.array([small_instances(x) for x in images]) for images in (frames, piles))
+    error = np.sqrt(theirs.var() / len(theirs) + ours.var() / len(ours))
+    return max(float(theirs.mean() - EXPECTED * ours.mean() - error), 0.0)
+
+
+def as_crowded(
+    piles: Sequence[NDArray[np.integer]], frames: Sequence[NDArray[np.integer]]
+) -> list[int]:
+    """In which piles as many instances are found as in most frames; all, if those are few."""
+    in_piles, in_frames = (
+        [len(np.unique(x[x > 0])) for x in images] for images in (piles, frames)
+    )
+    low, high = np.percentile(in_frames, MOST)
+    alike = [k for k, count in enumerate(in_piles) if low <= count <= high]
+    return alike if len(alike) >= LEAST_PILES else list(range(len(piles)))
+
+
+def frames_of(network: VoteNetwork, dataset: Dataset, seed: int) -> Frames | None:
+    """Some unlabelled frames of a dataset; None where none shows a bin."""
+    usable = dataset.split('train' if 'train' in dataset.splits() else 'all')
+    some = np.random.default_rng([seed, 4]).permutation(usable)[:READ_FRAMES]
+    tracker, seen = BinTracker(None, seed), []
+    for index in some:
+        frame = dataset[int(index)].frame
+        try:
+            seen.append((frame, tracker(frame)))
+        except FloorNotFoundError:
+            continue
+
+    def read(votes: VoteSettings, rule: Existence | None) -> list[NDArray[np.integer]]:
+        segmenter = DistilledSegmenter(copy.deepcopy(network), votes, existence=rule)
+        return [segmenter.find(frame, bin).labels for frame, bin in seen]
+
+    return read if seen else None
 
 
 @dataclass(frozen=True)
@@ -33,47 +156,20 @@ class Case:
     frame: DepthFrame
     found: Found
     true: NDArray[np.integer]  # (H, W)
-    length_m: float  # of the part
 
 
-def look(segmenter: DistilledSegmenter, piles: Piles, seed: int) -> list[Case]:
-    """What a segmenter sees in every pile."""
+def look(
+    segmenter: DistilledSegmenter, piles: Piles, indices: Sequence[int], seed: int
+) -> list[Case]:
+    """What a segmenter sees in piles."""
     cases = []
-    for index in range(len(piles)):
+    for index in indices:
         height = piles.camera_height[index]
         rng = np.random.default_rng([seed, index])
         frame = DepthFrame(height - piles.heights(index, rng), piles.intrinsics)
         found = segmenter.find(frame, Bin(Plane((0.0, 0.0, -1.0), float(height))))
-        cases.append(Case(frame, found, piles.labels[index], segmenter.part_length_m))
+        cases.append(Case(frame, found, piles.labels[index]))
     return cases
-
-
-def learn_merging(cases: Sequence[Case]) -> Merging | None:
-    """The rule by which most instances are right; None where it is better not to merge."""
-    fitted = fit_merging((case.found, case.true, case.length_m) for case in cases)
-    if fitted is None:
-        return None
-    rules = [Merging(*fitted, threshold) for threshold in THRESHOLDS]
-
-    def worth(rule: Merging) -> float:
-        miou, count = judge(merged(cases, rule))
-        return miou + COUNT_WEIGHT * count
-
-    best = max(rules, key=worth)
-    return best if best.threshold else None
-
-
-def merged(cases: Sequence[Case], rule: Merging | None) -> list[Case]:
-    if rule is None:
-        return list(cases)
-    return [replace(case, found=rule(case.found, case.length_m)) for case in cases]
-
-
-def judge(cases: Sequence[Case]) -> tuple[float, float]:
-    """Mean strict mIoU and share of right counts."""
-    pairs = [(case.found.labels, case.true) for case in cases]
-    miou = float(np.nanmean([strict_miou(found, true) for found, true in pairs]))
-    return miou, float(np.mean([count_is_right(found, true) for found, true in pairs]))
 
 
 def calibrate_scores(segmenter: DistilledSegmenter, cases: Sequence[Case]) -> Scoring | None:
@@ -83,7 +179,7 @@ def calibrate_scores(segmenter: DistilledSegmenter, cases: Sequence[Case]) -> Sc
     """
     assert segmenter.poses is not None
     plain, posed, right = [], [], []
-    for case in tqdm(cases[:SCORED_PILES], desc='scores', unit='pile'):
+    for case in tqdm(cases, desc='scores', unit='pile'):
         found = case.found
         if not len(found.centres):
             continue

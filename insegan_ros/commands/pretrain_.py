@@ -40,11 +40,12 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from insegan_ros import __version__
+    from insegan_ros.commands.calibration import learn_to_read
     from insegan_ros.commands.stages import train_with_bar
     from insegan_ros.distillation.examples import mixed_batch
     from insegan_ros.distillation.network import NetworkConfig
     from insegan_ros.distillation.pretrain import ShapesConfig, load_shapes, store_shapes
-    from insegan_ros.distillation.train import TrainConfig, begin, validate
+    from insegan_ros.distillation.train import TrainConfig, begin
     from insegan_ros.inference import distilled_card, model_card
     from insegan_ros.synthetic.d435 import D435
 
@@ -76,10 +77,10 @@ def run(args: argparse.Namespace) -> int:
         args.seed,
         args.out / 'state.pt',
     )
-    judged = validate(progress.average, held, args.seed)
+    read = learn_to_read(progress.average, held, args.seed)
     figures = {
-        'strict_miou_on_unseen_shapes': round(judged.strict_miou, 4),
-        'count_accuracy_on_unseen_shapes': round(judged.count_accuracy, 4),
+        'strict_miou_on_unseen_shapes': round(read.strict_miou, 4),
+        'count_accuracy_on_unseen_shapes': round(read.count_accuracy, 4),
     }
     card = {
         'method': 'explicit',
@@ -97,7 +98,9 @@ def run(args: argparse.Namespace) -> int:
             else torch.cuda.get_device_name(),
         },
         'figures': figures,
-        'settings': distilled_card.to_card(assumed, judged.settings, lengths_px=config.part_px),
+        'settings': distilled_card.to_card(
+            assumed, read.votes, lengths_px=config.part_px, existence=read.existence
+        ),
     }
     model_card.save_model(args.out / 'model', card, progress.average.state_dict())
     print(', '.join(f'{name} {value}' for name, value in figures.items()))

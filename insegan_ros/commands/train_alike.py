@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from tqdm import tqdm
 
 from insegan_ros.bin import Bin
 from insegan_ros.camera import Plane
-from insegan_ros.commands.calibration import judge, learn_merging, look, merged
+from insegan_ros.commands.calibration import GENEROSITY, frames_of, learn_to_read
 from insegan_ros.commands.pretrain_ import THICKNESS
 from insegan_ros.commands.stages import ENOUGH, Report, train_with_bar
 from insegan_ros.commands.start_model import card_of, keep_start, origin
@@ -35,9 +34,8 @@ from insegan_ros.distillation.train import (
     TrainConfig,
     begin,
     load_checkpoint,
-    validate,
 )
-from insegan_ros.inference import distilled, distilled_card, model_card
+from insegan_ros.inference import distilled_card, model_card
 from insegan_ros.types import DepthFrame
 
 WHOLE_VISIBLE = 0.9
@@ -190,14 +188,12 @@ def learn_from_shapes(
         state,
     )
     spent = load_checkpoint(progress, state)
-    votes = validate(progress.average, held, seed).settings
-    segmenter = distilled.DistilledSegmenter(copy.deepcopy(progress.average), votes, seed=seed)
-    cases = [case for piles, _ in held for case in look(segmenter, piles, seed)]
-    merging = learn_merging(cases[::2])
-    miou, count = judge(merged(cases, merging)[1::2])
+    frames = frames_of(progress.average, dataset, seed)
+    # what a part shows that they lack must not pass for parts
+    read = learn_to_read(progress.average, held, seed, frames, GENEROSITY[:1])
     figures = {
-        'strict_miou_on_unseen_shapes': round(miou, 4),
-        'count_accuracy_on_unseen_shapes': round(count, 4),
+        'strict_miou_on_unseen_shapes': round(read.strict_miou, 4),
+        'count_accuracy_on_unseen_shapes': round(read.count_accuracy, 4),
     }
     card = {
         **card_of(dataset),
@@ -213,7 +209,7 @@ def learn_from_shapes(
             'began_with': origin(start),
         },
         'figures': figures,
-        'settings': distilled_card.to_card(network, votes, merging=merging),
+        'settings': distilled_card.to_card(network, read.votes, existence=read.existence),
     }
     model_card.save_model(out / 'model', card, progress.average.state_dict())
     report.add('distillation', steps=progress.step, seconds=round(spent, 1), **figures)

@@ -25,7 +25,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from insegan_ros.commands.calibration import calibrate_scores, judge, learn_merging, look, merged
+from insegan_ros.commands.calibration import (
+    SCORED_PILES,
+    calibrate_scores,
+    frames_of,
+    learn_to_read,
+    look,
+)
 from insegan_ros.commands.explicit_pictures import show_piles, show_segmented
 from insegan_ros.commands.stages import ENOUGH, Report, train_with_bar
 from insegan_ros.commands.start_model import card_of, origin, whole_part_finder
@@ -42,7 +48,6 @@ from insegan_ros.distillation.train import (
     TrainConfig,
     begin,
     load_checkpoint,
-    validate,
 )
 from insegan_ros.inference import distilled, distilled_card, model_card
 from insegan_ros.model.explicit import Template
@@ -209,18 +214,20 @@ def distil(
         out / 'state.pt',
     )
     spent = load_checkpoint(progress, out / 'state.pt')
-    votes = validate(progress.average, [(held, network_config)], seed).settings
+    frames = frames_of(progress.average, dataset, seed)
+    read = learn_to_read(progress.average, [(held, network_config)], seed, frames)
     segmenter = distilled.DistilledSegmenter(
-        copy.deepcopy(progress.average), votes, template=template, seed=seed
+        copy.deepcopy(progress.average),
+        read.votes,
+        template=template,
+        seed=seed,
+        existence=read.existence,
     )
-    cases = look(segmenter, held, seed)
-    merging = learn_merging(cases[::2])
-    cases = merged(cases, merging)
-    scoring = calibrate_scores(segmenter, cases)
-    miou, count = judge(cases[1::2])  # nothing was chosen on these
+    scored = range(len(held))[:SCORED_PILES]
+    scoring = calibrate_scores(segmenter, look(segmenter, held, scored, seed))
     figures = {
-        'strict_miou_on_unseen_piles': round(miou, 4),
-        'count_accuracy_on_unseen_piles': round(count, 4),
+        'strict_miou_on_unseen_piles': round(read.strict_miou, 4),
+        'count_accuracy_on_unseen_piles': round(read.count_accuracy, 4),
     }
     card = {
         **card_of(dataset),
@@ -240,7 +247,7 @@ def distil(
         },
         'figures': figures,
         'settings': distilled_card.to_card(
-            network_config, votes, template.voxel_m, scoring, merging=merging
+            network_config, read.votes, template.voxel_m, scoring, existence=read.existence
         ),
     }
     tensors = {

@@ -1,19 +1,17 @@
-"""Depth -> what each pixel says of its part; votes -> instances.
+"""Depth -> what each pixel says of its part.
 
 A small fully convolutional U-Net reads heights above the floor and answers at native resolution,
 for every pixel: is this a part, where is that part's centre, how sure, how much of it is visible.
-Pixels that vote for one centre are one instance, however many there are.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor, nn
 
 STRIDE = 16  # px: sides of the network's input are multiples of it
@@ -31,9 +29,14 @@ class NetworkConfig:
     widths: tuple[int, int, int, int] = (32, 64, 96, 160)
 
     @property
+    def length_px(self) -> float:
+        """The part's longest side on the floor."""
+        return self.part_length_m / self.pixel_m
+
+    @property
     def unit_px(self) -> float:
         """What votes are measured in: a quarter of the part's length, px."""
-        return self.part_length_m / self.pixel_m / 4
+        return self.length_px / 4
 
 
 def _block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
@@ -85,125 +88,6 @@ def network_input(heights: NDArray[np.float32], config: NetworkConfig) -> NDArra
     valid = np.isfinite(heights)
     scaled = np.where(valid, heights, 0) * np.float32(1 / config.part_length_m)
     return np.stack([np.clip(scaled, -1, 4), valid], axis=-3).astype(np.float32)
-
-
-@dataclass(frozen=True)
-class VoteSettings:
-    """How votes become instances; chosen on held-out piles."""
-
-    part_probability: float = 0.5  # above it a pixel shows a part
-    separation: float = 0.5  # least distance of two centres, of the part's thickness
-    min_support: float = 12.0  # sure votes (px) that make an instance
-    min_area: int = 12  # px
-
-    def at_pixels(self, share: float) -> VoteSettings:
-        """For an image that shows the same with so many times the pixels."""
-        area = max(round(self.min_area * share), 1)
-        return replace(self, min_support=self.min_support * share, min_area=area)
-
-
-@dataclass(frozen=True)
-class Instances:
-    """What one image's votes say."""
-
-    labels: NDArray[np.int32]  # (H, W), 0 background
-    centres: NDArray[np.float32]  # (N, 3) image x, y in px, height above the floor in m
-    agreement: NDArray[np.float32]  # (N,) in [0, 1]: how well its pixels' votes concur
-    visible: NDArray[np.float32]  # (N,) in [0, 1], fraction of the part's outline
-
-
-def find_instances(
-    output: NDArray[np.float32], config: NetworkConfig, settings: VoteSettings
-) -> Instances:
-    """Cluster the votes of one image.
-
-    Centres are peaks of the votes' density in x, y and height, each vote weighted by how sure it
-    is; every part pixel goes to the centre nearest to its vote.
-
-    Args:
-        output: (OUTPUTS, H, W) of the network.
-    """
-    shape = output.shape[1:]
-    threshold = np.log(settings.part_probability / (1 - settings.part_probability))
-    mask = output[0] > threshold
-    v, u = np.nonzero(mask)
-    if len(v) < settings.min_area:
-        return _nothing(shape)
-    chosen = output[:, v, u]  # (OUTPUTS, M)
-    unit = config.unit_px
-    votes = np.stack([u + chosen[1] * unit, v + chosen[2] * unit, chosen[3] * unit], axis=1)
-    spread = np.exp(np.clip(chosen[4], *SPREAD))  # vote units
-    sure = np.clip(0.2 / spread, 0.02, 1.0)
-    apart = settings.separation * config.part_thickness_m / config.pixel_m
-    centres = _peaks(votes, sure, apart, settings.min_support)
-    if not len(centres):
-        return _nothing(shape)
-    nearest, distance = _assign(votes, centres)
-    area = np.bincount(nearest, minlength=len(centres))
-    support = np.bincount(nearest, sure, minlength=len(centres))
-    kept = (area >= settings.min_area) & (support >= settings.min_support / 2)
-    if not kept.any():
-        return _nothing(shape)
-    if not kept.all():
-        centres = centres[kept]
-        nearest, distance = _assign(votes, centres)
-    labels = np.zeros(shape, np.int32)
-    labels[v, u] = nearest + 1
-    count = len(centres)
-    area = np.maximum(np.bincount(nearest, minlength=count), 1)
-    off = np.bincount(nearest, np.minimum(distance / unit, 2.0), minlength=count) / area
-    seen = 1 / (1 + np.exp(-np.clip(chosen[5], -20, 20)))
-    visible = np.bincount(nearest, seen, minlength=count) / area
-    centres = centres.astype(np.float32)
-    centres[:, 2] *= np.float32(config.pixel_m)
-    return Instances(labels, centres, np.exp(-off).astype(np.float32), visible.astype(np.float32))
-
-
-def _nothing(shape: tuple[int, ...]) -> Instances:
-    none = np.zeros(0, np.float32)
-    return Instances(np.zeros(shape, np.int32), np.zeros((0, 3), np.float32), none, none)
-
-
-def _peaks(
-    votes: NDArray[np.floating], weights: NDArray[np.floating], apart: float, least: float
-) -> NDArray[np.floating]:
-    """(M, 3) votes -> (N, 3) centres at least `apart` px from each other, densest first."""
-    cell = max(apart / 3, 1.0)
-    low = votes.min(axis=0) - 3 * cell
-    index = ((votes - low) / cell).astype(np.int64)
-    size = tuple(index.max(axis=0) + 4)
-    flat = np.ravel_multi_index(tuple(index.T), size)
-
-    def summed(values: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Of the votes in each cell."""
-        return np.bincount(flat, values, minlength=int(np.prod(size))).reshape(size)
-
-    mass = summed(weights)
-    moments = np.stack([summed(weights * votes[:, axis]) for axis in range(3)], axis=-1)
-    density = ndimage.gaussian_filter(mass.astype(np.float32), 1.0, mode='constant')
-    top = ndimage.maximum_filter(density, size=3, mode='constant')
-    # a peak's own votes, blurred: sigma of one cell leaves (2 pi)^-1.5 of them in its middle
-    candidates = np.argwhere((density == top) & (density > 0.0635 * least * 0.5))
-    order = np.argsort(-density[tuple(candidates.T)], kind='stable')
-    centres: list[NDArray[np.floating]] = []
-    for candidate in candidates[order]:
-        near = tuple(slice(max(k - 1, 0), k + 2) for k in candidate)  # its cell and those around
-        support = mass[near].sum()
-        if support < least * 0.5:
-            continue
-        place = moments[near].sum(axis=(0, 1, 2)) / support
-        if all(np.linalg.norm(place - other) >= apart for other in centres):
-            centres.append(place)
-    return np.array(centres).reshape(-1, 3)
-
-
-def _assign(
-    votes: NDArray[np.floating], centres: NDArray[np.floating]
-) -> tuple[NDArray[np.int64], NDArray[np.floating]]:
-    """The centre nearest to each vote, and how far it is."""
-    # |v - c|^2 less |v|^2, which is the same for all centres
-    nearest = ((centres**2).sum(axis=1) - 2 * votes @ centres.T).argmin(axis=1)
-    return nearest, np.linalg.norm(votes - centres[nearest], axis=1)
 
 
 def vote_loss(output: Tensor, target: Tensor, config: NetworkConfig) -> dict[str, Tensor]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,25 +14,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from insegan_ros.distillation.examples import Piles
 from insegan_ros.distillation.network import (
     NetworkConfig,
     VoteNetwork,
-    VoteSettings,
     channels_last,
-    find_instances,
-    network_input,
     vote_loss,
 )
 from insegan_ros.distillation.optimizers import Optimizers
-from insegan_ros.evaluation.metrics import count_is_right, strict_miou
 from insegan_ros.training import checkpoint
 from insegan_ros.training.ema import Ema
 from insegan_ros.training.loop import Ending, Hooks, LoopConfig, require_finite, run_loop
 
 REPORT_S = 20.0
 STARTED_RATE = 1e-3  # learning rate of a network that has seen other piles
-COUNT_WEIGHT = 0.2  # of the count's accuracy against a mean IoU, where both are chosen by
 Batches = Callable[[np.random.Generator], tuple[Tensor, Tensor]]  # one at a time
 UNTIL_THE_TIME_IS_OVER = LoopConfig(sys.maxsize, sys.maxsize, checkpoint_minutes=1.0)
 
@@ -201,46 +195,3 @@ def predict(network: VoteNetwork, image: NDArray[np.float32]) -> NDArray[np.floa
     device = next(network.parameters()).device
     batch = torch.from_numpy(image)[None].to(device, memory_format=torch.channels_last)
     return network(batch)[0].float().cpu().numpy()
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """How well the network does on piles that it has not seen: needs nobody's labels."""
-
-    strict_miou: float
-    count_accuracy: float
-    settings: VoteSettings
-
-
-def validate(
-    network: VoteNetwork, parts: Sequence[tuple[Piles, NetworkConfig]], seed: int
-) -> HeldOut:
-    """Choose how votes are clustered on every other held-out pile, and judge it on the rest."""
-    network.eval()
-    cases = []
-    for piles, config in parts:
-        for index in range(len(piles)):
-            rng = np.random.default_rng([seed, index])
-            image = network_input(piles.heights(index, rng), config)
-            cases.append((predict(network, image), piles.labels[index], config))
-    best, settings = -1.0, VoteSettings()
-    for apart in (0.35, 0.5, 0.7):
-        for support in (4.0, 8.0, 16.0):
-            trial = replace(VoteSettings(), separation=apart, min_support=support)
-            miou, count = _score(cases[::2], trial)
-            worth = miou + COUNT_WEIGHT * count
-            if worth > best:
-                best, settings = worth, trial
-    miou, count = _score(cases[1::2], settings)
-    return HeldOut(miou, count, settings)
-
-
-def _score(
-    cases: Sequence[tuple[NDArray[np.float32], NDArray[np.uint8], NetworkConfig]],
-    settings: VoteSettings,
-) -> tuple[float, float]:
-    """Mean strict mIoU and count accuracy."""
-    found = [find_instances(output, config, settings).labels for output, _, config in cases]
-    labels = [true for _, true, _ in cases]
-    miou = float(np.nanmean([strict_miou(f, t) for f, t in zip(found, labels)]))
-    return miou, float(np.mean([count_is_right(f, t) for f, t in zip(found, labels)]))

@@ -27,9 +27,11 @@ class Confidence:
         if len(np.unique(right)) < 2:  # nothing to tell apart: the share itself
             share = (right.sum() + 1) / (len(right) + 2)
             return Confidence((0.0,) * cues.shape[1], float(np.log(share / (1 - share))))
-        model = LogisticRegression(C=10.0).fit(cues, right)
-        weights = tuple(round(float(w), 4) for w in model.coef_[0])
-        return Confidence(weights, round(float(model.intercept_[0]), 4))
+        middle, scale = cues.mean(axis=0), np.maximum(cues.std(axis=0), 1e-6)
+        model = LogisticRegression(C=10.0).fit((cues - middle) / scale, right)
+        weights = model.coef_[0] / scale
+        bias = float(model.intercept_[0] - weights @ middle)
+        return Confidence(tuple(round(float(w), 4) for w in weights), round(bias, 4))
 
     def __call__(self, cues: NDArray[np.floating]) -> NDArray[np.float32]:
         """(N, C) -> (N,) probabilities."""

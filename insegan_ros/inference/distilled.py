@@ -14,21 +14,19 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from insegan_ros import config
 from insegan_ros.bin import Bin, BinTracker, foreground
 from insegan_ros.camera import TopDownView, height_map, segmentation_from_labels
+from insegan_ros.distillation.clusters import Instances, VoteSettings, find_instances
 from insegan_ros.distillation.network import (
     STRIDE,
-    Instances,
     NetworkConfig,
     VoteNetwork,
-    VoteSettings,
     channels_last,
-    find_instances,
     interpolate,
     network_input,
     resize,
 )
 from insegan_ros.inference.distilled_card import DistilledCard, Scoring
+from insegan_ros.inference.existence import Existence
 from insegan_ros.inference.found import Found
-from insegan_ros.inference.merging import Merging
 from insegan_ros.inference.poses import PoseEstimator, posed_cues, with_poses
 from insegan_ros.model.explicit import Template
 from insegan_ros.types import DepthFrame, Intrinsics, Segmentation
@@ -58,13 +56,13 @@ class DistilledSegmenter:
         template: Template | None = None,
         scoring: Scoring | None = None,
         lengths_px: tuple[float, float] | None = None,
-        merging: Merging | None = None,
+        existence: Existence | None = None,
     ) -> None:
         self.network = _fused(network)
         self._device = next(network.parameters()).device
         self._config, self._votes = network.config, votes
         self._tracker = BinTracker(bin, seed)
-        self._scoring, self._merging = scoring, merging
+        self._scoring, self._existence = scoring, existence
         self._lengths_px = lengths_px
         self.poses = None if template is None else PoseEstimator(template, seed=seed)
         self.pose_seconds = 0.0  # for all instances of a frame
@@ -149,15 +147,12 @@ class DistilledSegmenter:
         ids = _inside(labels, foreground(frame, bin), np.isfinite(frame.depth_m))
         renumbered = np.zeros(labels.max(initial=0) + 1, np.int32)
         renumbered[ids] = np.arange(1, len(ids) + 1)
-        found = Found(
+        return Found(
             renumbered[labels],
             centres[ids - 1],
             instances.agreement[ids - 1],
             np.clip(instances.visible[ids - 1], 0, 1),
         )
-        if self._merging is None:
-            return found
-        return self._merging(found, self._config.part_length_m)
 
     def whole_parts(self, frame: DepthFrame, bin: Bin) -> NDArray[np.int32]:
         """(H, W) labels of those instances that the network holds for seen whole, 0 elsewhere."""
@@ -182,11 +177,11 @@ class DistilledSegmenter:
             output = self.network(image)[0].float().cpu().numpy()
         output = output[:, : seen[0], : seen[1]]
         if seen == shape:
-            return find_instances(output, config, self._votes)
+            return find_instances(output, config, self._votes, self._existence)
         # votes, not labels, go back to the image's own pixels: edges are then no stairs
         output = interpolate(output, shape)
         votes = self._votes.at_pixels(shape[0] * shape[1] / (seen[0] * seen[1]))
-        return find_instances(output, replace(config, pixel_m=pixel_m), votes)
+        return find_instances(output, replace(config, pixel_m=pixel_m), votes, self._existence)
 
     def _scaled(self, pixel_m: float) -> tuple[float, NetworkConfig]:
         """By how much an image of such pixels is resampled, and what the network then sees."""
@@ -285,5 +280,5 @@ def load(
         template,
         card.scoring,
         card.lengths_px,
-        card.merging,
+        card.existence,
     )

@@ -9,9 +9,10 @@ from typing import Any
 import yaml
 
 from insegan_ros import config
-from insegan_ros.distillation.network import NetworkConfig, VoteSettings
+from insegan_ros.distillation.clusters import VoteSettings
+from insegan_ros.distillation.network import NetworkConfig
 from insegan_ros.inference.confidence import Confidence
-from insegan_ros.inference.merging import Merging
+from insegan_ros.inference.existence import Existence
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class DistilledCard:
     scoring: Scoring | None = None  # None: not calibrated
     # px along a part that the network was trained for; None: those of the lengths above alone
     lengths_px: tuple[float, float] | None = None
-    merging: Merging | None = None  # None: no two instances become one
+    existence: Existence | None = None  # None: all candidates are parts
 
 
 def to_card(
@@ -41,10 +42,10 @@ def to_card(
     voxel_m: float | None = None,
     scoring: Scoring | None = None,
     lengths_px: tuple[float, float] | None = None,
-    merging: Merging | None = None,
+    existence: Existence | None = None,
 ) -> dict[str, Any]:
     """Plain values for the card's `settings`."""
-    card = DistilledCard(network, votes, voxel_m, scoring, lengths_px, merging)
+    card = DistilledCard(network, votes, voxel_m, scoring, lengths_px, existence)
     return yaml.safe_load(config.dump(card))
 
 

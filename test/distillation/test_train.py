@@ -12,8 +12,9 @@ from bricks import CONFIG, brick_piles
 
 from insegan_ros.data.store import Dataset
 from insegan_ros.distillation import train
+from insegan_ros.distillation.clusters import VoteSettings, find_instances
 from insegan_ros.distillation.examples import Piles, make_batch
-from insegan_ros.distillation.network import VoteSettings, find_instances, network_input
+from insegan_ros.distillation.network import network_input
 from insegan_ros.distillation.piles import store_piles
 from insegan_ros.evaluation.metrics import strict_miou
 from insegan_ros.training import checkpoint

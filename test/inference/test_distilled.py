@@ -10,7 +10,8 @@ import torch
 
 from insegan_ros.bin import Bin
 from insegan_ros.camera import Plane
-from insegan_ros.distillation.network import NetworkConfig, VoteNetwork, VoteSettings
+from insegan_ros.distillation.clusters import VoteSettings
+from insegan_ros.distillation.network import NetworkConfig, VoteNetwork
 from insegan_ros.inference import distilled, distilled_card, model_card
 from insegan_ros.types import DepthFrame, Intrinsics
 

@@ -1,0 +1,106 @@
+"""Which candidates are parts of their own.
+
+A part of which another hides the middle shows two pieces, and their votes for its centre may lie
+apart; where parts meet, unsure votes gather; and of a part that is hardly seen few votes tell. So
+candidates are taken generously, and a rule takes away, one by one, those that are least likely
+parts; their pixels go to the centres nearest to their votes. What tells is how many and how sure
+a candidate's votes are, how much of a part they believe to be, and what is near. The rule is
+learned from piles of the template, whose labels cost nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from insegan_ros.distillation.clusters import Clusters
+from insegan_ros.inference.confidence import Confidence
+
+OWN_IOU = 0.02  # with a true part that no other candidate takes: this one is a part of its own
+FAR = 1.0  # part lengths beyond which a neighbour says nothing
+
+
+@dataclass(frozen=True)
+class Existence:
+    """How likely a candidate is a part of its own, and how likely it has to be."""
+
+    rule: Confidence
+    threshold: float = 0.5
+
+    def __call__(self, clusters: Clusters) -> None:
+        """Take away what is no part, the least likely first; one candidate always stays."""
+        while len(clusters) > 1:
+            probability = self.rule(existence_cues(clusters))
+            worst = int(probability.argmin())
+            if probability[worst] >= self.threshold:
+                return
+            clusters.drop(worst)
+
+
+def existence_cues(clusters: Clusters) -> NDArray[np.float64]:
+    """(N, 12) what tells if a candidate is a part; none depends on the image's resolution."""
+    length = clusters.config.length_px
+    area, support = np.maximum(clusters.area, 1), clusters.support
+    visible, agreement = clusters.visible, clusters.agreement
+    offset = (clusters.centres[:, None] - clusters.centres[None]) / length
+    distance = np.linalg.norm(offset, axis=2)
+    # beside the nearest candidate with more support: may it be a piece of that one?
+    distance = np.where(support[None] > support[:, None], distance, FAR)
+    other = distance.argmin(axis=1)
+    apart = np.minimum(distance.min(axis=1), FAR)
+    alone = apart >= FAR
+    columns = [
+        agreement,
+        visible,
+        np.log(area / np.quantile(area, 0.8)),
+        np.log(support / length**2 + 1e-4),
+        np.log(support / area),
+        clusters.spread,
+        apart,
+        np.exp(-4 * apart),
+        np.where(alone, 0, np.log(area / area[other])),
+        np.where(alone, 0, visible + visible[other]),
+        np.where(alone, 1, agreement[other]),
+        np.where(alone, 1, np.minimum(np.abs(offset[np.arange(len(other)), other, 2]), 1)),
+    ]
+    return np.stack(columns, axis=1)
+
+
+def fit_existence(cases: Iterable[tuple[Clusters, NDArray[np.integer]]]) -> Existence | None:
+    """From candidates and (H, W) true labels; the candidates are used up.
+
+    None where there is no candidate at all.
+    """
+    cues, own = [], []
+    for clusters, true in cases:
+        while len(clusters):
+            cues.append(existence_cues(clusters))
+            own.append(are_own(clusters.labels, true, len(clusters)))
+            if own[-1].all() or len(clusters) == 1:
+                break
+            # what the rule sees once some are gone
+            clusters.drop(int(np.where(own[-1], np.inf, clusters.support).argmin()))
+    if not cues:
+        return None
+    return Existence(Confidence.fit(np.concatenate(cues), np.concatenate(own)))
+
+
+def are_own(
+    labels: NDArray[np.integer], true: NDArray[np.integer], count: int
+) -> NDArray[np.bool_]:
+    """(count,) whether an instance has a true part to itself, by the largest sum of IoUs."""
+    parts = max(int(true.max(initial=0)), 1)
+    both = (labels > 0) & (true > 0)
+    index = (labels[both].astype(int) - 1) * parts + true[both].astype(int) - 1
+    shared = np.bincount(index, minlength=count * parts).reshape(count, parts)
+    area = np.bincount(labels[labels > 0], minlength=count + 1)[1:, None]
+    of_parts = np.bincount(true[true > 0], minlength=parts + 1)[1:]
+    iou = shared / np.maximum(area + of_parts - shared, 1)
+    rows, columns = linear_sum_assignment(-iou)
+    own = np.zeros(count, bool)
+    own[rows] = iou[rows, columns] > OWN_IOU
+    return own

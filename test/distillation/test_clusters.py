@@ -1,0 +1,114 @@
+"""Votes become instances: each pixel with the centre that its vote is nearest to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from insegan_ros.distillation.clusters import VoteSettings, candidates, find_instances
+from insegan_ros.distillation.network import OUTPUTS, NetworkConfig
+
+CONFIG = NetworkConfig(part_length_m=0.04, part_thickness_m=0.02, pixel_m=0.002)
+VOTES = VoteSettings()
+
+
+def ideal_votes(labels: np.ndarray, centres: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """What a network that knows the truth would say, with some noise."""
+    output = np.zeros((OUTPUTS, *labels.shape), np.float32)
+    v, u = np.mgrid[: labels.shape[0], : labels.shape[1]]
+    own = np.concatenate([[[0, 0, 0]], centres])[labels]  # (H, W, 3)
+    output[0] = np.where(labels > 0, 5, -5)
+    output[1] = (own[..., 0] - u) / CONFIG.unit_px
+    output[2] = (own[..., 1] - v) / CONFIG.unit_px
+    output[3] = own[..., 2] / CONFIG.pixel_m / CONFIG.unit_px
+    output[1:4] += rng.normal(0, 0.1, output[1:4].shape)
+    output[4] = -2
+    return output
+
+
+def discs(centres: list[tuple[int, int]], radius: int = 10, side: int = 64) -> np.ndarray:
+    v, u = np.mgrid[:side, :side]
+    labels = np.zeros((side, side), np.int64)
+    for k, (x, y) in enumerate(centres, 1):
+        labels[(u - x) ** 2 + (v - y) ** 2 <= radius**2] = k
+    return labels
+
+
+def test_votes_tell_touching_discs_apart() -> None:
+    places = [(16, 20), (36, 20), (26, 38)]
+    labels = discs(places)
+    centres = np.array([[x, y, 0.01] for x, y in places])
+    found = find_instances(ideal_votes(labels, centres, np.random.default_rng(0)), CONFIG, VOTES)
+    assert len(found.centres) == 3
+    for k in (1, 2, 3):
+        own = np.bincount(found.labels[labels == k]).argmax()
+        assert ((found.labels == own) == (labels == k)).all()
+
+
+def test_votes_tell_a_part_from_the_one_below_it() -> None:
+    labels = discs([(32, 32)], radius=16)
+    labels[discs([(32, 32)], radius=9) > 0] = 2
+    centres = np.array([[32, 32, 0.01], [32, 32, 0.03]])
+    found = find_instances(ideal_votes(labels, centres, np.random.default_rng(1)), CONFIG, VOTES)
+    assert len(found.centres) == 2
+    assert np.allclose(np.sort(found.centres[:, 2]), [0.01, 0.03], atol=0.003)
+
+
+def test_concurring_votes_score_higher() -> None:
+    rng = np.random.default_rng(2)
+    labels = discs([(16, 20), (46, 40)])
+    output = ideal_votes(labels, np.array([[16, 20, 0.01], [46, 40, 0.01]]), rng)
+    output[1:4, labels == 2] += rng.normal(0, 0.4, (3, (labels == 2).sum()))
+    found = find_instances(output, CONFIG, VOTES)
+    steady, scattered = (found.labels[20, 16] - 1, found.labels[40, 46] - 1)
+    assert found.agreement[steady] > found.agreement[scattered]
+
+
+def test_nothing_is_found_where_no_pixel_shows_a_part() -> None:
+    output = np.full((OUTPUTS, 32, 48), -5, np.float32)
+    found = find_instances(output, CONFIG, VOTES)
+    assert found.labels.shape == (32, 48)
+    assert not found.labels.any()
+    assert len(found.centres) == len(found.agreement) == len(found.visible) == 0
+
+
+def two_discs() -> np.ndarray:
+    """Votes for two discs 20 px apart, the second seen in two pieces that vote 10 px apart."""
+    labels = discs([(16, 20), (36, 20)])
+    pieces = labels.copy()
+    pieces[:, 37:][labels[:, 37:] == 2] = 3
+    centres = np.array([[16, 20, 0.01], [33, 20, 0.01], [43, 20, 0.01]])
+    return ideal_votes(pieces, centres, np.random.default_rng(0))
+
+
+def test_what_clusters_know_of_themselves_stays_true_when_some_are_dropped() -> None:
+    clusters = candidates(two_discs(), CONFIG, VOTES)
+    assert len(clusters) == 3
+    left = int(clusters.centres[:, 0].argmax())
+    orphans = clusters.labels == left + 1
+    clusters.drop(left)
+    assert clusters.area.tolist() == [(clusters.labels == k).sum() for k in (1, 2)]
+    heir = np.unique(clusters.labels[orphans])
+    assert heir.tolist() == [1 + int(clusters.centres[:, 0].argmax())]  # the nearer one
+    only = candidates(two_discs(), CONFIG, VOTES)
+    only.keep(np.array([False, True, False]))
+    assert only.support[0] == pytest.approx(clusters.support.sum())
+    assert only.agreement[0] < clusters.agreement.min()
+
+
+def test_pruning_decides_what_becomes_an_instance() -> None:
+    def to_the_left_alone(clusters) -> None:
+        clusters.keep(clusters.centres[:, 0] < 25)
+
+    found = find_instances(two_discs(), CONFIG, VOTES, to_the_left_alone)
+    assert len(found.centres) == 1
+    assert set(np.unique(found.labels)) == {0, 1}
+    none = find_instances(two_discs(), CONFIG, VOTES, lambda c: c.keep(np.zeros(len(c), bool)))
+    assert not none.labels.any()
+    assert len(none.centres) == 0
+
+
+def test_few_votes_make_no_candidate() -> None:
+    votes = two_discs()
+    assert len(candidates(votes, CONFIG, VoteSettings(min_area=400))) == 0
+    assert len(candidates(votes, CONFIG, VoteSettings(min_support=1000.0))) == 0
