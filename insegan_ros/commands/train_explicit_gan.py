@@ -96,12 +96,10 @@ def resolve(args: argparse.Namespace, dataset: Dataset) -> ExplicitRunConfig:
     """Raises: ConfigError, for unknown keys or values."""
     settings = config.load(ExplicitRunConfig, args.config or [], args.set or [])
     step = for_count(settings.step, dataset.info.instances)
-    if args.init == 'blob':  # there is nothing yet whose poses could be learned
+    if args.init == 'blob':  # only where it lies can be learned of a ball
         given = ' '.join(args.set or [])
-        if 'step.warm=' not in given:
-            step = replace(step, warm=1)
-        if 'step.adversarial_template=' not in given:
-            step = replace(step, adversarial_template=0.1)
+        begun: dict[str, Any] = {'warm': 200, 'adversarial_template': 0.1, 'least_volume': 0.8}
+        step = replace(step, **{k: v for k, v in begun.items() if f'step.{k}=' not in given})
     return replace(settings, step=step)
 
 

@@ -28,6 +28,7 @@ class ExplicitStepConfig:
     surface: float = 10.0  # of the distance between surfaces, in units of the part's radius
     noise_m: float = 0.0008  # of heights, generated and real alike
     smooth: float = 0.02  # of the occupancy's differences between neighbours
+    least_volume: float = 0.0  # of the starting template's: what is badly posed would vanish
 
     def __post_init__(self) -> None:
         if not 1 <= self.least <= self.most <= 14:

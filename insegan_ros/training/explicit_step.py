@@ -79,6 +79,7 @@ class ExplicitTrainer:
         }
         self.average: Ema[ExplicitGAN] = Ema(model, config.ema)
         self.steps = 0
+        self._least = config.least_volume * float(model.logits.detach().sigmoid().sum())  # voxels
         crop, size = model.view.crop, model.config.image_size // COARSE
         self._coarse = SceneView(CropConfig(crop.side_m, crop.height_m, size), model.view.apex)
 
@@ -135,6 +136,7 @@ class ExplicitTrainer:
         for name in used:
             self._optimizers[name].step()
         with torch.no_grad():
+            keep_volume(model.logits, self._least)
             model.logits.clamp_(-8, 8)
         self.steps += 1
         self.average.update(model, self.steps)
@@ -248,6 +250,18 @@ class ExplicitTrainer:
         for name, optimizer in self._optimizers.items():
             optimizer.load_state_dict(state['optimizers'][name])
         self.steps = int(state['steps'])
+
+
+@torch.no_grad()
+def keep_volume(logits: Tensor, least: float) -> None:
+    """Raise what is at least a little occupied until the occupancy sums up to `least` voxels."""
+    for _ in range(20):
+        occupancy = logits.sigmoid()
+        lack = least - occupancy.sum()
+        if lack <= 0:
+            return
+        some = (occupancy > 0.05).float()
+        logits += some * lack / (some * occupancy * (1 - occupancy)).sum().clamp(min=1)
 
 
 def _scaled_gradient(x: Tensor, share: float) -> Tensor:

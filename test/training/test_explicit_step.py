@@ -18,7 +18,7 @@ from insegan_ros.model.explicit_scene import SceneView, compose, render_instance
 from insegan_ros.training import checkpoint
 from insegan_ros.training.explicit_config import ExplicitStepConfig
 from insegan_ros.training.explicit_run import ExplicitRun, ExplicitRunConfig
-from insegan_ros.training.explicit_step import ExplicitTrainer
+from insegan_ros.training.explicit_step import ExplicitTrainer, keep_volume
 from insegan_ros.training.loop import LoopConfig
 from insegan_ros.training.refine import Scenes, Verdict
 
@@ -160,3 +160,14 @@ def test_counts_that_make_no_sense_are_refused() -> None:
         ExplicitStepConfig(least=6, most=5)
     with pytest.raises(ValueError, match='power of two'):
         ExplicitGANConfig(image_size=48)
+
+
+def test_a_template_that_vanishes_is_raised_where_it_was_and_one_that_grows_is_left() -> None:
+    logits = torch.full((8, 8, 8), -6.0)
+    logits[2:6, 2:6, 2:6] = -1.0  # 17 of 64 voxels' worth
+    keep_volume(logits, 40.0)
+    assert 40 <= float(logits.sigmoid().sum()) < 46
+    assert float(logits[0].max()) == -6.0
+    before = logits.clone()
+    keep_volume(logits, 20.0)
+    assert torch.equal(logits, before)
