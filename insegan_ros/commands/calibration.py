@@ -76,7 +76,7 @@ def learn_to_read(
     true = [labels for _, _, labels in chosen_on]
     best = -np.inf
     chosen: tuple[VoteSettings, Existence | None] = (VoteSettings(), None)
-    for separation, support in generosity:
+    for separation, support in tqdm(generosity, desc='reading', unit='way'):
         votes = VoteSettings(separation=separation, min_support=support)
         fitted = fit_existence((candidates(o, c, votes), t) for o, c, t in chosen_on)
         for threshold in THRESHOLDS:
