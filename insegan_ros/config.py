@@ -74,9 +74,15 @@ def _convert(expected: Any, value: Any, path: str) -> Any:
     return value
 
 
-def load(cls: type[T], files: Iterable[Path] = (), overrides: Iterable[str] = ()) -> T:
-    """Defaults of `cls`, overridden by YAML files in order, then by 'a.b=value' strings."""
+def load(
+    cls: type[T],
+    files: Iterable[Path] = (),
+    overrides: Iterable[str] = (),
+    base: Mapping[str, Any] | None = None,
+) -> T:
+    """Defaults of `cls`, overridden by `base`, YAML files in order, then 'a.b=value' strings."""
     merged: dict[str, Any] = {}
+    _merge(merged, base or {})
     for file in files:
         try:
             loaded = yaml.safe_load(file.read_text()) or {}
@@ -100,10 +106,12 @@ def load(cls: type[T], files: Iterable[Path] = (), overrides: Iterable[str] = ()
 
 def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
     for key, value in values.items():
-        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+        if isinstance(value, Mapping):
+            if not isinstance(into.get(key), dict):
+                into[key] = {}
             _merge(into[key], value)
         else:
-            into[key] = dict(value) if isinstance(value, Mapping) else value
+            into[key] = value
 
 
 def dump(config: Any) -> str:

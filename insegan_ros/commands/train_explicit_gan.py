@@ -42,6 +42,8 @@ from insegan_ros.training.refine import Scenes
 
 BLOB_GRID = 24  # voxels a side
 BLOB_FRAMES = 60  # looked at for the part's length
+# only where it lies can be learned of a ball; badly posed, less of it would always be better
+BLOB_SETTINGS = {'step': {'warm': 200, 'adversarial_template': 0.1, 'least_volume': 0.8}}
 
 
 def run(args: argparse.Namespace) -> int:
@@ -94,13 +96,9 @@ def run(args: argparse.Namespace) -> int:
 
 def resolve(args: argparse.Namespace, dataset: Dataset) -> ExplicitRunConfig:
     """Raises: ConfigError, for unknown keys or values."""
-    settings = config.load(ExplicitRunConfig, args.config or [], args.set or [])
-    step = for_count(settings.step, dataset.info.instances)
-    if args.init == 'blob':  # only where it lies can be learned of a ball
-        given = ' '.join(args.set or [])
-        begun: dict[str, Any] = {'warm': 200, 'adversarial_template': 0.1, 'least_volume': 0.8}
-        step = replace(step, **{k: v for k, v in begun.items() if f'step.{k}=' not in given})
-    return replace(settings, step=step)
+    base = BLOB_SETTINGS if args.init == 'blob' else None
+    settings = config.load(ExplicitRunConfig, args.config or [], args.set or [], base)
+    return replace(settings, step=for_count(settings.step, dataset.info.instances))
 
 
 def starting_template(

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from insegan_ros.bin import Bin
+from insegan_ros.config import ConfigError
 from insegan_ros.files import write_atomically
 from insegan_ros.types import Segmenter
 
@@ -93,6 +94,11 @@ def load_segmenter(
         segmenter = loader.load(card['settings'], tensors, pick_device(device), bin, seed)
         if part_length is not None:
             _set_length(segmenter, part_length)
+    except ConfigError as error:
+        raise ModelError(
+            f'{folder} is of another version of insegan_ros, or was changed ({error}); delete '
+            'that folder, and the `insegan train` that made it writes it anew'
+        ) from None
     except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(f'{folder} cannot be loaded: {error}') from None
     if hasattr(segmenter, 'pose_seconds'):

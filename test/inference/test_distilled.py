@@ -128,6 +128,10 @@ def test_a_damaged_model_is_refused_with_a_reason(tmp_path: Path) -> None:
     model_card.save_model(tmp_path, card, {'head.0.bias': torch.zeros(3)})
     with pytest.raises(model_card.ModelError, match='cannot be loaded'):
         model_card.load_segmenter(str(tmp_path))
+    settings = {**distilled_card.to_card(CONFIG, VOTES), 'merging': None}
+    model_card.save_model(tmp_path, {**card, 'settings': settings}, {})
+    with pytest.raises(model_card.ModelError, match=r"another version .*'merging'"):
+        model_card.load_segmenter(str(tmp_path))
     (tmp_path / model_card.CARD).write_text('method: psychic\nsettings: {}\n')
     with pytest.raises(model_card.ModelError, match='psychic'):
         model_card.load_segmenter(str(tmp_path))
