@@ -44,7 +44,7 @@ class Figures:
         file = self.result(part, 'poses', 0) / 'poses.json'
         if not file.exists():
             return NOTHING
-        return next(iter(json.loads(file.read_text())['methods'].values()))[name]
+        return next(iter(json.loads(file.read_text())['methods'].values())).get(name, NOTHING)
 
     def compared(self, name: str, factor: float = 1.0) -> list[float]:
         return [factor * self._compared(part, name) for part in self.parts]
@@ -116,9 +116,15 @@ def tables(figures: Figures, seeds: Sequence[int]) -> str:
         for key, said in NAMES.items()
     ]
     add('Without noise: 300 frames more', noise_free)
-    limits = ('0.05', '0.1', '0.2')
-    recall = [row(f'within {k}', figures.pose(f'mssd_recall_{k}'), '{:.2f}') for k in limits]
-    add('Poses: MSSD recall, of the diameter', recall)
+    recall = [
+        row(f'{kind}, within {limit}', figures.pose(f'{key}_recall_{limit}'), '{:.2f}')
+        for kind, key, limits in (
+            ('MSSD', 'mssd', ('0.05', '0.1', '0.2')),
+            ('ADD-S', 'add_s', ('0.05', '0.1')),
+        )
+        for limit in limits
+    ]
+    add('Poses: recall, of the diameter', recall)
     add('Shapes and time', shapes(figures))
     if len(seeds) > 1:
         add(f'Seeds {", ".join(map(str, seeds))}: mean and deviation', spread(figures, seeds))

@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--poses',
         action='store_true',
-        help="judge models' 6-DoF poses instead: MSSD recall against the true mesh",
+        help="judge models' 6-DoF poses instead: MSSD and ADD-S recall against the true mesh",
     )
     parser.add_argument(
         '--mesh', type=Path, help="the true mesh in metres, of a part that isn't simulated"

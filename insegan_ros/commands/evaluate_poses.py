@@ -19,7 +19,7 @@ from insegan_ros.inference.distilled import DistilledSegmenter
 from insegan_ros.synthetic.parts import PARTS, make_part
 
 FRAME_FRAMES = 60  # validation frames, from which the template's frame is fitted
-LIMITS = (0.05, 0.1, 0.2)  # of the diameter
+LIMITS = {'mssd': (0.05, 0.1, 0.2), 'add_s': (0.05, 0.1)}  # of the diameter
 
 
 def true_part(name: str, mesh: Path | None) -> Part:
@@ -65,15 +65,23 @@ def run_poses(
         fitted = matches_in(dataset, segmenter, fitting, f'{name}, fitting')[0]
         frame = fit_frame(part, fitted)
         matches, wanted = matches_in(dataset, segmenter, indices, f'{name}, judging')
-        errors = [part.mssd(m.estimated @ frame, m.true) for m in matches]
+        placed = [(m.estimated @ frame, m.true) for m in matches]
+        errors = {
+            'mssd': [part.mssd(*pair) for pair in placed],
+            'add_s': [part.add_s(*pair) for pair in placed],
+        }
         figures[name] = {
             'instances': wanted,
             'matched': round(len(matches) / max(wanted, 1), 4),
             **{
-                f'mssd_recall_{limit:g}': round(recall(part, frame, matches, wanted, limit), 4)
-                for limit in LIMITS
+                f'{kind}_recall_{limit:g}': round(recall(each, wanted, limit * part.diameter), 4)
+                for kind, each in errors.items()
+                for limit in LIMITS[kind]
             },
-            'median_mssd_mm': round(1e3 * float(np.median(errors)), 3) if errors else None,
+            **{
+                f'median_{kind}_mm': round(1e3 * float(np.median(each)), 3) if each else None
+                for kind, each in errors.items()
+            },
         }
     out.mkdir(parents=True, exist_ok=True)
     report = {

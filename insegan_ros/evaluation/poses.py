@@ -1,4 +1,5 @@
-"""Are poses right? MSSD of BOP, the part's symmetries allowed for; needs the true mesh and poses.
+"""Are poses right? MSSD of BOP, the part's symmetries allowed for, and ADD-S, which asks only
+whether the surface lies where it should; both need the true mesh and poses.
 
 A learned template has a frame of its own. One rigid transform from the true mesh's frame to it is
 fitted on validation frames, the same for all instances, and used on the frames that are judged.
@@ -20,15 +21,17 @@ from insegan_ros.evaluation.metrics import iou_matrix
 from insegan_ros.types import Segmentation
 
 POINTS = 400  # of the surface, among which the greatest distance is sought
+DENSE = 20_000  # of the surface, of which the nearest one is sought
 MATCHED_IOU = 0.5  # of an instance's mask with a true one
 HYPOTHESES = 40
 
 
 @dataclass(frozen=True)
 class Part:
-    """A true mesh as MSSD needs it."""
+    """A true mesh as MSSD and ADD-S need it."""
 
     points: NDArray[np.float64]  # (M, 3) of its surface, metres
+    surface: KDTree  # of many more points of it
     diameter: float  # metres
     symmetries: NDArray[np.float64]  # (S, 4, 4) that map it onto itself, the identity first
 
@@ -38,7 +41,8 @@ class Part:
         points = np.asarray(trimesh.sample.sample_surface(mesh, POINTS, seed=seed)[0])
         hull = mesh.convex_hull.vertices
         diameter = float(np.linalg.norm(hull[:, None] - hull[None], axis=2).max())
-        return Part(points, diameter, symmetries(mesh, diameter, seed, starts))
+        dense = np.asarray(trimesh.sample.sample_surface(mesh, DENSE, seed=seed + 1)[0])
+        return Part(points, KDTree(dense), diameter, symmetries(mesh, diameter, seed, starts))
 
     def mssd(self, estimated: NDArray[np.floating], true: NDArray[np.floating]) -> float:
         """Metres: the greatest distance of corresponding points, over the best symmetry.
@@ -50,6 +54,15 @@ class Part:
         turned = np.asarray(true) @ self.symmetries  # (S, 4, 4)
         theirs = np.einsum('sij,mj->smi', turned[:, :3, :3], self.points) + turned[:, None, :3, 3]
         return float(np.linalg.norm(theirs - ours, axis=2).max(axis=1).min())
+
+    def add_s(self, estimated: NDArray[np.floating], true: NDArray[np.floating]) -> float:
+        """Metres: the mean distance of true points to the nearest estimated ones.
+
+        ADD-S of Hinterstoisser et al., 2012, and Xiang et al., 2018. A turn that only details tell
+        from the right one costs as little as these are large.
+        """
+        relative = np.linalg.inv(estimated) @ true
+        return float(self.surface.query(_moved(self.points, relative))[0].mean())
 
 
 def symmetries(
@@ -163,17 +176,14 @@ def _nearest_frame(part: Part, match: Match, near: NDArray) -> NDArray:
     return min(allowed, key=lambda f: float(np.abs(_moved(part.points, f) - there).max()))
 
 
-def recall(
-    part: Part, frame: NDArray, matches: Iterable[Match], wanted: int, limit: float = 0.1
-) -> float:
-    """Share of the wanted instances whose MSSD is within `limit` of the diameter.
+def recall(errors: Iterable[float], wanted: int, limit: float) -> float:
+    """Share of the wanted instances whose error is below a limit.
 
     Args:
-        frame: (4, 4) template_T_part.
+        errors: of those that a mask matches.
         wanted: true instances, those that no mask matches included.
     """
-    near = sum(part.mssd(m.estimated @ frame, m.true) < limit * part.diameter for m in matches)
-    return near / wanted if wanted else float('nan')
+    return sum(error < limit for error in errors) / wanted if wanted else float('nan')
 
 
 def _moved(points: NDArray, pose: NDArray) -> NDArray:

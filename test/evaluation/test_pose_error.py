@@ -1,4 +1,4 @@
-"""MSSD under symmetries, and the one transform between two frames of a part."""
+"""MSSD under symmetries, ADD-S, and the one transform between two frames of a part."""
 
 from __future__ import annotations
 
@@ -52,6 +52,20 @@ def test_a_shift_is_its_length_and_a_symmetry_nothing(brick: Part) -> None:
     assert brick.mssd(true @ quarter, true) > 0.008
 
 
+def test_add_s_asks_where_the_surface_is_and_not_which_way_round() -> None:
+    bar, knob = trimesh.creation.box((0.05, 0.03, 0.02)), trimesh.creation.box((0.004,) * 3)
+    knob.apply_translation((0.02, 0, 0.012))
+    part = Part.of(trimesh.boolean.union([bar, knob]), starts=60)
+    true = motion(0)
+    half = true @ np.diag([-1.0, -1, 1, 1])  # only the knob is elsewhere
+    assert part.mssd(half, true) > 0.03
+    assert part.add_s(half, true) < 0.001
+    assert part.add_s(true, true) < 0.0005
+    lifted = true.copy()
+    lifted[:3, 3] += 0.02 * true[:3, 2]  # by its thickness: one side then lies on the other
+    assert 0.002 < part.add_s(lifted, true) < part.mssd(lifted, true) == pytest.approx(0.02)
+
+
 def test_one_frame_is_fitted_though_poses_differ_by_symmetries_and_some_are_wrong(
     brick: Part,
 ) -> None:
@@ -64,8 +78,9 @@ def test_one_frame_is_fitted_though_poses_differ_by_symmetries_and_some_are_wron
         estimated = true @ symmetry @ np.linalg.inv(frame)
         matches.append(Match(motion(100 + seed) if seed % 4 == 0 else estimated, true))
     found = fit_frame(brick, matches)
-    assert recall(brick, found, matches, 20) == pytest.approx(15 / 20)
-    assert recall(brick, found, matches, 30) == pytest.approx(15 / 30)
+    errors = [brick.mssd(m.estimated @ found, m.true) for m in matches]
+    assert recall(errors, 20, 0.1 * brick.diameter) == pytest.approx(15 / 20)
+    assert recall(errors, 30, 0.1 * brick.diameter) == pytest.approx(15 / 30)
     with pytest.raises(ValueError, match='no instance'):
         fit_frame(brick, [])
 
