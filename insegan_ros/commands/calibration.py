@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 from tqdm import tqdm
 
 from insegan_ros.bin import Bin, BinTracker
@@ -130,6 +130,22 @@ def as_crowded(
     return alike if len(alike) >= LEAST_PILES else list(range(len(piles)))
 
 
+class Remembering(VoteNetwork):
+    """A copy of a network that sees an image once, however often the image is shown to it."""
+
+    def __init__(self, network: VoteNetwork) -> None:
+        super().__init__(network.config)
+        self.load_state_dict(network.state_dict())
+        self.to(next(network.parameters()).device)
+        self._seen: dict[bytes, Tensor] = {}
+
+    def forward(self, image: Tensor) -> Tensor:
+        key = image.cpu().numpy().tobytes()
+        if key not in self._seen:
+            self._seen[key] = super().forward(image)
+        return self._seen[key]
+
+
 def frames_of(network: VoteNetwork, dataset: Dataset, seed: int) -> Frames | None:
     """Some unlabelled frames of a dataset; None where none shows a bin."""
     usable = dataset.split('train' if 'train' in dataset.splits() else 'all')
@@ -142,8 +158,10 @@ def frames_of(network: VoteNetwork, dataset: Dataset, seed: int) -> Frames | Non
         except FloorNotFoundError:
             continue
 
+    remembering = Remembering(network)
+
     def read(votes: VoteSettings, rule: Existence | None) -> list[NDArray[np.integer]]:
-        segmenter = DistilledSegmenter(copy.deepcopy(network), votes, existence=rule)
+        segmenter = DistilledSegmenter(remembering, votes, existence=rule)
         return [segmenter.find(frame, bin).labels for frame, bin in seen]
 
     return read if seen else None

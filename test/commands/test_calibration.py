@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from insegan_ros.commands import calibration
 from insegan_ros.distillation.clusters import VoteSettings
-from insegan_ros.distillation.network import OUTPUTS, NetworkConfig
+from insegan_ros.distillation.network import OUTPUTS, NetworkConfig, VoteNetwork
 from insegan_ros.inference.existence import Existence
 
 CONFIG = NetworkConfig(part_length_m=0.04, part_thickness_m=0.02, pixel_m=0.002)
@@ -104,3 +105,19 @@ def test_frames_are_compared_with_piles_as_crowded() -> None:
     piles = frame_labels(0) * 6 + frame_labels(5) * 2
     assert calibration.as_crowded(piles, frame_labels(0)) == list(range(30))
     assert calibration.as_crowded(piles, frame_labels(5)) == list(range(40))  # ten are too few
+
+
+def test_a_remembering_network_answers_as_its_own_does_and_sees_each_image_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network = VoteNetwork(CONFIG).eval()
+    seen = []
+    forward = VoteNetwork.forward
+    monkeypatch.setattr(
+        VoteNetwork, 'forward', lambda self, x: (seen.append(self), forward(self, x))[1]
+    )
+    remembering = calibration.Remembering(network).eval()
+    images = [torch.rand(1, 2, 32, 48), torch.rand(1, 2, 32, 48)]
+    for image in [*images, *images]:
+        assert torch.equal(remembering(image), forward(network, image))
+    assert seen == [remembering] * 2
