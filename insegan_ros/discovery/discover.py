@@ -16,9 +16,15 @@ from tqdm import tqdm
 from insegan_ros.bin import Bin
 from insegan_ros.data.store import Dataset
 from insegan_ros.discovery.crops import Piece, dataset_pieces, pieces_of
-from insegan_ros.discovery.lengths import candidate_lengths
+from insegan_ros.discovery.lengths import candidate_lengths, likeliest_length
 from insegan_ros.discovery.picture import draw
-from insegan_ros.discovery.reconstruct import UNLIKE, Reconstruction, explained, reconstruction
+from insegan_ros.discovery.reconstruct import (
+    HOPELESS,
+    UNLIKE,
+    Reconstruction,
+    explained,
+    reconstruction,
+)
 from insegan_ros.discovery.resolution import resolution_m, shell_correlation
 from insegan_ros.discovery.resume import (
     Place,
@@ -38,6 +44,7 @@ PIECES = 'pieces.npz'
 WHOLE = 'whole.npz'  # those and the parts that a network holds for whole
 ENOUGH = 1500  # parts that a network holds for whole
 SIDE = 0.85  # a part's longest side, of the greatest distance of two of its points, about
+RARE = 0.05  # share of the pieces below which those of a length are hardly the part
 LONGEST = 1.55  # a piece's greatest distance, of the part's longest side: more is a clump
 RUN = 'discovery.yaml'
 PICTURE = 'template.png'
@@ -101,7 +108,7 @@ def discover(
         )
     work, state, place = resume(out / CHECKPOINT, pieces, settings)
     if state is None or work is None:
-        work, state = first_guess(pieces, settings)
+        work, state = first_guess(pieces, settings, part_length_m)
         save_checkpoint(out / CHECKPOINT, work, state, place)
     total = sum(settings.rounds)
     bar = tqdm(total=total, desc='rounds', unit='round')
@@ -124,6 +131,11 @@ def discover(
     curve = shell_correlation(*(half.numpy() for half in halves))
     state = work.conclude(state, _generator(settings, total + 1))
     account = _account(state, len(pieces), work.width_m / settings.margin)
+    if len(work.pieces) < RARE * len(pieces):
+        print(
+            f'only {len(work.pieces)} of {len(pieces)} crops are about as long as this shape: it '
+            f'may be an end of the part; see {out / PICTURE}'
+        )
     account['resolution_mm'] = round(1e3 * resolution_m(curve, work.width_m), 1)
     lines = [f'{work.width_m * 1e3 / (k + 1):.2f},{value:.4f}' for k, value in enumerate(curve)]
     write_atomically(out / CURVE, '\n'.join(['detail_mm,correlation', *lines, '']).encode())
@@ -139,33 +151,37 @@ def discover(
     return template
 
 
-def first_guess(pieces: list[Piece], settings: Settings) -> tuple[Reconstruction, State]:
+def first_guess(
+    pieces: list[Piece], settings: Settings, part_length_m: float | None = None
+) -> tuple[Reconstruction, State]:
     """Of the lengths that many pieces share, the longest whose pieces show one and the same part.
 
     Ends of a part share a length too, but are shorter; clumps are longer, but no two look alike.
 
     Raises:
-        ValueError: no such length.
+        ValueError: too few pieces.
+        UnexplainedError: no such length.
     """
     probes = range(min(2, settings.seeds))
     others = range(len(probes), settings.seeds)
     lengths = candidate_lengths(pieces)
     tried = []
-    total = len(lengths) * len(probes) + len(others)
-    with tqdm(total=total, desc='seeds', unit='seed') as bar:
+    with tqdm(total=len(lengths) * settings.seeds, desc='seeds', unit='seed') as bar:
         for k, length in enumerate(lengths):
             work = reconstruction(pieces, length, settings)
             generator = _generator(settings, 10_000 + k)
             state, residual = work.begin(generator, probes, bar.update)
+            if others and residual < HOPELESS:
+                again, lower = work.begin(generator, others, bar.update)
+                if lower < residual:
+                    state, residual = again, lower
             tried.append(f'{length * 1e3:.0f} mm (residual {residual:.2f})')
             if residual < UNLIKE:
-                if others:
-                    again, lower = work.begin(generator, others, bar.update)
-                    state = again if lower < residual else state
                 return work, state
-    raise ValueError(
+    raise UnexplainedError(
         f'pieces of no length show one and the same part: {", ".join(tried)}, but below {UNLIKE} '
-        'is needed; take more frames, or fewer parts in the bin'
+        'is needed; take more frames, or fewer parts in the bin',
+        part_length_m or SIDE * likeliest_length(pieces),
     )
 
 

@@ -32,6 +32,7 @@ PARDONED = 0.15  # residual up to which a crop keeps most of its say
 NEARBY = (0.12, 0.03)  # radians about each axis: largest and smallest step of a pose
 BROAD = (0.65, 0.95)  # quantiles of the crops' areas between which seeds are taken
 UNLIKE = 0.3  # median residual above which crops do not show one and the same part
+HOPELESS = 0.38  # the same from two seeds: others hardly end below UNLIKE then
 
 
 class Reconstruction:

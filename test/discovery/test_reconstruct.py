@@ -178,6 +178,31 @@ def test_the_longest_length_whose_pieces_are_alike_is_the_parts() -> None:
         first_guess(pairs, replace(QUICK, seeds=2))
 
 
+def test_a_length_is_given_up_only_when_no_seed_shows_one_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pieces = pieces_of(ell(), 40, 3)
+    monkeypatch.setattr(discover, 'candidate_lengths', lambda _: [0.09, 0.06, 0.03])
+    found = {0.09: [0.45, 0.4], 0.06: [0.33, 0.36, 0.31, 0.25], 0.03: [0.05]}
+    tried = []
+
+    def begin(self: Reconstruction, _: object, seeds: range, done: object) -> tuple[State, float]:
+        length = round(self.width_m / QUICK.margin, 3)
+        tried.append((length, *seeds))
+        residual = min(found[length][k] for k in seeds)
+        return State(torch.full((2, 2, 2), residual), self.width_m, None), residual
+
+    monkeypatch.setattr(Reconstruction, 'begin', begin)
+    work, state = first_guess(pieces, replace(QUICK, seeds=4))
+    assert tried == [(0.09, 0, 1), (0.06, 0, 1), (0.06, 2, 3)]
+    assert work.width_m == pytest.approx(0.06 * QUICK.margin)
+    assert float(state.logits.mean()) == pytest.approx(0.25)
+    found[0.06] = found[0.03] = [0.5] * 4
+    with pytest.raises(discover.UnexplainedError, match='one and the same part') as caught:
+        first_guess(pieces, replace(QUICK, seeds=4), 0.048)
+    assert caught.value.part_length_m == 0.048
+
+
 def test_accuracy_excludes_reflections_and_finds_the_rotation() -> None:
     mesh = ell().mesh()
     turned = mesh.copy()
