@@ -180,8 +180,9 @@ def recall(errors: Iterable[float], wanted: int, limit: float) -> float:
     """Share of the wanted instances whose error is below a limit.
 
     Args:
-        errors: of those that a mask matches.
+        errors: of those that a mask matches, metres.
         wanted: true instances, those that no mask matches included.
+        limit: metres.
     """
     return sum(error < limit for error in errors) / wanted if wanted else float('nan')
 
