@@ -8,6 +8,10 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
+
+# Its functions' default argument is the group that exists when it is imported. Imported later (by
+# torch.optim, say) they would keep the group, whose threads then abort the process at its end.
+import torch.distributed.nn
 from torch import Tensor, nn
 
 
