@@ -17,7 +17,8 @@ import argparse
 from pathlib import Path
 
 SHAPES = 600
-HELD_OUT = 20  # one shape in so many is not trained on
+HELD_OUT = 20  # one shape in so many is not trained on, but no more than
+MOST_HELD_OUT = 30
 # What the card assumes where no length is given, and of the length how thick parts are: a tenth of
 # the random shapes are thinner. Centres of parts that lie on each other are no further apart.
 PART_LENGTH_M, THICKNESS = 0.056, 0.35
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
     from insegan_ros import __version__
     from insegan_ros.commands.calibration import learn_to_read
-    from insegan_ros.commands.stages import train_with_bar
+    from insegan_ros.commands.stages import batch_workers, train_with_bar
     from insegan_ros.distillation.examples import mixed_batch
     from insegan_ros.distillation.network import NetworkConfig
     from insegan_ros.distillation.pretrain import ShapesConfig, load_shapes, store_shapes
@@ -54,15 +55,15 @@ def run(args: argparse.Namespace) -> int:
             f'--shapes {args.shapes} --max-minutes {args.max_minutes}: 1 or more shapes and '
             'more than 0 minutes are expected'
         )
-    config, train = ShapesConfig(shapes=args.shapes), TrainConfig()
     device = model_card.pick_device(args.device)
+    config, train = ShapesConfig(shapes=args.shapes), TrainConfig().on(device)
     folder = args.out / 'shapes'
     workers = args.workers or os.cpu_count() or 1
     with tqdm(total=config.shapes, desc='shapes', unit='shape') as bar:
         for done in store_shapes(config, folder, args.seed, workers):
             bar.update(done - bar.n)
     parts = list(load_shapes(folder, config, args.seed))
-    last = max(1, len(parts) // HELD_OUT)
+    last = max(1, min(len(parts) // HELD_OUT, MOST_HELD_OUT))
     held, taught = parts[-last:], parts[:-last] or parts
     height = sum(config.camera_height) / 2
     assumed = NetworkConfig(PART_LENGTH_M, THICKNESS * PART_LENGTH_M, height / D435.fx)
@@ -76,6 +77,7 @@ def run(args: argparse.Namespace) -> int:
         60 * args.max_minutes,
         args.seed,
         args.out / 'state.pt',
+        batch_workers(device, workers),
     )
     read = learn_to_read(progress.average, held, args.seed)
     figures = {

@@ -29,6 +29,11 @@ class Report:
         print(f'{stage}: ' + ', '.join(f'{k} {v}' for k, v in figures.items()), flush=True)
 
 
+def batch_workers(device: str, workers: int) -> int:
+    """Processes that make batches beside a GPU; a processor that learns makes its own."""
+    return workers if device.startswith('cuda') else 0
+
+
 def train_with_bar(
     progress: Progress,
     batches: Batches,
@@ -36,6 +41,7 @@ def train_with_bar(
     seconds: float,
     seed: int,
     state: Path,
+    workers: int = 0,
 ) -> None:
     """`train_network` with a progress bar.
 
@@ -50,7 +56,7 @@ def train_with_bar(
         bar.set_postfix(step=step, **{k: f'{v:.3f}' for k, v in losses.items()})
 
     try:
-        ending = train_network(progress, batches, config, seconds, seed, said, state)
+        ending = train_network(progress, batches, config, seconds, seed, said, state, workers)
     except FloatingPointError as error:
         raise ValueError(f'{error}; the last good state is {state}; use another --seed') from None
     finally:

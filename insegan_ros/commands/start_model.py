@@ -18,9 +18,9 @@ from insegan_ros.inference import distilled, distilled_card, model_card
 from insegan_ros.types import DepthFrame
 
 
-def whole_part_finder(model: Path) -> Finder | None:
+def whole_part_finder(model: Path, device: str = 'cpu') -> Finder | None:
     """Of a model that segments parts of any length; None where it does not."""
-    segmenter = model_card.load_segmenter(str(model))
+    segmenter = model_card.load_segmenter(str(model), device)
     if not (isinstance(segmenter, distilled.DistilledSegmenter) and segmenter.any_length):
         return None
     chosen = segmenter

@@ -19,7 +19,7 @@ from insegan_ros.bin import Bin
 from insegan_ros.camera import Plane
 from insegan_ros.commands.calibration import GENEROSITY, frames_of, learn_to_read
 from insegan_ros.commands.pretrain_ import THICKNESS
-from insegan_ros.commands.stages import ENOUGH, Report, train_with_bar
+from insegan_ros.commands.stages import ENOUGH, Report, batch_workers, train_with_bar
 from insegan_ros.commands.start_model import card_of, keep_start, origin
 from insegan_ros.data.store import Dataset
 from insegan_ros.discovery.crops import MASK_EDGE, Piece, pieces_of
@@ -80,7 +80,17 @@ def stand_in(
         return
     if report.content.get('distillation', {}).get('seconds', 0) < ENOUGH * seconds[1]:
         learn_from_shapes(
-            folders, around, length_m, dataset, out, seconds[1], seed, device, report, start
+            folders,
+            around,
+            length_m,
+            dataset,
+            out,
+            seconds[1],
+            seed,
+            device,
+            workers,
+            report,
+            start,
         )
 
 
@@ -164,6 +174,7 @@ def learn_from_shapes(
     seconds: float,
     seed: int,
     device: str,
+    workers: int,
     report: Report,
     start: Path,
 ) -> None:
@@ -171,7 +182,7 @@ def learn_from_shapes(
     pixel_m = around.camera_height / around.intrinsics.fx
     widths = distilled_card.widths_of(model_card.read_card(start))
     network = NetworkConfig(length_m, THICKNESS * length_m, float(pixel_m), widths)
-    settings = TrainConfig(learning_rate=RATE)
+    settings = TrainConfig(learning_rate=RATE).on(device)
     stored = [Dataset(folder) for folder in folders]
     parts = [(Piles.load(piles, piles.indices), network) for piles in stored]
     held = parts[1::HELD_OUT]
@@ -186,6 +197,7 @@ def learn_from_shapes(
         seconds,
         seed,
         state,
+        batch_workers(device, workers),
     )
     spent = load_checkpoint(progress, state)
     frames = frames_of(progress.average, dataset, seed)

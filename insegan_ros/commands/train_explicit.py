@@ -33,7 +33,7 @@ from insegan_ros.commands.calibration import (
     look,
 )
 from insegan_ros.commands.explicit_pictures import show_piles, show_segmented
-from insegan_ros.commands.stages import ENOUGH, Report, train_with_bar
+from insegan_ros.commands.stages import ENOUGH, Report, batch_workers, train_with_bar
 from insegan_ros.commands.start_model import card_of, origin, whole_part_finder
 from insegan_ros.commands.train_alike import stand_in
 from insegan_ros.data.store import Dataset, DatasetError
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     begun = time.monotonic()
     try:
         template = find_template(
-            dataset, out, seconds * DISCOVERY, seed, report, start, args.part_length
+            dataset, out, seconds * DISCOVERY, seed, report, start, args.part_length, device
         )
     except UnexplainedError as error:
         if start is None:
@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     allowed = time_for_network(seconds, report)
     learned = report.content.get('distillation', {}).get('seconds', 0)
     if not (out / 'model' / model_card.CARD).exists() or learned < ENOUGH * allowed:
-        distil(template, around, dataset, out, allowed, seed, device, report, start)
+        distil(template, around, dataset, out, allowed, seed, device, workers, report, start)
     show_segmented(dataset, train_indices(dataset), out, seed)
     print(f'the model is in {out / "model"}; try: insegan segment --model {out / "model"} ...')
     return 0
@@ -120,6 +120,7 @@ def find_template(
     report: Report,
     start: Path | None = None,
     part_length_m: float | None = None,
+    device: str = 'cpu',
 ) -> Template:
     """The part's shape, from the frames alone; those of a train split where there is one."""
     folder = out / 'template'
@@ -127,9 +128,9 @@ def find_template(
         return Template.load(folder)
     begun = time.monotonic()
     indices = train_indices(dataset)[:DISCOVERY_FRAMES]
-    finder = None if start is None else whole_part_finder(start)
+    finder = None if start is None else whole_part_finder(start, device)
     template = discover(
-        dataset, indices, folder, Settings(seed=seed), seconds, finder, part_length_m
+        dataset, indices, folder, Settings(seed=seed), seconds, finder, part_length_m, device
     )
     report.add('discovery', seconds=round(time.monotonic() - begun, 1), **template.account)
     return template
@@ -181,6 +182,7 @@ def distil(
     seconds: float,
     seed: int,
     device: str,
+    workers: int,
     report: Report,
     start: Path | None = None,
 ) -> None:
@@ -196,6 +198,7 @@ def distil(
         weights = model_card.load_weights(start)
         weights.pop(distilled.TEMPLATE, None)
     settings = TrainConfig() if start is None else TrainConfig(learning_rate=STARTED_RATE)
+    settings = settings.on(device)
     stored = Dataset(out / 'piles')
     held_out = max(2, min(settings.held_out, len(stored) // 5))
     held, piles = (
@@ -212,6 +215,7 @@ def distil(
         seconds,
         seed,
         out / 'state.pt',
+        batch_workers(device, workers),
     )
     spent = load_checkpoint(progress, out / 'state.pt')
     frames = frames_of(progress.average, dataset, seed)

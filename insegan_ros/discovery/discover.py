@@ -72,6 +72,7 @@ def discover(
     max_seconds: float = 480.0,
     finder: Finder | None = None,
     part_length_m: float | None = None,
+    device: str = 'cpu',
 ) -> Template:
     """Find the part's shape in unlabelled frames; the same call goes on where one was stopped.
 
@@ -102,13 +103,17 @@ def discover(
             lambda: (
                 edges
                 + whole_parts(
-                    dataset, indices, given, part_length_m or side_of(edges, settings), rng
+                    dataset,
+                    indices,
+                    given,
+                    part_length_m or side_of(edges, settings, device),
+                    rng,
                 )
             ),
         )
-    work, state, place = resume(out / CHECKPOINT, pieces, settings)
+    work, state, place = resume(out / CHECKPOINT, pieces, settings, device)
     if state is None or work is None:
-        work, state = first_guess(pieces, settings, part_length_m)
+        work, state = first_guess(pieces, settings, part_length_m, device)
         save_checkpoint(out / CHECKPOINT, work, state, place)
     total = sum(settings.rounds)
     bar = tqdm(total=total, desc='rounds', unit='round')
@@ -128,7 +133,7 @@ def discover(
             bar.update()
     bar.close()
     halves = work.halves(state, _generator(settings, total + 2))
-    curve = shell_correlation(*(half.numpy() for half in halves))
+    curve = shell_correlation(*(half.cpu().numpy() for half in halves))
     state = work.conclude(state, _generator(settings, total + 1))
     account = _account(state, len(pieces), work.width_m / settings.margin)
     if len(work.pieces) < RARE * len(pieces):
@@ -146,13 +151,16 @@ def discover(
             f'{out / PICTURE}); take more frames, or fewer parts in the bin',
             part_length_m or SIDE * account['part_length_m'],
         )
-    template = Template(state.logits.numpy(), state.voxel_m, account)
+    template = Template(state.logits.cpu().numpy(), state.voxel_m, account)
     template.save(out)
     return template
 
 
 def first_guess(
-    pieces: list[Piece], settings: Settings, part_length_m: float | None = None
+    pieces: list[Piece],
+    settings: Settings,
+    part_length_m: float | None = None,
+    device: str = 'cpu',
 ) -> tuple[Reconstruction, State]:
     """Of the lengths that many pieces share, the longest whose pieces show one and the same part.
 
@@ -168,7 +176,7 @@ def first_guess(
     tried = []
     with tqdm(total=len(lengths) * settings.seeds, desc='seeds', unit='seed') as bar:
         for k, length in enumerate(lengths):
-            work = reconstruction(pieces, length, settings)
+            work = reconstruction(pieces, length, settings, device)
             generator = _generator(settings, 10_000 + k)
             state, residual = work.begin(generator, probes, bar.update)
             if others and residual < HOPELESS:
@@ -185,7 +193,7 @@ def first_guess(
     )
 
 
-def side_of(pieces: list[Piece], settings: Settings) -> float:
+def side_of(pieces: list[Piece], settings: Settings, device: str = 'cpu') -> float:
     """Metres, about: the part's longest side, by pieces between depth edges.
 
     Raises:
@@ -193,7 +201,7 @@ def side_of(pieces: list[Piece], settings: Settings) -> float:
     """
     quick = replace(settings, seeds=min(2, settings.seeds), seed_crops=120, seed_rotations=400)
     try:
-        work, _ = first_guess(pieces, quick)
+        work, _ = first_guess(pieces, quick, device=device)
     except ValueError as error:
         raise ValueError(
             f'{error}; or tell how long the part is, in metres: --part-length'
@@ -223,7 +231,7 @@ def _generator(settings: Settings, step: int) -> torch.Generator:
 
 def _account(state: State, pieces: int, length: float) -> dict[str, Any]:
     assert state.poses is not None
-    residual = state.poses.residual.numpy()
+    residual = state.poses.residual.cpu().numpy()
     return {
         'pieces': pieces,
         'crops': len(residual),

@@ -29,12 +29,13 @@ def draw(file: Path, work: Reconstruction, state: State, columns: int = 12) -> N
             state.occupancy, state.voxel_m, turns, state.poses.shifts[shown], crops.mask.shape[1]
         )
         rest = resting_heights(state.occupancy, state.voxel_m, turns)
-    seen = (views.silhouette > 0.5).numpy()
-    model = (views.height / views.silhouette.clamp(min=1e-3) + rest[:, None, None]).numpy()
+    seen = (views.silhouette > 0.5).cpu().numpy()
+    heights = views.height / views.silhouette.clamp(min=1e-3) + rest[:, None, None]
+    model = heights.cpu().numpy()
     rows = []
     for start in range(0, len(shown), columns):
         part = slice(start, start + columns)
-        picked = shown[part].numpy()
+        picked = shown[part].cpu().numpy()
         mask, height = crops.mask[picked] > 0, crops.height[picked]
         rows.append(np.hstack([_tile(h, m) for h, m in zip(height, mask, strict=True)]))
         rows.append(np.hstack([_tile(h, m) for h, m in zip(model[part], seen[part], strict=True)]))

@@ -38,12 +38,18 @@ HOPELESS = 0.38  # the same from two seeds: others hardly end below UNLIKE then
 class Reconstruction:
     """Expectation and maximisation on one set of crops."""
 
-    def __init__(self, pieces: list[Piece], width_m: float, settings: Settings) -> None:
+    def __init__(
+        self, pieces: list[Piece], width_m: float, settings: Settings, device: str = 'cpu'
+    ) -> None:
         self.pieces, self.width_m, self.settings = pieces, width_m, settings
         self.scale_m = settings.height_scale * width_m
+        self.device = device
 
     def crops(self, grid: int) -> Crops:
         return rasterise(self.pieces, self.width_m, grid)
+
+    def _tensor(self, values: NDArray) -> Tensor:
+        return torch.from_numpy(values).to(self.device)
 
     @torch.no_grad()
     def expect(
@@ -51,11 +57,11 @@ class Reconstruction:
     ) -> State:
         """The best of `rotations` random rotations for each crop, unless its own is better."""
         grid = state.logits.shape[0]
-        turns = random_rotations(rotations, generator)
-        mask = torch.from_numpy(crops.mask).flatten(1)
-        height = torch.from_numpy(crops.height).flatten(1)
-        sure = torch.from_numpy(crops.sure).flatten(1)
-        alone = torch.from_numpy(crops.alone)
+        turns = random_rotations(rotations, generator).to(self.device)
+        mask, sure, height = (
+            self._tensor(part).flatten(1) for part in (crops.mask, crops.sure, crops.height)
+        )
+        alone = self._tensor(crops.alone)
         view_mask, view, shifts = centred_views(state.occupancy, state.voxel_m, turns, grid)
         rest = resting_heights(state.occupancy, state.voxel_m, turns)
         error = residuals(mask, sure, height, alone, view_mask, view, rest, self.scale_m)
@@ -83,10 +89,10 @@ class Reconstruction:
             view_mask = (views.silhouette > 0.5).float().flatten(1)
             view = view_mask * (views.height / views.silhouette.clamp(min=1e-3)).flatten(1)
             mask, sure, height = (
-                torch.from_numpy(part[chosen]).flatten(1)
+                self._tensor(part[chosen]).flatten(1)
                 for part in (crops.mask, crops.sure, crops.height)
             )
-            alone = torch.from_numpy(crops.alone[chosen])
+            alone = self._tensor(crops.alone[chosen])
             each = residuals(
                 mask, sure, height, alone, view_mask, view, rest[chosen], self.scale_m
             )
@@ -100,8 +106,11 @@ class Reconstruction:
         assert state.poses is not None
         poses = state.poses
         for size in np.geomspace(*NEARBY, max(tries, 1))[:tries]:
-            turn = torch.randn(len(crops), 3, generator=generator) * float(size)
-            shift = torch.randn(len(crops), 2, generator=generator) * float(size) * self.scale_m
+            turn, shift = (
+                (torch.randn(len(crops), axes, generator=generator) * float(size)).to(self.device)
+                for axes in (3, 2)
+            )
+            shift = shift * self.scale_m
             trial = Poses(
                 rotation_from_vector(turn) @ poses.rotations, poses.shifts + shift, poses.residual
             )
@@ -124,8 +133,10 @@ class Reconstruction:
         grid = state.logits.shape[0]
         weight = torch.exp(-poses.residual / poses.residual.median().clamp(min=PARDONED))
         logits = state.logits.clone().requires_grad_()
-        turn = torch.zeros(len(crops), 3, requires_grad=True)
-        shift = torch.zeros(len(crops), 2, requires_grad=True)  # in widths
+        turn, shift = (  # the latter in widths
+            torch.zeros(len(crops), axes, device=self.device, requires_grad=True)
+            for axes in (3, 2)
+        )
         optimiser = torch.optim.Adam(
             [
                 {'params': [logits], 'lr': settings.rate},
@@ -134,11 +145,12 @@ class Reconstruction:
             ],
             betas=(0.8, 0.95),
         )
-        masks, heights = torch.from_numpy(crops.mask), torch.from_numpy(crops.height)
-        alone = torch.from_numpy(crops.alone)
-        sure = UNSURE_WEIGHT + (1 - UNSURE_WEIGHT) * torch.from_numpy(crops.sure)
+        masks, heights = self._tensor(crops.mask), self._tensor(crops.height)
+        alone = self._tensor(crops.alone)
+        sure = UNSURE_WEIGHT + (1 - UNSURE_WEIGHT) * self._tensor(crops.sure)
         for _ in range(settings.steps):
             chosen = torch.randperm(len(crops), generator=generator)[: settings.step_crops]
+            chosen = chosen.to(self.device)
             occupancy = torch.sigmoid(logits)
             turns = rotation_from_vector(turn[chosen]) @ poses.rotations[chosen]
             shifts = poses.shifts[chosen] + shift[chosen] * self.width_m
@@ -185,7 +197,8 @@ class Reconstruction:
         crops = crops.select(np.arange(min(settings.seed_crops, len(crops))))
         tried = []
         for k in range(settings.seeds) if seeds is None else seeds:
-            state = State(self._seed(crops, k, generator), self.width_m, None)
+            logits = self._seed(crops, k, generator).to(self.device)
+            state = State(logits, self.width_m, None)
             for _ in range(settings.seed_rounds):
                 state = self.expect(state, crops, settings.seed_rotations, generator)
                 state = self.maximise(state, crops, 0, generator)
@@ -249,7 +262,8 @@ class Reconstruction:
         """The crops' poses and residuals under the final shape."""
         crops = self.crops(state.logits.shape[0])
         with torch.no_grad():
-            solid = fill_unseen(state.occupancy, random_rotations(192, generator))
+            turns = random_rotations(192, generator).to(self.device)
+            solid = fill_unseen(state.occupancy, turns)
         state = replace(state, logits=torch.logit(solid, 4e-4))
         state = self.expect(state, crops, self.settings.rotations[0], generator)
         return self.search_nearby(state, crops, self.settings.nearby[-1], generator)
@@ -260,8 +274,10 @@ def explained(residual: NDArray[np.float32]) -> float:
     return float((residual < 2 * np.percentile(residual, 25)).mean())
 
 
-def reconstruction(pieces: list[Piece], length_m: float, settings: Settings) -> Reconstruction:
+def reconstruction(
+    pieces: list[Piece], length_m: float, settings: Settings, device: str = 'cpu'
+) -> Reconstruction:
     """Of the pieces about as long as that."""
     rng = np.random.default_rng([settings.seed, 1])
     chosen = choose_pieces(pieces, length_m, settings.crops, rng)
-    return Reconstruction(chosen, length_m * settings.margin, settings)
+    return Reconstruction(chosen, length_m * settings.margin, settings, device)

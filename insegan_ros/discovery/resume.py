@@ -59,18 +59,18 @@ def save_checkpoint(file: Path, work: Reconstruction, state: State, place: Place
 
 
 def resume(
-    file: Path, pieces: list[Piece], settings: Settings
+    file: Path, pieces: list[Piece], settings: Settings, device: str = 'cpu'
 ) -> tuple[Reconstruction | None, State | None, Place]:
     """What `save_checkpoint` left in a file; nothing, at the beginning, where there is none."""
     if not file.exists():
         return None, None, Place(0, 0)
-    tensors = load_file(file)
+    tensors = load_file(file, device)
     stage, done = tensors['place'].tolist()
     poses = None
     if 'rotations' in tensors:
         poses = Poses(tensors['rotations'], tensors['shifts'], tensors['residual'])
     length = float(tensors['length_m'])
-    work = reconstruction(pieces, length, settings)
+    work = reconstruction(pieces, length, settings, device)
     return work, State(tensors['logits'], work.width_m, poses), Place(stage, done)
 
 

@@ -16,7 +16,7 @@ def centred_views(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Masks and heights (B, P, P) with the silhouette's extent centred; shifts (B, 2) to it."""
     masks, heights, shifts = [], [], []
-    line = torch.arange(pixels)
+    line = torch.arange(pixels, device=occupancy.device)
     for turns in rotations.split(BATCH):
         views = render(occupancy, voxel_m, turns, None, pixels)
         mask = views.silhouette > 0.5

@@ -24,6 +24,7 @@ from insegan_ros.data.store import DatasetError
 from insegan_ros.distillation.piles import PileConfig, PileMaker, store_piles
 from insegan_ros.distillation.surroundings import Surroundings
 from insegan_ros.synthetic.random_parts import random_part
+from insegan_ros.synthetic.workers import start_worker
 
 COMPARED = 300  # views of each side at most
 FEWEST = 8  # views that tell what a shape looks like
@@ -92,8 +93,8 @@ def carry_out(
         seconds: after which no further one is begun, but the `least` always are.
     """
     begun = time.monotonic()
-    context = ProcessPoolExecutor(workers, get_context('spawn')) if workers > 1 else nullcontext()
-    with context as pool:
+    pool_of = ProcessPoolExecutor(workers, get_context('spawn'), start_worker)
+    with pool_of if workers > 1 else nullcontext() as pool:
         for first in range(0, len(orders), workers):
             if first >= least and time.monotonic() - begun > seconds:
                 return

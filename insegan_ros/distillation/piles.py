@@ -7,6 +7,8 @@ template that discovery found in it. Pile i depends on (seed, i) and the setting
 from __future__ import annotations
 
 import multiprocessing
+import pickle
+import tempfile
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -25,6 +27,7 @@ from insegan_ros.distillation.surroundings import Surroundings
 from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, Physics, SceneRejectedError
 from insegan_ros.synthetic.parts import Part
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
+from insegan_ros.synthetic.workers import start_worker
 
 DEPTH_SCALE = 0.0001  # metres a unit: piles are stored without noise
 MAX_ATTEMPTS = 30  # drops before a pile counts as impossible
@@ -40,7 +43,7 @@ class Solid(Protocol):
 class PileConfig:
     """What is varied between piles."""
 
-    count: int = 4000
+    count: int = 12000
     instances: tuple[int, int] = (2, 10)  # least and most parts
     # of the template, which discovery measures only so well
     scale_jitter: float = 0.03
@@ -239,16 +242,21 @@ def _make(maker: PileMaker, seed: int, indices: Iterable[int], workers: int) -> 
         yield from map(maker, seeds)
         return
     context = multiprocessing.get_context('spawn')
-    with ProcessPoolExecutor(workers, context, _begin, (maker,)) as pool:
-        yield from pool.map(_make_one, seeds, chunksize=4)
+    with tempfile.TemporaryDirectory() as folder:
+        # in a file: what a process is given as it starts it has to take before the next one starts
+        given = Path(folder) / 'maker'
+        given.write_bytes(pickle.dumps(maker))
+        with ProcessPoolExecutor(workers, context, _begin, (given,)) as pool:
+            yield from pool.map(_make_one, seeds, chunksize=4)
 
 
 _maker: PileMaker | None = None  # of this worker process
 
 
-def _begin(maker: PileMaker) -> None:
+def _begin(given: Path) -> None:
     global _maker
-    _maker = maker
+    start_worker()
+    _maker = pickle.loads(given.read_bytes())
 
 
 def _make_one(seed: tuple[int, int]) -> Pile:

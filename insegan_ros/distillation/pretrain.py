@@ -22,6 +22,7 @@ from insegan_ros.distillation.surroundings import Surroundings
 from insegan_ros.synthetic.d435 import D435
 from insegan_ros.synthetic.parts import Part
 from insegan_ros.synthetic.random_parts import random_part
+from insegan_ros.synthetic.workers import start_worker
 from insegan_ros.types import Intrinsics
 
 
@@ -77,7 +78,7 @@ def store_shapes(config: ShapesConfig, path: Path, seed: int, workers: int) -> I
     """
     path.mkdir(parents=True, exist_ok=True)
     tasks = [(config, path / f'{shape:04d}', seed, shape) for shape in range(config.shapes)]
-    with ProcessPoolExecutor(workers, get_context('spawn')) as pool:
+    with ProcessPoolExecutor(workers, get_context('spawn'), start_worker) as pool:
         for done, _ in enumerate(pool.map(_store_shape, tasks), 1):
             yield done
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from insegan_ros.distillation.network import (
     NetworkConfig,
@@ -27,6 +31,7 @@ from insegan_ros.training.loop import Ending, Hooks, LoopConfig, require_finite,
 
 REPORT_S = 20.0
 STARTED_RATE = 1e-3  # learning rate of a network that has seen other piles
+GPU_BATCH = 64  # a GPU learns from so many in little more time than from eight
 Batches = Callable[[np.random.Generator], tuple[Tensor, Tensor]]  # one at a time
 UNTIL_THE_TIME_IS_OVER = LoopConfig(sys.maxsize, sys.maxsize, checkpoint_minutes=1.0)
 
@@ -42,6 +47,10 @@ class TrainConfig:
     ema: float = 0.995  # of the weights, a step
     held_out: int = 300  # piles kept from training
     bfloat16: bool = True
+
+    def on(self, device: str) -> TrainConfig:
+        """The same for a device: a GPU gets larger batches."""
+        return replace(self, batch=GPU_BATCH) if device.startswith('cuda') else self
 
 
 @dataclass
@@ -89,8 +98,8 @@ def train_step(
     """
     network = progress.network.train()
     device = next(network.parameters()).device
-    image = batch[0].to(device, memory_format=torch.channels_last)
-    target = batch[1].to(device)
+    image = batch[0].to(device, memory_format=torch.channels_last, non_blocking=True)
+    target = batch[1].to(device, non_blocking=True)
     with torch.autocast(device.type, torch.bfloat16, enabled=config.bfloat16):
         output = network(image)
     losses = vote_loss(output.float(), target, network.config)
@@ -113,6 +122,42 @@ def rate_at(share: float, config: TrainConfig) -> float:
     return config.learning_rate * (0.5 + 0.5 * math.cos(math.pi * past)) + 1e-6
 
 
+class Steps(Dataset[tuple[Tensor, Tensor]]):
+    """Batch k, made with a generator of step k's own: the same whichever process makes it."""
+
+    def __init__(self, batches: Batches, seed: int) -> None:
+        self._batches, self._seed = batches, seed
+
+    def __getitem__(self, k: int) -> tuple[Tensor, Tensor]:
+        return self._batches(np.random.default_rng([self._seed, k]))
+
+
+def batches_from(
+    step: int, batches: Batches, seed: int, workers: int, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of this and all later steps; made by `workers` processes, 0: by this one."""
+    apart: dict[str, Any] = {}
+    if workers:
+        # forked: what batches are made of is not copied; a child would wait for OpenCV's threads,
+        # which are not forked with it
+        cv2.setNumThreads(1)
+        apart = {'multiprocessing_context': 'fork', 'worker_init_fn': _one_thread}
+    loader = DataLoader(
+        Steps(batches, seed),
+        batch_size=None,
+        sampler=count(step),  # type: ignore[arg-type]
+        num_workers=workers,
+        pin_memory=device.type == 'cuda',
+        **apart,
+    )
+    return iter(loader)
+
+
+def _one_thread(worker: int) -> None:
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+
+
 def train_network(
     progress: Progress,
     batches: Batches,
@@ -121,6 +166,7 @@ def train_network(
     seed: int,
     report: Callable[[int, float, Mapping[str, float]], None],
     path: Path,
+    workers: int = 0,
 ) -> Ending:
     """Train for `seconds`; time already spent by an interrupted run counts.
 
@@ -128,17 +174,20 @@ def train_network(
         batches: what is learned from; called with a generator of the step's own.
         report: called now and then with the step, the share done, mean losses.
         path: of the checkpoint, from which a run is resumed.
+        workers: processes that make batches while the network learns, 0: none but this.
     """
     spent = load_checkpoint(progress, path) if path.exists() else 0.0
     begun = said = time.monotonic()
     recent: list[Tensor] = []
+    device = next(progress.network.parameters()).device
+    torch.backends.cudnn.benchmark = True  # all batches are alike
+    ready = batches_from(progress.step, batches, seed, workers, device)
 
     def share() -> float:
         return (spent + time.monotonic() - begun) / seconds
 
     def step(k: int) -> dict[str, Tensor]:
-        rng = np.random.default_rng([seed, k])
-        return train_step(progress, batches(rng), rate_at(share(), config), config)
+        return train_step(progress, next(ready), rate_at(share(), config), config)
 
     def tell(done: int, losses: Mapping[str, Tensor]) -> None:
         nonlocal said

@@ -158,7 +158,9 @@ def render(
     """
     grid = occupancy.shape[0]
     half = grid * voxel_m / 2
-    line = (torch.arange(pixels, dtype=torch.float32) + 0.5) / pixels * 2 - 1  # in half widths
+    device = occupancy.device
+    line = torch.arange(pixels, dtype=torch.float32, device=device)
+    line = (line + 0.5) / pixels * 2 - 1  # in half widths
     z, y, x = torch.meshgrid(line.flip(0), line, line, indexing='ij')  # from the top down
     points = torch.stack([x, y, z], dim=-1).reshape(1, -1, 3)
     if shifts is not None:
@@ -184,7 +186,7 @@ def resting_heights(occupancy: Tensor, voxel_m: float, rotations: Tensor) -> Ten
     """(B, 3, 3) -> (B,) metres from the lowest occupied point up to the grid's centre."""
     occupied = torch.nonzero(occupancy > 0.5).float()
     if not len(occupied):
-        return torch.zeros(len(rotations))
+        return torch.zeros(len(rotations), device=rotations.device)
     centre = (occupancy.shape[0] - 1) / 2
     points = (occupied - centre) * voxel_m  # (M, 3)
     reach = rotations[:, 2].abs().sum(dim=1) * voxel_m / 2  # half a voxel, seen along z
@@ -197,10 +199,11 @@ def fill_unseen(occupancy: Tensor, rotations: Tensor) -> Tensor:
     Images say nothing about a part's inside; a part whose inside is empty is not what is meant.
     """
     grid = occupancy.shape[0]
-    line = (torch.arange(grid, dtype=torch.float32) + 0.5) / grid * 2 - 1
+    device = occupancy.device
+    line = (torch.arange(grid, dtype=torch.float32, device=device) + 0.5) / grid * 2 - 1
     x, y, z = torch.meshgrid(line, line, line, indexing='ij')
     voxels = torch.stack([x, y, z], dim=-1).reshape(1, -1, 3)
-    seen = torch.zeros(grid**3)
+    seen = torch.zeros(grid**3, device=device)
     for turns in rotations.split(32):
         volume = occupancy.expand(len(turns), 1, grid, grid, grid)
         turned = voxels @ turns  # p_template = R^T p_view, as rows

@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import multiprocessing
-import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing.connection import wait
 from typing import Literal
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,6 +25,7 @@ from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, SceneRejectedErro
 from insegan_ros.synthetic.d435 import D435, add_noise
 from insegan_ros.synthetic.parts import PARTS, make_part
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
+from insegan_ros.synthetic.workers import start_worker
 from insegan_ros.types import DepthFrame, Intrinsics
 
 # Inner width of the bin in part lengths: how much the parts of a 5-part drop occlude each other.
@@ -267,7 +263,7 @@ def store_scenes(
             yield store_scene(config, seed, index)
         return
     context = multiprocessing.get_context('spawn')
-    with ProcessPoolExecutor(workers, context, _start_worker) as pool:
+    with ProcessPoolExecutor(workers, context, start_worker) as pool:
         pending: deque[Future[StoredScene]] = deque()
         try:
             for index in indices:
@@ -278,17 +274,3 @@ def store_scenes(
                 yield pending.popleft().result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _start_worker() -> None:
-    """One thread's work each; Ctrl-C is the parent's to handle, and no worker outlives it."""
-    cv2.setNumThreads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_exit_after, args=(parent.sentinel,), daemon=True).start()
-
-
-def _exit_after(sentinel: int) -> None:
-    wait([sentinel])
-    os._exit(1)

@@ -65,7 +65,7 @@ def test_training_ends_in_a_model_that_loads_is_not_done_twice_and_goes_on_when_
     torch.set_num_threads(1)
     calls = []
 
-    def found(dataset, indices, out, settings, seconds, finder, part_length_m):
+    def found(dataset, indices, out, settings, seconds, finder, part_length_m, device):
         calls.append(len(indices))
         brick().save(out)
         return brick()

@@ -96,6 +96,18 @@ def test_a_run_ends_when_its_time_is_over_whatever_interrupts_it(
     assert longer.step > first.step
 
 
+def test_other_processes_make_the_batches_that_this_one_would(piles: Piles) -> None:
+    def batch(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        return make_batch(piles, CONFIG, 2, rng)
+
+    alone, apart = (
+        train.batches_from(3, batch, 7, workers, torch.device('cpu')) for workers in (0, 2)
+    )
+    for _ in range(5):
+        for ours, theirs in zip(next(alone), next(apart), strict=True):
+            assert torch.equal(ours, theirs)
+
+
 def test_a_loss_that_is_not_finite_changes_no_weight(piles: Piles) -> None:
     progress = train.begin(CONFIG, SETTINGS, seed=0)
     image, target = make_batch(piles, CONFIG, 2, np.random.default_rng(0))
