@@ -54,6 +54,15 @@ class Figures:
         found = re.search(rf'^{name}: ([\d.]+)', file.read_text(), re.M) if file.exists() else None
         return float(found[1]) if found else NOTHING
 
+    def trained(self, name: str) -> list[float]:
+        """What the models' cards say of their training."""
+        return [self._trained(part, name) for part in self.parts]
+
+    def _trained(self, part: str, name: str) -> float:
+        file = self.run(part, 0) / 'model' / 'model.yaml'
+        found = yaml.safe_load(file.read_text()) if file.exists() else {}
+        return float(found.get('training', {}).get(name, NOTHING))
+
     def report(self, stage: str, name: str) -> list[float]:
         return [self._report(part, stage, name) for part in self.parts]
 
@@ -160,7 +169,8 @@ def shapes(figures: Figures) -> list[list[str]]:
         row('piles, s', report('piles', 'seconds'), '{:.0f}'),
         row('piles', report('piles', 'count'), '{:.0f}'),
         row('network, s', report('distillation', 'seconds'), '{:.0f}'),
-        row('steps of 8', report('distillation', 'steps'), '{:.0f}'),
+        row('steps', report('distillation', 'steps'), '{:.0f}'),
+        row('piles a step', figures.trained('batch'), '{:.0f}'),
         row(
             'strict mIoU on unseen piles',
             report('distillation', 'strict_miou_on_unseen_piles'),

@@ -64,6 +64,21 @@ def pieces_of(template: Template, count: int, seed: int, lift_m: float = 0.0) ->
     return pieces
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+def test_a_gpu_finds_the_poses_that_a_processor_finds() -> None:
+    truth, pieces = ell(), pieces_of(ell(), 70, 1, lift_m=0.02)
+    found = []
+    for device in ('cpu', 'cuda'):
+        work = Reconstruction(pieces, GRID * VOXEL_M, QUICK, device)
+        logits = torch.from_numpy(truth.logits).to(device)
+        state = State(logits, GRID * VOXEL_M, None)
+        generator = torch.Generator().manual_seed(0)
+        state = work.expect(state, work.crops(GRID), 300, generator)
+        assert state.poses is not None
+        found.append(state.poses.residual.cpu())
+    assert torch.allclose(*found, atol=1e-3)
+
+
 def test_shape_is_found_from_views_in_unknown_poses_and_lifts() -> None:
     truth = ell()
     pieces = pieces_of(truth, 70, 1, lift_m=0.02)
