@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -141,7 +142,7 @@ def batches_from(
         # forked: what batches are made of is not copied; a child would wait for OpenCV's threads,
         # which are not forked with it
         cv2.setNumThreads(1)
-        apart = {'multiprocessing_context': 'fork', 'worker_init_fn': _one_thread}
+        apart = {'multiprocessing_context': 'fork', 'worker_init_fn': _start_maker}
     loader = DataLoader(
         Steps(batches, seed),
         batch_size=None,
@@ -153,9 +154,11 @@ def batches_from(
     return iter(loader)
 
 
-def _one_thread(worker: int) -> None:
+def _start_maker(worker: int) -> None:
+    """One thread's work; Ctrl-C is the learning process's to handle."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def train_network(
