@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -188,9 +187,7 @@ class Run:
                 'images_seen': done * self._settings.step.batch,
                 'seconds': round(self._seconds + time.monotonic() - self._begun),
                 'seed': self._seed,
-                'processor': f'{platform.machine()}, {torch.get_num_threads()} threads'
-                if self._device == 'cpu'
-                else torch.cuda.get_device_name(),
+                'processor': model_card.processor(self._device),
             },
             'figures': {f'validation_{k}': round(v, 4) for k, v in figures.items()},
             'settings': segmenter.to_card(card),

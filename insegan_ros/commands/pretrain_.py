@@ -35,9 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     import os
-    import platform
 
-    import torch
     from tqdm import tqdm
 
     from insegan_ros import __version__
@@ -95,9 +93,7 @@ def run(args: argparse.Namespace) -> int:
             'batch': train.batch,
             'minutes': args.max_minutes,
             'seed': args.seed,
-            'processor': f'{platform.machine()}, {torch.get_num_threads()} threads'
-            if device == 'cpu'
-            else torch.cuda.get_device_name(),
+            'processor': model_card.processor(device),
         },
         'figures': figures,
         'settings': distilled_card.to_card(

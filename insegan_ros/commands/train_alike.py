@@ -219,6 +219,7 @@ def learn_from_shapes(
             'seconds': round(spent),
             'seed': seed,
             'began_with': origin(start),
+            'processor': model_card.processor(device),
         },
         'figures': figures,
         'settings': distilled_card.to_card(network, read.votes, existence=read.existence),

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import copy
 import os
-import platform
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -244,9 +243,7 @@ def distil(
             'seconds': round(spent),
             'seed': seed,
             'began_with': 'random weights' if start is None else origin(start),
-            'processor': f'{platform.machine()}, {torch.get_num_threads()} threads'
-            if device == 'cpu'
-            else torch.cuda.get_device_name(),
+            'processor': model_card.processor(device),
             'part_size_mm': [round(float(v) * 1e3, 1) for v in sorted(box, reverse=True)],
         },
         'figures': figures,

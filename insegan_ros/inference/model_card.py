@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import platform
 import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
@@ -189,3 +190,10 @@ def pick_device(name: str) -> str:
     if name.startswith('cuda') and not available:
         raise ModelError(f'device {name!r}: no GPU is available here; use cpu or auto')
     return name
+
+
+def processor(device: str) -> str:
+    """What a card says of where training ran."""
+    if device == 'cpu':
+        return f'{platform.machine()}, {torch.get_num_threads()} threads'
+    return torch.cuda.get_device_name(device)
