@@ -93,8 +93,12 @@ def carry_out(
         seconds: after which no further one is begun, but the `least` always are.
     """
     begun = time.monotonic()
-    pool_of = ProcessPoolExecutor(workers, get_context('spawn'), start_worker)
-    with pool_of if workers > 1 else nullcontext() as pool:
+    context = (
+        ProcessPoolExecutor(workers, get_context('spawn'), start_worker)
+        if workers > 1
+        else nullcontext()
+    )
+    with context as pool:
         for first in range(0, len(orders), workers):
             if first >= least and time.monotonic() - begun > seconds:
                 return
