@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 FOLDS = (2, 3, 4, 5, 6, 8)  # of an axis; with twelve turns about it a part counts as round
 ROUND_FOLD = 12
 AXES = 60  # directions tried beside the principal ones
+MOST = 0.95  # of the points have to agree; a small feature is enough to tell turns apart
 APART = np.radians(20)  # nearer turns are one turn, found about slightly different axes
 
 
@@ -20,9 +21,8 @@ def symmetries(
 ) -> NDArray[np.float64]:
     """(S, 3, 3) rotations about the points' own origin that bring them onto themselves.
 
-    A rotation counts if the mean distance of a turned point to its closest point is within
-    `tolerance` of the greatest extent, beyond what sampling itself leaves. The first is the
-    identity.
+    A rotation counts if 95 % of the turned points have a closest point within `tolerance` of the
+    greatest extent, beyond what sampling itself leaves. The first is the identity.
 
     Args:
         points: (M, 3) on the part's surface, its centre of mass at the origin, metres.
@@ -35,10 +35,11 @@ def symmetries(
         points = points[rng.choice(len(points), 1500, replace=False)]
     size = 2 * float(np.linalg.norm(points, axis=1).max())
     tree = cKDTree(points)
-    spacing = float(np.mean(tree.query(points, k=2)[0][:, 1]))
+    spacing = float(np.quantile(tree.query(points, k=2)[0][:, 1], MOST))
 
     def error(turn: NDArray) -> float:
-        return max(float(np.mean(tree.query(points @ turn.T)[0])) - spacing, 0.0) / size
+        farthest = float(np.quantile(tree.query(points @ turn.T)[0], MOST))
+        return max(farthest - spacing, 0.0) / size
 
     found = [np.eye(3)]
     for axis in _axes(points, rng):
@@ -60,7 +61,7 @@ def steadied(
     return np.asarray(options[np.argmin([_angle(before.T @ option) for option in options])])
 
 
-def _axes(points: NDArray[np.float64], rng: np.random.Generator) -> list[NDArray[np.float64]]:
+def _axes(points: NDArray[np.floating], rng: np.random.Generator) -> list[NDArray[np.float64]]:
     _, principal = np.linalg.eigh(np.cov(points.T))
     axes = [*principal.T]
     others = rng.normal(size=(AXES, 3))
