@@ -45,10 +45,11 @@ ALLOWED = {
     'evaluation.selection': DATA | {'baselines', 'evaluation'},
     'evaluation.report': {'evaluation.benchmark'},
     'collection': CORE | {'data.store', 'data.writer'},
+    'picks': CORE,
     'nodes': DATA | {'inference', 'baselines', 'synthetic', 'collection'},
     'nodes.demo_recorder': {'nodes', 'evaluation.metrics'},  # compares results with the truth
 }
-NO_TORCH = CORE | {'synthetic', 'evaluation.metrics'}
+NO_TORCH = CORE | {'synthetic', 'evaluation.metrics', 'picks'}
 MODULES = sorted(
     '.'.join(path.relative_to(PACKAGE).with_suffix('').parts).removesuffix('.__init__')
     for path in PACKAGE.rglob('*.py')
