@@ -45,10 +45,10 @@ class ShapesConfig:
     bins: int = 3  # of each shape
     stages: int = 2  # looks at a bin while it is filled
     pictures: int = 3  # of each look
-    parts: tuple[int, int] = (2, 40)  # in a full bin; few as often as many
+    parts: tuple[int, int] = (3, 40)  # in a full bin
     bin_width: tuple[float, float] = (1.3, 4.0)  # in lengths of the part
     deep: float = 3.0  # lengths
-    most_pieces: int = 420  # convex ones in a bin: more takes too long
+    most_pieces: int = 320  # convex ones in a bin: more takes too long
     view: ViewConfig = field(default_factory=ViewConfig)
 
 
@@ -91,6 +91,8 @@ def _fill_one(config: ShapesConfig, part: Part, rng: np.random.Generator) -> lis
     room = 0.3 * width**2 * config.deep * LENGTH_M / float(part.mesh.convex_hull.volume)
     high = int(max(low + 1, min(high, room, config.most_pieces / len(part.convex_pieces))))
     count = int(np.exp(rng.uniform(np.log(low), np.log(high + 1))))
+    if rng.random() < 0.5:  # else few are as often as many
+        count = int(rng.integers(low, high + 1))
     physics = Physics(
         friction=float(rng.uniform(0.15, 0.7)),
         drop_interval=0.12 if count < 15 else 0.07,

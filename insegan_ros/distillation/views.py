@@ -7,7 +7,7 @@ All parts are a decimetre long; what is near or far, large or small, is the came
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -38,7 +38,7 @@ class ViewConfig:
     tilt_degrees: float = 35.0
     no_walls: float = 0.25  # share of bins whose walls are not seen
     masked: float = 0.2  # share of images without what lies around the bin
-    aside: float = 0.5  # share of images whose middle is anywhere in the bin
+    aside: float = 0.6  # share of images whose middle is near one of the parts
     noiseless: float = 0.04
 
 
@@ -102,7 +102,7 @@ def photograph(
     if height < 2 * tallest:  # no camera is that near
         height = 2 * tallest
         focal = height / pixel
-    camera, extent = _camera(width_m, height, focal, rng, config)
+    camera = _camera(poses, height, focal, rng, config)
     walls = _walls(width_m, tallest, rng) if rng.random() >= config.no_walls else None
     caster = Raycaster(mesh, walls)
     depth, labels = caster.render(poses, camera)
@@ -125,20 +125,28 @@ def photograph(
 
 
 def _camera(
-    width_m: float, height: float, focal: float, rng: np.random.Generator, config: ViewConfig
-) -> tuple[Camera, float]:
+    poses: NDArray[np.floating],
+    height: float,
+    focal: float,
+    rng: np.random.Generator,
+    config: ViewConfig,
+) -> Camera:
     """One that looks down, its window turned and shifted about the bin."""
     tilt = np.radians(config.tilt_degrees * rng.choice([0.0, rng.random()]))
     towards = rng.uniform(0, 2 * np.pi)
     off = height * np.tan(tilt) * np.array([np.cos(towards), np.sin(towards)])
-    aside = rng.uniform(-0.5, 0.5, 2) * width_m if rng.random() < config.aside else np.zeros(2)
     turn = rng.uniform(0, 2 * np.pi) if rng.random() < 0.3 else rng.normal(0, np.radians(5))
     middle = (config.size - 1) / 2
     cx, cy = middle - focal * off / height
     intrinsics = Intrinsics(config.size, config.size, focal, focal, float(cx), float(cy))
-    x, y = off + aside  # of the bin's centre, along the image
+    seen = np.zeros(2)  # what the image's middle shows
+    if rng.random() < config.aside:  # somewhere at one of the parts
+        seen = poses[rng.integers(len(poses)), :2, 3] + rng.normal(0, 0.5 * LENGTH_M, 2)
+    c, s = np.cos(turn), np.sin(turn)
+    seen = np.array([[c, s], [-s, c]]) @ seen
+    x, y = off[0] - seen[0], off[1] + seen[1]  # of the bin's centre, along the image
     about_bin = trimesh.transformations.rotation_matrix(turn, (0, 0, 1))
-    return Camera(intrinsics, about_bin @ looking_down(height, 0.0, (-x, y))), width_m
+    return Camera(intrinsics, about_bin @ looking_down(height, 0.0, (-x, y)))
 
 
 def _walls(width_m: float, tallest: float, rng: np.random.Generator) -> BinSpec:
@@ -172,7 +180,3 @@ def view_of(picture: Picture, config: ViewConfig) -> tuple[View, NetworkConfig]:
         config,
     )
     return view, NetworkConfig(picture.told_m, THICKNESS * picture.told_m, height / focal)
-
-
-def thickness_told(config: NetworkConfig, share: float) -> NetworkConfig:
-    return replace(config, part_thickness_m=share * config.part_length_m)

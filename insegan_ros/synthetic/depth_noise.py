@@ -8,7 +8,7 @@ camera are taught under cameras drawn from the whole family.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -139,11 +139,6 @@ def drawn(rng: np.random.Generator, part_m: float, distance_m: float) -> DepthNo
     )
 
 
-def clean(noise: DepthNoise) -> DepthNoise:
-    """The same camera without errors of its depth: what is hidden stays hidden."""
-    return replace(noise, sigma_m=0.0, waver_px=0.0, fatten_px=0, ramp_px=0.0, flying=0.0)
-
-
 def _texture(
     shape: tuple[int, ...], rng: np.random.Generator, noise: DepthNoise
 ) -> NDArray[np.float32]:
@@ -161,10 +156,12 @@ def _field(
     small = (shape[0] // coarse + 3, shape[1] // coarse + 3)
     white = rng.standard_normal(small, dtype=np.float32)
     sigma = correlation / coarse
-    smooth = cv2.GaussianBlur(white, (0, 0), sigma) * np.float32(2 * np.sqrt(np.pi) * sigma)
+    smooth = np.asarray(cv2.GaussianBlur(white, (0, 0), sigma), np.float32)
+    smooth *= np.float32(2 * np.sqrt(np.pi) * sigma)
     if coarse > 1:
         size = (small[1] * coarse, small[0] * coarse)
-        smooth = cv2.resize(smooth, size, interpolation=cv2.INTER_CUBIC)
+        large = cv2.resize(smooth, size, interpolation=cv2.INTER_CUBIC)
+        smooth = np.asarray(large, np.float32)
     return np.asarray(smooth[: shape[0], : shape[1]], np.float32)
 
 
@@ -183,7 +180,7 @@ def _steep(
     dx = cv2.Sobel(depth, cv2.CV_32F, 1, 0, scale=0.125)
     dy = cv2.Sobel(depth, cv2.CV_32F, 0, 1, scale=0.125)
     slope = np.hypot(dx, dy) * np.float32(intrinsics.fx) / depth
-    unsure = 1 + np.float32(0.4) * _field(depth.shape, rng, 3.0)
+    unsure = np.exp(np.float32(0.4) * _field(depth.shape, rng, 3.0))
     return (slope > noise.steepest * unsure) & (rng.random(depth.shape, np.float32) < 0.85)
 
 
@@ -195,11 +192,14 @@ def _edges(
     if noise.waver_px > 0:
         v, u = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
         x, y = (np.float32(noise.waver_px) * _field(shape, rng, 1.0) for _ in range(2))
-        depth = cv2.remap(depth, u + x, v + y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+        strayed = cv2.remap(
+            depth, u + x, v + y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE
+        )
+        depth = np.asarray(strayed, np.float32)
     if noise.fatten_px:
         kernel = np.ones((2 * noise.fatten_px + 1,) * 2, np.uint8)
         grown = _field(shape, rng, 4.0) > 0
-        depth = np.where(grown, cv2.erode(depth, kernel), depth)
+        depth = np.where(grown, cv2.erode(depth, kernel), depth).astype(np.float32)
     if noise.ramp_px > 0:
         smooth = cv2.GaussianBlur(depth, (0, 0), noise.ramp_px)
         depth = np.where(_steps(depth, noise.ramp_px) < noise.step_m, smooth, depth)

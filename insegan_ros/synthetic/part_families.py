@@ -1,4 +1,4 @@
-"""Kinds of parts that bins hold, each drawn at random: pins, wires, washers, gears, cups, castings.
+"""Kinds of parts that bins hold, drawn at random: pins, wires, washers, gears, cups, castings.
 
 Every kind is a function of a generator that returns convex solids in millimetres, about 20 to 100
 across, which together are the part. None is modelled on a part of `parts.py`.
@@ -185,7 +185,7 @@ def cup(rng: np.random.Generator) -> list[Solid]:
 
 
 def elbow(rng: np.random.Generator) -> list[Solid]:
-    """A thick round or square rod, bent once or twice, some with collars: pipe fittings, levers."""
+    """A thick round or square rod, bent once or twice, some with collars: fittings, levers."""
     thick = 60 * rng.uniform(0.22, 0.55)
     bend = np.radians(rng.uniform(30, 130))
     radius = thick * rng.uniform(0.55, 1.5)

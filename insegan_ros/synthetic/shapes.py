@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import TypeAlias
 
 import manifold3d
@@ -108,7 +109,7 @@ def swept(path: NDArray[np.float64], radius: float, sides: int) -> list[Solid]:
         other = np.cross(direction, across)
         circle = np.outer(np.cos(angles), across) + np.outer(np.sin(angles), other)
         rims.append(place + radius * circle)
-    return [Solid.hull_points(np.concatenate(pair)) for pair in zip(rims, rims[1:])]
+    return [Solid.hull_points(np.concatenate(pair)) for pair in pairwise(rims)]
 
 
 def union(solids: Iterable[Solid]) -> Solid:
