@@ -41,8 +41,9 @@ LIBREALSENSE_MODELS = {'brown_conrady': 'plumb_bob', 'inverse_brown_conrady': 'p
 
 
 def find_camera_file(folder: Path) -> Path | None:
-    """The first known name in the folder or, as BOP has it, beside it."""
-    for place in (folder, folder.parent):
+    """The first known name in the folder or, as BOP has it, beside a folder named depth."""
+    places = (folder, folder.parent) if folder.name in ('depth', 'depths') else (folder,)
+    for place in places:
         for name in CAMERA_FILES:
             if (place / name).is_file():
                 return place / name
@@ -72,9 +73,7 @@ def read_camera_file(path: Path | str, image: str = '') -> CameraInfo:
             f'{path} is no camera file: it lacks {error}; {FORMATS} is expected'
         ) from None
     except (TypeError, IndexError, AttributeError, OverflowError) as error:
-        raise DatasetError(
-            f'{path} is no camera file ({error}); {FORMATS} is expected'
-        ) from None
+        raise DatasetError(f'{path} is no camera file ({error}); {FORMATS} is expected') from None
     except (ValueError, OSError, RecursionError) as error:
         raise DatasetError(f'{path}: {error}') from None
 
@@ -110,7 +109,7 @@ def _camera(loaded: Mapping[str, Any], image: str) -> CameraInfo:
     keys = list(loaded)
     if keys and all(isinstance(value, Mapping) and 'cam_K' in value for value in loaded.values()):
         return _bop_scene(loaded, image)
-    raise KeyError(f"a camera matrix; its keys are {', '.join(map(str, keys[:8])) or 'none'}")
+    raise KeyError(f'a camera matrix; its keys are {", ".join(map(str, keys[:8])) or "none"}')
 
 
 def _numbers(values: Any, count: int) -> tuple[float, ...]:

@@ -22,7 +22,7 @@ from insegan_ros.types import DepthFrame, FloatImage, Intrinsics
 
 FISHEYE = ('equidistant', 'fisheye', 'kannala_brandt4')
 # OpenCV takes 4, 5, 8, 12 or 14 coefficients of these
-BROWN = ('plumb_bob', 'rational_polynomial', 'brown_conrady', 'modified_brown_conrady', 'thin_prism')
+BROWN = ('plumb_bob', 'rational_polynomial', 'brown_conrady', 'thin_prism')
 MODELS = (*BROWN, *FISHEYE)
 NO_MODEL = ('', 'none', 'pinhole', 'distortion.none')
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
@@ -113,7 +113,7 @@ def _bent(
     d = np.asarray(distortion, np.float64)
     make = cv2.fisheye.initUndistortRectifyMap if fisheye else cv2.initUndistortRectifyMap
     x, y = make(k, d, np.eye(3), k, size, cv2.CV_32FC1)
-    return x, y
+    return np.asarray(x, np.float32), np.asarray(y, np.float32)
 
 
 def camera_of(
