@@ -12,8 +12,9 @@ from insegan_ros.picks.gripper import SuctionCup
 from insegan_ros.picks.pick import Cues, NoPick, Pick, tool_pose
 from insegan_ros.picks.scene import Scene
 
-MIN_SEAL = 0.85  # of the lip's disc has to show the part; measured images have small holes
-MAX_FOREIGN = 0.03  # of the disc may show something else: pixels at an edge are mixed
+MIN_SEAL = 0.92  # of the lip's disc has to show the part; measured images have small holes
+MAX_FOREIGN = 0.01  # of the disc may show something else
+LIP_MARGIN_PX = 0.7  # beyond the lip: a mask's edge is as uncertain as that
 WIDER = (1.25, 1.6, 2.0)  # cup radii beyond the lip that are tried for a larger flat place
 CANDIDATES = 24  # of an instance whose way is checked, best ones first
 LIFT_OFF_M = 0.004  # above the lip: what is lower than this beside the cup is not in the way
@@ -78,7 +79,7 @@ def _sealing_places(
         columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start
     )
     middle = float(np.median(depth[seen]))
-    radius_px = cup.cup_radius_m * intrinsics.fx / middle
+    radius_px = cup.cup_radius_m * intrinsics.fx / middle + LIP_MARGIN_PX
     fits = fit_discs(depth, own, intrinsics, radius_px=radius_px)
     level = fits.normals @ scene.up.astype(np.float32)
     # the camera's own noise is no roughness of the part
