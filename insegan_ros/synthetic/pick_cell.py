@@ -26,7 +26,7 @@ from insegan_ros.synthetic.parts import Part
 LIP_POINTS = 12  # small spheres around the lip
 LIP_NEEDED = 11  # of them touch one part, or air gets in
 LIP_SPHERE_M = 0.0005  # their radius
-VACUUM_PA = 60e3  # below the outside pressure; what an ejector usually reaches
+VACUUM_PA = 70e3  # below the outside pressure; what an ejector usually reaches
 SPEED = 0.15  # m/s of the hand
 CLEAR_M = 0.10  # above the rim, where the hand starts and where it lifts to
 PRESS_M = 0.004  # beyond the first touch
