@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insegan_ros.bin import Bin, find_bin
-from insegan_ros.picks.chance import UNCALIBRATED, Chance
 from insegan_ros.picks.gripper import Gripper, SuctionCup
 from insegan_ros.picks.pick import Pick
 from insegan_ros.picks.planner import Plan, plan_picks
@@ -38,16 +37,18 @@ class CellConfig:
 
     part: Part
     count: int = 20
-    bin_width: float = 2.8  # part lengths between the walls
-    bin_height: float = 1.6  # part lengths
+    bin_height: float = 1.6  # part lengths; the bin is as wide as its parts need
+    filled: float = 0.25  # of the bin's room, by the parts' convex hulls
     camera_height_m: float = 0.55
     density: float = 1000.0  # kg/m^3 of the parts: plastic
     misses: int = 3  # in a row end a bin
 
     @property
     def bin_spec(self) -> BinSpec:
-        length = self.part.length
-        return BinSpec(width=self.bin_width * length, wall_height=self.bin_height * length)
+        height = self.bin_height * self.part.length
+        room = self.count * float(self.part.mesh.convex_hull.volume) / self.filled
+        width = max(float(np.sqrt(room / height)), 2.2 * self.part.length)
+        return BinSpec(width=width, wall_height=height)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,7 @@ class BinRun:
     parts: int
     tries: list[Try] = field(default_factory=list)
     left: int = 0
-    ended: str = ''
+    blind: int = 0  # frames in which no pick was found
 
     @property
     def emptied(self) -> bool:
@@ -108,7 +109,6 @@ class SimulatedCell:
         make_segmenter: MakeSegmenter,
         seed: int,
         *,
-        chance: Chance = UNCALIBRATED,
         watch: Callable[[View], None] | None = None,
     ) -> BinRun:
         """Fill the bin and empty it, until it is empty or too many tries failed in a row."""
@@ -121,12 +121,13 @@ class SimulatedCell:
             segmenter = make_segmenter(self.bin_, len(self._world.present))
             prepared = time.perf_counter()
             found = segmenter.segment(frame)
-            plan = plan_picks(frame, found, self.bin_, gripper=self.gripper, chance=chance)
+            plan = plan_picks(frame, found, self.bin_, gripper=self.gripper)
             seconds = time.perf_counter() - prepared
             pick = self._choose(plan, failed)
             outcome = None
-            if pick is None:
-                run.ended = 'no pick was found'
+            if pick is None:  # the next frame has other noise, and may show one
+                misses += 1
+                run.blind += 1
             else:
                 outcome = self._try(pick, found, true_ids)
                 run.tries.append(
@@ -144,11 +145,7 @@ class SimulatedCell:
                     failed.append(self._in_world(pick)[:3, 3])
             if watch:
                 watch(View(frame, found, plan, pick, outcome))
-            if pick is None:
-                break
         run.left = len(self._world.present)
-        if not run.ended:
-            run.ended = f'{misses} misses in a row' if run.left else 'empty'
         return run
 
     def _fill(self, seed: int) -> np.random.Generator:
