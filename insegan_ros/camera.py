@@ -168,7 +168,7 @@ def segmentation_from_labels(
     ]
     return Segmentation(
         labels=image,
-        depths=InstanceImages(image.shape, tuple(crops), np.float32(np.nan)),
+        depths=InstanceImages(frame.depth_m.shape, tuple(crops), np.float32(np.nan)),
         rendered_depth=np.where(image > 0, frame.depth_m, np.float32(np.nan)),
         poses=poses[order],
         scores=np.clip(np.asarray(scores, np.float32)[order], 0, 1),
