@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insegan_ros.bin import Bin, find_bin
+from insegan_ros.depth_camera import D435, D435_NOISE, StereoNoise
 from insegan_ros.picks.gripper import Gripper, SuctionCup
 from insegan_ros.picks.pick import Pick
 from insegan_ros.picks.planner import Plan, plan_picks
 from insegan_ros.synthetic.bin_world import BinSpec, Physics, SceneRejectedError
-from insegan_ros.synthetic.d435 import D435, add_noise
+from insegan_ros.synthetic.d435 import add_noise
 from insegan_ros.synthetic.parts import Part
 from insegan_ros.synthetic.pick_cell import CupModel, JawModel, Outcome, PickCell
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
@@ -40,6 +41,7 @@ class CellConfig:
     bin_height: float = 1.6  # part lengths; the bin is as wide as its parts need
     filled: float = 0.25  # of the bin's room, by the parts' convex hulls
     camera_height_m: float = 0.55
+    noise: StereoNoise = D435_NOISE
     density: float = 1000.0  # kg/m^3 of the parts: plastic
     misses: int = 3  # in a row end a bin
 
@@ -165,7 +167,7 @@ class SimulatedCell:
         """A D435's frame, and (H, W) which part each pixel truly shows (index + 1)."""
         poses, present = self._world.poses(), self._world.present
         depth, ids = self._raycaster.render(poses, self._camera)
-        measured = add_noise(depth, self._camera.intrinsics, rng)
+        measured = add_noise(depth, self._camera.intrinsics, rng, self.config.noise)
         return DepthFrame(measured, self._camera.intrinsics), np.concatenate([[-1], present])[ids]
 
     def _choose(self, plan: Plan, failed: list[NDArray[np.float64]]) -> Pick | None:
