@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--instances', type=_range, default=(5, 5), metavar='N|A-B', help='parts in a frame (5)'
     )
-    parser.add_argument('--noise', choices=['none', 'd435'], default='d435')
+    parser.add_argument('--noise', choices=['none', 'd435', 'd435_strong'], default='d435')
     parser.add_argument(
         '--camera',
         choices=['crop', 'd435'],

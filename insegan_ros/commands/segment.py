@@ -1,9 +1,10 @@
 """Segment depth images with a trained model or a classical method.
 
 The input is a dataset, depth images (PNG, TIFF, NPY, NPZ, EXR) with their camera's file beside
-them, one such image, or a recording (rosbag2, MCAP, .bag). In the output folder are labels/<frame>.png (16-bit, 0 background,
-1 the best pick), depths/<frame>_<k>.png (each instance alone), overlays/<frame>.png to look at,
-and result.json with every instance's score, pose, visible fraction and bounding box.
+them, one such image, or a recording (rosbag2, MCAP, .bag). In the output folder are
+labels/<frame>.png (16-bit, 0 background, 1 the best pick), depths/<frame>_<k>.png (each instance
+alone), overlays/<frame>.png to look at, and result.json with every instance's score, pose, visible
+fraction and bounding box.
 
 A frame that is damaged or cannot be segmented is named and left out; the exit code is then 3.
 

@@ -21,8 +21,16 @@ from numpy.typing import NDArray
 from insegan_ros import __version__
 from insegan_ros.camera import Plane
 from insegan_ros.data.store import Dataset, DatasetInfo, to_units
+from insegan_ros.depth_camera import (
+    D435,
+    D435_DEPTH_SCALE,
+    D435_NOISE,
+    D435_STRONG_NOISE,
+    EXACT_DEPTH_SCALE,
+    StereoNoise,
+)
 from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, SceneRejectedError
-from insegan_ros.synthetic.d435 import D435, add_noise
+from insegan_ros.synthetic.d435 import add_noise
 from insegan_ros.synthetic.parts import PARTS, make_part
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
 from insegan_ros.synthetic.workers import start_worker
@@ -41,6 +49,13 @@ BIN_WIDTHS = {
     'obj_05': 1.6,
     'obj_14': 1.9,
     'elbow': 1.8,
+    'block': 1.6,
+}
+# SceneConfig.noise -> how the camera errs, and metres a unit in its 16-bit images
+NOISES: dict[str, tuple[StereoNoise | None, float]] = {
+    'none': (None, EXACT_DEPTH_SCALE),
+    'd435': (D435_NOISE, D435_DEPTH_SCALE),
+    'd435_strong': (D435_STRONG_NOISE, D435_DEPTH_SCALE),
 }
 MAX_ATTEMPTS = 50  # drops before a configuration counts as impossible
 
@@ -51,7 +66,7 @@ class SceneConfig:
 
     part: str = 'nut'
     instances: tuple[int, int] = (5, 5)  # least and most parts, both included
-    noise: Literal['none', 'd435'] = 'd435'
+    noise: Literal['none', 'd435', 'd435_strong'] = 'd435'
     camera: Literal['crop', 'd435'] = 'crop'  # the bin's window or the whole 848 x 480 frame
     size: int = 224  # px, side of the crop
     camera_height: float = 0.55  # m above the floor
@@ -153,9 +168,9 @@ def _photograph(
     true_depth, labels = raycaster.render(poses, camera)
     outlines = [np.isfinite(raycaster.render_alone(pose, camera)).sum() for pose in poses]
     visible = np.bincount(labels.ravel(), minlength=len(poses) + 1)[1:]
-    depth = true_depth
-    if config.noise == 'd435':
-        depth = add_noise(true_depth, camera.intrinsics, rng)
+    depth, noise = true_depth, NOISES[config.noise][0]
+    if noise is not None:
+        depth = add_noise(true_depth, camera.intrinsics, rng, noise)
     camera_T_world = camera.camera_T_world
     return Scene(
         frame=DepthFrame(depth, camera.intrinsics),
@@ -199,7 +214,7 @@ class StoredScene:
     record: dict[str, object]
 
 
-DEPTH_SCALE = {'none': 0.0001, 'd435': 0.001}  # metres a unit: a D435 stores millimetres
+# metres a unit: a D435 stores millimetres
 
 
 def dataset_info(config: SceneConfig, seed: int) -> DatasetInfo:
@@ -212,7 +227,7 @@ def dataset_info(config: SceneConfig, seed: int) -> DatasetInfo:
         intrinsics=config.intrinsics,
         source='simulated',
         instances=low if low == high else None,
-        depth_scale=DEPTH_SCALE[config.noise],
+        depth_scale=NOISES[config.noise][1],
         floor=(*floor.normal, floor.offset),  # nominal; each frame's line holds its own
         generator=f'insegan_ros {__version__}: {settings}',
         seed=seed,
@@ -225,7 +240,7 @@ def store_scene(config: SceneConfig, seed: int, index: int) -> StoredScene:
     floor = (*scene.floor.normal, scene.floor.offset)
     return StoredScene(
         index=index,
-        depth=to_units(scene.frame.depth_m, DEPTH_SCALE[config.noise]),
+        depth=to_units(scene.frame.depth_m, NOISES[config.noise][1]),
         labels=scene.labels,
         poses=scene.poses,
         record={
