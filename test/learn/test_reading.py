@@ -77,11 +77,11 @@ def test_what_is_hardly_seen_is_found_where_candidates_are_taken_generously(pile
 
 
 def test_how_well_piles_are_read_is_judged_on_others_than_it_was_chosen_on(piles: Bricks) -> None:
-    fair = calibration.learn_to_read(nn.Identity(), [(piles, CONFIG)], 0)
+    fair = reading.learn_to_read(nn.Identity(), [(piles, CONFIG)], 0)
     for k in range(1, len(piles), 2):  # their truth is another than what is seen in them
         piles.labels[k] = np.zeros((SIDE, SIDE), np.uint8)
         piles.labels[k][56:62, 2:8] = 1
-    read = calibration.learn_to_read(nn.Identity(), [(piles, CONFIG)], 0)
+    read = reading.learn_to_read(nn.Identity(), [(piles, CONFIG)], 0)
     assert (read.votes, read.existence) == (fair.votes, fair.existence)
     assert read.strict_miou < 0.1 < fair.strict_miou
     assert read.count_accuracy < 0.1
