@@ -14,6 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from insegan_ros import __version__
+from insegan_ros.depth_camera import D435
 from insegan_ros.device import pick_device, processor
 from insegan_ros.distillation.examples import Piles, mixed_batch
 from insegan_ros.distillation.network import NetworkConfig, widened
@@ -29,7 +30,6 @@ from insegan_ros.distillation.views import THICKNESS, ViewConfig
 from insegan_ros.inference import distilled_card, model_card
 from insegan_ros.learn.reading import learn_to_read
 from insegan_ros.learn.stages import batch_workers, train_with_bar
-from insegan_ros.synthetic.d435 import D435
 
 HELD_OUT = 20  # one shape in so many is not trained on, but no more than
 MOST_HELD_OUT = 30
