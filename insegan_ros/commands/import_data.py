@@ -23,7 +23,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-NEAREST_FOCAL = 422.0  # px, of a D435's window, as `insegan generate` has it
+from insegan_ros.depth_camera import D435
 
 
 def _colour(text: str) -> tuple[int, ...]:
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     insta10.add_argument(
         '--focal',
         type=float,
-        default=NEAREST_FOCAL,
+        default=D435.fx,
         help='focal length in px, the principal point in the middle (422)',
     )
     insta10.add_argument(

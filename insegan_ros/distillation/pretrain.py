@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from insegan_ros.data.store import Dataset, DatasetError
+from insegan_ros.depth_camera import D435
 from insegan_ros.distillation.examples import Piles
 from insegan_ros.distillation.network import NetworkConfig
 from insegan_ros.distillation.piles import PileConfig, PileMaker, store_piles
 from insegan_ros.distillation.surroundings import Surroundings
-from insegan_ros.synthetic.d435 import D435
 from insegan_ros.synthetic.parts import Part
 from insegan_ros.synthetic.random_parts import random_part
 from insegan_ros.synthetic.workers import start_worker

@@ -32,7 +32,7 @@ METHODS = {
 }
 
 
-def _places(file: Path) -> tuple[Path, ...]:
+def places(file: Path) -> tuple[Path, ...]:
     """Where the models of the package may be whose module `file` is, the likeliest first.
 
     In a checkout they lie beside the package. An installation has them in `share`, under the
@@ -49,7 +49,7 @@ def _places(file: Path) -> tuple[Path, ...]:
     return tuple(dict.fromkeys([*sources, *shares]))
 
 
-FOLDERS = _places(Path(__file__))
+FOLDERS = places(Path(__file__))
 
 
 class ModelError(ValueError):

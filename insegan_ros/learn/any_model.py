@@ -7,6 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from insegan_ros import __version__
+from insegan_ros.depth_camera import D435
 from insegan_ros.device import pick_device, processor
 from insegan_ros.distillation.examples import mixed_batch
 from insegan_ros.distillation.network import NetworkConfig
@@ -15,7 +16,6 @@ from insegan_ros.distillation.train import TrainConfig, begin
 from insegan_ros.inference import distilled_card, model_card
 from insegan_ros.learn.reading import learn_to_read
 from insegan_ros.learn.stages import batch_workers, train_with_bar
-from insegan_ros.synthetic.d435 import D435
 
 HELD_OUT = 20  # one shape in so many is not trained on, but no more than
 MOST_HELD_OUT = 30

@@ -10,7 +10,8 @@ from scipy import ndimage
 
 from insegan_ros.bin import Bin
 from insegan_ros.camera import points_from_depth
-from insegan_ros.floor import depth_sigma, floor_frame
+from insegan_ros.depth_camera import D435_NOISE
+from insegan_ros.floor import floor_frame
 from insegan_ros.types import DepthFrame, Segmentation
 
 MARGIN_PX = 24  # around an instance's window: what stands beside it is in the way
@@ -63,7 +64,7 @@ class Scene:
 
     def noise_m(self, depth_m: float) -> float:
         """Standard deviation of a measured depth at that depth, metres."""
-        return float(depth_sigma(np.array(depth_m), self.frame.intrinsics))
+        return float(D435_NOISE.depth_sigma(np.array(depth_m), self.frame.intrinsics))
 
     def wall_distance(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """(..., 3) points -> (...) metres to the nearest wall; infinite without walls."""
