@@ -11,7 +11,8 @@ from insegan_ros import bin as bins
 from insegan_ros.bin import Bin, BinTracker, find_bin, foreground, load_bin, save_bin
 from insegan_ros.camera import Plane, height_map
 from insegan_ros.config import ConfigError
-from insegan_ros.floor import FloorNotFoundError, depth_sigma, find_floor
+from insegan_ros.depth_camera import D435_NOISE
+from insegan_ros.floor import FloorNotFoundError, find_floor
 from insegan_ros.synthetic.generate import Scene, SceneConfig, make_scene
 from insegan_ros.types import DepthFrame, Intrinsics
 
@@ -206,7 +207,7 @@ def test_noise_of_a_distant_floor_is_no_foreground() -> None:
     camera = Intrinsics(120, 90, 422.0, 422.0, 59.5, 44.5)
     level = np.full((90, 120), 1.5, np.float32)
     noise = np.random.default_rng(0).normal(0, 1, level.shape).astype(np.float32)
-    frame = DepthFrame(level + noise * depth_sigma(level, camera), camera)
+    frame = DepthFrame(level + noise * D435_NOISE.depth_sigma(level, camera), camera)
     assert foreground(frame, Bin(Plane((0.0, 0.0, -1.0), 1.5))).mean() < 0.005
 
 
