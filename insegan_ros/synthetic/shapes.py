@@ -6,10 +6,14 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TypeAlias
 
-import manifold3d
 import numpy as np
 import trimesh
 from numpy.typing import NDArray
+
+from insegan_ros.optional import needed_for
+
+with needed_for('making the shapes of parts'):
+    import manifold3d
 
 Solid: TypeAlias = manifold3d.Manifold
 Outline = Sequence[tuple[float, float]]
