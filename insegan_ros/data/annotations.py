@@ -26,6 +26,7 @@ from insegan_ros.data.drawn_masks import BoolImage, MaskError, Size, checked_siz
 from insegan_ros.data.left_out import LeftOut
 from insegan_ros.data.store import Dataset
 from insegan_ros.files import read_text
+from insegan_ros.optional import MissingLibraryError
 
 MAX_FILE_BYTES = 1 << 30
 # what tools add to an image's name: Label Studio before it, Roboflow behind it
@@ -162,7 +163,7 @@ def _read_file(file: Path, unusable: Unusable) -> Iterator[AnnotatedImage]:
                 f'{file} is neither COCO (with images and annotations) nor labelme (with shapes '
                 f'and imagePath); its keys: {", ".join(sorted(map(str, keys))[:8]) or "none"}'
             )
-    except AnnotationError:
+    except (AnnotationError, MissingLibraryError):
         raise
     except BROKEN as error:
         raise AnnotationError(f'{file} is damaged: {error!r}') from None
@@ -183,6 +184,8 @@ def _read_coco(
                 raise MaskError(f'it is of image {key}, which is absent')
             size = checked_size(images[key]['height'], images[key]['width'])
             mask = _coco_mask(annotation.get('segmentation'), size)
+        except MissingLibraryError:
+            raise
         except BROKEN as error:
             unusable.annotations.add(where, _why(error))
             continue
@@ -223,6 +226,8 @@ def _read_labelme(
             mask = _labelme_mask(shape, size)
             group = shape.get('group_id')
             key = ('alone', number) if group is None else ('group', str(group))
+        except MissingLibraryError:
+            raise
         except BROKEN as error:
             unusable.annotations.add(where, _why(error))
             continue

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insegan_ros.data.rvl import MAX_PIXELS
+from insegan_ros.optional import needed_for
 
 BoolImage = NDArray[np.bool_]
 Size = tuple[int, int]  # height, width
@@ -60,10 +61,8 @@ def fill(rings: Sequence[Any], size: Size) -> BoolImage:
 
 
 def _rasterised(rings: list[list[float]], size: Size) -> BoolImage:
-    try:
+    with needed_for('polygons drawn by hand'):
         from pycocotools import mask as coco
-    except ImportError as error:
-        raise MaskError(f'polygons need pycocotools ({error}); pip install pycocotools') from None
     return np.asarray(coco.decode(coco.merge(coco.frPyObjects(rings, *size)))).astype(bool)
 
 

@@ -54,7 +54,7 @@ PARAMETERS = (
     Parameter('device', 'auto', 'where a model runs: auto, cpu or cuda[:index]'),
     Parameter('continuous', True, 'segment every frame; false: only on a call of ~/segment'),
     Parameter('reliable', False, 'ask the camera for reliable delivery instead of best effort'),
-    Parameter('slop', 0.02, 'seconds that image and camera_info may be apart', 0.0, 1.0),
+    Parameter('slop', 0.02, 'seconds that image and camera_info may be apart', 0.001, 1.0),
 )
 LIVE = ('method', 'model', 'instances', 'bin_file', 'device')  # these build a new segmenter
 FIXED = ('reliable', 'slop')  # only while unconfigured

@@ -11,12 +11,15 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
+from insegan_ros.optional import needed_for
 from insegan_ros.synthetic.parts import Part
+
+with needed_for('the simulated bin'):
+    import mujoco
 
 GRAVITY = np.array([0.0, 0.0, -9.81])  # m/s^2
 
