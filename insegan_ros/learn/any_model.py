@@ -15,7 +15,7 @@ from insegan_ros.distillation.pretrain import ShapesConfig, load_shapes, store_s
 from insegan_ros.distillation.train import TrainConfig, begin
 from insegan_ros.inference import distilled_card, model_card
 from insegan_ros.learn.reading import learn_to_read
-from insegan_ros.learn.stages import batch_workers, train_with_bar
+from insegan_ros.learn.stage_network import batch_workers, train_with_bar
 
 HELD_OUT = 20  # one shape in so many is not trained on, but no more than
 MOST_HELD_OUT = 30
@@ -36,7 +36,7 @@ def pretrain(
         workers: processes that make piles.
     """
     device = pick_device(device)
-    config, train = ShapesConfig(shapes=shapes), TrainConfig().on(device)
+    config, train = ShapesConfig(shapes=shapes), TrainConfig().adapted(device)
     folder = out / 'shapes'
     with tqdm(total=config.shapes, desc='shapes', unit='shape') as bar:
         for done in store_shapes(config, folder, seed, workers):
@@ -64,7 +64,7 @@ def pretrain(
         'count_accuracy_on_unseen_shapes': round(read.count_accuracy, 4),
     }
     card = {
-        'method': 'explicit',
+        'method': 'distilled',
         'part': 'any',
         'made_by': f'insegan_ros {__version__}, insegan pretrain',
         'labels_used': 'none: piles of random shapes in physics taught the network',
