@@ -43,13 +43,14 @@ ALLOWED = {
     'baselines': DATA | {'training'},
     'evaluation.metrics': {'types'},
     'evaluation.benchmark': DATA | {'inference', 'baselines', 'evaluation.metrics'},
+    'evaluation.picking': CORE | {'picks', 'synthetic'},
     'evaluation.pictures': DATA | {'evaluation.benchmark'},
     'evaluation.poses': {'types', 'data.store', 'evaluation.metrics'},
     'evaluation.selection': DATA | {'baselines', 'evaluation'},
     'evaluation.report': {'evaluation.benchmark'},
     'collection': CORE | {'data.store', 'data.writer'},
     'picks': CORE,
-    'nodes': DATA | {'inference', 'baselines', 'synthetic', 'collection'},
+    'nodes': DATA | {'inference', 'baselines', 'picks', 'synthetic', 'collection'},
     'learn': DATA
     | {
         'synthetic',

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from insegan_ros import baselines
 from insegan_ros.bin import Bin, BinTracker, foreground
-from insegan_ros.camera import Plane, pixel_rays
+from insegan_ros.camera import Plane, pixel_rays, segmentation_from_labels
 from insegan_ros.data.store import Dataset
 from insegan_ros.evaluation import metrics
 from insegan_ros.floor import FloorNotFoundError
@@ -122,16 +122,7 @@ def judge(found: Segmentation, true: NDArray[np.integer]) -> dict:
 
 def nothing(frame: DepthFrame) -> Segmentation:
     """The result of a frame in which nothing is found."""
-    shape = frame.depth_m.shape
-    return Segmentation(
-        labels=np.zeros(shape, np.uint16),
-        masks=np.zeros((0, *shape), bool),
-        depths=np.zeros((0, *shape), np.float32),
-        rendered_depth=np.full(shape, np.nan, np.float32),
-        poses=np.zeros((0, 4, 4), np.float32),
-        scores=np.zeros(0, np.float32),
-        visible_fraction=np.zeros(0, np.float32),
-    )
+    return segmentation_from_labels(frame, np.zeros(frame.depth_m.shape, np.uint16))
 
 
 def renders_itself(frame: DepthFrame, found: Segmentation) -> bool:

@@ -46,11 +46,10 @@ def existence_cues(clusters: Clusters) -> NDArray[np.float64]:
     length = clusters.config.length_px
     area, support = np.maximum(clusters.area, 1), clusters.support
     visible, agreement = clusters.visible, clusters.agreement
-    offset = (clusters.centres[:, None] - clusters.centres[None]) / length
-    distance = np.linalg.norm(offset, axis=2)
     # beside the nearest candidate with more support: may it be a piece of that one?
-    distance = np.where(support[None] > support[:, None], distance, FAR)
+    distance = np.where(support[None] > support[:, None], clusters.apart, FAR)
     other = distance.argmin(axis=1)
+    above = (clusters.centres[:, 2] - clusters.centres[other, 2]) / length
     apart = np.minimum(distance.min(axis=1), FAR)
     alone = apart >= FAR
     columns = [
@@ -65,7 +64,7 @@ def existence_cues(clusters: Clusters) -> NDArray[np.float64]:
         np.where(alone, 0, np.log(area / area[other])),
         np.where(alone, 0, visible + visible[other]),
         np.where(alone, 1, agreement[other]),
-        np.where(alone, 1, np.minimum(np.abs(offset[np.arange(len(other)), other, 2]), 1)),
+        np.where(alone, 1, np.minimum(np.abs(above), 1)),
     ]
     return np.stack(columns, axis=1)
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from insegan_ros.bin import Bin
-from insegan_ros.picks.chance import UNCALIBRATED, Chance
 from insegan_ros.picks.gripper import Gripper, ParallelJaw, SuctionCup
 from insegan_ros.picks.jaws import jaw_pick
 from insegan_ros.picks.order import covered_by
@@ -36,7 +35,6 @@ def plan_picks(
     bin_: Bin,
     *,
     gripper: Gripper,
-    chance: Chance = UNCALIBRATED,
 ) -> Plan:
     """Where to take hold of each instance, in the order in which they may be lifted.
 
@@ -59,7 +57,7 @@ def plan_picks(
             none.append(pick)
             continue
         waits = tuple((np.flatnonzero(covered[k]) + 1).tolist())
-        picks.append(replace(pick, chance=chance(pick.cues), waits_for=waits))
+        picks.append(replace(pick, chance=gripper.chance(pick.cues), waits_for=waits))
     picks.sort(key=lambda pick: (len(pick.waits_for) > 0, -pick.chance))
     return Plan(tuple(picks), tuple(none))
 
