@@ -30,8 +30,8 @@ from insegan_ros.distillation.examples import Piles, mixed_batch
 from insegan_ros.distillation.network import NetworkConfig
 from insegan_ros.distillation.surroundings import Surroundings, measure_surroundings
 from insegan_ros.distillation.train import TrainConfig
+from insegan_ros.distillation.views import THICKNESS
 from insegan_ros.inference import distilled_card, model_card
-from insegan_ros.learn.any_model import THICKNESS
 from insegan_ros.learn.pictures import show_segmented
 from insegan_ros.learn.reading import GENEROSITY, frames_of, learn_to_read
 from insegan_ros.learn.run_folder import Job
