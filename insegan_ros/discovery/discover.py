@@ -16,7 +16,11 @@ from tqdm import tqdm
 from insegan_ros.bin import Bin
 from insegan_ros.data.store import Dataset
 from insegan_ros.discovery.crops import Piece, dataset_pieces, pieces_of
-from insegan_ros.discovery.lengths import candidate_lengths, likeliest_length
+from insegan_ros.discovery.lengths import (
+    TooFewPiecesError,
+    candidate_lengths,
+    likeliest_length,
+)
 from insegan_ros.discovery.picture import draw
 from insegan_ros.discovery.reconstruct import (
     Reconstruction,
@@ -40,6 +44,8 @@ from insegan_ros.types import DepthFrame
 CHECKPOINT = 'discovery.safetensors'
 PIECES = 'pieces.npz'
 WHOLE = 'whole.npz'  # those and the parts that a network holds for whole
+GUESSED = 5  # pieces by which the part's length is guessed, where nothing better is known
+TELL = 'or tell how long the part is, in metres: --part-length'
 RUN = 'discovery.yaml'
 PICTURE = 'template.png'
 CURVE = 'resolution.csv'  # how well two halves of the crops agree, detail by detail
@@ -204,13 +210,19 @@ def first_guess(search: Search, pieces: list[Piece]) -> tuple[Reconstruction, St
     Ends of a part share a length too, but are shorter; clumps are longer, but no two look alike.
 
     Raises:
-        ValueError: too few pieces.
-        UnexplainedError: no such length.
+        UnexplainedError: no such length, or too few pieces to tell.
+        TooFewPiecesError: so few that not even the part's length can be guessed.
     """
     config = search.config
     probes = range(min(2, config.seeds))
     others = range(len(probes), config.seeds)
-    lengths = candidate_lengths(pieces)
+    try:
+        lengths = candidate_lengths(pieces)
+    except TooFewPiecesError as error:
+        guessed = search.part_length_m or guessed_length(search, pieces)
+        if guessed is None:
+            raise
+        raise UnexplainedError(str(error), guessed) from None
     tried = []
     with tqdm(total=len(lengths) * config.seeds, desc='seeds', unit='seed') as bar:
         for k, length in enumerate(lengths):
@@ -231,20 +243,26 @@ def first_guess(search: Search, pieces: list[Piece]) -> tuple[Reconstruction, St
     )
 
 
+def guessed_length(search: Search, pieces: list[Piece]) -> float | None:
+    """Metres of the longest side, by few pieces: as long as most that are no clumps; or None."""
+    lengths = np.array([piece.length_m for piece in pieces if piece.length_m > 0.008])
+    return search.config.side * float(np.median(lengths)) if len(lengths) >= GUESSED else None
+
+
 def side_of(search: Search, pieces: list[Piece]) -> float:
     """Metres, about: the part's longest side, by pieces between depth edges.
 
     Raises:
-        ValueError: too few pieces, or none that show one and the same part.
+        UnexplainedError, TooFewPiecesError: as `first_guess`.
     """
     config = search.config
     quick = replace(config, seeds=min(2, config.seeds), seed_crops=120, seed_rotations=400)
     try:
         work, _ = first_guess(replace(search, config=quick, part_length_m=None), pieces)
-    except ValueError as error:
-        raise ValueError(
-            f'{error}; or tell how long the part is, in metres: --part-length'
-        ) from None
+    except TooFewPiecesError as error:
+        raise TooFewPiecesError(f'{error}; {TELL}') from None
+    except UnexplainedError as error:
+        raise UnexplainedError(f'{error}; {TELL}', error.part_length_m) from None
     return config.side * work.width_m / config.margin
 
 

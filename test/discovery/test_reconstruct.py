@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import numpy as np
 import pytest
 import torch
 import trimesh
+from searching import searching
 
-from insegan_ros.data.store import Dataset
 from insegan_ros.discovery import discover
 from insegan_ros.discovery.accuracy import compare
 from insegan_ros.discovery.crops import Piece, rasterise
-from insegan_ros.discovery.discover import Search, first_guess
+from insegan_ros.discovery.discover import first_guess
 from insegan_ros.discovery.lengths import candidate_lengths
 from insegan_ros.discovery.reconstruct import Reconstruction
 from insegan_ros.discovery.resume import stored_pieces
@@ -35,11 +33,6 @@ QUICK = DiscoveryConfig(
     crops=70, seeds=2, seed_rounds=3, seed_crops=60, seed_rotations=300, grids=(14,), rounds=(7,),
     rotations=(500,), step_crops=40,
 )  # fmt: skip
-
-
-def searching(config: DiscoveryConfig) -> Search:
-    dataset = cast(Dataset, SimpleNamespace(path=Path('nowhere')))
-    return Search(dataset=dataset, indices=[], out=Path('nowhere'), config=config)
 
 
 def ell() -> Template:
