@@ -28,16 +28,16 @@ $(VENV)/.ready: requirements.txt requirements-ros.txt requirements-dev.txt
 	@touch $@
 
 demo: $(VENV)/.ready  ## segment a simulated bin, or FRAMES=<folder>, with real ROS 2 nodes
-	@$(BIN)/python -m insegan_ros.nodes.demo $(DEMO_ARGS)
+	@$(BIN)/python -m insegan_ros.demos.demo $(DEMO_ARGS)
 
 collect-demo: $(VENV)/.ready  ## a simulated arm shakes a simulated bin until 20 frames are stored
-	@$(BIN)/python -m insegan_ros.nodes.collect_demo $(if $(PART),--part $(PART))
+	@$(BIN)/python -m insegan_ros.demos.collect_demo $(if $(PART),--part $(PART))
 
 learn-demo: $(VENV)/.ready  ## collect unlabelled frames, learn the part, segment: eight minutes on a CPU
-	@$(BIN)/python -m insegan_ros.nodes.learn_demo $(if $(PART),--part $(PART))
+	@$(BIN)/python -m insegan_ros.demos.learn_demo $(if $(PART),--part $(PART))
 
 view: $(VENV)/.ready $(VENV)/.view  ## the same, live in the rerun viewer
-	@$(BIN)/python -m insegan_ros.nodes.view $(DEMO_ARGS)
+	@$(BIN)/python -m insegan_ros.demos.view $(DEMO_ARGS)
 
 $(VENV)/.view: requirements-view.txt | $(VENV)/.ready
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-view.txt

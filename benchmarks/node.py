@@ -24,7 +24,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, Image
 
 from insegan_ros import baselines
-from insegan_ros.nodes.demo_processes import NodeProcess, prepare_environment
+from insegan_ros.demos.processes import NodeProcess, prepare_environment
 from insegan_ros.nodes.depth_publisher import QOS
 from insegan_ros.nodes.messages import to_camera_info, to_image
 from insegan_ros.synthetic.d435 import D435

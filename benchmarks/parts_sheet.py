@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 
 from insegan_ros import baselines, drawing
-from insegan_ros.commands.evaluate_picture import enlarged, labels_of, windows_around
 from insegan_ros.data.store import Dataset
 from insegan_ros.evaluation.metrics import strict_miou
+from insegan_ros.evaluation.pictures import enlarged, labels_of, windows_around
 from insegan_ros.inference import model_card
 from insegan_ros.synthetic.parts import PARTS, make_part
 

@@ -30,8 +30,8 @@ import psutil
 from tqdm import tqdm
 
 from insegan_ros.data.store import Dataset
-from insegan_ros.nodes.collect_demo import stored_frames
-from insegan_ros.nodes.demo_processes import DemoError, NodeProcess, prepare_environment
+from insegan_ros.demos.collect_demo import stored_frames
+from insegan_ros.demos.processes import DemoError, NodeProcess, prepare_environment
 
 STALL_S = 180.0  # without a frame before it is given up
 WARM_UP = 100  # captures before memory is expected to be flat

@@ -21,9 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from insegan_ros import config
-from insegan_ros.commands.insegan_settings import TrainingConfig
-from insegan_ros.commands.train_insegan import pick_precision
-from insegan_ros.inference.model_card import pick_device
+from insegan_ros.device import pick_device
+from insegan_ros.learn.insegan import pick_precision
+from insegan_ros.learn.insegan_settings import TrainingConfig
 from insegan_ros.model import losses
 from insegan_ros.model.insegan import InSeGAN, InSeGANConfig
 from insegan_ros.model.matching import match

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from insegan_ros import __version__
 
-# A command module has add_arguments(parser) and run(args) -> exit code, and imports what is heavy
-# inside run, so that `insegan --help` answers at once.
+# A command's summary; its module has add_arguments(parser) and run(args) -> exit code, and imports
+# what is heavy inside run, so that `insegan --help` answers at once.
 COMMANDS = {
     'generate': 'drop parts in a simulated bin and store depth images with ground truth',
     'calibrate': "find the bin's floor and region in a frame and store them",
@@ -25,6 +25,14 @@ COMMANDS = {
     'export-model': "turn a model's network into ONNX",
     'verify': 'check a dataset and say what is damaged',
 }
+
+
+RESERVED = {'import': 'import_data'}  # no module can have a keyword's name
+
+
+def module_of(command: str) -> str:
+    """The module of insegan_ros.commands that a command is."""
+    return RESERVED.get(command, command.replace('-', '_'))
 
 
 def build_parser(only: str | None = None) -> argparse.ArgumentParser:
@@ -43,7 +51,7 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         if only in (None, name):
-            module = importlib.import_module(f'insegan_ros.commands.{name.replace("-", "_")}_')
+            module = importlib.import_module(f'insegan_ros.commands.{module_of(name)}')
             subparser.description = module.__doc__
             module.add_arguments(subparser)
             subparser.set_defaults(run=module.run)

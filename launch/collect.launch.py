@@ -10,24 +10,30 @@ ros2 launch insegan_ros collect.launch.py camera:=simulated arm:=simulated dry_r
 from ament_index_python.packages import get_package_share_path
 from launch_ros.actions import Node
 
+from insegan_ros.nodes.arguments import Argument
 from insegan_ros.nodes.launching import description
 
 SHARE = get_package_share_path('insegan_ros')
-ARGUMENTS = {
-    'dataset': ('', 'the folder that grows'),
-    'part': ('', 'what lies in the bin'),
-    'count': ('1000', 'frames wanted in all'),
-    'instances': ('0', 'parts in the bin; 0: unknown'),
-    'camera': ('none', 'none: a driver runs already; realsense: start one; simulated'),
-    'arm': ('real', 'real, or simulated (the camera then too)'),
-    'dry_run': ('true', 'everything but motion'),
-    'start': ('false', 'begin without a call of ~/start'),
-    'params_file': (str(SHARE / 'config' / 'collector.yaml'), "the arm's names and limits"),
-    'depth_topic': ('/camera/camera/depth/image_rect_raw', 'depth images'),
-    'camera_info_topic': ('/camera/camera/depth/camera_info', 'their camera'),
-    'run_stop_topic': ('/software_runstop_enabled', 'std_msgs/Bool, true: stop'),
-}
-CHOICES = {'camera': ['none', 'realsense', 'simulated'], 'arm': ['real', 'simulated']}
+CAMERAS = ('none', 'realsense', 'simulated')
+ARGUMENTS = (
+    Argument('dataset', '', 'the folder that grows'),
+    Argument('part', '', 'what lies in the bin'),
+    Argument('count', '1000', 'frames wanted in all', int),
+    Argument('instances', '0', 'parts in the bin; 0: unknown', int),
+    Argument(
+        'camera', 'none', 'none: a driver runs already; realsense: start one', choices=CAMERAS
+    ),
+    Argument('arm', 'real', 'simulated: the camera then too', choices=('real', 'simulated')),
+    Argument('dry_run', 'true', 'everything but motion; false: the arm moves', bool),
+    Argument('start', 'false', 'begin without a call of ~/start', bool),
+    Argument(
+        'params_file', str(SHARE / 'config' / 'collector.yaml'), "the arm's names and limits"
+    ),
+    Argument('depth_topic', '/camera/camera/depth/image_rect_raw', 'depth images'),
+    Argument('camera_info_topic', '/camera/camera/depth/camera_info', 'their camera'),
+    Argument('run_stop_topic', '/software_runstop_enabled', 'std_msgs/Bool, true: stop'),
+    Argument('use_sim_time', 'false', 'take the time from /clock', bool),
+)
 
 
 def nodes(given):
@@ -37,21 +43,22 @@ def nodes(given):
         ('run_stop', given['run_stop_topic']),
     ]
     common = {'package': 'insegan_ros', 'remappings': remappings, 'output': 'screen'}
-    chosen = {name: given[name] for name in ('dataset', 'part')}
-    chosen |= {name: int(given[name]) for name in ('count', 'instances')}
-    chosen |= {name: given[name] == 'true' for name in ('dry_run', 'start')}
+    clock = {'use_sim_time': given['use_sim_time']}
+    names = ('dataset', 'part', 'count', 'instances', 'dry_run', 'start')
+    chosen = {name: given[name] for name in names if given[name] is not None}
     arm_simulated = given['arm'] == 'simulated'
     if arm_simulated:
         topic = {'arm.interface': 'topic', 'arm.topic': 'joint_trajectory'}
         chosen |= topic | {'require_run_stop': False}
     if arm_simulated or given['camera'] == 'simulated':
-        shown = {'part': given['part'], 'instances': int(given['instances']) or 5}
-        shown |= {'held': arm_simulated, 'bin_width': 0.2}
-        yield Node(executable='bin_simulator', parameters=[shown], **common)
+        shown = {'instances': given['instances'] or 5, 'held': arm_simulated, 'bin_width': 0.2}
+        if given['part']:
+            shown['part'] = given['part']
+        yield Node(executable='bin_simulator', parameters=[shown, clock], **common)
     elif given['camera'] == 'realsense':
-        yield Node(executable='camera', **common)
-    yield Node(executable='collector', parameters=[given['params_file'], chosen], **common)
+        yield Node(executable='camera', parameters=[clock], **common)
+    yield Node(executable='collector', parameters=[given['params_file'], chosen, clock], **common)
 
 
 def generate_launch_description():
-    return description(SHARE, ARGUMENTS, CHOICES, nodes)
+    return description(SHARE, ARGUMENTS, nodes)

@@ -1,4 +1,4 @@
-"""The package's layers: what each part may import, and that only nodes/ needs ROS."""
+"""The package's layers: what each may import, and that only nodes and demos need ROS."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / 'insegan_ros'
-CORE = {'types', 'config', 'camera', 'floor', 'bin', 'crop', 'files'}
+CORE = {'types', 'config', 'camera', 'floor', 'bin', 'crop', 'files', 'device'}
 DATA = CORE | {'data', 'drawing'}
 # part -> what it may import besides itself
 ALLOWED = {
@@ -21,15 +21,16 @@ ALLOWED = {
     'bin': CORE,
     'crop': CORE,
     'files': CORE,
+    'device': CORE,
     'drawing': CORE,
     'data': DATA,
     'synthetic': CORE | {'data.store', 'data.writer', 'collection.trajectory'},
     'model': CORE,
-    'discovery': DATA | {'model.explicit'},
+    'discovery': DATA | {'model.template'},
     'distillation': DATA
     | {
         'synthetic',
-        'model.explicit',
+        'model.template',
         'training.loop',
         'training.checkpoint',
         'training.ema',
@@ -41,14 +42,26 @@ ALLOWED = {
     'baselines': DATA | {'training'},
     'evaluation.metrics': {'types'},
     'evaluation.benchmark': DATA | {'inference', 'baselines', 'evaluation.metrics'},
+    'evaluation.pictures': DATA | {'evaluation.benchmark'},
     'evaluation.poses': {'types', 'data.store', 'evaluation.metrics'},
     'evaluation.selection': DATA | {'baselines', 'evaluation'},
     'evaluation.report': {'evaluation.benchmark'},
     'collection': CORE | {'data.store', 'data.writer'},
+    'picks': CORE,
     'nodes': DATA | {'inference', 'baselines', 'synthetic', 'collection'},
-    'nodes.demo_recorder': {'nodes', 'evaluation.metrics'},  # compares results with the truth
+    'learn': DATA
+    | {
+        'synthetic',
+        'model',
+        'discovery',
+        'distillation',
+        'training',
+        'inference',
+        'evaluation.metrics',
+    },
+    'demos': DATA | {'nodes', 'evaluation.metrics', 'synthetic', 'learn', 'inference', 'cli'},
 }
-NO_TORCH = CORE | {'synthetic', 'evaluation.metrics'}
+NO_TORCH = (CORE - {'device'}) | {'synthetic', 'evaluation.metrics', 'picks'}
 MODULES = sorted(
     '.'.join(path.relative_to(PACKAGE).with_suffix('').parts).removesuffix('.__init__')
     for path in PACKAGE.rglob('*.py')
@@ -67,6 +80,12 @@ def imported_by(module: str) -> set[str]:
             names.add(node.module or '')
             names.update(f'{node.module}.{alias.name}' for alias in node.names)
     return names
+
+
+@pytest.mark.parametrize('module', [m for m in MODULES if m.split('.')[0] == 'commands'])
+def test_commands_call_neither_nodes_nor_demos(module: str) -> None:
+    ours = {module_of(n).split('.')[0] for n in imported_by(module) if n.startswith('insegan_ros')}
+    assert not ours & {'nodes', 'demos'}
 
 
 def part_of(module: str) -> str:
@@ -100,7 +119,7 @@ def test_geometry_and_simulation_do_without_torch(module: str) -> None:
 
 
 def test_everything_but_the_nodes_imports_without_ros() -> None:
-    modules = [m for m in MODULES if not m.startswith('nodes') and not m.startswith('commands')]
+    modules = [m for m in MODULES if m.split('.')[0] not in ('nodes', 'demos')]
     program = (
         'import sys, importlib\n'
         "sys.modules['rclpy'] = None\n"

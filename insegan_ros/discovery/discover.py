@@ -36,7 +36,7 @@ from insegan_ros.discovery.resume import (
 )
 from insegan_ros.discovery.state import Settings, State
 from insegan_ros.files import write_atomically
-from insegan_ros.model.explicit import Template
+from insegan_ros.model.template import Template
 from insegan_ros.types import DepthFrame
 
 CHECKPOINT = 'discovery.safetensors'

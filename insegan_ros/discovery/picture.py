@@ -14,7 +14,7 @@ from insegan_ros.discovery.crops import Piece, rasterise
 from insegan_ros.discovery.reconstruct import Reconstruction
 from insegan_ros.discovery.state import State
 from insegan_ros.files import write_atomically
-from insegan_ros.model.explicit import render, resting_heights
+from insegan_ros.model.template import render, resting_heights
 
 
 def draw(file: Path, work: Reconstruction, state: State, columns: int = 12) -> None:

@@ -20,7 +20,7 @@ from insegan_ros.discovery.crops import Crops, Piece, rasterise
 from insegan_ros.discovery.lengths import choose_pieces
 from insegan_ros.discovery.state import Poses, Settings, State
 from insegan_ros.discovery.views import BATCH, UNSURE_WEIGHT, centred_views, residuals
-from insegan_ros.model.explicit import (
+from insegan_ros.model.template import (
     fill_unseen,
     random_rotations,
     render,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from insegan_ros.model.explicit import render
+from insegan_ros.model.template import render
 
 BATCH = 128  # views rendered at once
 UNSURE_WEIGHT = 0.2  # of a silhouette's edge, where the camera cannot tell

@@ -28,7 +28,7 @@ from insegan_ros.inference.distilled_card import DistilledCard, Scoring
 from insegan_ros.inference.existence import Existence
 from insegan_ros.inference.found import Found
 from insegan_ros.inference.poses import PoseEstimator, posed_cues, with_poses
-from insegan_ros.model.explicit import Template
+from insegan_ros.model.template import Template
 from insegan_ros.types import DepthFrame, Intrinsics, Segmentation
 
 MARGIN = 8  # px around the bin

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import platform
 import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
@@ -17,6 +15,7 @@ from torch import Tensor
 
 from insegan_ros.bin import Bin
 from insegan_ros.config import ConfigError
+from insegan_ros.device import pick_device
 from insegan_ros.files import write_atomically
 from insegan_ros.types import Segmenter
 
@@ -26,8 +25,8 @@ ANY = 'any'  # the model of random shapes: it needs no training, and training be
 # a card's method -> the module whose load(settings, tensors, device, bin, seed) makes a Segmenter
 METHODS = {
     'explicit': 'insegan_ros.inference.distilled',
-    'insegan3d': 'insegan_ros.inference.segmenter',
-    'insegan2d': 'insegan_ros.inference.segmenter',
+    'insegan3d': 'insegan_ros.inference.insegan',
+    'insegan2d': 'insegan_ros.inference.insegan',
 }
 # beside the sources, and where an installation puts them
 FOLDERS = (
@@ -176,24 +175,3 @@ def load_weights(folder: Path) -> dict[str, Tensor]:
         return load_file(folder / WEIGHTS)
     except (OSError, SafetensorError) as error:
         raise ModelError(f'{folder / WEIGHTS} cannot be read: {error}') from None
-
-
-def pick_device(name: str) -> str:
-    """'auto' is the first GPU where there is one, else the processor.
-
-    Raises:
-        ModelError: a GPU is asked for and there is none.
-    """
-    available = torch.cuda.is_available()
-    if name == 'auto':
-        return 'cuda' if available else 'cpu'
-    if name.startswith('cuda') and not available:
-        raise ModelError(f'device {name!r}: no GPU is available here; use cpu or auto')
-    return name
-
-
-def processor(device: str) -> str:
-    """What a card says of where training ran."""
-    if device == 'cpu':
-        return f'{platform.machine()}, {torch.get_num_threads()} threads'
-    return torch.cuda.get_device_name(device)

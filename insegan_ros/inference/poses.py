@@ -19,7 +19,6 @@ from scipy.spatial.transform import Rotation
 
 from insegan_ros.camera import points_from_depth
 from insegan_ros.inference.pose_search import PoseSearch, PoseSettings
-from insegan_ros.model.explicit import Template
 from insegan_ros.model.surface import (
     DistanceField,
     Surface,
@@ -27,6 +26,7 @@ from insegan_ros.model.surface import (
     pixels_of,
     sample_surface,
 )
+from insegan_ros.model.template import Template
 from insegan_ros.types import DepthFrame, Intrinsics, Segmentation
 
 POINTS = 6000  # for judging: some to each of a window's cells

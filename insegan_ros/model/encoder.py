@@ -6,7 +6,7 @@ import math
 
 from torch import Tensor, nn
 
-from insegan_ros.model.implicit import GeneratorConfig
+from insegan_ros.model.generator import GeneratorConfig
 
 SLOPE = 0.2
 

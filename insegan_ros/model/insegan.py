@@ -8,7 +8,7 @@ from torch import nn
 
 from insegan_ros.model.discriminator import Discriminator
 from insegan_ros.model.encoder import Encoder
-from insegan_ros.model.implicit import Generator, GeneratorConfig
+from insegan_ros.model.generator import Generator, GeneratorConfig
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import trimesh
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from insegan_ros.model.explicit import Template
+from insegan_ros.model.template import Template
 from insegan_ros.types import Intrinsics
 
 

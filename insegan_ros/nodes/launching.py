@@ -10,28 +10,27 @@ from launch.launch_context import LaunchContext
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
+from insegan_ros.nodes.arguments import Argument, read
 from insegan_ros.nodes.environment import node_environment
 from launch import LaunchDescription
 
 
 def description(
     share: Path,
-    arguments: Mapping[str, tuple[str, str]],
-    choices: Mapping[str, Sequence[str]],
-    nodes: Callable[[Mapping[str, str]], Iterator[Node]],
+    arguments: Sequence[Argument],
+    nodes: Callable[[Mapping], Iterator[Node]],
 ) -> LaunchDescription:
-    """Nodes as functions of the arguments' values.
+    """Nodes as functions of the arguments' values; none is started where one cannot be read.
 
     Args:
         share: this package's share folder.
-        arguments: default and description by name.
-        choices: valid values of those arguments that have only a few.
+        arguments: what may be given on the command line.
         nodes: yields the nodes for the values that were given.
     """
 
     def start(context: LaunchContext) -> list[Node]:
-        values = {name: LaunchConfiguration(name).perform(context) for name in arguments}
-        return list(nodes(values))
+        texts = {a.name: LaunchConfiguration(a.name).perform(context) for a in arguments}
+        return list(nodes(read(arguments, texts)))
 
     variables = node_environment(share / 'config' / 'fastdds.xml')
     return LaunchDescription(
@@ -39,9 +38,12 @@ def description(
             *[SetEnvironmentVariable(name, value) for name, value in variables.items()],
             *[
                 DeclareLaunchArgument(
-                    name, default_value=default, description=text, choices=choices.get(name)
+                    a.name,
+                    default_value=a.default,
+                    description=a.description,
+                    choices=list(a.choices) or None,
                 )
-                for name, (default, text) in arguments.items()
+                for a in arguments
             ],
             OpaqueFunction(function=start),
         ]

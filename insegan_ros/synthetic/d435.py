@@ -34,6 +34,12 @@ class StereoNoise:
     shadow_side: int = -1  # -1: the second imager sees less left of near objects; 1: right
 
 
+# A camera whose matcher fares badly: dim light, bare wood.
+STRONG = StereoNoise(
+    disparity_sigma=0.16, edge_sigma=1.0, flying=0.5, holes=5.0, hole_radius=(0.5, 3.0)
+)
+
+
 def add_noise(
     depth_m: FloatImage,
     intrinsics: Intrinsics,

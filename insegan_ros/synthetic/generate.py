@@ -22,7 +22,7 @@ from insegan_ros import __version__
 from insegan_ros.camera import Plane
 from insegan_ros.data.store import Dataset, DatasetInfo, to_units
 from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, SceneRejectedError
-from insegan_ros.synthetic.d435 import D435, add_noise
+from insegan_ros.synthetic.d435 import D435, STRONG, StereoNoise, add_noise
 from insegan_ros.synthetic.parts import PARTS, make_part
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
 from insegan_ros.synthetic.workers import start_worker
@@ -41,7 +41,9 @@ BIN_WIDTHS = {
     'obj_05': 1.6,
     'obj_14': 1.9,
     'elbow': 1.8,
+    'block': 1.6,
 }
+NOISES = {'none': None, 'd435': StereoNoise(), 'd435_strong': STRONG}
 MAX_ATTEMPTS = 50  # drops before a configuration counts as impossible
 
 
@@ -51,7 +53,7 @@ class SceneConfig:
 
     part: str = 'nut'
     instances: tuple[int, int] = (5, 5)  # least and most parts, both included
-    noise: Literal['none', 'd435'] = 'd435'
+    noise: Literal['none', 'd435', 'd435_strong'] = 'd435'
     camera: Literal['crop', 'd435'] = 'crop'  # the bin's window or the whole 848 x 480 frame
     size: int = 224  # px, side of the crop
     camera_height: float = 0.55  # m above the floor
@@ -153,9 +155,9 @@ def _photograph(
     true_depth, labels = raycaster.render(poses, camera)
     outlines = [np.isfinite(raycaster.render_alone(pose, camera)).sum() for pose in poses]
     visible = np.bincount(labels.ravel(), minlength=len(poses) + 1)[1:]
-    depth = true_depth
-    if config.noise == 'd435':
-        depth = add_noise(true_depth, camera.intrinsics, rng)
+    depth, noise = true_depth, NOISES[config.noise]
+    if noise is not None:
+        depth = add_noise(true_depth, camera.intrinsics, rng, noise)
     camera_T_world = camera.camera_T_world
     return Scene(
         frame=DepthFrame(depth, camera.intrinsics),
@@ -199,7 +201,8 @@ class StoredScene:
     record: dict[str, object]
 
 
-DEPTH_SCALE = {'none': 0.0001, 'd435': 0.001}  # metres a unit: a D435 stores millimetres
+# metres a unit: a D435 stores millimetres
+DEPTH_SCALE = {'none': 0.0001, 'd435': 0.001, 'd435_strong': 0.001}
 
 
 def dataset_info(config: SceneConfig, seed: int) -> DatasetInfo:

@@ -196,6 +196,12 @@ def _obj_14() -> Built:
     return solid, pieces
 
 
+def _block() -> Built:
+    """A wooden toy block 56 x 28 x 20 mm, its edges broken by a millimetre."""
+    solid = hull([prism(rounded_rectangle(56, 28, 1, 2), -9, 9), box((54, 26, 20), (0, 0, 0))])
+    return solid, [solid]
+
+
 def _elbow() -> Built:
     """A 90-degree pipe elbow with a socket at each end, bore open, 70 mm long."""
     bend, steps = 26.0, 8
@@ -236,6 +242,7 @@ _BUILDERS: dict[str, Callable[[], Built]] = {
     'obj_05': _obj_05,
     'obj_14': _obj_14,
     'elbow': _elbow,
+    'block': _block,
 }
 PARTS = tuple(_BUILDERS)
 

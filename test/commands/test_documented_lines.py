@@ -32,7 +32,7 @@ def documented_lines() -> list[tuple[str, str]]:
 
 def test_there_are_lines_of_the_readme_the_results_and_the_help() -> None:
     files = {file for file, _ in documented_lines()}
-    assert {'README.md', 'results.md', 'evaluate_.py', 'import_.py'} <= files
+    assert {'README.md', 'results.md', 'evaluate.py', 'import_data.py'} <= files
 
 
 @pytest.mark.parametrize(('file', 'line'), documented_lines())

@@ -22,7 +22,7 @@ from insegan_ros.discovery.reconstruct import Reconstruction
 from insegan_ros.discovery.resume import stored_pieces
 from insegan_ros.discovery.state import Poses, Settings, State
 from insegan_ros.discovery.views import residuals
-from insegan_ros.model.explicit import (
+from insegan_ros.model.template import (
     Template,
     random_rotations,
     render,

@@ -15,7 +15,6 @@ from insegan_ros import cli
 from insegan_ros.baselines import METHODS
 from insegan_ros.bin import Bin
 from insegan_ros.camera import Plane, segmentation_from_labels
-from insegan_ros.commands.evaluate_picture import SIDE, chosen_frames
 from insegan_ros.data.store import Dataset, DatasetInfo
 from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.evaluation.benchmark import (
@@ -27,6 +26,7 @@ from insegan_ros.evaluation.benchmark import (
     nothing,
     rerendering_error_mm,
 )
+from insegan_ros.evaluation.pictures import SIDE, chosen_frames
 from insegan_ros.evaluation.report import aligned, markdown, short_names, write_report
 from insegan_ros.evaluation.selection import Block, kmeans_scores, make_splits, select_splits
 from insegan_ros.types import DepthFrame, Intrinsics, Segmentation

@@ -12,8 +12,8 @@ from torch import Tensor
 from insegan_ros.bin import Bin
 from insegan_ros.camera import Plane
 from insegan_ros.crop import BinCrop, CropConfig
-from insegan_ros.inference import model_card, segmenter
-from insegan_ros.inference.segmenter import (
+from insegan_ros.inference import insegan, model_card
+from insegan_ros.inference.insegan import (
     FilterConfig,
     InSeGANCard,
     InSeGANNetworks,
@@ -106,7 +106,7 @@ def test_a_saved_model_segments_as_the_one_in_memory(tmp_path: Path, method: str
     )
     card = InSeGANCard(model, CARD.crop, CARD.filters)
     networks = InSeGANNetworks(model).half().float()  # models are stored in half precision
-    settings = segmenter.to_card(card)
+    settings = insegan.to_card(card)
     model_card.save_model(
         tmp_path, {'method': method, 'settings': settings}, networks.state_dict()
     )
@@ -117,7 +117,7 @@ def test_a_saved_model_segments_as_the_one_in_memory(tmp_path: Path, method: str
 
 def test_weights_of_other_sizes_and_damaged_ones_are_refused(tmp_path: Path) -> None:
     other = InSeGANConfig(z_dim=8, template_channels=8, feature_channels=16, instances=4)
-    card = {'method': 'insegan3d', 'settings': segmenter.to_card(CARD)}
+    card = {'method': 'insegan3d', 'settings': insegan.to_card(CARD)}
     model_card.save_model(tmp_path, card, InSeGANNetworks(other).state_dict())
     with pytest.raises(model_card.ModelError, match='size mismatch'):
         model_card.load_segmenter(str(tmp_path))

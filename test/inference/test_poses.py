@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from insegan_ros.camera import segmentation_from_labels
 from insegan_ros.inference.poses import PoseEstimator, PoseFit, posed_cues, with_poses
-from insegan_ros.model.explicit import Template, TemplateError
+from insegan_ros.model.template import Template, TemplateError
 from insegan_ros.types import DepthFrame, Intrinsics
 
 CAMERA = Intrinsics(160, 140, 300.0, 300.0, 79.5, 69.5)

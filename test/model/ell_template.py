@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from insegan_ros.model.explicit import Template
+from insegan_ros.model.template import Template
 
 VOXEL_M = 0.003
 

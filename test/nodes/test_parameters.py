@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,8 +14,16 @@ import rclpy
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
+from insegan_ros.collection.settings import CollectorSettings
 from insegan_ros.nodes import camera, segmenter
-from insegan_ros.nodes.parameters import Parameter, ParameterError, declare, values
+from insegan_ros.nodes.parameters import (
+    Parameter,
+    ParameterError,
+    declare,
+    declare_settings,
+    read_settings,
+    values,
+)
 
 TABLE = (
     Parameter('count', 3, 'whole', 0, 5),
@@ -55,6 +63,43 @@ def test_a_value_out_of_range_or_of_another_type_is_refused(
 def test_a_default_out_of_its_range_is_not_declared(node: Node) -> None:
     with pytest.raises(ParameterError, match='wrong'):
         declare(node, [Parameter('wrong', 7, '', 0, 5)])
+
+
+@pytest.fixture
+def collector(ros_environment: None) -> Iterator[Callable[[str], Node]]:
+    """collector('dry_run:=True') declares the parameters, one given like that."""
+    made: list[Node] = []
+    rclpy.init()
+
+    def declared(given: str) -> Node:
+        node = rclpy.create_node('collector', cli_args=['--ros-args', '-p', given])
+        made.append(node)
+        declare_settings(node, CollectorSettings)
+        return node
+
+    yield declared
+    for node in made:
+        node.destroy_node()
+    rclpy.try_shutdown()
+
+
+@pytest.mark.parametrize('text', ['true', 'True', 'TRUE', 'yes', 'on', 'y'])
+def test_every_spelling_of_true_given_to_the_node_is_a_dry_run(
+    collector: Callable, text: str
+) -> None:
+    assert read_settings(collector(f'dry_run:={text}'), CollectorSettings).dry_run is True
+
+
+@pytest.mark.parametrize('text', ['1', '0', '0.0', 'banana', '"False"', '[false]', 'flase'])
+def test_a_dry_run_given_as_another_type_is_refused(collector: Callable, text: str) -> None:
+    with pytest.raises(ParameterError, match='dry_run'):
+        collector(f'dry_run:={text}')
+
+
+def test_a_dry_run_cannot_be_set_to_another_type_later(collector: Callable) -> None:
+    node = collector('count:=3')
+    assert not node.set_parameters([RosParameter('dry_run', value='false')])[0].successful
+    assert read_settings(node, CollectorSettings).dry_run is True
 
 
 def test_every_parameter_is_described(node: Node) -> None:

@@ -63,8 +63,8 @@ def test_collision_pieces_cover_the_part_and_leave_its_concavities(name: str) ->
     closed_bore = 0.35 if name == 'elbow' else 0.0  # nothing fits deep into an elbow's bend
     assert missing < 0.08
     assert surplus < 0.25 + closed_bore
-    # a hull around everything would not do, but for the two parts that are convex
-    if name not in ('cylinder', 'cone'):
+    # a hull around everything would not do, but for the parts that are convex
+    if name not in ('cylinder', 'cone', 'block'):
         assert pieces.volume() < 0.93 * part.mesh.convex_hull.volume * 1e9
 
 

@@ -1,0 +1,152 @@
+"""Compare segmentation methods on a dataset: a table, JSON, a plot, and a picture of some frames.
+
+Methods are classical ones (kmeans, spectral, grabcut_kmeans, graph_cut, felzenszwalb) and models,
+by name or folder; any:0.056 is the model of any part, told that it is 56 mm long. Without labels
+only the re-rendering error, of models that render, and the speed are told. The picture shows
+frames from the last method's worst to its best.
+--make-splits first chooses train, val, test (frames on which K-means fails) and test_random of a
+labelled dataset and stores the choice in its splits.yaml.
+
+Frames that were collected have no labels. Draw masks by hand on some of them, a mask a part, in
+any tool that writes COCO JSON (polygons or run lengths) or labelme JSON (polygons or masks), on
+pictures of the frames at their own size and under their names: 000012.png is frame 12, and
+`insegan export --format png` makes them. With --masks only these frames are evaluated.
+
+examples:
+  insegan evaluate --dataset ~/bins/nut
+  insegan evaluate --dataset ~/bins/nut --methods kmeans,felzenszwalb --out results
+  insegan evaluate --dataset ~/bins/nut --methods kmeans,models/nut --split test_random --out r
+  insegan evaluate --dataset ~/bins/mixed --methods kmeans --instances 0 --limit 50 --out r
+  insegan evaluate --dataset ~/bins/nut --masks coco.json --methods kmeans,runs/nut/model --out r
+  insegan evaluate --dataset ~/bins/nut --masks labelme_folder --methods kmeans --out r
+  insegan evaluate --dataset ~/bins/nut --methods nut --poses
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from insegan_ros.commands.segmenter_options import (
+    add_segmenter_options,
+    chosen_bin,
+    chosen_instances,
+    require_counts,
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--dataset', type=Path, required=True, help='the dataset folder')
+    parser.add_argument(
+        '--methods',
+        help='names and model folders, comma separated (default: the classical ones and the '
+        "models of the dataset's part that come with the package)",
+    )
+    parser.add_argument(
+        '--out',
+        type=Path,
+        help='folder for the results (default: results/<dataset>.<split> or .masks)',
+    )
+    parser.add_argument(
+        '--split',
+        help="test, test_random, val, train or all (default: test, or all if it's absent or "
+        'there are --masks)',
+    )
+    parser.add_argument(
+        '--masks',
+        type=Path,
+        metavar='PATH',
+        help='hand-made masks instead of the labels: a COCO or labelme file, or a folder of them',
+    )
+    parser.add_argument('--seeds', type=int, default=3, help='runs of a random method (3)')
+    add_segmenter_options(parser)
+    parser.add_argument('--workers', type=int, default=1, help='processes (1)')
+    parser.add_argument(
+        '--make-splits', action='store_true', help='choose the splits first, and store them'
+    )
+    parser.add_argument(
+        '--poses',
+        action='store_true',
+        help="judge models' 6-DoF poses instead: MSSD and ADD-S recall against the true mesh",
+    )
+    parser.add_argument(
+        '--mesh', type=Path, help="the true mesh in metres, of a part that isn't simulated"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from insegan_ros.data.annotations import labels_of_frames, read_annotations
+    from insegan_ros.data.store import Dataset, DatasetError
+    from insegan_ros.evaluation.benchmark import (
+        benchmark,
+        default_methods,
+        make_segmenter,
+        seeds_of,
+    )
+    from insegan_ros.evaluation.pictures import show_compared
+    from insegan_ros.evaluation.report import short_names, write_report
+    from insegan_ros.evaluation.selection import make_splits
+
+    require_counts(args, 'seeds', 'workers', 'limit')
+    dataset = Dataset(args.dataset)
+    if args.make_splits:
+        with tqdm(total=len(dataset), unit='frame', desc='splits') as bar:
+            print(make_splits(args.dataset, workers=args.workers, progress=bar.update))
+    truth = None
+    if args.masks is not None:
+        truth = labels_of_frames(read_annotations(args.masks), dataset)
+    split = args.split or ('test' if 'test' in dataset.splits() and truth is None else 'all')
+    indices = [i for i in dataset.split(split) if truth is None or i in truth][: args.limit]
+    if not indices:
+        wanted = 'no frames' if truth is None else 'none of the frames with masks'
+        raise DatasetError(f'{args.dataset}: split {split!r} has {wanted}')
+    if args.methods is None:
+        methods = default_methods(dataset.info.part)
+    else:
+        methods = [name.strip() for name in args.methods.split(',') if name.strip()]
+    if not methods:
+        raise ValueError('--methods names no method')
+    judged_by = split if truth is None else 'masks'
+    out = args.out or Path('results') / f'{args.dataset.resolve().name}.{judged_by}'
+    if args.poses:
+        from insegan_ros.commands.evaluate_poses import run_poses
+
+        return run_poses(dataset, indices, methods, args, out)
+    instances, bin = chosen_instances(args, dataset.info.instances), chosen_bin(args)
+    total = sum(len(seeds_of(method, args.seeds)) for method in methods) * len(indices)
+    with tqdm(total=total, unit='frame') as bar:
+        runs = benchmark(
+            dataset,
+            methods,
+            indices,
+            seeds=args.seeds,
+            instances=instances,
+            bin=bin,
+            device=args.device,
+            workers=args.workers,
+            progress=bar.update,
+            truth=truth,
+        )
+    settings = {
+        'dataset': f'{args.dataset} ({dataset.info.part}, {dataset.content_hash()})',
+        'split': f'{split}, {len(indices)} frames',
+        'instances': instances or 'estimated',
+        'methods': ', '.join(methods),
+        'seeds': args.seeds,
+    }
+    if truth is not None:
+        parts = sum(int(truth[index].max()) for index in indices)
+        settings['masks'] = f'{parts} drawn by hand, {args.masks}'
+    print(write_report(out, runs, settings))
+    show_compared(
+        out / 'scenes.png',
+        dataset,
+        runs,
+        lambda method: make_segmenter(method, instances, bin, device=args.device),
+        short_names(methods),
+        truth,
+    )
+    print(f'written: {out}/results.md, results.json, results.png, scenes.png')
+    return 0

@@ -1,0 +1,96 @@
+"""Turn a learned shape into a mesh: a CAD model for a part that had none.
+
+The source is a model with a template, by name or folder, or the folder that `insegan template` or
+`insegan train` wrote. Units are metres; --millimetres scales for CAD programs and printers. With
+--compare the surface is aligned to a true mesh, and the chamfer distance told.
+
+examples:
+  insegan export-template nut --mesh nut.stl --millimetres
+  insegan export-template ~/runs/nut/template --mesh nut.ply
+  insegan export-template nut --compare nut
+  insegan export-template ~/runs/nut/template --compare true_part.stl
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import trimesh
+
+    from insegan_ros.model.template import Template
+
+FORMATS = ('.stl', '.ply', '.obj', '.glb', '.off')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('source', help="a model's name or folder, or a template's folder")
+    parser.add_argument('--mesh', type=Path, help=f'file to write: {", ".join(FORMATS)}')
+    parser.add_argument('--millimetres', action='store_true', help='write mm instead of metres')
+    parser.add_argument(
+        '--compare', metavar='PART|FILE', help='a simulated part or a mesh file in metres'
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    import numpy as np
+
+    from insegan_ros.discovery.accuracy import compare
+
+    if args.mesh is not None and args.mesh.suffix.lower() not in FORMATS:
+        raise ValueError(f'--mesh {args.mesh}: the name should end in {", ".join(FORMATS)}')
+    template = load_template(args.source)
+    mesh = template.mesh()
+    box = sorted(mesh.bounding_box_oriented.primitive.extents * 1e3, reverse=True)
+    print(f'size_mm: {" x ".join(f"{side:.1f}" for side in box)}')
+    print(f'diameter_mm: {1e3 * template.diameter_m:.1f}')
+    print(f'volume_cm3: {1e6 * mesh.volume:.2f}')
+    if args.compare:
+        true = true_mesh(args.compare)
+        found = compare(mesh, true, np.random.default_rng(0))
+        print(f'chamfer_mm: {1e3 * found.chamfer_m:.2f}')
+        print(f'chamfer_of_diameter: {found.relative:.4f}')
+        print(f'volume_of_true: {mesh.volume / true.volume:.3f}')
+    if args.mesh is not None:
+        if args.millimetres:
+            mesh.apply_scale(1e3)
+        args.mesh.parent.mkdir(parents=True, exist_ok=True)
+        mesh.export(str(args.mesh))
+        print(f'written: {args.mesh}, {len(mesh.faces)} faces')
+    return 0
+
+
+def load_template(source: str) -> Template:
+    """Raises: ValueError, where there is none; the message says what was looked for."""
+    from insegan_ros.inference import model_card
+    from insegan_ros.inference.distilled import DistilledSegmenter
+    from insegan_ros.model.template import CARD, Template
+
+    if (Path(source) / CARD).exists():
+        return Template.load(source)
+    segmenter = model_card.load_segmenter(source)
+    if not isinstance(segmenter, DistilledSegmenter) or segmenter.poses is None:
+        raise ValueError(f'{source} has no explicit template to export')
+    return segmenter.poses.template
+
+
+def true_mesh(name: str) -> trimesh.Trimesh:
+    """A simulated part's, or a file's.
+
+    Raises:
+        ValueError: neither.
+    """
+    import trimesh
+
+    from insegan_ros.synthetic.parts import PARTS, make_part
+
+    if name in PARTS:
+        return make_part(name).mesh
+    if not Path(name).is_file():
+        raise ValueError(f'{name} is neither a file nor one of {", ".join(PARTS)}')
+    mesh = trimesh.load_mesh(name)
+    if not isinstance(mesh, trimesh.Trimesh) or not len(mesh.faces):
+        raise ValueError(f'{name} holds no mesh; an STL, PLY or OBJ in metres is expected')
+    return mesh

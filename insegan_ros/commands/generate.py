@@ -1,0 +1,145 @@
+"""Drop parts in a simulated bin and store depth images with ground truth.
+
+The same command after an interruption goes on where it stopped; the same seed gives the same
+bytes, however many workers or shards made them. Once all frames are there, splits.yaml names those
+for training, validation and tests, and the rule by which they were chosen.
+
+examples:
+  insegan generate --part nut --count 10000 --out ~/bins/nut
+  insegan generate --part bolt --count 2000 --instances 3-8 --noise none --out ~/bins/bolt
+  insegan generate --part elbow --count 100 --camera d435 --tilt 20 --out ~/bins/elbow
+
+on several machines, one command each, and a last one that puts their frames together:
+  insegan generate --part nut --count 10000 --shard 0/2 --out a
+  insegan generate --part nut --count 10000 --shard 1/2 --out b
+  insegan generate --part nut --count 10000 --gather a b --out ~/bins/nut
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+
+def _range(text: str) -> tuple[int, int]:
+    low, dash, high = text.partition('-')
+    try:
+        return int(low), int(high if dash else low)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'{text!r}: a number or a range like 3-8') from None
+
+
+def _shard(text: str) -> tuple[int, int]:
+    try:
+        i, k = (int(number) for number in text.split('/'))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'{text!r}: i/k is expected, e.g. 0/8') from None
+    if not 0 <= i < k:
+        raise argparse.ArgumentTypeError(f'{text!r}: 0 <= i < k is expected')
+    return i, k
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--part', required=True, help='nut, bolt, ...: see docs/parts.md')
+    parser.add_argument('--count', type=int, required=True, help='frames in the dataset')
+    parser.add_argument('--out', type=Path, required=True, help='the dataset folder')
+    parser.add_argument(
+        '--instances', type=_range, default=(5, 5), metavar='N|A-B', help='parts in a frame (5)'
+    )
+    parser.add_argument('--noise', choices=['none', 'd435', 'd435_strong'], default='d435')
+    parser.add_argument(
+        '--camera',
+        choices=['crop', 'd435'],
+        default='crop',
+        help="the window around the bin (default) or the camera's whole 848 x 480 frame",
+    )
+    parser.add_argument('--size', type=int, default=224, help="the window's side in px (224)")
+    parser.add_argument('--camera-height', type=float, default=0.55, help='metres (0.55)')
+    parser.add_argument('--tilt', type=float, default=0.0, help='degrees from straight down (0)')
+    parser.add_argument(
+        '--bin-width', type=float, help='inner width in part lengths (default: by part)'
+    )
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--workers', type=int, default=os.cpu_count() or 1, help='processes')
+    parser.add_argument(
+        '--shard',
+        type=_shard,
+        default=(0, 1),
+        metavar='i/k',
+        help='make only frames i, i + k, ... (k machines, a folder each)',
+    )
+    parser.add_argument(
+        '--gather',
+        type=Path,
+        nargs='+',
+        default=[],
+        help="shards' folders: take their frames over",
+    )
+    parser.add_argument(
+        '--clouds', choices=['ply', 'npz'], help='also write labelled point clouds to clouds/'
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from insegan_ros.data.store import Dataset, DatasetError
+    from insegan_ros.data.writer import DatasetWriter
+    from insegan_ros.evaluation.selection import make_splits
+    from insegan_ros.synthetic.clouds import cloud_file, write_cloud
+    from insegan_ros.synthetic.generate import (
+        SceneConfig,
+        dataset_info,
+        restore_scene,
+        store_scenes,
+    )
+
+    if args.count < 1 or args.workers < 1 or args.seed < 0:
+        raise ValueError('--count and --workers must be at least 1, --seed at least 0')
+    config = SceneConfig(
+        part=args.part,
+        instances=args.instances,
+        noise=args.noise,
+        camera=args.camera,
+        size=args.size,
+        camera_height=args.camera_height,
+        tilt_degrees=args.tilt,
+        bin_width=args.bin_width,
+    )
+    info = dataset_info(config, args.seed)
+    shards = [Dataset(folder) for folder in args.gather]
+    for shard in shards:
+        if shard.info != info:
+            raise DatasetError(f'{shard.path} was made with other settings than these')
+    found = {index: shard for shard in shards for index in shard.indices}
+    wanted = range(args.shard[0], args.count, args.shard[1])
+    with DatasetWriter(args.out, info) as writer:
+        if writer.info.generator != info.generator:
+            raise DatasetError(
+                f'{args.out} was made by {writer.info.generator!r}, not {info.generator!r}; '
+                'choose another folder, or the settings it was made with'
+            )
+        missing = [index for index in wanted if index not in writer.indices]
+        bar = tqdm(total=len(wanted), initial=len(wanted) - len(missing), unit='image')
+        new = [index for index in missing if index not in found]
+        made = store_scenes(config, args.seed, new, args.workers)
+        for index in missing:
+            scene = restore_scene(found[index], index) if index in found else next(made)
+            if args.clouds:
+                write_cloud(args.out, scene, info, args.clouds)
+            writer.append(
+                scene.depth, scene.labels, scene.poses, record=scene.record, index=scene.index
+            )
+            bar.update()
+        bar.close()
+    if args.clouds:  # of frames that an earlier run stored without
+        stored = Dataset(args.out)
+        for index in wanted:
+            if not cloud_file(args.out, index, args.clouds).exists():
+                write_cloud(args.out, restore_scene(stored, index), info, args.clouds)
+    if args.shard == (0, 1) and (missing or not (args.out / 'splits.yaml').exists()):
+        with tqdm(total=len(wanted), unit='image', desc='splits') as bar:
+            make_splits(args.out, args.seed, args.workers, bar.update)
+    print(f'{args.out}: {len(wanted)} frames')
+    return 0

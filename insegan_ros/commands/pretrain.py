@@ -1,0 +1,51 @@
+"""Teach a network what piles of any part are like, from random shapes; rarely needed.
+
+The model `any` that comes with the package is made by this command. It segments parts that it has
+never seen, told nothing but their length in metres, and `insegan train` begins with its weights.
+Shapes of no product are dropped into bins and rendered with a depth camera's noise; no frame of a
+real or simulated part takes part. The same command after an interruption goes on.
+
+examples:
+  insegan pretrain --out ~/runs/any --max-minutes 60
+  insegan segment --model ~/runs/any/model:0.045 --input ~/bins/nut --out found
+  insegan train --dataset ~/bins/nut --out ~/runs/nut --start ~/runs/any/model
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+SHAPES = 600
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--out', type=Path, required=True, help="the run's folder")
+    parser.add_argument('--shapes', type=int, default=SHAPES, help=f'random shapes ({SHAPES})')
+    parser.add_argument('--max-minutes', type=float, default=60.0, help='of training (60)')
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--device', default='auto', help='auto, cpu or cuda[:index]')
+    parser.add_argument('--workers', type=int, default=0, help='processes (0: one a core)')
+
+
+def run(args: argparse.Namespace) -> int:
+    import os
+
+    from insegan_ros.learn.any_model import pretrain
+
+    if args.shapes < 1 or not args.max_minutes > 0:
+        raise ValueError(
+            f'--shapes {args.shapes} --max-minutes {args.max_minutes}: 1 or more shapes and '
+            'more than 0 minutes are expected'
+        )
+    figures = pretrain(
+        args.out,
+        shapes=args.shapes,
+        minutes=args.max_minutes,
+        seed=args.seed,
+        device=args.device,
+        workers=args.workers or os.cpu_count() or 1,
+    )
+    print(', '.join(f'{name} {value}' for name, value in figures.items()))
+    print(f'the model is in {args.out / "model"}')
+    return 0

@@ -1,0 +1,62 @@
+"""Discover the part's shape in unlabelled images and export it as a mesh.
+
+Nothing but depth images is used. The same command after an interruption goes on where it stopped.
+OUT then holds the template, a picture (rows in pairs: what the camera saw, and the template in
+the same pose, from the best to the worst explained), a record of the settings, and
+resolution.csv, which tells how well two halves of the crops agree on details of each size.
+
+examples:
+  insegan template --dataset ~/bins/nut --out runs/nut
+  insegan template --dataset ~/bins/nut --out runs/nut --max-minutes 4 --mesh nut.ply
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from insegan_ros.commands.part_length import add_part_length, require_part_length
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--dataset', type=Path, required=True, help='its folder')
+    parser.add_argument('--split', default='train', help='frames to use (train; all where none)')
+    parser.add_argument('--frames', type=int, default=2400, help='at most so many (2400)')
+    parser.add_argument('--out', type=Path, required=True, help='folder of the result')
+    parser.add_argument('--max-minutes', type=float, default=8.0, help='time limit (8)')
+    parser.add_argument('--mesh', type=Path, help='also write the surface (.ply, .stl, .obj), m')
+    add_part_length(parser)
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--threads', type=int, default=2, help='of the CPU (2)')
+
+
+def run(args: argparse.Namespace) -> int:
+    import torch
+
+    from insegan_ros.data.store import Dataset
+    from insegan_ros.discovery.discover import discover
+    from insegan_ros.discovery.state import Settings
+    from insegan_ros.inference import model_card
+    from insegan_ros.learn.start import whole_part_finder
+
+    require_part_length(args)
+    torch.set_num_threads(args.threads)
+    dataset = Dataset(args.dataset)
+    split = args.split if args.split in dataset.splits() else 'all'
+    indices = dataset.split(split)[: args.frames]
+    start = model_card.find_start(None)
+    template = discover(
+        dataset,
+        indices,
+        args.out,
+        Settings(seed=args.seed),
+        60 * args.max_minutes,
+        None if start is None else whole_part_finder(start),
+        args.part_length,
+    )
+    for name, value in template.account.items():
+        print(f'{name}: {value}')
+    print(f'diameter_m: {template.diameter_m:.4f}')
+    if args.mesh:
+        template.mesh().export(args.mesh)
+    return 0

@@ -1,0 +1,1 @@
+"""`make demo` and its kin: node processes, a recorder of what they say, pictures."""

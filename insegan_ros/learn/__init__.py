@@ -1,0 +1,1 @@
+"""How a part is learned from unlabelled frames: configuration, stages, one run folder."""

@@ -1,0 +1,78 @@
+"""A frame and its instances as picking sees them: points, windows, what hides what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from insegan_ros.bin import Bin
+from insegan_ros.camera import points_from_depth
+from insegan_ros.floor import depth_sigma, floor_frame
+from insegan_ros.types import DepthFrame, Segmentation
+
+MARGIN_PX = 24  # around an instance's window: what stands beside it is in the way
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything about one frame that picks of all its instances need."""
+
+    frame: DepthFrame
+    found: Segmentation
+    up: NDArray[np.float64]  # (3,) unit, away from the bin's floor, camera frame
+    floor_offset_m: float  # height of p above the floor = up . p + floor_offset_m
+    points: NDArray[np.float32]  # (H, W, 3) camera frame, NaN where unmeasured
+    heights: NDArray[np.float32]  # (H, W) above the floor
+    floor_axes: NDArray[np.float64]  # (2, 3) along the floor
+    bin_: Bin
+
+    @staticmethod
+    def of(frame: DepthFrame, found: Segmentation, bin_: Bin) -> Scene:
+        """Raises: ValueError, where frame and segmentation differ in size."""
+        if found.labels.shape != frame.depth_m.shape:
+            raise ValueError(
+                f'labels are {found.labels.shape} (H, W) but the frame is {frame.depth_m.shape}'
+            )
+        points = points_from_depth(frame.depth_m, frame.intrinsics)
+        return Scene(
+            frame=frame,
+            found=found,
+            up=np.asarray(bin_.floor.normal, np.float64),
+            floor_offset_m=bin_.floor.offset,
+            points=points,
+            heights=bin_.floor.heights(points),
+            floor_axes=floor_frame(bin_.floor)[1],
+            bin_=bin_,
+        )
+
+    def windows(self, margin_px: int = MARGIN_PX) -> list[tuple[slice, slice] | None]:
+        """For each instance the rows and columns around it; None where it has no pixel."""
+        height, width = self.found.labels.shape
+        boxes = ndimage.find_objects(self.found.labels, max_label=self.found.count)
+        return [
+            box
+            and (
+                slice(max(box[0].start - margin_px, 0), min(box[0].stop + margin_px, height)),
+                slice(max(box[1].start - margin_px, 0), min(box[1].stop + margin_px, width)),
+            )
+            for box in boxes
+        ]
+
+    def noise_m(self, depth_m: float) -> float:
+        """Standard deviation of a measured depth at that depth, metres."""
+        return float(depth_sigma(np.array(depth_m), self.frame.intrinsics))
+
+    def wall_distance(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(..., 3) points -> (...) metres to the nearest wall; infinite without walls."""
+        if self.bin_.corners is None:
+            return np.full(points.shape[:-1], np.inf)
+        corners = np.asarray(self.bin_.corners)
+        nearest = np.full(points.shape[:-1], np.inf)
+        for a, b in zip(corners, np.roll(corners, -1, axis=0)):
+            inward = np.cross(self.up, b - a)
+            inward *= np.sign((corners.mean(axis=0) - a) @ inward) / np.linalg.norm(inward)
+            nearest = np.minimum(nearest, (points - a) @ inward)
+        return nearest

@@ -1,0 +1,202 @@
+"""Where a suction cup seals: closed, smooth surface of one part, and a free way to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from insegan_ros.picks.discs import DiscFits, fit_discs
+from insegan_ros.picks.gripper import SuctionCup
+from insegan_ros.picks.pick import Cues, NoPick, Pick, tool_pose
+from insegan_ros.picks.scene import Scene
+
+MIN_SEAL = 0.85  # of the lip's disc has to show the part; measured images have small holes
+MAX_FOREIGN = 0.03  # of the disc may show something else: pixels at an edge are mixed
+WIDER = (1.25, 1.6, 2.0)  # cup radii beyond the lip that are tried for a larger flat place
+CANDIDATES = 24  # of an instance whose way is checked, best ones first
+LIFT_OFF_M = 0.004  # above the lip: what is lower than this beside the cup is not in the way
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where on one instance the lip seals, best place first."""
+
+    points: NDArray[np.float64]  # (M, 3) camera frame
+    normals: NDArray[np.float64]  # (M, 3) unit, towards the camera
+    cues: NDArray[np.float64]  # (M, 5) seal, smooth, level, centred, room
+    radii_m: NDArray[np.float64]  # (M,) of the flat place
+
+
+def suction_pick(
+    scene: Scene, k: int, window: tuple[slice, slice], *, cup: SuctionCup
+) -> Pick | NoPick:
+    """The best place on instance `k` for a cup, or why there is none.
+
+    The chance of success is left at 0: `planner` fills it in from the cues.
+    """
+    places = _sealing_places(scene, k, window, cup)
+    if isinstance(places, NoPick):
+        return places
+    blocked = None
+    for m in range(min(len(places.points), CANDIDATES)):
+        blocked = _in_the_way(scene, k, places.points[m], places.normals[m], cup)
+        if blocked is None:
+            seal, smooth, level, centred, room = places.cues[m].tolist()
+            found = scene.found
+            cues = Cues(
+                seal=seal,
+                smooth=smooth,
+                level=level,
+                centred=centred,
+                room=room,
+                visible=float(found.visible_fraction[k]),
+                score=float(found.scores[k]),
+            )
+            pose = tool_pose(places.points[m], -places.normals[m], scene.floor_axes[0])
+            return Pick(
+                label=k + 1,
+                kind='suction',
+                pose=pose,
+                chance=0.0,
+                cues=cues,
+                width_m=float(places.radii_m[m]),
+            )
+    return NoPick(label=k + 1, reason=f'the way to it is blocked by {blocked}')
+
+
+def _sealing_places(
+    scene: Scene, k: int, window: tuple[slice, slice], cup: SuctionCup
+) -> _Places | NoPick:
+    depth, own = scene.frame.depth_m[window], scene.found.labels[window] == k + 1
+    seen = own & np.isfinite(depth)
+    if seen.sum() < 9:
+        return NoPick(label=k + 1, reason='fewer than nine of its pixels are measured')
+    rows, columns = window
+    intrinsics = scene.frame.intrinsics.crop(
+        columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start
+    )
+    middle = float(np.median(depth[seen]))
+    radius_px = cup.cup_radius_m * intrinsics.fx / middle
+    fits = fit_discs(depth, own, intrinsics, radius_px=radius_px)
+    level = fits.normals @ scene.up.astype(np.float32)
+    # the camera's own noise is no roughness of the part
+    allowed = np.hypot(cup.lip_gap_m, scene.noise_m(middle))
+    seals = seen & _sealed(fits)
+    if not seals.any():
+        return NoPick(
+            label=k + 1,
+            reason=f'nowhere is it closed over a disc of {1000 * cup.cup_radius_m:.1f} mm radius',
+        )
+    seals &= fits.roughness_m < allowed
+    if not seals.any():
+        return NoPick(
+            label=k + 1,
+            reason=f'its surface is rougher than {1000 * allowed:.1f} mm under the cup',
+        )
+    seals &= level > np.cos(np.radians(cup.max_tilt_degrees))
+    if not seals.any():
+        return NoPick(
+            label=k + 1, reason=f'its surface leans by more than {cup.max_tilt_degrees:g} degrees'
+        )
+    flat = np.ones(depth.shape)
+    for factor in WIDER:
+        wider = fit_discs(depth, own, intrinsics, radius_px=factor * radius_px)
+        grown = seals & (flat == WIDER[WIDER.index(factor) - 1] if factor > WIDER[0] else seals)
+        flat[grown & _sealed(wider) & (wider.roughness_m < allowed)] = factor
+    return _ordered(scene, k, window, fits=fits, seals=seals, flat=flat, allowed=allowed, cup=cup)
+
+
+def _sealed(fits: DiscFits) -> NDArray[np.bool_]:
+    return np.asarray((fits.own >= MIN_SEAL) & (fits.foreign <= MAX_FOREIGN))
+
+
+def _ordered(
+    scene: Scene,
+    k: int,
+    window: tuple[slice, slice],
+    *,
+    fits: DiscFits,
+    seals: NDArray[np.bool_],
+    flat: NDArray[np.float64],
+    allowed: float,
+    cup: SuctionCup,
+) -> _Places:
+    points = scene.points[window]
+    own = (scene.found.labels[window] == k + 1) & np.isfinite(points[..., 2])
+    middle, reach = _middle(scene, k, points[own])
+    at = points[seals].astype(np.float64)
+    # on the fitted plane, along the ray: one pixel's own noise does not count
+    at *= (fits.depth_m[seals] / np.maximum(at[:, 2], 1e-6))[:, None]
+    normals = fits.normals[seals].astype(np.float64)
+    offset = at - middle
+    across = np.linalg.norm(offset - (offset @ scene.up)[:, None] * scene.up, axis=1)
+    cues = np.stack(
+        [
+            fits.own[seals],
+            1 - fits.roughness_m[seals] / allowed,
+            normals @ scene.up,
+            np.clip(1 - across / reach, 0, 1),
+            (flat[seals] - 1) / (WIDER[-1] - 1),
+        ],
+        axis=1,
+    )
+    worth = cues @ np.array([0.5, 0.3, 1.0, 1.5, 0.6])  # the order of trying, not the chance
+    order = np.argsort(-worth, kind='stable')
+    apart = _spread(at[order], cup.cup_radius_m / 2)
+    order = order[apart]
+    return _Places(at[order], normals[order], cues[order], flat[seals][order] * cup.cup_radius_m)
+
+
+def _middle(scene: Scene, k: int, own: NDArray[np.floating]) -> tuple[NDArray[np.float64], float]:
+    """Where a lifted part hangs straight, and how far it extends from there, in metres."""
+    rendered = np.isfinite(scene.found.depths[k])
+    whole = rendered.sum() > 1.02 * (scene.found.labels == k + 1).sum()
+    middle = scene.found.poses[k, :3, 3] if whole else np.median(own, axis=0)
+    across = own - middle
+    across = across - (across @ scene.up)[:, None] * scene.up
+    reach = float(np.percentile(np.linalg.norm(across, axis=1), 98))
+    return np.asarray(middle, np.float64), max(reach, 1e-3)
+
+
+def _spread(points: NDArray[np.float64], apart_m: float) -> NDArray[np.int64]:
+    """Indices of points in their order, none nearer to an earlier one than `apart_m`."""
+    kept: list[int] = []
+    for m, point in enumerate(points):
+        if all(np.linalg.norm(points[j] - point) >= apart_m for j in kept):
+            kept.append(m)
+            if len(kept) == CANDIDATES:
+                break
+    return np.array(kept, np.int64)
+
+
+def _in_the_way(
+    scene: Scene, k: int, point: NDArray[np.float64], normal: NDArray[np.float64], cup: SuctionCup
+) -> str | None:
+    """What stands inside the tube's cylinder above the lip, or None."""
+    intrinsics = scene.frame.intrinsics
+    top = point + normal * cup.tube_length_m
+    ends = np.stack([point, top])
+    pixels = ends[:, :2] / np.maximum(ends[:, 2:], 0.05) * [intrinsics.fx, intrinsics.fy]
+    pixels += [intrinsics.cx, intrinsics.cy]
+    reach = cup.tube_radius_m * intrinsics.fx / max(float(ends[:, 2].min()), 0.05) + 1
+    low = np.floor(pixels.min(axis=0) - reach).astype(int)
+    high = np.ceil(pixels.max(axis=0) + reach).astype(int) + 1
+    height, width = scene.found.labels.shape
+    rows = slice(max(low[1], 0), min(max(high[1], 0), height))
+    columns = slice(max(low[0], 0), min(max(high[0], 0), width))
+    offset = scene.points[rows, columns] - point
+    along = offset @ normal
+    across = np.sqrt(np.maximum(np.einsum('ijk,ijk->ij', offset, offset) - along**2, 0))
+    with np.errstate(invalid='ignore'):
+        inside = (across < cup.tube_radius_m) & (along < cup.tube_length_m)
+        inside &= along > LIFT_OFF_M + 3 * scene.noise_m(float(point[2]))
+    if inside.sum() > 3:  # single pixels are flying ones
+        labels = scene.found.labels[rows, columns][inside]
+        label = int(np.bincount(labels).argmax())
+        if label == k + 1:
+            return 'the part itself'
+        return f'instance {label}' if label else 'the bin'
+    lip = scene.wall_distance(point)
+    return 'a wall' if lip < cup.tube_radius_m else None

@@ -1,0 +1,208 @@
+"""`insegan train`: from unlabelled frames to a model that segments, a stage at a time."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+
+from insegan_ros.bin import find_bin
+from insegan_ros.cli import main
+from insegan_ros.data.store import Dataset
+from insegan_ros.discovery.crops import MASK_EDGE, Piece, frame_pieces
+from insegan_ros.discovery.discover import WHOLE, UnexplainedError
+from insegan_ros.discovery.resume import stored_pieces
+from insegan_ros.distillation.alike import AlikeConfig
+from insegan_ros.distillation.piles import PileConfig, PileMaker, store_piles
+from insegan_ros.distillation.surroundings import Surroundings
+from insegan_ros.inference import model_card
+from insegan_ros.learn import alike_shapes, distilled_run
+from insegan_ros.learn.stages import Report
+from insegan_ros.model.template import Template
+from insegan_ros.types import DepthFrame, Intrinsics
+
+SIZE = (0.04, 0.024, 0.016)  # m
+
+
+def brick() -> Template:
+    grid = (np.arange(16) - 7.5) * 0.003
+    inside = [np.abs(grid) < side / 2 for side in SIZE]
+    occupied = inside[0][:, None, None] & inside[1][None, :, None] & inside[2][None, None, :]
+    return Template(np.where(occupied, 6, -6).astype(np.float32), 0.003, {'explained': 0.9})
+
+
+@pytest.fixture(scope='module')
+def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Depth images of bricks in a bin with walls; no labels."""
+    mesh = trimesh.creation.box(SIZE)
+    pieces = ((np.asarray(mesh.vertices), np.asarray(mesh.faces)),)
+    camera = Intrinsics(96, 96, 250.0, 250.0, 47.5, 47.5)
+    around = Surroundings(camera, 0.5, (0.0, 0.0), 0.12, 0.0, 0.03)
+    settings = PileConfig(6, (2, 3), height_jitter=0.0, turn_jitter=0.0)
+    maker = PileMaker(np.asarray(mesh.vertices), np.asarray(mesh.faces), pieces, around, settings)
+    folder = tmp_path_factory.mktemp('bricks')
+    list(store_piles(maker, folder, 0, 1))
+    for kind in ('labels', 'poses'):
+        shutil.rmtree(folder / kind)
+    return folder
+
+
+def test_the_bin_is_measured_in_unlabelled_frames(frames: Path) -> None:
+    around = distilled_run.measure_surroundings(Dataset(frames), np.random.default_rng(0))
+    assert around.camera_height == pytest.approx(0.5, abs=0.002)
+    assert around.bin_width == pytest.approx(0.12, rel=0.06)
+    assert around.wall_height == pytest.approx(0.03, abs=0.006)
+
+
+def test_training_ends_in_a_model_that_loads_is_not_done_twice_and_goes_on_when_given_more_time(
+    frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_num_threads(1)
+    calls = []
+
+    def found(dataset, indices, out, settings, seconds, finder, part_length_m, device):
+        calls.append(len(indices))
+        brick().save(out)
+        return brick()
+
+    monkeypatch.setattr(distilled_run, 'discover', found)
+    monkeypatch.setattr(distilled_run, 'LEAST_PILES', 8)
+    command = ['train', '--dataset', str(frames), '--out', str(tmp_path)]
+    command += ['--max-minutes', '0.06', '--workers', '1', '--device', 'cpu']
+    assert main(command) == 0
+    card = model_card.read_card(tmp_path / 'model')
+    assert card['labels_used'].startswith('none')
+    assert card['training']['steps'] > 0
+    for picture in ('piles.png', 'segmented.png'):
+        assert (tmp_path / picture).stat().st_size > 500
+    written = (tmp_path / 'model' / model_card.WEIGHTS).stat().st_mtime_ns
+    assert main(command) == 0
+    assert calls == [6]
+    assert (tmp_path / 'model' / model_card.WEIGHTS).stat().st_mtime_ns == written
+    segmenter = model_card.load_segmenter(str(tmp_path / 'model'))
+    frame = Dataset(frames)[0].frame
+    assert segmenter.segment(frame).labels.shape == frame.depth_m.shape
+    assert main([*command, '--max-minutes', '0.12']) == 0  # the network goes on
+    longer = model_card.read_card(tmp_path / 'model')['training']
+    assert longer['steps'] > card['training']['steps']
+    assert longer['seconds'] > card['training']['seconds']
+    assert calls == [6]
+
+
+def test_pretraining_makes_a_model_that_training_begins_with(
+    frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    torch.set_num_threads(1)
+    start = tmp_path / 'any'
+    command = ['pretrain', '--out', str(start), '--shapes', '2', '--max-minutes', '0.02']
+    command += ['--workers', '1', '--device', 'cpu']
+    assert main(command) == 0
+    card = model_card.read_card(start / 'model')
+    assert card['dataset'] == {'random_shapes': 1, 'piles': 12, 'frames_of_parts': 0}
+    assert card['training']['steps'] > 0
+    segmenter = model_card.load_segmenter(f'{start / "model"}:{SIZE[0]}')
+    frame = Dataset(frames)[0].frame
+    assert segmenter.segment(frame).labels.shape == frame.depth_m.shape
+
+    run = ['train', '--dataset', str(frames), '--out', str(tmp_path), '--max-minutes', '0.03']
+    run += ['--workers', '1', '--device', 'cpu', '--start']
+    brick().save(tmp_path / 'template')
+    Report(tmp_path / 'report.yaml').add('discovery', explained=0.9)
+    monkeypatch.setattr(distilled_run, 'LEAST_PILES', 8)
+    shutil.copytree(start / 'model', tmp_path / 'torn')
+    (tmp_path / 'torn' / model_card.WEIGHTS).write_bytes(b'torn')
+    assert main([*run, str(tmp_path / 'torn')]) == 1
+    assert 'torn/model.safetensors cannot be read' in capsys.readouterr().err
+    assert main([*run, str(tmp_path / 'absent')]) == 1
+    assert 'no model' in capsys.readouterr().err
+    assert main([*run, str(start / 'model')]) == 0
+    with pytest.raises(model_card.ModelError, match='knows one part'):
+        model_card.load_segmenter(f'{tmp_path / "model"}:0.04')
+    with pytest.raises(model_card.ModelError, match=r'0\.001 to 2 m'):
+        model_card.load_segmenter(f'{start / "model"}:40')
+    card = model_card.read_card(tmp_path / 'model')
+    assert card['training']['began_with'].startswith('the weights of a model of any')
+    assert main(['pretrain', '--out', str(start), '--shapes', '0']) == 1
+    assert '1 or more shapes' in capsys.readouterr().err
+
+
+def test_an_empty_dataset_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(['train', '--dataset', str(tmp_path), '--out', str(tmp_path / 'run')]) == 1
+    assert 'no dataset' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('method', 'option'),
+    [
+        ('explicit', ('--set', 'step.batch=8')),
+        ('insegan3d', ('--part-length', '.05')),
+    ],
+)
+def test_options_of_another_method_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture, method: str, option: tuple[str, str]
+) -> None:
+    given = ['--dataset', str(tmp_path), '--out', str(tmp_path / 'run'), '--method', method]
+    assert main(['train', *given, *option]) == 1
+    assert f'{option[0]} is not for the method {method}' in capsys.readouterr().err
+
+
+def test_where_no_shape_explains_the_frames_random_shapes_that_look_alike_teach_the_network(
+    frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def unlike(*_):
+        raise UnexplainedError('no shape explains what the frames show', 0.04)
+
+    torch.set_num_threads(1)
+    monkeypatch.setattr(distilled_run, 'discover', unlike)
+    command = ['train', '--dataset', str(frames), '--out', str(tmp_path), '--max-minutes', '0.03']
+    command += ['--workers', '1', '--device', 'cpu']
+    assert main([*command, '--start', 'none']) == 1
+    assert 'no shape explains' in capsys.readouterr().err
+
+    store_pieces(tmp_path / 'template' / WHOLE, [])
+    monkeypatch.setattr(alike_shapes, 'AlikeConfig', lambda: SHAPES)
+    assert main(command) == 0  # too few parts are seen whole
+    assert 'is any, told that the part is 40 mm long' in (said := capsys.readouterr().out)
+    assert 'too few parts' in said
+    segmenter = model_card.load_segmenter(str(tmp_path / 'model'))
+    assert segmenter.part_length_m == pytest.approx(0.04)
+    assert model_card.read_card(tmp_path / 'model')['began_with'].startswith('any')
+
+    (tmp_path / 'template' / WHOLE).unlink()
+    store_pieces(tmp_path / 'template' / WHOLE, bricks_seen(frames))
+    assert main(command) == 0
+    for picture in ('alike.png', 'segmented.png'):
+        assert (tmp_path / picture).stat().st_size > 500
+    card = model_card.read_card(tmp_path / 'model')
+    assert card['training']['steps'] > 0
+    assert card['training']['shapes'] == SHAPES.kept - 1  # it is judged on the other
+    assert 0 <= card['figures']['strict_miou_on_unseen_shapes'] <= 1
+    written = (tmp_path / 'model' / model_card.WEIGHTS).stat().st_mtime_ns
+    assert main(command) == 0
+    assert (tmp_path / 'model' / model_card.WEIGHTS).stat().st_mtime_ns == written
+    segmenter = model_card.load_segmenter(str(tmp_path / 'model'))
+    frame = Dataset(frames)[0].frame
+    assert segmenter.segment(frame).labels.shape == frame.depth_m.shape
+
+
+SHAPES = AlikeConfig(shapes=4, looks=3, kept=2, piles=6)
+
+
+def store_pieces(file: Path, pieces: list[Piece]) -> None:
+    file.parent.mkdir(exist_ok=True)
+    stored_pieces(file, lambda: pieces)
+
+
+def bricks_seen(frames: Path) -> list[Piece]:
+    """Single bricks, as a network would have cut them out."""
+    pieces = [p for index in range(6) for p in pieces_in(Dataset(frames)[index].frame)]
+    return [replace(piece, edge_px=MASK_EDGE) for piece in 6 * pieces]
+
+
+def pieces_in(frame: DepthFrame) -> list[Piece]:
+    return list(frame_pieces(frame, find_bin(frame, np.random.default_rng(0))))
