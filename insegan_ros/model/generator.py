@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from insegan_ros.model.pose import PoseDecoder, rigid_motion
 
 SLOPE = 0.2  # of every leaky rectifier
+BOUND = 0.85  # half sides of the volume: a part's middle is nowhere near the image's edge
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,10 @@ class GeneratorConfig:
     normalised: bool = True  # instance norms in the volume; affine ones in 2-D
     rectified: bool = True  # instances' feature maps are rectified before their mean
     reach: float | None = 0.7  # no part is wider than this share of the image; None: no bound
+    # How instances become one image. `mean`: their feature maps' mean is rendered (Eq. 2).
+    # `nearest`: each is rendered alone, and the nearest surface shows, as at inference (3.5).
+    composed_by: Literal['mean', 'nearest'] = 'nearest'
+    bounded: bool = True  # instances' middles stay within the image
     pose_start: tuple[float, float] = (0.7, 0.7)  # first deviations: rotation, rad; translation
 
     def __post_init__(self) -> None:
@@ -76,11 +81,19 @@ class Generator(nn.Module):
         super().__init__()
         self.instance = (InstanceVolume if config.kind == '3d' else InstancePlane)(config)
         self.renderer = Renderer(config)
+        self.composed_by = config.composed_by
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """(B, n, d) -> image (B, 1, S, S) and mean feature map (B, c, h, h), Eq. 2."""
-        mean = self.features(self.place(z)).mean(dim=1)
-        return self.renderer(mean), mean
+        features = self.features(self.place(z))
+        mean = features.mean(dim=1)
+        if self.composed_by == 'mean':
+            return self.renderer(mean), mean
+        return self.alone(features).amax(dim=1, keepdim=True), mean
+
+    def alone(self, features: Tensor) -> Tensor:
+        """(B, n, c, h, h) -> (B, n, S, S)."""
+        return self.renderer(features.flatten(0, 1)).unflatten(0, features.shape[:2]).squeeze(2)
 
     def place(self, z: Tensor) -> Tensor:
         """Latents (..., d) -> what an image shows of them, (..., code_dim).
@@ -96,8 +109,10 @@ class Generator(nn.Module):
     def render_both(self, codes: Tensor) -> tuple[Tensor, Tensor]:
         """(B, n, code_dim) -> all in one image (B, 1, S, S); each as if alone (B, n, S, S)."""
         features = self.features(codes)
-        alone = self.renderer(features.flatten(0, 1)).unflatten(0, codes.shape[:2]).squeeze(2)
-        return self.renderer(features.mean(dim=1)), alone
+        alone = self.alone(features)
+        if self.composed_by == 'mean':
+            return self.renderer(features.mean(dim=1)), alone
+        return alone.amax(dim=1, keepdim=True), alone
 
     def render_each(self, z: Tensor) -> Tensor:
         """(B, n, d) -> (B, n, S, S): every instance as if it were alone (paper 3.5)."""
@@ -113,7 +128,7 @@ class InstanceVolume(nn.Module):
         first = torch.randn(1, channels, side, side, side)
         # normalised before its first use: small values learn faster by the same updates
         self.template = nn.Parameter(first * (0.02 if config.normalised else 1.0))
-        self.normalised = config.normalised
+        self.normalised, self.bounded = config.normalised, config.bounded
         block = NormalisedDoublingBlock if config.normalised else DoublingBlock
         self.doubling = nn.Sequential(
             *(block(channels // 2**k) for k in range(config.doublings))
@@ -133,7 +148,10 @@ class InstanceVolume(nn.Module):
 
     def place(self, z: Tensor) -> Tensor:
         """(..., d) -> (..., 12) rigid motions."""
-        return rigid_motion(self.pose(z).float()).flatten(-2)
+        pose = self.pose(z).float()
+        if self.bounded:
+            pose = torch.cat([pose[..., :3], BOUND * pose[..., 3:].tanh()], dim=-1)
+        return rigid_motion(pose).flatten(-2)
 
     def draw(self, motions: Tensor) -> Tensor:
         """(M, 12) -> (M, c, h, h)."""

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from insegan_ros.model.implicit import GeneratorConfig
+from insegan_ros.model.generator import GeneratorConfig
 
 STRIDE = 2  # px of the image a cell of the map
 SUPPRESSED = 5  # cells, side of the square in which the best centre is the only one
@@ -89,8 +89,8 @@ class Residual(nn.Module):
 
 def rotation(six: Tensor) -> Tensor:
     """(..., 6) -> (..., 3, 3), continuous (Zhou et al. 2019); zeros give no turn."""
-    a = six[..., :3] + six.new_tensor([1.0, 0, 0])
-    b = six[..., 3:] + six.new_tensor([0, 1.0, 0])
+    first = torch.eye(3, device=six.device, dtype=six.dtype)  # made there: nothing is copied
+    a, b = six[..., :3] + first[0], six[..., 3:] + first[1]
     a = F.normalize(a, dim=-1)
     b = F.normalize(b - (a * b).sum(-1, keepdim=True) * a, dim=-1)
     return torch.stack([a, b, torch.linalg.cross(a, b, dim=-1)], dim=-1)

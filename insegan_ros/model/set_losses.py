@@ -30,7 +30,8 @@ def seen(alone: Tensor) -> Seen:
     """(B, n, S, S) each instance alone -> where the nearest of them shows."""
     batch, count, size, _ = alone.shape
     on = alone > MIDDLE
-    first = F.one_hot(alone.argmax(dim=1), count).movedim(-1, 1).bool() & on  # (B, n, S, S)
+    each = torch.arange(count, device=alone.device)[:, None, None]
+    first = (alone.argmax(dim=1, keepdim=True) == each) & on  # (B, n, S, S): what is seen of each
     area = first.sum(dim=(2, 3)).float()
     asked = (area / (ENOUGH * on.sum(dim=(2, 3)) + 1)).clamp(max=1)
     asked = torch.where(area >= 6, asked, torch.zeros_like(asked))
