@@ -25,9 +25,9 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from insegan_ros import baselines
 from insegan_ros.demos.processes import NodeProcess, prepare_environment
+from insegan_ros.depth_camera import D435
 from insegan_ros.nodes.depth_publisher import QOS
 from insegan_ros.nodes.messages import to_camera_info, to_image
-from insegan_ros.synthetic.d435 import D435
 from insegan_ros.synthetic.scene_stream import BinConfig, SimulatedBin
 
 START_S = 90.0  # for the node to answer its first frame

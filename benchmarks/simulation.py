@@ -16,8 +16,9 @@ import numpy as np
 import trimesh
 from numpy.typing import NDArray
 
+from insegan_ros.depth_camera import D435, D435_NOISE, StereoNoise
 from insegan_ros.synthetic.bin_world import BinWorld
-from insegan_ros.synthetic.d435 import D435, StereoNoise, add_noise
+from insegan_ros.synthetic.d435 import add_noise
 from insegan_ros.synthetic.generate import SceneConfig, make_scene
 from insegan_ros.synthetic.parts import PARTS, make_part
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
@@ -62,7 +63,7 @@ def measure(repeat: int) -> None:
         peer = milliseconds(lambda: cast_by_trimesh(part.mesh, poses, small), 3)  # noqa: B023
         large = milliseconds(lambda: raycaster.render(poses, whole), repeat)  # noqa: B023
         depth = raycaster.render(poses, whole)[0]
-        noise = milliseconds(lambda: add_noise(depth, D435, rng), repeat)  # noqa: B023
+        noise = milliseconds(lambda: add_noise(depth, D435, rng, D435_NOISE), repeat)  # noqa: B023
         speed = np.median(simulated) * 1e3 / fall
         print(
             f'| {name} | {fall:.0f} | {speed:.0f} | {ours:.1f} | {peer:.0f} | {peer / ours:.0f} '

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from insegan_ros import config
 from insegan_ros.camera import Plane, height_map, pixel_rays, points_from_depth
-from insegan_ros.floor import FloorNotFoundError, depth_sigma, find_floor, floor_frame, levelled
+from insegan_ros.depth_camera import D435_NOISE
+from insegan_ros.floor import FloorNotFoundError, find_floor, floor_frame, levelled
 from insegan_ros.types import DepthFrame, Intrinsics
 
 
@@ -145,7 +146,7 @@ def foreground(frame: DepthFrame, bin: Bin, min_height_m: float = 0.004) -> NDAr
     heights = height_map(frame, bin.floor)
     with np.errstate(invalid='ignore'):
         above = heights > np.maximum(
-            min_height_m, 3 * depth_sigma(frame.depth_m, frame.intrinsics)
+            min_height_m, 3 * D435_NOISE.depth_sigma(frame.depth_m, frame.intrinsics)
         )
     if bin.region is not None:
         x, y, width, height = bin.region

@@ -8,8 +8,9 @@ from functools import lru_cache
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
-from insegan_ros.types import DepthFrame, FloatImage, Intrinsics, Segmentation
+from insegan_ros.types import DepthFrame, FloatImage, InstanceImages, Intrinsics, Segmentation
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Plane:
         )
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)  # 60 MB for an image of 5 megapixels
 def pixel_rays(intrinsics: Intrinsics) -> NDArray[np.float32]:
     """(H, W, 3) points at depth 1 through every pixel's centre; read only, one for all callers."""
     v, u = np.mgrid[: intrinsics.height, : intrinsics.width].astype(np.float32)
@@ -157,16 +158,17 @@ def segmentation_from_labels(
         scores = distance.min(initial=np.inf) / np.maximum(distance, 1e-6)
     order = np.argsort(-np.asarray(scores), kind='stable')
     ordered = np.zeros(labels.size, np.uint16)
-    masks = np.zeros((len(ids), labels.size), bool)
-    depths = np.full((len(ids), labels.size), np.nan, np.float32)
     for k, instance in enumerate(order):
-        some = pixels[instance]
-        ordered[some], masks[k, some], depths[k, some] = k + 1, True, depth[some]
+        ordered[pixels[instance]] = k + 1
     image = ordered.reshape(labels.shape)
+    windows = ndimage.find_objects(image)
+    crops = [
+        (*window, np.where(image[window] == k, frame.depth_m[window], np.float32(np.nan)))
+        for k, window in enumerate(windows, 1)
+    ]
     return Segmentation(
         labels=image,
-        masks=masks.reshape(-1, *labels.shape),
-        depths=depths.reshape(-1, *labels.shape),
+        depths=InstanceImages(frame.depth_m.shape, tuple(crops), np.float32(np.nan)),
         rendered_depth=np.where(image > 0, frame.depth_m, np.float32(np.nan)),
         poses=poses[order],
         scores=np.clip(np.asarray(scores, np.float32)[order], 0, 1),

@@ -8,12 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insegan_ros.camera import Plane, height_map, points_from_depth
+from insegan_ros.depth_camera import D435_NOISE
 from insegan_ros.types import DepthFrame, Intrinsics
 
-# One pixel of disparity error at this focal length and baseline is the depth noise of a stereo
-# camera: sigma_z = z^2 s / (f B), with s = 0.08 px and B = 50 mm for a D435.
-STEREO_SIGMA_PX = 0.08
-STEREO_BASELINE_M = 0.05
 MAX_TILT_DEGREES = 45.0
 FLOOR_POINTS = 4000  # sampled from a frame
 FLOOR_CANDIDATES = 600
@@ -23,11 +20,6 @@ BELOW_WEIGHT = 8.0  # a point under a floor counts against it as much as 8 on it
 
 class FloorNotFoundError(ValueError):
     """No plane in a frame can be the bin's floor; the message says what to do."""
-
-
-def depth_sigma(depth_m: NDArray[np.floating], intrinsics: Intrinsics) -> NDArray[np.floating]:
-    """Standard deviation of a D435's depth in metres, for each depth in metres."""
-    return depth_m**2 * (STEREO_SIGMA_PX / (intrinsics.fx * STEREO_BASELINE_M))
 
 
 def find_floor(frame: DepthFrame, rng: np.random.Generator) -> Plane:
@@ -50,7 +42,7 @@ def find_floor(frame: DepthFrame, rng: np.random.Generator) -> Plane:
         )
     chosen = rng.choice(len(rows), min(FLOOR_POINTS, len(rows)), replace=False)
     sample = points[rows[chosen], columns[chosen]].astype(np.float64)  # (M, 3)
-    sigma = depth_sigma(sample[:, 2], frame.intrinsics)
+    sigma = D435_NOISE.depth_sigma(sample[:, 2], frame.intrinsics)
     near = np.maximum(0.002, 2 * sigma)  # m: on the plane
     under = np.maximum(0.005, 5 * sigma)  # m: below it
     patches = [_flat_patches(points, frame.intrinsics, reach, rng) for reach in PATCH_REACHES]
@@ -68,7 +60,7 @@ def find_floor(frame: DepthFrame, rng: np.random.Generator) -> Plane:
             "and none below; show more of the bin's floor, or calibrate on an empty bin"
         )
     all_points = points[rows, columns].astype(np.float64)
-    all_sigma = depth_sigma(all_points[:, 2], frame.intrinsics)
+    all_sigma = D435_NOISE.depth_sigma(all_points[:, 2], frame.intrinsics)
     nx, ny, nz, offset = _refit(
         best, all_points, np.maximum(0.002, 2 * all_sigma), all_sigma
     ).tolist()
@@ -94,7 +86,9 @@ def _flat_patches(
     means = patches.sum(axis=1) / count
     spread = (patches - means[:, None]) * valid[..., None]
     variances, axes = np.linalg.eigh(np.einsum('kpi,kpj->kij', spread, spread) / count[..., None])
-    flat = np.sqrt(np.maximum(variances[:, 0], 0)) < 2 * depth_sigma(means[:, 2], intrinsics)
+    flat = np.sqrt(np.maximum(variances[:, 0], 0)) < 2 * D435_NOISE.depth_sigma(
+        means[:, 2], intrinsics
+    )
     normals = axes[flat][:, :, 0]
     return means[flat], -normals * np.sign(normals[:, 2:])
 

@@ -6,13 +6,17 @@ right, y down, z forward). NaN marks a missing depth.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 FloatImage = NDArray[np.float32]  # (H, W)
+Crop = tuple[slice, slice, NDArray]  # rows and columns of an image, and what is there
 
 
 @dataclass(frozen=True)
@@ -73,15 +77,71 @@ class DepthFrame:
 
 
 @dataclass(frozen=True)
+class InstanceImages:
+    """(N, H, W) images of one instance each, of which only a window around the instance is held.
+
+    A hundred instances of a large image would fill the memory otherwise. An integer index or
+    iteration gives (H, W) arrays, `numpy.asarray` all of them.
+    """
+
+    size: tuple[int, int]  # H, W
+    crops: tuple[Crop, ...]
+    fill: np.generic  # the value outside the windows; of the images' type
+
+    @staticmethod
+    def of(images: Iterable[NDArray], size: tuple[int, int], fill: np.generic) -> InstanceImages:
+        """Of (H, W) arrays, one an instance."""
+        return InstanceImages(size, tuple(crop_of(image, fill) for image in images), fill)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return (len(self.crops), *self.size)
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def __getitem__(self, k: int) -> NDArray:
+        image = np.full(self.size, self.fill, self.fill.dtype)
+        rows, columns, crop = self.crops[k]
+        image[rows, columns] = crop
+        return image
+
+    def __iter__(self) -> Iterator[NDArray]:
+        return (self[k] for k in range(len(self)))
+
+    def __array__(self, dtype: type | None = None, copy: bool | None = None) -> NDArray:
+        whole = np.full(self.shape, self.fill, dtype or self.fill.dtype)
+        for image, (rows, columns, crop) in zip(whole, self.crops):
+            image[rows, columns] = crop
+        return whole
+
+    def take(self, order: Sequence[int] | NDArray[np.integer]) -> InstanceImages:
+        """Those of these indices, in this order."""
+        return replace(self, crops=tuple(self.crops[int(k)] for k in order))
+
+
+def crop_of(image: NDArray, fill: np.generic) -> Crop:
+    """What differs from `fill` in a (H, W) array, and where."""
+    inside = ~np.isnan(image) if np.isnan(fill) else image != fill
+    rows, columns = _extent(inside.any(axis=1)), _extent(inside.any(axis=0))
+    return rows, columns, image[rows, columns].astype(fill.dtype)
+
+
+def _extent(marked: NDArray[np.bool_]) -> slice:
+    """From the first True to the last."""
+    where = np.flatnonzero(marked)
+    return slice(int(where[0]), int(where[-1]) + 1) if len(where) else slice(0, 0)
+
+
+@dataclass(frozen=True)
 class Segmentation:
     """The instances in one frame, at its native size, best pick first.
 
-    Instance k of `labels` is row k - 1 of every per-instance array.
+    Instance k of `labels` is row k - 1 of every per-instance array. Masks follow from the labels.
     """
 
     labels: NDArray[np.uint16]  # (H, W), 0 background, k = instance k
-    masks: NDArray[np.bool_]  # (N, H, W) visible mask of each instance
-    depths: NDArray[np.float32]  # (N, H, W) metres, rendered single instances, NaN elsewhere
+    depths: InstanceImages  # (N, H, W) float32 metres, rendered single instances, NaN elsewhere
     rendered_depth: FloatImage  # (H, W) metres, all instances composed, NaN elsewhere
     poses: NDArray[np.float32]  # (N, 4, 4) camera_T_instance
     scores: NDArray[np.float32]  # (N,) in [0, 1], not increasing
@@ -90,6 +150,29 @@ class Segmentation:
     @property
     def count(self) -> int:
         return len(self.scores)
+
+    @cached_property
+    def masks(self) -> InstanceImages:
+        """(N, H, W) bool, the visible mask of each instance."""
+        found = ndimage.find_objects(self.labels, max_label=self.count) if self.count else []
+        windows = [where or (slice(0, 0), slice(0, 0)) for where in found]
+        crops = [(*where, self.labels[where] == k) for k, where in enumerate(windows, 1)]
+        return InstanceImages(self.labels.shape, tuple(crops), np.False_)
+
+    def best(self, most: int) -> Segmentation:
+        """The first `most` instances alone."""
+        if self.count <= most:
+            return self
+        labels = np.where(self.labels <= most, self.labels, np.uint16(0))
+        kept = np.arange(most)
+        return Segmentation(
+            labels=labels,
+            depths=self.depths.take(kept),
+            rendered_depth=np.where(labels > 0, self.rendered_depth, np.float32(np.nan)),
+            poses=self.poses[kept],
+            scores=self.scores[kept],
+            visible_fraction=self.visible_fraction[kept],
+        )
 
 
 class Segmenter(Protocol):

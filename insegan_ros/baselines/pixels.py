@@ -12,7 +12,8 @@ from sklearn.neighbors import KDTree
 
 from insegan_ros.bin import Bin, BinTracker, foreground
 from insegan_ros.camera import points_from_depth, segmentation_from_labels
-from insegan_ros.floor import depth_sigma, floor_coordinates
+from insegan_ros.depth_camera import D435_NOISE
+from insegan_ros.floor import floor_coordinates
 from insegan_ros.types import DepthFrame, Segmentation
 
 MOST_INSTANCES = 12  # that are looked for where the count is not given
@@ -73,7 +74,7 @@ def part_pixels(
     inside = mask[window]
     heights = np.where(inside, points[..., 2], np.float32(0))
     depth = frame.depth_m[window][inside]
-    noise_m = float(np.median(depth_sigma(depth, frame.intrinsics)))
+    noise_m = float(np.median(D435_NOISE.depth_sigma(depth, frame.intrinsics)))
     return PartPixels(inside, heights, points[inside], noise_m)
 
 

@@ -11,10 +11,9 @@ from insegan_ros.collection.quality import rejection
 from insegan_ros.collection.settings import CollectorSettings
 from insegan_ros.data.store import Dataset, DatasetInfo, to_units
 from insegan_ros.data.writer import DatasetWriter
+from insegan_ros.depth_camera import D435_DEPTH_SCALE
 from insegan_ros.floor import FloorNotFoundError, find_floor
 from insegan_ros.types import DepthFrame, FloatImage
-
-DEPTH_SCALE = 0.001  # metres a unit of the stored images
 
 
 class Recorder:
@@ -48,7 +47,7 @@ class Recorder:
             intrinsics=frame.intrinsics,
             source='collector',
             instances=settings.instances or None,
-            depth_scale=DEPTH_SCALE,
+            depth_scale=D435_DEPTH_SCALE,
             floor=self._find_floor(frame),
         )
         self._writer = DatasetWriter(settings.dataset, info)
@@ -80,7 +79,7 @@ class Recorder:
         """
         assert self._writer is not None
         record = {'stamp_ns': frame.stamp_ns, 'joints': joints}
-        self._writer.append(to_units(frame.depth_m, DEPTH_SCALE), record=record)
+        self._writer.append(to_units(frame.depth_m, D435_DEPTH_SCALE), record=record)
         self._last = frame.depth_m
 
     def close(self) -> None:

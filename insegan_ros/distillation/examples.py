@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from insegan_ros.data.store import Dataset
+from insegan_ros.depth_camera import StereoNoise
 from insegan_ros.distillation.network import NetworkConfig, network_input
-from insegan_ros.synthetic.d435 import StereoNoise, add_noise
+from insegan_ros.synthetic.d435 import add_noise
 from insegan_ros.types import Intrinsics
 
 

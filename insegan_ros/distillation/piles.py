@@ -16,20 +16,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
-import coacd
 import numpy as np
 import trimesh
 from numpy.typing import NDArray
 
 from insegan_ros.data.store import DatasetInfo, to_units
 from insegan_ros.data.writer import DatasetWriter
+from insegan_ros.depth_camera import EXACT_DEPTH_SCALE
 from insegan_ros.distillation.surroundings import Surroundings
+from insegan_ros.optional import needed_for
 from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, Physics, SceneRejectedError
 from insegan_ros.synthetic.parts import Part
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
 from insegan_ros.synthetic.workers import start_worker
 
-DEPTH_SCALE = 0.0001  # metres a unit: piles are stored without noise
+with needed_for('learning from simulated piles'):
+    import coacd
+
 MAX_ATTEMPTS = 30  # drops before a pile counts as impossible
 
 
@@ -147,7 +150,7 @@ class PileMaker:
         alone = [np.isfinite(raycaster.render_alone(pose, camera)).sum() for pose in poses]
         seen = np.bincount(labels.ravel(), minlength=len(poses) + 1)[1:]
         return Pile(
-            depth=to_units(depth, DEPTH_SCALE),
+            depth=to_units(depth, EXACT_DEPTH_SCALE),
             labels=labels,
             poses=(camera.camera_T_world @ poses).astype(np.float32),
             visible=(seen / np.maximum(alone, 1)).astype(np.float32),
@@ -164,7 +167,7 @@ def _physics(rng: np.random.Generator) -> Physics:
 class Pile:
     """A settled pile under the dataset's camera, without noise."""
 
-    depth: NDArray[np.uint16]  # (H, W) in DEPTH_SCALE
+    depth: NDArray[np.uint16]  # (H, W) in EXACT_DEPTH_SCALE
     labels: NDArray[np.uint8]  # (H, W), 0 background
     poses: NDArray[np.float32]  # (N, 4, 4) camera_T_part; label k is poses[k - 1]
     visible: NDArray[np.float32]  # (N,) of each part's outline, in [0, 1]
@@ -218,7 +221,7 @@ def store_piles(
         part='template',
         intrinsics=around.intrinsics,
         source='piles',
-        depth_scale=DEPTH_SCALE,
+        depth_scale=EXACT_DEPTH_SCALE,
         floor=(0.0, 0.0, -1.0, around.camera_height),
         generator=f'piles of {len(maker.vertices)} vertices: {asdict(maker.config)}',
         seed=seed,

@@ -13,16 +13,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from insegan_ros import baselines
 from insegan_ros.bin import Bin, BinTracker, foreground
-from insegan_ros.camera import Plane, pixel_rays
+from insegan_ros.camera import Plane, pixel_rays, segmentation_from_labels
 from insegan_ros.data.store import Dataset
 from insegan_ros.evaluation import metrics
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference import model_card
+from insegan_ros.optional import needed_for
 from insegan_ros.types import DepthFrame, Segmentation, Segmenter
+
+with needed_for('comparing methods'):
+    from threadpoolctl import threadpool_limits
 
 BLOCK = 50  # frames that one segmenter sees in a row: figures do not depend on the processes
 
@@ -122,16 +125,7 @@ def judge(found: Segmentation, true: NDArray[np.integer]) -> dict:
 
 def nothing(frame: DepthFrame) -> Segmentation:
     """The result of a frame in which nothing is found."""
-    shape = frame.depth_m.shape
-    return Segmentation(
-        labels=np.zeros(shape, np.uint16),
-        masks=np.zeros((0, *shape), bool),
-        depths=np.zeros((0, *shape), np.float32),
-        rendered_depth=np.full(shape, np.nan, np.float32),
-        poses=np.zeros((0, 4, 4), np.float32),
-        scores=np.zeros(0, np.float32),
-        visible_fraction=np.zeros(0, np.float32),
-    )
+    return segmentation_from_labels(frame, np.zeros(frame.depth_m.shape, np.uint16))
 
 
 def renders_itself(frame: DepthFrame, found: Segmentation) -> bool:

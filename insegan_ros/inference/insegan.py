@@ -19,7 +19,7 @@ from insegan_ros.crop import BinCrop, CropConfig, depth_at_height
 from insegan_ros.model.encoder import Encoder
 from insegan_ros.model.generator import Generator
 from insegan_ros.model.insegan import InSeGANConfig
-from insegan_ros.types import DepthFrame, Segmentation
+from insegan_ros.types import DepthFrame, InstanceImages, Segmentation
 
 MIN_PIXELS = 12  # of an instance, in the frame
 SCORE_HEIGHT_M = 0.005  # re-rendering error at which a score has fallen to 1/e
@@ -109,8 +109,7 @@ class InSeGANSegmenter:
         composed = depth_at_height(frame, bin, heights.max(axis=0, initial=0))
         return Segmentation(
             labels=found.labels,
-            masks=found.masks,
-            depths=depths[order],
+            depths=InstanceImages.of(depths[order], labels.shape, np.float32(np.nan)),
             rendered_depth=np.where(found.labels > 0, composed, np.float32(np.nan)),
             poses=found.poses,
             scores=found.scores,

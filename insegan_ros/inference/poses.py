@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ from insegan_ros.model.surface import (
     sample_surface,
 )
 from insegan_ros.model.template import Template
-from insegan_ros.types import DepthFrame, Intrinsics, Segmentation
+from insegan_ros.types import DepthFrame, InstanceImages, Intrinsics, Segmentation, crop_of
 
 POINTS = 6000  # for judging: some to each of a window's cells
 WINDOW_CELLS = 34  # of a window's side
@@ -67,7 +67,7 @@ class PoseEstimator:
     def fit(
         self,
         frame: DepthFrame,
-        masks: NDArray[np.bool_],
+        masks: NDArray[np.bool_] | InstanceImages,
         centres: NDArray[np.floating] | None = None,
         seconds: float = float('inf'),
     ) -> list[PoseFit | None]:
@@ -235,20 +235,21 @@ def with_poses(
     An instance without a fit keeps what it has.
     """
     poses, visible = found.poses.copy(), found.visible_fraction.copy()
-    depths = found.depths.copy()
+    crops = list(found.depths.crops)
     for k, fit in enumerate(fits):
         if fit is not None:
             poses[k], visible[k] = fit.pose, fit.visible
-            depths[k] = estimator.render(fit.pose, frame.intrinsics)
+            crops[k] = crop_of(estimator.render(fit.pose, frame.intrinsics), np.float32(np.nan))
     order = np.argsort(-np.asarray(scores), kind='stable')
     renumbered = np.zeros(found.count + 1, np.uint16)
     renumbered[order + 1] = np.arange(1, found.count + 1)
-    nearest = np.fmin.reduce(depths, axis=0, initial=np.nan)
+    nearest = np.full(found.labels.shape, np.nan, np.float32)
+    for rows, columns, crop in crops:
+        nearest[rows, columns] = np.fmin(nearest[rows, columns], crop)
     return Segmentation(
         labels=renumbered[found.labels],
-        masks=found.masks[order],
-        depths=depths[order],
-        rendered_depth=nearest.astype(np.float32),
+        depths=replace(found.depths, crops=tuple(crops[k] for k in order)),
+        rendered_depth=nearest,
         poses=poses[order],
         scores=np.clip(np.asarray(scores, np.float32)[order], 0, 1),
         visible_fraction=np.clip(visible[order], 0, 1).astype(np.float32),

@@ -56,7 +56,7 @@ class BinSimulator(LifecycleNode):
     def on_configure(self, state) -> TransitionCallbackReturn:
         # Here, where interrupts are handled: physics and meshes take a while to import, and a
         # Ctrl-C in the middle of that is lost in their C code.
-        from insegan_ros.synthetic.d435 import D435
+        from insegan_ros.depth_camera import D435, D435_NOISE
         from insegan_ros.synthetic.scene_stream import BinConfig, SceneStream
         from insegan_ros.synthetic.shaken_bin import ShakenBin
 
@@ -68,7 +68,7 @@ class BinSimulator(LifecycleNode):
                 part=given['part'],
                 instances=given['instances'],
                 seed=given['seed'],
-                noise=given['noise'],
+                noise=D435_NOISE if given['noise'] else None,
                 tilt_degrees=given['tilt_deg'],
                 camera_height=given['camera_height'],
                 bin_width=given['bin_width'],

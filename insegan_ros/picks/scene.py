@@ -10,10 +10,9 @@ from scipy import ndimage
 
 from insegan_ros.bin import Bin
 from insegan_ros.camera import points_from_depth
-from insegan_ros.floor import depth_sigma, floor_frame
+from insegan_ros.depth_camera import D435_NOISE
+from insegan_ros.floor import floor_frame
 from insegan_ros.types import DepthFrame, Segmentation
-
-MARGIN_PX = 24  # around an instance's window: what stands beside it is in the way
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,11 @@ class Scene:
             bin_=bin_,
         )
 
-    def windows(self, margin_px: int = MARGIN_PX) -> list[tuple[slice, slice] | None]:
-        """For each instance the rows and columns around it; None where it has no pixel."""
+    def windows(self, margin_px: int) -> list[tuple[slice, slice] | None]:
+        """For each instance the rows and columns around it, so many more on each side.
+
+        None where it has no pixel.
+        """
         height, width = self.found.labels.shape
         boxes = ndimage.find_objects(self.found.labels, max_label=self.found.count)
         return [
@@ -63,7 +65,7 @@ class Scene:
 
     def noise_m(self, depth_m: float) -> float:
         """Standard deviation of a measured depth at that depth, metres."""
-        return float(depth_sigma(np.array(depth_m), self.frame.intrinsics))
+        return float(D435_NOISE.depth_sigma(np.array(depth_m), self.frame.intrinsics))
 
     def wall_distance(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """(..., 3) points -> (...) metres to the nearest wall; infinite without walls."""

@@ -5,59 +5,31 @@ z = f B / disparity, so a disparity noise of s px is sigma_z = z^2 s / (f B).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from insegan_ros.depth_camera import StereoNoise
 from insegan_ros.types import FloatImage, Intrinsics
-
-# Depth mode 848 x 480 at 30 Hz.
-D435 = Intrinsics(width=848, height=480, fx=422.0, fy=422.0, cx=423.5, cy=239.5)
-
-
-@dataclass(frozen=True)
-class StereoNoise:
-    """How a stereo depth camera errs; the defaults are typical of a D435."""
-
-    baseline: float = 0.050  # m
-    disparity_sigma: float = 0.08  # px, subpixel noise of the matcher
-    correlation: float = 2.0  # px: the matcher's window makes neighbours err alike
-    disparity_step: float = 1 / 32  # px
-    depth_step: float = 0.001  # m
-    edge_sigma: float = 0.5  # px, edges waver by this much
-    flying: float = 0.3  # share of edge pixels between both sides' depths
-    edge_jump: float = 0.006  # m between neighbours: more is a depth edge
-    holes: float = 1.5  # random holes a 100 x 100 px area
-    hole_radius: tuple[float, float] = (0.5, 2.0)  # px
-    shadow_side: int = -1  # -1: the second imager sees less left of near objects; 1: right
-
-
-# A camera whose matcher fares badly: dim light, bare wood.
-STRONG = StereoNoise(
-    disparity_sigma=0.16, edge_sigma=1.0, flying=0.5, holes=5.0, hole_radius=(0.5, 3.0)
-)
 
 
 def add_noise(
     depth_m: FloatImage,
     intrinsics: Intrinsics,
     rng: np.random.Generator,
-    noise: StereoNoise | None = None,
+    noise: StereoNoise,
 ) -> FloatImage:
-    """A true depth image as a D435 would measure it.
+    """A true depth image as a stereo camera would measure it.
 
     Args:
         depth_m: (H, W) metres, NaN where nothing is.
         intrinsics: its camera.
         rng: all randomness.
-        noise: the camera's errors.
+        noise: how the camera errs.
 
     Returns:
         (H, W) float32 metres, NaN where unmeasured.
     """
-    noise = noise or StereoNoise()
     f_b = np.float32(intrinsics.fx * noise.baseline)
     shadow = occlusion_shadow(depth_m, f_b, noise.shadow_side)
     depth = _blur_edges(depth_m, rng, noise)

@@ -21,8 +21,16 @@ from numpy.typing import NDArray
 from insegan_ros import __version__
 from insegan_ros.camera import Plane
 from insegan_ros.data.store import Dataset, DatasetInfo, to_units
+from insegan_ros.depth_camera import (
+    D435,
+    D435_DEPTH_SCALE,
+    D435_NOISE,
+    D435_STRONG_NOISE,
+    EXACT_DEPTH_SCALE,
+    StereoNoise,
+)
 from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, SceneRejectedError
-from insegan_ros.synthetic.d435 import D435, STRONG, StereoNoise, add_noise
+from insegan_ros.synthetic.d435 import add_noise
 from insegan_ros.synthetic.parts import PARTS, make_part
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
 from insegan_ros.synthetic.workers import start_worker
@@ -43,8 +51,27 @@ BIN_WIDTHS = {
     'elbow': 1.8,
     'block': 1.6,
 }
-NOISES = {'none': None, 'd435': StereoNoise(), 'd435_strong': STRONG}
+# SceneConfig.noise -> how the camera errs, and metres a unit in its 16-bit images
+NOISES: dict[str, tuple[StereoNoise | None, float]] = {
+    'none': (None, EXACT_DEPTH_SCALE),
+    'd435': (D435_NOISE, D435_DEPTH_SCALE),
+    'd435_strong': (D435_STRONG_NOISE, D435_DEPTH_SCALE),
+}
 MAX_ATTEMPTS = 50  # drops before a configuration counts as impossible
+
+
+def tight_width(part: str) -> float:
+    """Inner width of a bin, in part lengths, in which five of the part occlude each other.
+
+    Raises:
+        ValueError: a part for which no width was chosen.
+    """
+    if part not in BIN_WIDTHS:
+        raise ValueError(
+            f'no bin width is known for the part {part!r}; give one, or add the part to '
+            f'BIN_WIDTHS, which knows {", ".join(BIN_WIDTHS)}'
+        )
+    return BIN_WIDTHS[part]
 
 
 @dataclass(frozen=True)
@@ -92,8 +119,8 @@ class SceneConfig:
 
     @property
     def bin_spec(self) -> BinSpec:
-        width = BIN_WIDTHS[self.part] if self.bin_width is None else self.bin_width
-        return BinSpec.for_part(make_part(self.part), width)
+        lengths = tight_width(self.part) if self.bin_width is None else self.bin_width
+        return BinSpec.for_part(make_part(self.part), lengths)
 
 
 @dataclass(frozen=True)
@@ -155,7 +182,7 @@ def _photograph(
     true_depth, labels = raycaster.render(poses, camera)
     outlines = [np.isfinite(raycaster.render_alone(pose, camera)).sum() for pose in poses]
     visible = np.bincount(labels.ravel(), minlength=len(poses) + 1)[1:]
-    depth, noise = true_depth, NOISES[config.noise]
+    depth, noise = true_depth, NOISES[config.noise][0]
     if noise is not None:
         depth = add_noise(true_depth, camera.intrinsics, rng, noise)
     camera_T_world = camera.camera_T_world
@@ -202,7 +229,6 @@ class StoredScene:
 
 
 # metres a unit: a D435 stores millimetres
-DEPTH_SCALE = {'none': 0.0001, 'd435': 0.001, 'd435_strong': 0.001}
 
 
 def dataset_info(config: SceneConfig, seed: int) -> DatasetInfo:
@@ -215,7 +241,7 @@ def dataset_info(config: SceneConfig, seed: int) -> DatasetInfo:
         intrinsics=config.intrinsics,
         source='simulated',
         instances=low if low == high else None,
-        depth_scale=DEPTH_SCALE[config.noise],
+        depth_scale=NOISES[config.noise][1],
         floor=(*floor.normal, floor.offset),  # nominal; each frame's line holds its own
         generator=f'insegan_ros {__version__}: {settings}',
         seed=seed,
@@ -228,7 +254,7 @@ def store_scene(config: SceneConfig, seed: int, index: int) -> StoredScene:
     floor = (*scene.floor.normal, scene.floor.offset)
     return StoredScene(
         index=index,
-        depth=to_units(scene.frame.depth_m, DEPTH_SCALE[config.noise]),
+        depth=to_units(scene.frame.depth_m, NOISES[config.noise][1]),
         labels=scene.labels,
         poses=scene.poses,
         record={

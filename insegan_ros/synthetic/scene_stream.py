@@ -19,14 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insegan_ros.data.store import to_units
+from insegan_ros.depth_camera import D435, D435_DEPTH_SCALE, D435_NOISE, StereoNoise
 from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, SceneRejectedError
-from insegan_ros.synthetic.d435 import D435, add_noise
-from insegan_ros.synthetic.generate import BIN_WIDTHS, MAX_ATTEMPTS
+from insegan_ros.synthetic.d435 import add_noise
+from insegan_ros.synthetic.generate import MAX_ATTEMPTS, tight_width
 from insegan_ros.synthetic.parts import PARTS, make_part
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
 from insegan_ros.types import Intrinsics
-
-DEPTH_SCALE = 0.001  # metres a unit: a D435's
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class BinConfig:
     part: str = 'nut'
     instances: int = 5
     seed: int = 0
-    noise: bool = True  # a D435's
+    noise: StereoNoise | None = D435_NOISE  # None: exact to the millimetre
     tilt_degrees: float = 0.0  # of the camera from the vertical
     camera_height: float = 0.45  # metres above the bin's floor
     bin_width: float = 0.0  # metres between the walls; 0: tight for five of the part
@@ -60,7 +59,7 @@ class BinConfig:
     @property
     def bin_spec(self) -> BinSpec:
         part = make_part(self.part)
-        lengths = self.bin_width / part.length if self.bin_width else BIN_WIDTHS[self.part]
+        lengths = self.bin_width / part.length if self.bin_width else tight_width(self.part)
         return BinSpec.for_part(part, lengths)
 
 
@@ -109,12 +108,13 @@ class SimulatedBin:
         poses = self.world.poses()
         true_depth, labels = self._raycaster.render(poses, self.camera, self.world.displacement)
         images = [true_depth]
-        if self.config.noise:
+        noise = self.config.noise
+        if noise is not None:
             intrinsics = self.camera.intrinsics
             count = exposures or self.config.exposures
-            images = [add_noise(true_depth, intrinsics, rng) for _ in range(count)]
+            images = [add_noise(true_depth, intrinsics, rng, noise) for _ in range(count)]
         return BinScene(
-            depth=np.stack([to_units(depth, DEPTH_SCALE) for depth in images]),
+            depth=np.stack([to_units(depth, D435_DEPTH_SCALE) for depth in images]),
             labels=labels,
             poses=(self.camera.camera_T_world @ poses).astype(np.float32).reshape(-1, 4, 4),
         )

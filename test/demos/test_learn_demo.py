@@ -20,7 +20,7 @@ from insegan_ros.data.store import Dataset, DatasetInfo
 from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.demos import learn_demo
 from insegan_ros.demos.demo_picture import Snapshot
-from insegan_ros.synthetic.d435 import D435
+from insegan_ros.depth_camera import D435
 
 PROJECT = Path(__file__).parents[2]
 

@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from insegan_ros.data.store import Sample
 from insegan_ros.evaluation.poses import Match, Part, fit_frame, match_poses, recall
-from insegan_ros.types import DepthFrame, Intrinsics, Segmentation
+from insegan_ros.types import DepthFrame, InstanceImages, Intrinsics, Segmentation
 
 
 @pytest.fixture(scope='module')
@@ -93,10 +93,11 @@ def test_matches_go_by_mask_and_count_what_is_missing() -> None:
     found_labels[2:8, 12:18] = 1  # the true 2
     poses = np.stack([motion(k) for k in range(3)]).astype(np.float32)
     frame = DepthFrame(np.ones((20, 30), np.float32), camera)
-    none = np.zeros((1, 20, 30), np.float32)
+    none = np.zeros((20, 30), np.float32)
+    depths = InstanceImages.of([none], none.shape, np.float32(np.nan))
     ours = motion(9).astype(np.float32)[None]
     one = np.ones(1, np.float32)
-    found = Segmentation(found_labels, found_labels[None] > 0, none, none[0], ours, one, one)
+    found = Segmentation(found_labels, depths, none, ours, one, one)
     sample = Sample(0, frame, labels, poses, {'visible': [0.9, 0.8, 0.3]})
     matches, wanted = match_poses(found, sample)
     assert wanted == 2

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +20,13 @@ from insegan_ros.discovery.crops import MASK_EDGE, Piece, frame_pieces
 from insegan_ros.discovery.discover import WHOLE, UnexplainedError
 from insegan_ros.discovery.resume import stored_pieces
 from insegan_ros.distillation.alike import AlikeConfig
+from insegan_ros.distillation.examples import Piles
 from insegan_ros.distillation.piles import PileConfig, PileMaker, store_piles
+from insegan_ros.distillation.pretrain import ShapesConfig
 from insegan_ros.distillation.surroundings import Surroundings
+from insegan_ros.distillation.views import ViewConfig
 from insegan_ros.inference import model_card
-from insegan_ros.learn import alike_shapes, distilled_run
+from insegan_ros.learn import alike_shapes, any_model, distilled_run
 from insegan_ros.learn.stages import Report
 from insegan_ros.model.template import Template
 from insegan_ros.types import DepthFrame, Intrinsics
@@ -94,16 +99,46 @@ def test_training_ends_in_a_model_that_loads_is_not_done_twice_and_goes_on_when_
     assert calls == [6]
 
 
+def test_what_was_taught_is_neither_read_nor_scored_on(
+    frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_num_threads(1)
+    seen: dict[str, set[bytes]] = {}  # the piles, by the function that asks for their heights
+    heights = Piles.heights
+
+    def remembered(self: Piles, index: int, rng: np.random.Generator) -> np.ndarray:
+        asking = sys._getframe(1).f_code.co_name
+        seen.setdefault(asking, set()).add(self.depth[index].tobytes())
+        return heights(self, index, rng)
+
+    monkeypatch.setattr(Piles, 'heights', remembered)
+    brick().save(tmp_path / 'template')
+    Report(tmp_path / 'report.yaml').add('discovery', explained=0.9)
+    monkeypatch.setattr(distilled_run, 'LEAST_PILES', 12)
+    command = ['train', '--dataset', str(frames), '--out', str(tmp_path)]
+    command += ['--max-minutes', '0.03', '--workers', '1', '--device', 'cpu']
+    assert main(command) == 0
+    taught = seen['mixed_batch']
+    assert taught
+    for held_out in (seen['learn_to_read'], seen['look']):  # by `look` scores are calibrated
+        assert held_out
+        assert not held_out & taught
+
+
 def test_pretraining_makes_a_model_that_training_begins_with(
     frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     torch.set_num_threads(1)
+    small = partial(ShapesConfig, bins=1, pictures=2, parts=(2, 3), view=ViewConfig(size=64))
+    monkeypatch.setattr(any_model, 'ShapesConfig', small)
+    monkeypatch.setattr(any_model, 'GENEROSITY', any_model.GENEROSITY[:1])
     start = tmp_path / 'any'
     command = ['pretrain', '--out', str(start), '--shapes', '2', '--max-minutes', '0.02']
     command += ['--workers', '1', '--device', 'cpu']
     assert main(command) == 0
     card = model_card.read_card(start / 'model')
-    assert card['dataset'] == {'random_shapes': 1, 'piles': 12, 'frames_of_parts': 0}
+    assert card['dataset']['random_shapes'] == 1  # the other one is held out
+    assert card['dataset']['piles'] > 0
     assert card['training']['steps'] > 0
     segmenter = model_card.load_segmenter(f'{start / "model"}:{SIZE[0]}')
     frame = Dataset(frames)[0].frame

@@ -9,6 +9,7 @@ from insegan_ros.picks.gripper import SuctionCup
 from insegan_ros.picks.order import covered_by
 from insegan_ros.picks.planner import plan_picks
 from insegan_ros.picks.scene import Scene
+from insegan_ros.types import InstanceImages
 
 UNDER, OVER = (0, 0, 0.08, 0.04, 0.02), (0.03, 0, 0.04, 0.04, 0.045)
 
@@ -32,8 +33,9 @@ def test_parts_that_lie_side_by_side_wait_for_none():
 def test_a_rendering_tells_how_much_of_a_part_is_hidden():
     frame, found, bin_ = boxes(UNDER, OVER)
     alone = boxes(UNDER)[0]
-    depths = found.depths.copy()
+    depths = np.array(found.depths)
     depths[0] = np.where(alone.depth_m < HEIGHT - 0.01, alone.depth_m, np.nan)  # whole part
-    shares = covered_by(Scene.of(frame, replace(found, depths=depths), bin_))
+    held = InstanceImages.of(depths, found.labels.shape, np.float32(np.nan))
+    shares = covered_by(Scene.of(frame, replace(found, depths=held), bin_))
     hidden = np.isfinite(depths[0]) & (found.labels == 2)
     assert shares[0, 1] == np.float32(hidden.sum() / np.isfinite(depths[0]).sum())

@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from insegan_ros.synthetic.d435 import D435, StereoNoise, add_noise, occlusion_shadow
+from insegan_ros.depth_camera import D435, D435_NOISE, StereoNoise
+from insegan_ros.synthetic.d435 import add_noise, occlusion_shadow
 
 WINDOW = D435.crop(300, 150, 240, 160)
 WIDE = D435.crop(200, 80, 480, 320)
@@ -30,7 +31,9 @@ def step_edge(near: float, far: float) -> np.ndarray:
 def test_axial_noise_is_z_squared_s_over_f_b(z: float) -> None:
     slope = np.linspace(-0.003, 0.003, WIDE.width, dtype=np.float32)  # across the rounding
     true = np.full((WIDE.height, WIDE.width), z, np.float32) + slope
-    error = np.array([add_noise(true, WIDE, np.random.default_rng(s)) - true for s in range(6)])
+    error = np.array(
+        [add_noise(true, WIDE, np.random.default_rng(s), D435_NOISE) - true for s in range(6)]
+    )
     sigma = float(z**2 * 0.08 / F_B)
     rounding = float(np.hypot(z**2 / F_B / 32, 0.001) / np.sqrt(12))  # of disparity, of depth
     assert float(np.nanstd(error)) == pytest.approx(np.hypot(sigma, rounding), rel=0.05)
@@ -92,7 +95,7 @@ def test_edges_waver_by_half_a_pixel() -> None:
 
 
 def test_a_plain_wall_has_few_holes_and_only_those_of_the_model() -> None:
-    share = np.isnan(add_noise(flat(0.5), WINDOW, np.random.default_rng(1))).mean()
+    share = np.isnan(add_noise(flat(0.5), WINDOW, np.random.default_rng(1), D435_NOISE)).mean()
     assert 0 < share < 0.01
     assert not np.isnan(add_noise(flat(0.5), WINDOW, np.random.default_rng(1), QUIET)).any()
 
@@ -100,16 +103,18 @@ def test_a_plain_wall_has_few_holes_and_only_those_of_the_model() -> None:
 def test_unmeasured_stays_unmeasured() -> None:
     depth = flat(0.5)
     depth[:30] = np.nan
-    measured = add_noise(depth, WINDOW, np.random.default_rng(0))
+    measured = add_noise(depth, WINDOW, np.random.default_rng(0), D435_NOISE)
     assert np.isnan(measured[:30]).all()
     assert np.isfinite(measured[31:]).mean() > 0.95
-    assert np.isnan(add_noise(flat(np.nan), WINDOW, np.random.default_rng(0))).all()
+    assert np.isnan(add_noise(flat(np.nan), WINDOW, np.random.default_rng(0), D435_NOISE)).all()
 
 
 def test_noise_comes_from_the_generator_and_leaves_its_input_alone() -> None:
     depth = step_edge(0.5, 0.6)
     kept = depth.copy()
-    first, other, again = (add_noise(depth, WINDOW, np.random.default_rng(s)) for s in (1, 2, 1))
+    first, other, again = (
+        add_noise(depth, WINDOW, np.random.default_rng(s), D435_NOISE) for s in (1, 2, 1)
+    )
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
     np.testing.assert_array_equal(depth, kept)

@@ -7,7 +7,7 @@ import contextlib
 import numpy as np
 import pytest
 
-from insegan_ros.synthetic.d435 import D435
+from insegan_ros.depth_camera import D435
 from insegan_ros.synthetic.scene_stream import BinConfig, SceneStream, SimulatedBin
 from insegan_ros.types import Intrinsics
 
@@ -30,7 +30,7 @@ def test_the_stream_shows_the_scenes_of_its_numbers() -> None:
 
 
 def test_a_camera_stays_where_it_is_from_scene_to_scene() -> None:
-    config = BinConfig(instances=0, tilt_degrees=30, noise=False, intrinsics=SMALL)
+    config = BinConfig(instances=0, tilt_degrees=30, noise=None, intrinsics=SMALL)
     simulated = SimulatedBin(config)
     images = []
     for number in range(2):
