@@ -75,7 +75,9 @@ def train(
     if group.leads:
         claim(out, settings, dataset, args.seed)
     training, held_out = split(dataset, settings.data, args.seed)
-    crop = measure_crop(dataset, training, settings.model.image_size, args.seed)
+    crop = measure_crop(
+        dataset, training, settings.model.image_size, args.seed, settings.data.coding
+    )
     cache = out if group.leads else None
     images = load_crops(dataset, training, crop, args.seed, cache, 'train')
     unseen = load_crops(dataset, held_out, crop, args.seed, cache, 'val')
@@ -91,7 +93,7 @@ def train(
         run.resume()
     limit = args.max_minutes * 60 if args.max_minutes else float('inf')
     hooks = Hooks(run.save, run.validate, run.draw, run.tell)
-    done = trainer.steps
+    done = run.done
     if group.leads:
         print(
             f'{len(frames)} frames to learn from, {len(held_out)} held out; {device}, '
@@ -110,7 +112,8 @@ def train(
     finally:
         run.close()
     if group.leads:
-        print(f'{ending}: {trainer.steps} of {settings.loop.iterations} iterations in {out}')
+        print(run.verdict())
+        print(f'{ending}: {run.done} of {settings.loop.iterations} iterations in {out}')
         if ending != 'finished':
             print('the same command goes on')
     return 130 if ending == 'interrupted' else 0

@@ -25,18 +25,18 @@ BOUND = 0.85  # half sides of the volume: a part's middle is nowhere near the im
 class GeneratorConfig:
     """Sizes and kinds of the generator's layers.
 
-    `normalised` and `rectified` decide whether single instances separate (docs/research.md); without
-    both this is the generator of versions before 0.9.
+    The paper names h, k, the mean and the renderer's place; what it leaves open, `normalised` to
+    `pose_start`, decides whether instances separate (docs/research.md).
     """
 
     kind: Literal['3d', '2d'] = '3d'  # 2d: the paper's ablation, no template and no poses
-    z_dim: int = 128  # d
+    z_dim: int = 16  # d; an image shows six numbers of it
     image_size: int = 64  # px
     template_size: int = 4  # h
     template_channels: int = 64  # k
     doublings: int = 2  # residual 3-D blocks that double the template's side before it is posed
     volume_channels: tuple[int, ...] = (8, 8)  # of 3-D convolutions after it is posed
-    feature_channels: int = 128  # c
+    feature_channels: int = 64  # c
     normalised: bool = True  # instance norms in the volume; affine ones in 2-D
     rectified: bool = True  # instances' feature maps are rectified before their mean
     reach: float | None = 0.7  # no part is wider than this share of the image; None: no bound
@@ -81,7 +81,7 @@ class Generator(nn.Module):
         super().__init__()
         self.instance = (InstanceVolume if config.kind == '3d' else InstancePlane)(config)
         self.renderer = Renderer(config)
-        self.composed_by = config.composed_by
+        self.kind, self.composed_by = config.kind, config.composed_by
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """(B, n, d) -> image (B, 1, S, S) and mean feature map (B, c, h, h), Eq. 2."""
@@ -130,9 +130,7 @@ class InstanceVolume(nn.Module):
         self.template = nn.Parameter(first * (0.02 if config.normalised else 1.0))
         self.normalised, self.bounded = config.normalised, config.bounded
         block = NormalisedDoublingBlock if config.normalised else DoublingBlock
-        self.doubling = nn.Sequential(
-            *(block(channels // 2**k) for k in range(config.doublings))
-        )
+        self.doubling = nn.Sequential(*(block(channels // 2**k) for k in range(config.doublings)))
         self.register_buffer('ball', ball(config.feature_size, config.reach), persistent=False)
         self.pose = PoseDecoder(config.z_dim, config.pose_start)
         sizes = (config.volume_channels_in, *config.volume_channels)

@@ -14,11 +14,15 @@ from torch import Tensor, nn
 from insegan_ros.model.generator import GeneratorConfig
 
 STRIDE = 2  # px of the image a cell of the map
+RARE = -4.0  # added to logits of centres: there are few
 SUPPRESSED = 5  # cells, side of the square in which the best centre is the only one
 
 
 class SetEncoder(nn.Module):
     """Image -> map of centres and features; features at centres -> codes of instances."""
+
+    places: Tensor  # (C, 2) middles of cells, x and y in half sides of the image
+    ramps: Tensor  # (1, 2, S, S) x and y of every pixel
 
     def __init__(self, config: GeneratorConfig, width: int = 96) -> None:
         super().__init__()
@@ -32,7 +36,8 @@ class SetEncoder(nn.Module):
             nn.Conv2d(fine, fine, 3, padding=1), nn.GroupNorm(8, fine), nn.SiLU()
         )
         self.heat = nn.Conv2d(fine, 1, 1)
-        nn.init.constant_(self.heat.bias, -4.0)  # centres are rare
+        with torch.no_grad():
+            self.heat.weight *= 0.1
         out = 9 if config.kind == '3d' else config.code_dim
         self.code = nn.Sequential(
             nn.Linear(fine + width + 2, 256), nn.SiLU(), nn.Linear(256, 256), nn.SiLU(),
@@ -51,7 +56,7 @@ class SetEncoder(nn.Module):
         coarse = self.blocks(self.down(fine))
         joined = self.join(fine + F.interpolate(self.up(coarse), scale_factor=2.0))
         wide = F.interpolate(coarse, scale_factor=2.0)
-        return self.heat(joined).flatten(1), torch.cat([joined, wide], dim=1).flatten(2)
+        return self.heat(joined).flatten(1) + RARE, torch.cat([joined, wide], dim=1).flatten(2)
 
     def codes(self, features: Tensor, cells: Tensor) -> Tensor:
         """Features (B, c, C) at cells (B, n) -> codes (B, n, code_dim) of the generator's."""
@@ -62,6 +67,11 @@ class SetEncoder(nn.Module):
             return out
         moved = torch.cat([place + out[..., 6:8], out[..., 8:]], dim=-1)
         return torch.cat([rotation(out[..., :6]), moved[..., None]], dim=-1).flatten(-2)
+
+    def explain(self, image: Tensor, count: int) -> Tensor:
+        """(B, 1, S, S) -> codes (B, count, code_dim) at the best centres, the best first."""
+        heat, features = self(image)
+        return self.codes(features, self.peaks(heat, count)[0])
 
     def peaks(self, heat: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """Logits (B, C) -> the best centres' cells and logits, (B, count) each."""

@@ -28,7 +28,7 @@ class Seen:
 @torch.no_grad()
 def seen(alone: Tensor) -> Seen:
     """(B, n, S, S) each instance alone -> where the nearest of them shows."""
-    batch, count, size, _ = alone.shape
+    count, size = alone.shape[1:3]
     on = alone > MIDDLE
     each = torch.arange(count, device=alone.device)[:, None, None]
     first = (alone.argmax(dim=1, keepdim=True) == each) & on  # (B, n, S, S): what is seen of each
