@@ -136,7 +136,7 @@ class InstanceVolume(nn.Module):
         sizes = (config.volume_channels_in, *config.volume_channels)
         layers: list[nn.Module] = []
         for before, after in pairwise(sizes):
-            layers.append(nn.Conv3d(before, after, 3, padding=1))
+            layers.append(nn.Conv3d(before, after, 3, padding=1, bias=not config.normalised))
             if config.normalised:
                 layers += [nn.InstanceNorm3d(after, affine=True), nn.ReLU()]
             else:

@@ -139,7 +139,8 @@ class Trainer:
             optimizer.zero_grad(set_to_none=True)
         phase = self.phase
         # what is drawn depends on the step alone: a resumed run draws the same
-        self._rng = torch.Generator(device=real.device).manual_seed(self.steps)
+        number = self.steps * self.group.size + self.group.rank
+        self._rng = torch.Generator(device=real.device).manual_seed(number)
         with self._autocast(real):
             if phase == 'encoder':
                 total, found = self._encoder_losses(real, z)
