@@ -32,8 +32,8 @@ from insegan_ros.distillation.train import (
     begin,
     load_checkpoint,
 )
+from insegan_ros.distillation.views import THICKNESS
 from insegan_ros.inference import distilled_card, model_card
-from insegan_ros.learn.any_model import THICKNESS
 from insegan_ros.learn.reading import GENEROSITY, frames_of, learn_to_read
 from insegan_ros.learn.stages import ENOUGH, Report, batch_workers, train_with_bar
 from insegan_ros.learn.start import card_of, keep_start, origin

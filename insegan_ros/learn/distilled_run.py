@@ -137,6 +137,7 @@ def find_template(
 
 
 def train_indices(dataset: Dataset) -> list[int]:
+    """Frames of the train split, or all where there is none."""
     return dataset.split('train' if 'train' in dataset.splits() else 'all')
 
 

@@ -72,6 +72,7 @@ def train(
     device: str,
     group: distributed.Group,
 ) -> int:
+    """Train until the configured iterations or minutes are over; the exit code."""
     if group.leads:
         claim(out, settings, dataset, args.seed)
     training, held_out = split(dataset, settings.data, args.seed)
@@ -151,6 +152,7 @@ def load_crops(
 
 
 def labelled(dataset: Dataset, held_out: list[int]) -> list[Sample]:
+    """Those of the first held-out frames that have labels; they are only evaluated with."""
     samples = [dataset[index] for index in held_out[:LABELLED_FRAMES]]
     return [sample for sample in samples if sample.labels is not None]
 

@@ -68,12 +68,14 @@ class Run:
         self._recent: list[Tensor] = []
 
     def open_bar(self) -> None:
+        """Show the progress, on the screen and for TensorBoard."""
         done = self._trainer.steps
         total = self._settings.loop.iterations
         self._bar = tqdm(total=total, initial=done, unit='it', desc='train')
         self._board = SummaryWriter(str(self._out / 'tensorboard'), purge_step=done)
 
     def close(self) -> None:
+        """Close the progress bar and the TensorBoard file."""
         if self._bar is not None:
             self._bar.close()
         if self._board is not None:
@@ -90,6 +92,7 @@ class Run:
         return self._trainer.step(real, torch.from_numpy(z).to(self._device))
 
     def tell(self, done: int, losses: Mapping[str, Tensor]) -> None:
+        """Show the mean losses of the last steps."""
         self._recent.append(torch.stack(list(losses.values())))
         assert self._bar is not None
         assert self._board is not None
@@ -232,6 +235,7 @@ class Run:
                 self._board.add_image('picture', sheet[..., ::-1].copy(), done, dataformats='HWC')
 
     def save(self) -> None:
+        """Store a checkpoint, from which the same command goes on."""
         seconds = self._seconds + time.monotonic() - self._begun
         state = {'trainer': self._trainer.state(), 'best': self._best, 'seconds': seconds}
         checkpoint.save(self._out / 'checkpoint.pt', state)

@@ -24,6 +24,7 @@ class Report:
             self.content = yaml.safe_load(path.read_text()) or {}
 
     def add(self, stage: str, **figures: Any) -> None:
+        """Write the figures of a stage, and print them."""
         self.content[stage] = figures
         self._path.write_text(yaml.safe_dump(self.content, sort_keys=False))
         print(f'{stage}: ' + ', '.join(f'{k} {v}' for k, v in figures.items()), flush=True)
