@@ -153,6 +153,7 @@ def load_crops(
 
 
 def labelled(dataset: Dataset, held_out: list[int]) -> list[Sample]:
+    """Those of the first held-out frames that have labels; they are only evaluated with."""
     samples = [dataset[index] for index in held_out[:LABELLED_FRAMES]]
     return [sample for sample in samples if sample.labels is not None]
 

@@ -71,12 +71,14 @@ class InSeGANRun:
         self._recent: list[Mapping[str, Tensor]] = []
 
     def open_bar(self) -> None:
-        done = self._trainer.steps
+        """Show the progress, on the screen and for TensorBoard."""
+        done = self.done
         total = self._settings.loop.iterations
         self._bar = tqdm(total=total, initial=done, unit='it', desc='train')
         self._board = SummaryWriter(str(self._out / 'tensorboard'), purge_step=done)
 
     def close(self) -> None:
+        """Close the progress bar and the TensorBoard file."""
         if self._bar is not None:
             self._bar.close()
         if self._board is not None:
@@ -149,6 +151,7 @@ class InSeGANRun:
         return f'{said}. Held-out frames are re-rendered to {self._best:.4f} of their range'
 
     def tell(self, done: int, losses: Mapping[str, Tensor]) -> None:
+        """Show the mean losses of the last steps."""
         assert self._bar is not None
         assert self._board is not None
         self._bar.update(done - self._bar.n)
@@ -316,6 +319,7 @@ class InSeGANRun:
                 self._board.add_image('picture', sheet[..., ::-1].copy(), done, dataformats='HWC')
 
     def save(self) -> None:
+        """Store a checkpoint, from which the same command goes on."""
         seconds = self._seconds + time.monotonic() - self._begun
         state = {
             'trainer': self._trainer.state(),

@@ -71,6 +71,7 @@ class GeneratorConfig:
 
     @property
     def volume_channels_in(self) -> int:
+        """Channels of the template after its doublings."""
         return self.template_channels // 2**self.doublings
 
 

@@ -107,7 +107,7 @@ def stop_requests() -> Iterator[list[int]]:
     asked: list[int] = []
     before: dict[signal.Signals, Any] = {}
 
-    def ask(number: int, frame: FrameType | None) -> None:
+    def ask(number: int, _: FrameType | None) -> None:
         asked.append(number)
         signal.signal(number, before[signal.Signals(number)])
 

@@ -75,7 +75,8 @@ class Trainer:
         precision: torch.dtype = torch.float32,
         group: Group = ALONE,
     ) -> None:
-        """
+        """Hold what a step needs.
+
         Args:
             precision: of convolutions and products; weights, losses and the warp stay float32.
         """
