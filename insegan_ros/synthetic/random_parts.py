@@ -39,7 +39,10 @@ def random_part(rng: np.random.Generator, length_m: float) -> Part:
 def part_of_any_kind(rng: np.random.Generator, length_m: float) -> Part:
     """A compact part, or one of the `part_families`: thin, bent, hollow, toothed."""
     draw = _draw if rng.random() < COMPACT else FAMILIES[rng.integers(len(FAMILIES))]
-    return _drawn(rng, draw, length_m, 0.0)
+    try:
+        return _drawn(rng, draw, length_m, 0.0)
+    except RuntimeError:  # a kind of which too many fall apart
+        return _drawn(rng, _draw, length_m, 0.0)
 
 
 def _drawn(
@@ -48,6 +51,7 @@ def _drawn(
     length_m: float,
     thinnest: float,
 ) -> Part:
+    """Raises: RuntimeError where no draw is one solid."""
     for _ in range(MAX_DRAWS):
         pieces = draw(rng)
         solid = union(pieces)
