@@ -72,8 +72,21 @@ class InSeGANSegmenter:
         self._device = next(networks.parameters()).device
         self._tracker = BinTracker(bin, seed)
 
-    def segment(self, frame: DepthFrame) -> Segmentation:
-        """Raises: FloorNotFoundError where no bin was given and the frame shows none."""
+    @property
+    def part_length_m(self) -> None:
+        """Not known: see types.Segmenter."""
+
+    @property
+    def bin(self) -> Bin | None:
+        """Where the bin was in the frame segmented last."""
+        return self._tracker.last
+
+    def segment(self, frame: DepthFrame, *, pose_seconds: float = 0.0) -> Segmentation:
+        """As types.Segmenter says; poses are rough ones, whatever the time.
+
+        Raises:
+            FloorNotFoundError: no bin was given and the frame shows none.
+        """
         bin = self._tracker(frame)
         crop = BinCrop.of(frame, bin, self._card.crop)
         image = torch.from_numpy(crop.image).to(self._device)[None, None]
