@@ -98,6 +98,7 @@ class InstanceImages:
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """(n, H, W), as of the dense array."""
         return (len(self.crops), *self.size)
 
     def __len__(self) -> int:
@@ -152,6 +153,7 @@ class Segmentation:
 
     @property
     def count(self) -> int:
+        """How many instances were found."""
         return len(self.scores)
 
     @cached_property

@@ -59,7 +59,7 @@ class ClassicalSegmenter:
         """Where the bin was in the frame segmented last."""
         return self._tracker.last
 
-    def segment(self, frame: DepthFrame, *, pose_seconds: float = 0.0) -> Segmentation:
+    def segment(self, frame: DepthFrame, *, pose_seconds: float = 0.0) -> Segmentation:  # noqa: ARG002
         """As types.Segmenter says; poses are rough ones, whatever the time.
 
         Raises:
@@ -81,6 +81,7 @@ class ClassicalSegmenter:
 def part_pixels(
     frame: DepthFrame, bin: Bin, mask: NDArray[np.bool_], window: tuple[slice, slice]
 ) -> PartPixels:
+    """What the clustering methods know of the pixels of `mask` in a window."""
     points = floor_coordinates(
         points_from_depth(frame.depth_m, frame.intrinsics)[window], bin.floor
     )

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this command."""
     parser.add_argument('--dataset', type=Path, required=True, help='the dataset folder')
     parser.add_argument(
         '--methods',
@@ -89,6 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Carry out the command; the exit code of the process."""
     from tqdm import tqdm
 
     from insegan_ros.data.annotations import Unusable, labels_of_frames, read_annotations

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this command."""
     how = parser.add_mutually_exclusive_group(required=True)
     how.add_argument('--model', help="a model's name or folder")
     how.add_argument(
@@ -56,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Carry out the command; the exit code of the process."""
     from insegan_ros import baselines
     from insegan_ros.data.left_out import SOME_LEFT_OUT
     from insegan_ros.data.replay import Replay

@@ -26,7 +26,7 @@ def write_dataset(
     workers: int,
     shards: Sequence[Dataset] = (),
     clouds: Literal['ply', 'npz'] | None = None,
-    progress: Callable[[int], object] = lambda frames: None,
+    progress: Callable[[int], object] = lambda _: None,
 ) -> int:
     """Store the frames that `out` lacks; how many those were.
 
