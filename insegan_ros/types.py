@@ -191,12 +191,15 @@ class Segmenter(Protocol):
     def bin(self) -> Bin | None:
         """Where the bin was in the frame segmented last; None before there was one."""
 
-    def segment(self, frame: DepthFrame, *, pose_seconds: float = 0.0) -> Segmentation:
+    def segment(
+        self, frame: DepthFrame, *, pose_seconds: float = 0.0, refine_seconds: float = float('inf')
+    ) -> Segmentation:
         """The instances in a frame.
 
         Args:
             pose_seconds: for the 6-DoF poses of all instances, by methods that know the part's
                 shape; 0: poses are the visible points' centroid and principal axes.
+            refine_seconds: for what a method that renders may improve in what it found first.
 
         Raises:
             FloorNotFoundError: no bin was given and the frame shows none.

@@ -59,7 +59,13 @@ class ClassicalSegmenter:
         """Where the bin was in the frame segmented last."""
         return self._tracker.last
 
-    def segment(self, frame: DepthFrame, *, pose_seconds: float = 0.0) -> Segmentation:  # noqa: ARG002
+    def segment(
+        self,
+        frame: DepthFrame,
+        *,
+        pose_seconds: float = 0.0,
+        refine_seconds: float = float('inf'),  # noqa: ARG002
+    ) -> Segmentation:
         """As types.Segmenter says; poses are rough ones, whatever the time.
 
         Raises:

@@ -93,7 +93,13 @@ class DistilledSegmenter:
         """Where the bin was in the frame segmented last."""
         return self._tracker.last
 
-    def segment(self, frame: DepthFrame, *, pose_seconds: float = 0.0) -> Segmentation:
+    def segment(
+        self,
+        frame: DepthFrame,
+        *,
+        pose_seconds: float = 0.0,
+        refine_seconds: float = float('inf'),  # noqa: ARG002
+    ) -> Segmentation:
         """As types.Segmenter says.
 
         Raises:

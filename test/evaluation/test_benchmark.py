@@ -195,7 +195,9 @@ class FloorRenderer:
     part_length_m = None
     bin = None
 
-    def segment(self, frame: DepthFrame, *, pose_seconds: float = 0.0) -> Segmentation:
+    def segment(
+        self, frame: DepthFrame, *, pose_seconds: float = 0.0, refine_seconds: float = float('inf')
+    ) -> Segmentation:
         self.calls += 1
         if self.calls % 2 == 0:
             return nothing(frame)

@@ -39,7 +39,9 @@ class NearIsPart:
     part_length_m = None
     bin = None
 
-    def segment(self, frame: DepthFrame, *, pose_seconds: float = 0.0) -> Segmentation:
+    def segment(
+        self, frame: DepthFrame, *, pose_seconds: float = 0.0, refine_seconds: float = float('inf')
+    ) -> Segmentation:
         time.sleep(self.delay_s)
         self.given_for_poses.append(pose_seconds)
         with np.errstate(invalid='ignore'):
