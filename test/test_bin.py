@@ -9,13 +9,22 @@ import pytest
 import trimesh
 
 from insegan_ros import bin as bins
-from insegan_ros.bin import Bin, BinTracker, find_bin, foreground, load_bin, save_bin
+from insegan_ros.bin import (
+    Bin,
+    BinTracker,
+    find_bin,
+    foreground,
+    load_bin,
+    restricted,
+    save_bin,
+)
 from insegan_ros.camera import Plane, height_map
 from insegan_ros.config import ConfigError
 from insegan_ros.depth_camera import D435_NOISE
 from insegan_ros.floor import FloorNotFoundError, find_floor
 from insegan_ros.synthetic.bin_world import BinSpec
 from insegan_ros.synthetic.generate import Scene, SceneConfig, floor_plane, make_scene
+from insegan_ros.synthetic.parts import make_part
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
 from insegan_ros.types import DepthFrame, Intrinsics
 
@@ -240,4 +249,48 @@ def test_a_drafted_wall_is_not_taken_for_the_floor(seed: int) -> None:
     depth[flying] += rng.uniform(0.01, 0.05, flying.sum()).astype(np.float32)
     floor = find_floor(DepthFrame(depth, camera.intrinsics), rng)
     angle = np.degrees(np.arccos(np.clip(np.dot(floor.normal, floor_plane(camera).normal), -1, 1)))
-    assert angle < 2.0  # the noise, and so the angle, differs a little between OpenCV's releases
+    assert angle < 1.5
+
+
+def test_a_camera_that_looks_too_flat_is_told_so() -> None:
+    camera = Camera(Intrinsics(160, 160, 200.0, 200.0, 79.5, 79.5), looking_down(0.4, 55))
+    depth, _ = Raycaster(trimesh.creation.box((0.1, 0.06, 0.04))).render(np.eye(4)[None], camera)
+    depth += np.random.default_rng(0).normal(0, 3e-4, depth.shape).astype(np.float32)
+    with pytest.raises(FloorNotFoundError, match=r'5[3-7] degrees.*at most 45'):
+        find_floor(DepthFrame(depth, camera.intrinsics), np.random.default_rng(0))
+
+
+def test_what_lies_outside_a_window_or_too_far_away_does_not_count() -> None:
+    frame = flat(0.5)
+    frame.depth_m[:, 50:] = 0.9  # the ground beside the table
+    assert np.nanmax(restricted(frame, max_depth_m=0.7).depth_m) == np.float32(0.5)
+    kept = np.isfinite(restricted(frame, (10, 5, 30, 20)).depth_m)
+    assert kept[5:25, 10:40].all()
+    assert kept.sum() == 600
+    with pytest.raises(ValueError, match='80 x 60 px'):
+        restricted(frame, (60, 0, 30, 20))
+    with pytest.raises(ValueError, match='nothing is measured'):
+        restricted(frame, max_depth_m=0.1)
+    assert Bin(FLOOR, (10, 10, 30, 30)).within((20, 0, 40, 20)).region == (20, 10, 20, 10)
+
+
+def test_a_wide_near_bin_is_found_under_a_tilted_camera() -> None:
+    config = SceneConfig(
+        part='elbow', instances=(5, 7), camera='d435', tilt_degrees=20, camera_height=0.37,
+        bin_width=2.9,
+    )  # fmt: skip
+    made = make_scene(config, 7)
+    found, wrong = share_found_and_wrong(made, find_bin(made.frame, np.random.default_rng(0)))
+    assert found > 0.93
+    assert wrong < 0.06
+
+
+def test_a_nut_on_a_table_is_no_bin() -> None:
+    camera = Camera(Intrinsics(160, 160, 400.0, 400.0, 79.5, 79.5), looking_down(0.5))
+    part = make_part('nut')
+    pose = np.eye(4)
+    pose[2, 3] = 0.009
+    depth, labels = Raycaster(part.mesh).render(pose[None], camera)
+    frame = DepthFrame(depth, camera.intrinsics)
+    found = find_bin(frame, np.random.default_rng(0))
+    assert foreground(frame, found)[labels > 0].mean() > 0.9
