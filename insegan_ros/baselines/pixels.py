@@ -63,7 +63,7 @@ class ClassicalSegmenter:
         self,
         frame: DepthFrame,
         *,
-        pose_seconds: float = 0.0,
+        pose_seconds: float = 0.0,  # noqa: ARG002
         refine_seconds: float = float('inf'),  # noqa: ARG002
     ) -> Segmentation:
         """As types.Segmenter says; poses are rough ones, whatever the time.

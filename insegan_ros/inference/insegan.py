@@ -101,8 +101,8 @@ class InSeGANSegmenter:
         self,
         frame: DepthFrame,
         *,
-        pose_seconds: float = 0.0,
-        refine_seconds: float = float('inf'),  # noqa: ARG002
+        pose_seconds: float = 0.0,  # noqa: ARG002
+        refine_seconds: float = float('inf'),
     ) -> Segmentation:
         """As types.Segmenter says; poses are rough ones, whatever the time.
 
