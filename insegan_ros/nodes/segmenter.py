@@ -49,7 +49,7 @@ PARAMETERS = (
         'pose_seconds',
         0.2,
         "a frame's, for 6-DoF poses of a model with a template, while ~/poses or a rendered "
-        'topic is heard; 0: rough poses',
+        'topic is heard, 0: rough poses; and for an InSeGAN model to refine what it found',
         0.0,
         60.0,
     ),
@@ -229,6 +229,8 @@ class SegmenterNode(LifecycleNode):
             with self._busy:
                 if hasattr(self._segmenter, 'pose_seconds'):
                     self._segmenter.pose_seconds = self._pose_seconds()
+                if hasattr(self._segmenter, 'refine_seconds'):
+                    self._segmenter.refine_seconds = self._given['pose_seconds']
                 found = self._segmenter.segment(frame)
             self._publish(frame, found, pair[0])
         except Exception as error:  # a frame must not end the node, whatever the method raises
