@@ -11,6 +11,7 @@ from insegan_ros import bin as bins
 from insegan_ros.bin import Bin, BinTracker, find_bin, foreground, load_bin, save_bin
 from insegan_ros.camera import Plane, height_map
 from insegan_ros.config import ConfigError
+from insegan_ros.depth_camera import D435_NOISE
 from insegan_ros.floor import FloorNotFoundError, find_floor
 from insegan_ros.synthetic.generate import Scene, SceneConfig, make_scene
 from insegan_ros.types import DepthFrame, Intrinsics
@@ -187,3 +188,30 @@ def test_a_tracked_floor_follows_a_mount_that_gives_by_millimetres(monkeypatch) 
 
 def test_a_given_bin_is_kept_whatever_the_frames_show() -> None:
     assert BinTracker(INSIDE)(flat(0.9)) == INSIDE
+
+
+def test_the_top_of_parts_that_hide_most_of_the_floor_is_not_taken_for_it() -> None:
+    """Nothing lies below a floor, however many points lie on a plane above it."""
+    depth = np.full((90, 120), 0.47, np.float32)  # the parts' tops, 70 % of the image
+    depth[:, ::30] = depth[::30] = 0.5
+    for k in range(1, 5):  # gaps between them, 5 px wide
+        depth[:, k::30] = depth[k::30] = 0.5
+    depth += np.random.default_rng(0).normal(0, 0.0003, depth.shape).astype(np.float32)
+    frame = DepthFrame(depth, Intrinsics(120, 90, 150.0, 150.0, 59.5, 44.5))
+    floor = find_floor(frame, np.random.default_rng(0))
+    assert floor.offset == pytest.approx(0.5, abs=0.002)
+
+
+def test_noise_of_a_distant_floor_is_no_foreground() -> None:
+    """At 1.5 m a D435's noise is larger than the least height of a part."""
+    camera = Intrinsics(120, 90, 422.0, 422.0, 59.5, 44.5)
+    level = np.full((90, 120), 1.5, np.float32)
+    noise = np.random.default_rng(0).normal(0, 1, level.shape).astype(np.float32)
+    frame = DepthFrame(level + noise * D435_NOISE.depth_sigma(level, camera), camera)
+    assert foreground(frame, Bin(Plane((0.0, 0.0, -1.0), 1.5))).mean() < 0.005
+
+
+def test_foreground_rises_by_more_than_the_least_height_that_is_asked_for() -> None:
+    frame = DepthFrame(flat(0.494).depth_m, flat(0.5).intrinsics)  # 6 mm above the floor
+    assert foreground(frame, Bin(FLOOR), min_height_m=0.005).all()
+    assert not foreground(frame, Bin(FLOOR), min_height_m=0.007).any()

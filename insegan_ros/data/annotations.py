@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insegan_ros.data.store import Dataset
+from insegan_ros.optional import needed_for
 
 BoolImage = NDArray[np.bool_]
 
@@ -144,7 +145,8 @@ def _coco_mask(segmentation: Any, size: tuple[int, int], where: str) -> BoolImag
 
 def _fill(rings: list[list[float]], size: tuple[int, int], where: str) -> BoolImage:
     """Polygons -> (H, W), all of one part, by COCO's own rasteriser."""
-    from pycocotools import mask as coco
+    with needed_for('polygons drawn by hand'):
+        from pycocotools import mask as coco
 
     if any(len(ring) < 6 or len(ring) % 2 or not np.isfinite(ring).all() for ring in rings):
         raise AnnotationError(f'{where}: a polygon has three points or more, x and y of each')

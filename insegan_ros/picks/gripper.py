@@ -11,6 +11,7 @@ import yaml
 
 from insegan_ros import config
 from insegan_ros.config import ConfigError
+from insegan_ros.picks.chance import UNCALIBRATED, Chance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,7 @@ class SuctionCup:
     tube_length_m: float = 0.080  # of the straight tube above the cup
     lip_gap_m: float = 0.0008  # unevenness (standard deviation) that the lip takes up
     max_tilt_degrees: float = 50.0  # of the approach from the vertical
+    chance: Chance = UNCALIBRATED  # of success, from a pick's cues
 
     def __post_init__(self) -> None:
         _check_lengths(self)
@@ -50,6 +52,7 @@ class ParallelJaw:
     stroke_m: float = 0.060  # between the open fingers' inner faces
     clearance_m: float = 0.002  # beside each finger while it goes down
     max_slope: float = 0.4  # of a side against the finger's face; the friction coefficient
+    chance: Chance = UNCALIBRATED  # of success, from a pick's cues
 
     def __post_init__(self) -> None:
         _check_lengths(self)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from insegan_ros.bin import Bin
-from insegan_ros.picks.chance import UNCALIBRATED, Chance
 from insegan_ros.picks.gripper import Gripper, ParallelJaw, SuctionCup
 from insegan_ros.picks.jaws import jaw_pick
 from insegan_ros.picks.order import covered_by
@@ -15,6 +14,9 @@ from insegan_ros.picks.pick import NoPick, Pick
 from insegan_ros.picks.scene import Scene
 from insegan_ros.picks.suction import suction_pick
 from insegan_ros.types import DepthFrame, Segmentation
+
+CUP_MARGIN_PX = 6  # beside an instance: what its lip might touch besides it
+JAW_MARGIN_PX = 40  # beside an instance: what stands in its fingers' way
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,6 @@ def plan_picks(
     bin_: Bin,
     *,
     gripper: Gripper,
-    chance: Chance = UNCALIBRATED,
 ) -> Plan:
     """Where to take hold of each instance, in the order in which they may be lifted.
 
@@ -50,7 +51,9 @@ def plan_picks(
     covered = covered_by(scene) if found.count else np.zeros((0, 0), np.float32)
     picks: list[Pick] = []
     none: list[NoPick] = []
-    for k, window in enumerate(scene.windows()):
+    for k, window in enumerate(
+        scene.windows(CUP_MARGIN_PX if isinstance(gripper, SuctionCup) else JAW_MARGIN_PX)
+    ):
         if window is None:
             none.append(NoPick(label=k + 1, reason='no pixel shows it'))
             continue
@@ -59,7 +62,7 @@ def plan_picks(
             none.append(pick)
             continue
         waits = tuple((np.flatnonzero(covered[k]) + 1).tolist())
-        picks.append(replace(pick, chance=chance(pick.cues), waits_for=waits))
+        picks.append(replace(pick, chance=gripper.chance(pick.cues), waits_for=waits))
     picks.sort(key=lambda pick: (len(pick.waits_for) > 0, -pick.chance))
     return Plan(tuple(picks), tuple(none))
 

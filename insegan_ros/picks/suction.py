@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,10 +12,15 @@ from insegan_ros.picks.discs import DiscFits, fit_discs
 from insegan_ros.picks.gripper import SuctionCup
 from insegan_ros.picks.pick import Cues, NoPick, Pick, tool_pose
 from insegan_ros.picks.scene import Scene
+from insegan_ros.types import Intrinsics
 
-MIN_SEAL = 0.85  # of the lip's disc has to show the part; measured images have small holes
-MAX_FOREIGN = 0.03  # of the disc may show something else: pixels at an edge are mixed
+MIN_SEAL = 0.92  # of the lip's disc has to show the part; measured images have small holes
+MAX_FOREIGN = 0.01  # of the disc may show something else
+LIP_MARGIN_PX = 0.7  # beyond the lip: a mask's edge is as uncertain as that
 WIDER = (1.25, 1.6, 2.0)  # cup radii beyond the lip that are tried for a larger flat place
+STEADIER = (2.0, 3.0, 4.5)  # cup radii over which a normal is fitted where the surface allows it
+SMOOTH_SIGMAS, SMOOTH_M = 1.2, 0.0002  # of a plane's residual: noise, and what is no plane
+EDGE = np.ones((5, 5), np.uint8)  # px at a mask's rim that are mixed with what is behind
 CANDIDATES = 24  # of an instance whose way is checked, best ones first
 LIFT_OFF_M = 0.004  # above the lip: what is lower than this beside the cup is not in the way
 
@@ -78,11 +84,13 @@ def _sealing_places(
         columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start
     )
     middle = float(np.median(depth[seen]))
-    radius_px = cup.cup_radius_m * intrinsics.fx / middle
+    radius_px = cup.cup_radius_m * intrinsics.fx / middle + LIP_MARGIN_PX
     fits = fit_discs(depth, own, intrinsics, radius_px=radius_px)
-    level = fits.normals @ scene.up.astype(np.float32)
     # the camera's own noise is no roughness of the part
-    allowed = np.hypot(cup.lip_gap_m, scene.noise_m(middle))
+    noise = scene.noise_m(middle)
+    allowed = np.hypot(cup.lip_gap_m, noise)
+    fits = _steadied(fits, depth, own, intrinsics, radius_px=radius_px, noise_m=noise)
+    level = fits.normals @ scene.up.astype(np.float32)
     seals = seen & _sealed(fits)
     if not seals.any():
         return NoPick(
@@ -106,6 +114,30 @@ def _sealing_places(
         grown = seals & (flat == WIDER[WIDER.index(factor) - 1] if factor > WIDER[0] else seals)
         flat[grown & _sealed(wider) & (wider.roughness_m < allowed)] = factor
     return _ordered(scene, k, window, fits=fits, seals=seals, flat=flat, allowed=allowed, cup=cup)
+
+
+def _steadied(
+    fits: DiscFits,
+    depth_m: NDArray[np.float32],
+    own: NDArray[np.bool_],
+    intrinsics: Intrinsics,
+    *,
+    radius_px: float,
+    noise_m: float,
+) -> DiscFits:
+    """The same fits with normals and places from wider discs, where a plane fits as well there.
+
+    Under a small cup lie a few dozen pixels, whose noise tilts a plane by twenty degrees.
+    """
+    normals, plane = fits.normals.copy(), fits.depth_m.copy()
+    still = np.ones(depth_m.shape, bool)
+    inner = cv2.erode(own.astype(np.uint8), EDGE, borderValue=0) > 0
+    for factor in STEADIER:
+        wider = fit_discs(depth_m, inner, intrinsics, radius_px=factor * radius_px)
+        enough = wider.own * factor**2 > 1  # as many pixels as under the cup itself
+        still &= enough & (wider.roughness_m < SMOOTH_SIGMAS * noise_m + SMOOTH_M)
+        normals[still], plane[still] = wider.normals[still], wider.depth_m[still]
+    return replace(fits, normals=normals, depth_m=plane)
 
 
 def _sealed(fits: DiscFits) -> NDArray[np.bool_]:
@@ -162,12 +194,12 @@ def _middle(scene: Scene, k: int, own: NDArray[np.floating]) -> tuple[NDArray[np
 
 def _spread(points: NDArray[np.float64], apart_m: float) -> NDArray[np.int64]:
     """Indices of points in their order, none nearer to an earlier one than `apart_m`."""
+    free = np.ones(len(points), bool)
     kept: list[int] = []
-    for m, point in enumerate(points):
-        if all(np.linalg.norm(points[j] - point) >= apart_m for j in kept):
-            kept.append(m)
-            if len(kept) == CANDIDATES:
-                break
+    while free.any() and len(kept) < CANDIDATES:
+        first = int(np.argmax(free))
+        kept.append(first)
+        free &= np.linalg.norm(points - points[first], axis=1) >= apart_m
     return np.array(kept, np.int64)
 
 

@@ -11,12 +11,15 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
+from insegan_ros.optional import needed_for
 from insegan_ros.synthetic.parts import Part
+
+with needed_for('the simulated bin'):
+    import mujoco
 
 GRAVITY = np.array([0.0, 0.0, -9.81])  # m/s^2
 
@@ -223,6 +226,11 @@ class BinWorld:
 
 
 def _build(part: Part, spec: BinSpec, capacity: int, physics: Physics) -> mujoco.MjModel:
+    return compiled(world_of(part, spec, capacity, physics), part, physics)
+
+
+def world_of(part: Part, spec: BinSpec, capacity: int, physics: Physics) -> mujoco.MjSpec:
+    """A bin and `capacity` bodies part0, part1, ..., parked far away, before it is compiled."""
     world = mujoco.MjSpec()
     world.option.timestep = physics.timestep
     world.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
@@ -264,11 +272,18 @@ def _build(part: Part, spec: BinSpec, capacity: int, physics: Physics) -> mujoco
         body.fullinertia = inertia[[0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]]
         for j in range(len(part.convex_pieces)):
             body.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname=f'piece{j}', **common)
+    return world
+
+
+def compiled(world: mujoco.MjSpec, part: Part, physics: Physics) -> mujoco.MjModel:
+    """The model of `world_of`, whatever was added to it, with the parts' air resistance."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         model = world.compile()
+    parts = [k for k in range(model.nbody) if model.body(k).name.startswith('part')]
     # Air and rolling resistance: a cylinder shall not roll for ever. 1/s of momentum lost.
-    damping = model.dof_damping.reshape(-1, 6)
+    damping = model.dof_damping[: 6 * len(parts)].reshape(-1, 6)
+    mass = float(part.mesh.volume) * physics.density
     damping[:, :3] = mass * 0.5
-    damping[:, 3:] = np.mean(np.diag(inertia)) * 5.0
+    damping[:, 3:] = np.mean(np.diag(np.asarray(part.mesh.moment_inertia))) * physics.density * 5.0
     return model

@@ -60,6 +60,20 @@ NOISES: dict[str, tuple[StereoNoise | None, float]] = {
 MAX_ATTEMPTS = 50  # drops before a configuration counts as impossible
 
 
+def tight_width(part: str) -> float:
+    """Inner width of a bin, in part lengths, in which five of the part occlude each other.
+
+    Raises:
+        ValueError: a part for which no width was chosen.
+    """
+    if part not in BIN_WIDTHS:
+        raise ValueError(
+            f'no bin width is known for the part {part!r}; give one, or add the part to '
+            f'BIN_WIDTHS, which knows {", ".join(BIN_WIDTHS)}'
+        )
+    return BIN_WIDTHS[part]
+
+
 @dataclass(frozen=True)
 class SceneConfig:
     """All that a scene depends on besides its seed."""
@@ -105,8 +119,8 @@ class SceneConfig:
 
     @property
     def bin_spec(self) -> BinSpec:
-        width = BIN_WIDTHS[self.part] if self.bin_width is None else self.bin_width
-        return BinSpec.for_part(make_part(self.part), width)
+        lengths = tight_width(self.part) if self.bin_width is None else self.bin_width
+        return BinSpec.for_part(make_part(self.part), lengths)
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import trimesh
-from embreex.mesh_construction import TriangleMesh
-from embreex.rtcore_scene import EmbreeScene
 from numpy.typing import NDArray
 
+from insegan_ros.optional import needed_for
 from insegan_ros.synthetic.bin_world import BinSpec
 from insegan_ros.types import FloatImage, Intrinsics
+
+with needed_for('the simulated bin'):
+    from embreex.mesh_construction import TriangleMesh
+    from embreex.rtcore_scene import EmbreeScene
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from insegan_ros.data.store import to_units
 from insegan_ros.depth_camera import D435, D435_DEPTH_SCALE, D435_NOISE, StereoNoise
 from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, SceneRejectedError
 from insegan_ros.synthetic.d435 import add_noise
-from insegan_ros.synthetic.generate import BIN_WIDTHS, MAX_ATTEMPTS
+from insegan_ros.synthetic.generate import MAX_ATTEMPTS, tight_width
 from insegan_ros.synthetic.parts import PARTS, make_part
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
 from insegan_ros.types import Intrinsics
@@ -59,7 +59,7 @@ class BinConfig:
     @property
     def bin_spec(self) -> BinSpec:
         part = make_part(self.part)
-        lengths = self.bin_width / part.length if self.bin_width else BIN_WIDTHS[self.part]
+        lengths = self.bin_width / part.length if self.bin_width else tight_width(self.part)
         return BinSpec.for_part(part, lengths)
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
-import manifold3d
 import numpy as np
 import trimesh
 from numpy.typing import NDArray
+
+from insegan_ros.optional import needed_for
+
+with needed_for('making the shapes of parts'):
+    import manifold3d
 
 Solid: TypeAlias = manifold3d.Manifold
 Outline = Sequence[tuple[float, float]]

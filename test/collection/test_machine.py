@@ -159,3 +159,12 @@ def test_nothing_begins_while_an_arm_moves_by_what_was_sent_before() -> None:
     assert (machine.state, action) == (State.WAITING, None)
     assert m.waiting_for(machine, moving) == 'the arm to stand still'
     assert m.step(machine, GOOD, 2.0)[0].state is State.SETTLING
+
+
+def test_an_arm_is_at_rest_only_when_it_has_stood_still_for_longer_than_a_turn_of_a_swing() -> (
+    None
+):
+    """At the turn of a swing joint_states show no motion for a moment."""
+    stopping = at(State.STOPPING, since=10.0)
+    assert m.step(stopping, GOOD, 10.05)[0].state is State.STOPPING
+    assert m.step(stopping, GOOD, 10.0 + m.REST_S)[0].state is State.LATCHED

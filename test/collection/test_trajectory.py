@@ -108,3 +108,31 @@ def test_a_position_beyond_its_limit_between_two_points_is_seen() -> None:
     )
     found = violations(trajectory, LIMITS, (1.55, 0.0))
     assert any('1.6 is the most' in reason for reason in found)
+
+
+def test_a_home_below_a_lower_limit_is_refused() -> None:
+    with pytest.raises(ValueError, match=r'home: pan at -1\.700 rad is outside'):
+        shake(replace(SPEC, home=(-1.7, 0.0)), LIMITS, (0, 0), np.random.default_rng(0))
+
+
+def test_a_position_below_its_lower_limit_between_two_points_is_seen() -> None:
+    trajectory = Trajectory(
+        ('pan', 'roll'),
+        np.array([1.0, 2.0, 3.0]),
+        np.array([[-1.55, 0.0], [-1.55, 0.0], [-1.55, 0.0]]),
+        np.array([[-0.6, 0.0], [0.6, 0.0], [0.0, 0.0]]),
+        np.zeros((3, 2)),
+    )
+    found = violations(trajectory, LIMITS, (-1.55, 0.0))
+    assert any('-1.6 is the least' in reason for reason in found)
+
+
+@pytest.mark.parametrize('lower', [-1.6, None])
+def test_swings_near_a_limit_stay_within_it(lower: float | None) -> None:
+    """A home near the lower limit, or near the upper one of a joint that has no lower one."""
+    pan = replace(LIMITS[0], lower=lower, upper=1.6 if lower is None else None)
+    home = 1.5 if lower is None else -1.5
+    spec = ShakeSpec((home, 0.0), ((1.0, 0.0),), frequency_hz=(0.2, 0.2))
+    swings = shake(spec, (pan, LIMITS[1]), spec.home, np.random.default_rng(0))
+    assert np.abs(swings.positions[:, 0]).max() <= 1.6
+    assert np.ptp(swings.positions[:, 0]) > 0.05  # it swings

@@ -69,3 +69,13 @@ def test_crops_are_made_once_and_again_when_they_are_others_or_damaged(tmp_path:
     assert cached_crops(cache, make, 'b').max() == 2
     cache.write_bytes(cache.read_bytes()[:100])
     assert cached_crops(cache, make, 'b').max() == 3
+
+
+def test_images_are_turned_but_not_mirrored_unless_asked_for() -> None:
+    """No template can look like a screw and like its mirror image."""
+    original = image()
+    expected = [torch.rot90(original, k, (2, 3)) for k in range(4)]
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        one = augmented(original, AugmentConfig(), rng)
+        assert any(torch.allclose(one, turned, atol=1e-6) for turned in expected)

@@ -22,3 +22,11 @@ def test_turned_targets_point_at_the_centres_they_pointed_at() -> None:
         inside = votes[0] > 0
         assert np.allclose((u + votes[1] * CONFIG.unit_px)[inside], x, atol=1e-4)
         assert np.allclose((v + votes[2] * CONFIG.unit_px)[inside], y, atol=1e-4)
+
+
+def test_all_eight_flips_and_quarter_turns_are_taught() -> None:
+    image = np.zeros((2, 8, 8), np.float32)
+    image[0, 1, 2:6] = image[0, 2, 2] = 1  # an L: no turn of it is its mirror image
+    target = np.zeros((6, 8, 8), np.float32)
+    seen = {turned(image, target, np.random.default_rng(k))[0].tobytes() for k in range(80)}
+    assert len(seen) == 8

@@ -133,3 +133,12 @@ def test_a_checkpoint_of_another_optimizer_is_refused(tmp_path: Path) -> None:
     checkpoint.save(path, stored)
     with pytest.raises(CheckpointError, match=r'state\.pt is of an earlier version.*delete it'):
         train.load_checkpoint(progress, path)
+
+
+def test_the_first_steps_are_small_and_grow_evenly() -> None:
+    rate = SETTINGS.learning_rate
+    begun, half, full = (train.rate_at(k * SETTINGS.warmup, SETTINGS) for k in (0.0, 0.5, 1.0))
+    assert 0 < begun <= 0.05 * rate
+    assert half == pytest.approx(0.5 * rate)
+    assert full == pytest.approx(rate, rel=0.01)
+    assert train.rate_at(0.5 + SETTINGS.warmup / 2, SETTINGS) == pytest.approx(rate / 2, rel=0.01)

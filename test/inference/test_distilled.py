@@ -178,3 +178,20 @@ def test_a_network_for_any_length_sees_parts_at_the_scales_of_its_training() -> 
         assert 10 <= config.part_length_m / config.pixel_m <= 20.0001
     with pytest.raises(ValueError, match=r'0\.001 to 2 m'):
         segmenter.set_part_length(0.0)
+
+
+def test_a_model_whose_writing_is_cut_short_has_no_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder with a card is taken for whole: the weights come first."""
+
+    def full(path: Path, content: bytes) -> None:
+        if path.name == model_card.WEIGHTS:
+            raise OSError(28, 'No space left on device')
+        path.write_bytes(content)
+
+    card = {'method': 'explicit', 'settings': distilled_card.to_card(CONFIG, VOTES)}
+    monkeypatch.setattr(model_card, 'write_atomically', full)
+    with pytest.raises(OSError, match='No space left'):
+        model_card.save_model(tmp_path, card, network(3.0).state_dict())
+    assert not (tmp_path / model_card.CARD).exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from insegan_ros.discovery.crops import MASK_EDGE, Piece, frame_pieces
 from insegan_ros.discovery.discover import WHOLE, UnexplainedError
 from insegan_ros.discovery.resume import stored_pieces
 from insegan_ros.distillation.alike import AlikeConfig
+from insegan_ros.distillation.examples import Piles
 from insegan_ros.distillation.piles import PileConfig, PileMaker, store_piles
 from insegan_ros.distillation.surroundings import Surroundings
 from insegan_ros.inference import model_card
@@ -92,6 +94,32 @@ def test_training_ends_in_a_model_that_loads_is_not_done_twice_and_goes_on_when_
     assert longer['steps'] > card['training']['steps']
     assert longer['seconds'] > card['training']['seconds']
     assert calls == [6]
+
+
+def test_what_was_taught_is_neither_read_nor_scored_on(
+    frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_num_threads(1)
+    seen: dict[str, set[bytes]] = {}  # the piles, by the function that asks for their heights
+    heights = Piles.heights
+
+    def remembered(self: Piles, index: int, rng: np.random.Generator) -> np.ndarray:
+        asking = sys._getframe(1).f_code.co_name
+        seen.setdefault(asking, set()).add(self.depth[index].tobytes())
+        return heights(self, index, rng)
+
+    monkeypatch.setattr(Piles, 'heights', remembered)
+    brick().save(tmp_path / 'template')
+    Report(tmp_path / 'report.yaml').add('discovery', explained=0.9)
+    monkeypatch.setattr(distilled_run, 'LEAST_PILES', 12)
+    command = ['train', '--dataset', str(frames), '--out', str(tmp_path)]
+    command += ['--max-minutes', '0.03', '--workers', '1', '--device', 'cpu']
+    assert main(command) == 0
+    taught = seen['mixed_batch']
+    assert taught
+    for held_out in (seen['learn_to_read'], seen['look']):  # by `look` scores are calibrated
+        assert held_out
+        assert not held_out & taught
 
 
 def test_pretraining_makes_a_model_that_training_begins_with(

@@ -32,9 +32,14 @@ class NearIsPart:
     """A Segmenter whose answer is known: what is nearer than half a metre is one part."""
 
     delay_s = 0.0
+    pose_seconds = 0.0
+
+    def __init__(self) -> None:
+        self.given_for_poses: list[float] = []  # seconds, a frame
 
     def segment(self, frame: DepthFrame) -> Segmentation:
         time.sleep(self.delay_s)
+        self.given_for_poses.append(self.pose_seconds)
         with np.errstate(invalid='ignore'):
             return segmentation_from_labels(frame, (frame.depth_m < 0.5).astype(np.uint8))
 

@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
+from geometry_msgs.msg import PoseArray
 from rclpy.parameter import Parameter
 from segmenter_bench import Bench, big_endian, floats, padded
 from sensor_msgs.msg import Image
@@ -99,6 +100,16 @@ def test_nothing_is_computed_without_a_listener(bench: Bench) -> None:
     bench.send()
     bench.spin_until(lambda: bench.status.get('received') == '1')
     assert calls == []
+
+
+def test_poses_are_computed_only_while_somebody_listens_to_them(bench: Bench) -> None:
+    assert bench.segments_correctly()
+    assert set(bench.method.given_for_poses) == {0.0}
+    listening = bench.user.create_subscription(PoseArray, 'segmenter/poses', print, 1)
+    assert bench.spin_until(lambda: bench.node.count_subscribers('segmenter/poses'))
+    assert bench.spin_until(lambda: bench.send() and bench.method.given_for_poses[-1] == 0.2)
+    bench.user.destroy_subscription(listening)
+    assert bench.spin_until(lambda: bench.send() and bench.method.given_for_poses[-1] == 0.0)
 
 
 def answers(process, bench: Bench, topic: str) -> bool:

@@ -51,7 +51,7 @@ def test_a_wall_keeps_the_tube_at_its_distance():
     wall_x = 0.012  # of the inner face; the part touches it
     corners = [[-0.1, -0.1, HEIGHT], [wall_x, -0.1, HEIGHT], [wall_x, 0.1, HEIGHT]]
     corners = tuple(map(tuple, [*corners, [-0.1, 0.1, HEIGHT]]))
-    frame, found, bin_ = boxes((0, 0, 0.024, 0.06, 0.02), corners=corners)
+    frame, found, bin_ = boxes((-0.012, 0, 0.048, 0.06, 0.02), corners=corners)
     wide = SuctionCup(cup_radius_m=0.004, tube_radius_m=0.015)
     (pick,) = plan_picks(frame, found, bin_, gripper=wide).picks
     assert pick.pose[0, 3] <= wall_x - wide.tube_radius_m + 1e-6

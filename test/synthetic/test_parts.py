@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import trimesh
 
+from insegan_ros.synthetic.generate import BIN_WIDTHS, SceneConfig, tight_width
 from insegan_ros.synthetic.parts import PARTS, make_part
+from insegan_ros.synthetic.scene_stream import BinConfig
 
 every_part = pytest.mark.parametrize('name', PARTS)
 
@@ -90,3 +92,18 @@ def test_a_part_is_the_same_every_time() -> None:
 def test_an_unknown_part_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r'screw.*nut, stopper'):
         make_part('screw')
+
+
+@every_part
+def test_a_part_has_a_bin_of_its_own_width(name: str) -> None:
+    assert 1.2 <= tight_width(name) <= 20
+
+
+def test_a_part_without_a_bin_width_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(BIN_WIDTHS, 'nut')
+    for make in (SceneConfig, lambda: BinConfig().bin_spec):
+        with pytest.raises(ValueError, match="no bin width is known for the part 'nut'; give one"):
+            make()
+    assert SceneConfig(bin_width=1.8).bin_spec.width == pytest.approx(
+        1.8 * make_part('nut').length
+    )

@@ -1,0 +1,215 @@
+"""Emptying simulated bins: what a segmenter and a gripper get out of them, try by try.
+
+Nothing here knows the truth but the score: the segmenter sees what the camera measured, the bin is
+found once in an image of the empty one, and a try is judged by which parts came up.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from insegan_ros.bin import Bin, find_bin
+from insegan_ros.depth_camera import D435, D435_NOISE, StereoNoise
+from insegan_ros.picks.gripper import Gripper, SuctionCup
+from insegan_ros.picks.pick import Pick
+from insegan_ros.picks.planner import Plan, plan_picks
+from insegan_ros.synthetic.bin_world import BinSpec, Physics, SceneRejectedError
+from insegan_ros.synthetic.d435 import add_noise
+from insegan_ros.synthetic.parts import Part
+from insegan_ros.synthetic.pick_cell import CupModel, JawModel, Outcome, PickCell
+from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
+from insegan_ros.types import DepthFrame, Segmentation, Segmenter
+
+SAME_PLACE_M = 0.006  # nearer to one that failed: not tried again while there are others
+DROPS = 50  # that may be rejected before a bin counts as impossible
+
+# A segmenter for a bin and the number of parts left in it, which most of them ignore.
+MakeSegmenter = Callable[[Bin, int], Segmenter]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellConfig:
+    """One simulated cell."""
+
+    part: Part
+    count: int = 20
+    bin_height: float = 1.6  # part lengths; the bin is as wide as its parts need
+    filled: float = 0.25  # of the bin's room, by the parts' convex hulls
+    camera_height_m: float = 0.55
+    noise: StereoNoise = D435_NOISE
+    density: float = 1000.0  # kg/m^3 of the parts: plastic
+    misses: int = 3  # in a row end a bin
+
+    @property
+    def bin_spec(self) -> BinSpec:
+        height = self.bin_height * self.part.length
+        room = self.count * float(self.part.mesh.convex_hull.volume) / self.filled
+        width = max(float(np.sqrt(room / height)), 2.2 * self.part.length)
+        return BinSpec(width=width, wall_height=height)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Try:
+    """One pick that was tried."""
+
+    outcome: Outcome
+    chance: float
+    cues: NDArray[np.float64]  # (7,)
+    seconds: float  # from the frame to the picks
+
+
+@dataclass
+class BinRun:
+    """One bin, from full to where it ended."""
+
+    parts: int
+    tries: list[Try] = field(default_factory=list)
+    left: int = 0
+    blind: int = 0  # frames in which no pick was found
+
+    @property
+    def emptied(self) -> bool:
+        return self.left == 0
+
+
+@dataclass(frozen=True)
+class View:
+    """What the camera saw before a try, for pictures."""
+
+    frame: DepthFrame
+    found: Segmentation
+    plan: Plan
+    chosen: Pick | None
+    outcome: Outcome | None
+
+
+class SimulatedCell:
+    """The cell, its camera, and the bin as it was found when it was empty."""
+
+    def __init__(self, config: CellConfig, gripper: Gripper) -> None:
+        self.config, self.gripper = config, gripper
+        spec = config.bin_spec
+        self._world = PickCell(
+            config.part,
+            spec,
+            capacity=config.count,
+            tool=_tool(gripper),
+            physics=Physics(density=config.density),
+        )
+        self._camera = Camera(D435, looking_down(config.camera_height_m))
+        self._raycaster = Raycaster(config.part.mesh, spec)
+        rng = np.random.default_rng(0)
+        self.bin_ = find_bin(self._photograph(rng)[0], rng)
+
+    def run(
+        self,
+        make_segmenter: MakeSegmenter,
+        seed: int,
+        *,
+        watch: Callable[[View], None] | None = None,
+    ) -> BinRun:
+        """Fill the bin and empty it, until it is empty or too many tries failed in a row."""
+        rng = self._fill(seed)
+        run = BinRun(parts=self.config.count)
+        failed: list[NDArray[np.float64]] = []  # places in the world
+        misses = 0
+        while len(self._world.present) and misses < self.config.misses:
+            frame, true_ids = self._photograph(rng)
+            segmenter = make_segmenter(self.bin_, len(self._world.present))
+            prepared = time.perf_counter()
+            found = segmenter.segment(frame)
+            plan = plan_picks(frame, found, self.bin_, gripper=self.gripper)
+            seconds = time.perf_counter() - prepared
+            pick = self._choose(plan, failed)
+            outcome = None
+            if pick is None:  # the next frame has other noise, and may show one
+                misses += 1
+                run.blind += 1
+            else:
+                outcome = self._try(pick, found, true_ids)
+                run.tries.append(
+                    Try(
+                        outcome=outcome,
+                        chance=pick.chance,
+                        cues=pick.cues.vector(),
+                        seconds=seconds,
+                    )
+                )
+                if outcome is Outcome.LIFTED:
+                    misses = 0
+                else:
+                    misses += 1
+                    failed.append(self._in_world(pick)[:3, 3])
+            if watch:
+                watch(View(frame, found, plan, pick, outcome))
+        run.left = len(self._world.present)
+        return run
+
+    def _fill(self, seed: int) -> np.random.Generator:
+        for attempt in range(DROPS):
+            rng = np.random.default_rng([seed, attempt])
+            try:
+                self._world.fill(self.config.count, rng)
+            except SceneRejectedError:
+                continue
+            return rng
+        raise ValueError(
+            f'{self.config.count} of {self.config.part.name} do not fit a bin '
+            f'{self.config.bin_spec.width:.2f} m wide; use fewer parts or a wider bin'
+        )
+
+    def _photograph(self, rng: np.random.Generator) -> tuple[DepthFrame, NDArray[np.uint8]]:
+        """A D435's frame, and (H, W) which part each pixel truly shows (index + 1)."""
+        poses, present = self._world.poses(), self._world.present
+        depth, ids = self._raycaster.render(poses, self._camera)
+        measured = add_noise(depth, self._camera.intrinsics, rng, self.config.noise)
+        return DepthFrame(measured, self._camera.intrinsics), np.concatenate([[-1], present])[ids]
+
+    def _choose(self, plan: Plan, failed: list[NDArray[np.float64]]) -> Pick | None:
+        """The best pick, away from where others failed if there is one."""
+
+        def fresh(pick: Pick) -> bool:
+            place = self._in_world(pick)[:3, 3]
+            return all(np.linalg.norm(place - other) > SAME_PLACE_M for other in failed)
+
+        ready = plan.ready or plan.picks
+        return next(filter(fresh, ready), ready[0] if ready else None)
+
+    def _in_world(self, pick: Pick) -> NDArray[np.float64]:
+        return np.asarray(self._camera.world_T_camera @ pick.pose)
+
+    def _try(self, pick: Pick, found: Segmentation, true_ids: NDArray) -> Outcome:
+        shown = true_ids[found.labels == pick.label]
+        shown = shown[shown >= 0]
+        meant = int(np.bincount(shown).argmax()) if len(shown) else None
+        return self._world.pick(self._in_world(pick), meant=meant, width_m=pick.width_m)
+
+
+def _tool(gripper: Gripper) -> CupModel | JawModel:
+    if isinstance(gripper, SuctionCup):
+        return CupModel(
+            cup_radius_m=gripper.cup_radius_m,
+            tube_radius_m=gripper.tube_radius_m,
+            tube_length_m=gripper.tube_length_m,
+            lip_gap_m=gripper.lip_gap_m,
+        )
+    return JawModel(
+        finger_width_m=gripper.finger_width_m,
+        finger_thickness_m=gripper.finger_thickness_m,
+        finger_depth_m=gripper.finger_depth_m,
+        stroke_m=gripper.stroke_m,
+    )
+
+
+def outcomes(runs: list[BinRun]) -> dict[str, int]:
+    """How often each outcome came up, in the order of `Outcome`."""
+    tries: Iterator[Try] = (one for run in runs for one in run.tries)
+    counts = {outcome.value: 0 for outcome in Outcome}
+    for one in tries:
+        counts[one.outcome.value] += 1
+    return counts

@@ -1,0 +1,446 @@
+"""A simulated cell: a bin of parts and a gripper whose bodies really touch them, by MuJoCo.
+
+The world is `bin_world`'s: metres, z up, the floor at z = 0. A gripper hangs from a hand that
+moves along straight lines. Nothing is glued: a suction cup holds by an attraction of limited force
+that lasts only while its whole lip touches one part, fingers hold by friction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import mujoco
+import numpy as np
+from numpy.typing import NDArray
+
+from insegan_ros.synthetic.bin_world import (
+    BinSpec,
+    Physics,
+    SceneRejectedError,
+    compiled,
+    world_of,
+)
+from insegan_ros.synthetic.parts import Part
+
+LIP_POINTS = 12  # small spheres around the lip
+LIP_NEEDED = 11  # of them touch one part, or air gets in
+LIP_SPHERE_M = 0.0005  # their radius
+VACUUM_PA = 70e3  # below the outside pressure; what an ejector usually reaches
+SPEED = 0.15  # m/s of the hand
+CLEAR_M = 0.10  # above the rim, where the hand starts and where it lifts to
+PRESS_M = 0.004  # beyond the first touch
+SETTLE_S = 0.25  # that a lifted part hangs before it is looked at
+BLOCKED_M = 0.006  # the hand is ahead of the gripper by more: something is in the way
+MIN_DOWN = 0.3  # of the approach: a flatter one would have to pass through the walls
+PARTS_BIT, TOOL_BIT, WALL_BIT = 1, 2, 4
+
+
+class Outcome(Enum):
+    """How a try ended."""
+
+    LIFTED = 'lifted'  # exactly one part, the one that was meant
+    WRONG = 'wrong part'  # exactly one, another one
+    DOUBLE = 'double'  # more than one
+    NO_HOLD = 'no hold'  # the lip found no closed surface, or the fingers no part
+    BLOCKED = 'blocked'  # the gripper ran into something on its way
+    DROPPED = 'dropped'  # it was held, and lost while it was lifted
+
+
+@dataclass(frozen=True, kw_only=True)
+class CupModel:
+    """A suction cup's geometry, metres."""
+
+    cup_radius_m: float
+    tube_radius_m: float
+    tube_length_m: float
+    lip_gap_m: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class JawModel:
+    """A parallel gripper's geometry, metres."""
+
+    finger_width_m: float
+    finger_thickness_m: float
+    finger_depth_m: float
+    stroke_m: float
+
+
+class PickCell:
+    """A bin, its parts, and one gripper."""
+
+    def __init__(
+        self,
+        part: Part,
+        bin_spec: BinSpec,
+        *,
+        capacity: int,
+        tool: CupModel | JawModel,
+        physics: Physics | None = None,
+    ) -> None:
+        self.part, self.bin_spec, self.tool = part, bin_spec, tool
+        self.physics = physics or Physics()
+        world = world_of(part, bin_spec, capacity, self.physics)
+        _add_finite_walls(world, bin_spec)
+        _add_hand(world, tool)
+        self._model = compiled(world, part, self.physics)
+        self._data = mujoco.MjData(self._model)
+        self._capacity = capacity
+        self._radius = float(np.linalg.norm(part.mesh.vertices, axis=1).max())
+        self._bodies = [self._model.body(f'part{k}').id for k in range(capacity)]
+        self._tool_body = self._model.body('tool').id
+        self._present = np.zeros(capacity, bool)
+        self._park_hand()
+        self._apply_presence()
+
+    # --- the bin -------------------------------------------------------------------------------
+
+    @property
+    def present(self) -> NDArray[np.int64]:
+        """Indices of the parts that are still in the bin, ascending."""
+        return np.flatnonzero(self._present)
+
+    def fill(self, count: int, rng: np.random.Generator) -> None:
+        """Empty the bin, drop `count` parts one after another and let them settle.
+
+        Raises:
+            ValueError: more parts than the cell holds.
+            SceneRejectedError: they did not come to rest inside the bin.
+        """
+        if not 0 <= count <= self._capacity:
+            raise ValueError(f'{count} parts: this cell holds 0 to {self._capacity}')
+        mujoco.mj_resetData(self._model, self._data)
+        self._present[:] = False
+        self._park_hand()
+        room = max(self.bin_spec.width / 2 - self._radius, 0.0)
+        qpos, qvel = self._part_qpos(), self._part_qvel()
+        for k in range(count):
+            top = float(qpos[:k, 2].max(initial=0.0)) + (self._radius if k else 0.0)
+            turn = rng.normal(size=4)
+            place = rng.uniform(-room, room, 2)
+            qpos[k] = [*place, top + 1.1 * self._radius, *turn / np.linalg.norm(turn)]
+            qvel[k] = [0, 0, -0.5, *rng.normal(0.0, 2.0, 3)]
+            self._present[k] = True
+            self._apply_presence()
+            self._step(self.physics.drop_interval)
+        self.settle()
+        where = qpos[:count, :3]
+        if (np.abs(where[:, :2]) > self.bin_spec.width / 2).any() or (where[:, 2] < 0).any():
+            raise SceneRejectedError('a part left the bin')
+        if (where[:, 2] > self.bin_spec.wall_height).any():
+            raise SceneRejectedError('a part lies above the rim')
+
+    def settle(self, seconds: float = 2.5) -> bool:
+        """Wait until every part is at rest; False if some still move after `seconds`."""
+        for _ in range(int(seconds / 0.03)):
+            self._step(0.03)
+            velocity = self._part_qvel()[self._present]
+            speed = np.linalg.norm(velocity[:, :3], axis=1)
+            speed += self._radius * np.linalg.norm(velocity[:, 3:], axis=1)
+            if speed.max(initial=0.0) < self.physics.still_speed:
+                return True
+        return False
+
+    def poses(self) -> NDArray[np.float64]:
+        """(M, 4, 4) world_T_part of those in the bin, in the order of `present`."""
+        poses = np.tile(np.eye(4), (len(self.present), 1, 1))
+        matrix = np.empty(9)
+        for row, k in enumerate(self.present):
+            qpos = self._part_qpos()[k]
+            mujoco.mju_quat2Mat(matrix, qpos[3:])
+            poses[row, :3, :3], poses[row, :3, 3] = matrix.reshape(3, 3), qpos[:3]
+        return poses
+
+    # --- a pick --------------------------------------------------------------------------------
+
+    def pick(
+        self, world_T_tool: NDArray[np.floating], *, meant: int | None, width_m: float = 0.0
+    ) -> Outcome:
+        """Go down along the tool's z, take hold, lift straight up, and take out what came along.
+
+        Args:
+            world_T_tool: (4, 4) where the lip or the fingertips shall be, z the approach.
+            meant: index of the part that should come up; None if no part lies there.
+            width_m: of a jaw's hold.
+        """
+        pose = np.asarray(world_T_tool, np.float64)
+        if -pose[2, 2] < MIN_DOWN:
+            return Outcome.BLOCKED
+        start = self._start(pose)
+        self._place_hand(start, opening=width_m)
+        reached, touched = self._approach(start, pose)
+        held = self._take_hold() if touched or isinstance(self.tool, JawModel) else False
+        self._lift(reached)
+        came = self._lifted()
+        self._let_go(came)
+        if len(came) > 1:
+            return Outcome.DOUBLE
+        if len(came) == 1:
+            return Outcome.LIFTED if came[0] == meant else Outcome.WRONG
+        if held:
+            return Outcome.DROPPED
+        return Outcome.NO_HOLD if touched else Outcome.BLOCKED
+
+    def _start(self, pose: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Back along the approach until the tool is above the rim."""
+        start = pose.copy()
+        height = max(self.bin_spec.wall_height + 0.02 - pose[2, 3], 0.05)
+        start[:3, 3] -= pose[:3, 2] * height / -pose[2, 2]
+        return start
+
+    def _approach(
+        self, start: NDArray[np.float64], pose: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], bool]:
+        """Move from `start` to `pose` and a little beyond; stop where the tool is stopped.
+
+        Returns the pose reached, and whether a cup's lip touched a part; fingers only arrive.
+        """
+        z = pose[:3, 2]
+        cup = isinstance(self.tool, CupModel)
+        way = float((pose[:3, 3] - start[:3, 3]) @ z) + (PRESS_M if cup else 0.0)
+        steps = max(int(way / SPEED / self.physics.timestep), 1)
+        reached = start.copy()
+        for step in range(1, steps + 1):
+            reached[:3, 3] = start[:3, 3] + z * way * step / steps
+            self._move_hand(reached)
+            mujoco.mj_step(self._model, self._data)
+            if step % 4:
+                continue
+            lag = float((reached[:3, 3] - self._data.xpos[self._tool_body]) @ z)
+            if cup and self._sealed_on() is not None:
+                return reached, True
+            if lag > BLOCKED_M:
+                return reached, cup and self._touches_part()
+        return reached, self._touches_part() if cup else True
+
+    def _take_hold(self) -> bool:
+        if isinstance(self.tool, CupModel):
+            self._step(0.05)
+            self._suck()
+            return bool(self._data.ctrl[0] > 0)
+        self._data.ctrl[:] = [0.0, 0.0]  # close: the fingers' targets meet in the middle
+        self._step(0.25)
+        return self._touches_part()
+
+    def _lift(self, reached: NDArray[np.float64]) -> None:
+        """Straight up until what hangs on the tool is above the rim, and wait."""
+        top = self.bin_spec.wall_height + CLEAR_M + 2 * self._radius
+        way = max(top - float(reached[2, 3]), 0.05)
+        steps = int(way / SPEED / self.physics.timestep)
+        pose = reached.copy()
+        for step in range(1, steps + 1):
+            pose[2, 3] = reached[2, 3] + way * _smooth(step / steps)
+            self._move_hand(pose)
+            mujoco.mj_step(self._model, self._data)
+            if step % 4 == 0 and isinstance(self.tool, CupModel):
+                self._suck()
+        for _ in range(int(SETTLE_S / 0.02)):
+            self._step(0.02)
+            if isinstance(self.tool, CupModel):
+                self._suck()
+
+    def _suck(self) -> None:
+        """The vacuum lasts while the whole lip touches one part."""
+        self._data.ctrl[0] = 1.0 if self._sealed_on() is not None else 0.0
+
+    def _sealed_on(self) -> int | None:
+        """The body that closes the lip, or None."""
+        touching: dict[int, set[int]] = {}
+        for lip, body in self._contacts():
+            touching.setdefault(body, set()).add(lip)
+        for body, lips in touching.items():
+            if body in self._bodies and len(lips) >= LIP_NEEDED:
+                return body
+        return None
+
+    def _touches_part(self) -> bool:
+        return any(body in self._bodies for _, body in self._contacts())
+
+    def _contacts(self) -> list[tuple[int, int]]:
+        """Pairs of a geom of the lip or the fingers and the body that it touches."""
+        pairs = []
+        for first, second in self._data.contact.geom[: self._data.ncon]:
+            for own, other in ((first, second), (second, first)):
+                if own in self._grip_geoms:
+                    pairs.append((int(own), int(self._model.geom_bodyid[other])))
+        return pairs
+
+    def _lifted(self) -> list[int]:
+        """Indices of the parts that are above the rim now."""
+        qpos = self._part_qpos()
+        return [int(k) for k in self.present if qpos[k, 2] > self.bin_spec.wall_height]
+
+    def _let_go(self, came: list[int]) -> None:
+        """Take the lifted parts out of the cell, and what fell beside the bin."""
+        self._park_hand()
+        qpos, qvel = self._part_qpos(), self._part_qvel()
+        outside = np.abs(qpos[:, :2]).max(axis=1) > self.bin_spec.width / 2 + 0.02
+        for k in {*came, *np.flatnonzero(outside & self._present).tolist()}:
+            self._present[k] = False
+            qpos[k, :3], qvel[k] = [10.0 + k, 0, 0], 0
+        self._apply_presence()
+        self.settle()
+
+    # --- the model's arrays --------------------------------------------------------------------
+
+    def _part_qpos(self) -> NDArray[np.float64]:
+        return self._data.qpos[: 7 * self._capacity].reshape(-1, 7)
+
+    def _part_qvel(self) -> NDArray[np.float64]:
+        return self._data.qvel[: 6 * self._capacity].reshape(-1, 6)
+
+    def _step(self, seconds: float) -> None:
+        steps = max(round(seconds / self.physics.timestep), 1)
+        mujoco.mj_step(self._model, self._data, steps)
+
+    def _apply_presence(self) -> None:
+        """Parts that are not in the bin float, parked far away, and touch nothing."""
+        for k, body in enumerate(self._bodies):
+            here = bool(self._present[k])
+            self._model.body_gravcomp[body] = not here
+            first, count = self._model.body_geomadr[body], self._model.body_geomnum[body]
+            self._model.geom_contype[first : first + count] = PARTS_BIT if here else 0
+            collides = PARTS_BIT | TOOL_BIT if here else 0
+            self._model.geom_conaffinity[first : first + count] = collides
+
+    def _park_hand(self) -> None:
+        pose = np.diag([1.0, -1, -1, 1])
+        pose[:3, 3] = [0, 0, self.bin_spec.wall_height + 1.0]
+        self._place_hand(pose, opening=0.0)
+
+    def _place_hand(self, pose: NDArray[np.float64], *, opening: float) -> None:
+        """Put hand and tool at a pose at once, without moving there."""
+        self._move_hand(pose)
+        address = 7 * self._capacity
+        self._data.qpos[address : address + 3] = self._data.mocap_pos[0]
+        self._data.qpos[address + 3 : address + 7] = self._data.mocap_quat[0]
+        self._data.qvel[6 * self._capacity :] = 0
+        self._data.ctrl[:] = 0
+        if isinstance(self.tool, JawModel):
+            half = min(opening / 2 + 0.003, self.tool.stroke_m / 2)
+            self._data.qpos[address + 7 :] = half
+            self._data.ctrl[:] = half
+        mujoco.mj_forward(self._model, self._data)
+
+    def _move_hand(self, pose: NDArray[np.float64]) -> None:
+        self._data.mocap_pos[0] = pose[:3, 3]
+        mujoco.mju_mat2Quat(self._data.mocap_quat[0], pose[:3, :3].ravel())
+
+    @property
+    def _grip_geoms(self) -> set[int]:
+        if not hasattr(self, '_grip'):
+            names = [self._model.geom(k).name for k in range(self._model.ngeom)]
+            self._grip = {k for k, name in enumerate(names) if name.startswith('grip')}
+        return self._grip
+
+
+def _smooth(share: float) -> float:
+    """From 0 to 1 with no jerk at either end."""
+    return float(share**3 * (10 - 15 * share + 6 * share**2))
+
+
+def _add_finite_walls(world: mujoco.MjSpec, spec: BinSpec) -> None:
+    """Walls of their real height for the tool; the endless ones are for falling parts alone."""
+    for geom in world.worldbody.geoms:
+        if geom.name != 'floor':
+            geom.contype, geom.conaffinity = PARTS_BIT, PARTS_BIT
+        else:
+            geom.contype, geom.conaffinity = PARTS_BIT, PARTS_BIT | TOOL_BIT
+    thick, high = spec.wall_thickness / 2, spec.wall_height / 2
+    at, long = spec.width / 2 + thick, spec.width / 2 + spec.wall_thickness
+    for k, (x, y) in enumerate([(at, 0), (-at, 0), (0, at), (0, -at)]):
+        size = [thick, long, high] if x else [long, thick, high]
+        world.worldbody.add_geom(
+            name=f'wall{k}',
+            type=mujoco.mjtGeom.mjGEOM_BOX,
+            pos=[x, y, high],
+            size=size,
+            contype=WALL_BIT,
+            conaffinity=TOOL_BIT,
+        )
+
+
+def _add_hand(world: mujoco.MjSpec, tool: CupModel | JawModel) -> None:
+    """A hand that follows its target exactly, and the tool that hangs from it."""
+    hand = world.worldbody.add_body(name='hand', pos=[0, 0, 2])
+    hand.mocap = True
+    body = world.worldbody.add_body(name='tool', pos=[0, 0, 2])
+    body.add_freejoint()
+    body.gravcomp = 1
+    body.explicitinertial = True
+    body.mass, body.inertia = 0.3, [3e-4, 3e-4, 3e-4]
+    weld = world.add_equality(
+        name='wrist', type=mujoco.mjtEq.mjEQ_WELD, objtype=mujoco.mjtObj.mjOBJ_BODY
+    )
+    weld.name1, weld.name2 = 'hand', 'tool'
+    weld.data[:] = 0  # no anchor; the relative pose is that of the start, which is none
+    weld.data[10] = 1  # torques count as forces do at one metre
+    weld.solref[:] = [2 * world.option.timestep, 1]
+    touch = {
+        'contype': TOOL_BIT,
+        'conaffinity': PARTS_BIT | WALL_BIT,
+        'friction': [0.8, 0.005, 1e-4],
+    }
+    if isinstance(tool, CupModel):
+        _add_cup(world, body, tool, touch)
+    else:
+        _add_fingers(world, body, tool, touch)
+
+
+def _add_cup(world: mujoco.MjSpec, body: mujoco.MjsBody, cup: CupModel, touch: dict) -> None:
+    """The lip's spheres hold; the tube, a body of its own, only gets in the way."""
+    reach = cup.cup_radius_m
+    for k in range(LIP_POINTS):
+        angle = 2 * np.pi * k / LIP_POINTS
+        body.add_geom(
+            name=f'grip{k}',
+            type=mujoco.mjtGeom.mjGEOM_SPHERE,
+            size=[LIP_SPHERE_M, 0, 0],
+            pos=[reach * np.cos(angle), reach * np.sin(angle), -LIP_SPHERE_M],
+            margin=2 * cup.lip_gap_m,
+            gap=2 * cup.lip_gap_m,
+            condim=4,
+            **touch,
+        )
+    tube = body.add_body(name='tube')
+    half = cup.tube_length_m / 2
+    tube.add_geom(
+        name='tube',
+        type=mujoco.mjtGeom.mjGEOM_CYLINDER,
+        size=[cup.tube_radius_m, half, 0],
+        pos=[0, 0, -half - 0.004],
+        mass=0.001,
+        **touch,
+    )
+    vacuum = world.add_actuator(name='vacuum', trntype=mujoco.mjtTrn.mjTRN_BODY, target='tool')
+    vacuum.set_to_adhesion(VACUUM_PA * np.pi * cup.cup_radius_m**2)
+    vacuum.ctrlrange[:] = [0, 1]
+
+
+def _add_fingers(world: mujoco.MjSpec, body: mujoco.MjsBody, jaw: JawModel, touch: dict) -> None:
+    length = jaw.finger_depth_m + 0.03
+    for side, sign in (('left', -1), ('right', 1)):
+        finger = body.add_body(name=side)
+        finger.add_joint(
+            name=side,
+            type=mujoco.mjtJoint.mjJNT_SLIDE,
+            axis=[sign, 0, 0],
+            range=[0, jaw.stroke_m / 2],
+            limited=True,
+            damping=2.0,
+            armature=0.02,
+        )
+        finger.add_geom(
+            name=f'grip_{side}',
+            type=mujoco.mjtGeom.mjGEOM_BOX,
+            size=[jaw.finger_thickness_m / 2, jaw.finger_width_m / 2, length / 2],
+            pos=[sign * jaw.finger_thickness_m / 2, 0, -length / 2],
+            mass=0.02,
+            condim=4,
+            **touch,
+        )
+        finger.gravcomp = 1
+        motor = world.add_actuator(name=side, trntype=mujoco.mjtTrn.mjTRN_JOINT, target=side)
+        motor.set_to_position(kp=600, kv=20)
+        motor.forcerange[:] = [-15, 15]  # N
