@@ -18,7 +18,7 @@ from trajectory_msgs.msg import JointTrajectory
 from insegan_ros.collection.settings import CollectorSettings
 from insegan_ros.nodes.arm import from_message
 from insegan_ros.nodes.depth_publisher import QOS, DepthPublisher
-from insegan_ros.nodes.lifecycle import main_of
+from insegan_ros.nodes.lifecycle import main_of, transition
 from insegan_ros.nodes.messages import to_image
 from insegan_ros.nodes.parameters import Parameter, declare, values
 from insegan_ros.synthetic.arm import SimulatedArm
@@ -53,6 +53,7 @@ class BinSimulator(LifecycleNode):
         self._scene = None
         self._timer = None
 
+    @transition
     def on_configure(self, state) -> TransitionCallbackReturn:
         # Here, where interrupts are handled: physics and meshes take a while to import, and a
         # Ctrl-C in the middle of that is lost in their C code.
@@ -89,18 +90,22 @@ class BinSimulator(LifecycleNode):
         self.create_subscription(JointTrajectory, 'joint_trajectory', self._follow, 1)
         return super().on_configure(state)
 
+    @transition
     def on_activate(self, state) -> TransitionCallbackReturn:
         self._timer = self.create_timer(1 / self.get_parameter('rate').value, self._publish)
         return super().on_activate(state)
 
+    @transition
     def on_deactivate(self, state) -> TransitionCallbackReturn:
         self.destroy_timer(self._timer)
         return super().on_deactivate(state)
 
+    @transition
     def on_cleanup(self, state) -> TransitionCallbackReturn:
         self._close_stream()
         return super().on_cleanup(state)
 
+    @transition
     def on_shutdown(self, state) -> TransitionCallbackReturn:
         self._close_stream()
         return super().on_shutdown(state)

@@ -19,7 +19,7 @@ from insegan_ros.data.realsense import CameraError, RealSense, RealSenseSettings
 from insegan_ros.data.replay import KINDS, Replay, Replayed
 from insegan_ros.data.store import DatasetError, to_units
 from insegan_ros.nodes.depth_publisher import QOS, DepthPublisher
-from insegan_ros.nodes.lifecycle import main_of
+from insegan_ros.nodes.lifecycle import main_of, transition
 from insegan_ros.nodes.messages import to_image
 from insegan_ros.nodes.parameters import Parameter, declare, values
 from insegan_ros.types import DepthFrame
@@ -90,6 +90,7 @@ class Camera(LifecycleNode):
         self._given: dict = {}
         self.add_on_set_parameters_callback(self._check_parameters)
 
+    @transition
     def on_configure(self, state) -> TransitionCallbackReturn:
         given = values(self, PARAMETERS)
         try:
@@ -105,6 +106,7 @@ class Camera(LifecycleNode):
         self._truth = self.create_lifecycle_publisher(Image, '~/true_labels', QOS)
         return super().on_configure(state)
 
+    @transition
     def on_activate(self, state) -> TransitionCallbackReturn:
         done = super().on_activate(state)
         if self._replay is not None:
@@ -115,14 +117,17 @@ class Camera(LifecycleNode):
             self._thread.start()
         return done
 
+    @transition
     def on_deactivate(self, state) -> TransitionCallbackReturn:
         self._halt()
         return super().on_deactivate(state)
 
+    @transition
     def on_cleanup(self, state) -> TransitionCallbackReturn:
         self._release()
         return super().on_cleanup(state)
 
+    @transition
     def on_shutdown(self, state) -> TransitionCallbackReturn:
         self._halt()
         self._release()

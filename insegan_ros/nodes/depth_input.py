@@ -1,0 +1,93 @@
+"""Depth images, each with the camera_info that belongs to it, however often that is sent.
+
+Drivers send camera_info with every image, or once and latched (transient local), or with stamps
+of their own. So an image takes the one of its own stamp where that is there, else the newest of
+its frame and size, else the newest at all, and the conversion says what does not fit.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from rclpy.node import Node
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
+
+INFOS = 8  # remembered
+COMPRESSED = ('/compressedDepth', '/compressed', '/zstd', '/theora', '/ffmpeg')
+
+
+class DepthInput:
+    """Subscribes to depth/image and depth/camera_info; `store` is given each pair at once."""
+
+    def __init__(
+        self, node: Node, store: Callable[[Image, CameraInfo], None], reliable: bool = False
+    ) -> None:
+        self._node, self._store = node, store
+        self._infos: deque[CameraInfo] = deque(maxlen=INFOS)
+        self._waiting: Image | None = None  # for the first camera_info
+        self._images_before = 0
+        self.images = 0
+        best = QoSReliabilityPolicy.RELIABLE if reliable else QoSReliabilityPolicy.BEST_EFFORT
+        newest = QoSProfile(depth=1, reliability=best)
+        # a subscription of this kind hears only drivers that keep their last message for it
+        latched = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+        subscribe = node.create_subscription
+        self._heard = [
+            subscribe(Image, 'depth/image', self._on_image, newest),
+            subscribe(CameraInfo, 'depth/camera_info', self._on_info, newest),
+            subscribe(CameraInfo, 'depth/camera_info', self._on_info, latched),
+        ]
+        self.image_topic, self.info_topic = (heard.topic_name for heard in self._heard[:2])
+
+    def close(self) -> None:
+        """Undo the constructor."""
+        for subscription in self._heard:
+            self._node.destroy_subscription(subscription)
+
+    def _on_image(self, image: Image) -> None:
+        self.images += 1
+        if self._infos:
+            self._store(image, self._info_of(image))
+        else:
+            self._waiting = image
+
+    def _on_info(self, info: CameraInfo) -> None:
+        self._infos.append(info)
+        if self._waiting is not None:
+            waiting, self._waiting = self._waiting, None
+            self._store(waiting, info)
+
+    def _info_of(self, image: Image) -> CameraInfo:
+        def likeness(info: CameraInfo) -> tuple[bool, bool, bool]:
+            sized = (info.width, info.height) == (image.width, image.height)
+            same = info.header.stamp == image.header.stamp
+            return sized and same, sized and info.header.frame_id == image.header.frame_id, sized
+
+        return max(reversed(self._infos), key=likeness)  # of equals the newest
+
+    def why_silent(self) -> str:
+        """Why no pair comes, in words; called once a second or so, when none has come."""
+        arrived, self._images_before = self.images != self._images_before, self.images
+        if arrived:
+            return (
+                f'images arrive on {self.image_topic} but no camera_info has come on '
+                f'{self.info_topic}'
+                + ('' if self._publishers(self.info_topic) else ': nobody publishes it')
+            )
+        if self._publishers(self.image_topic):
+            return (
+                f'nothing arrives on {self.image_topic}, though it is published; is the camera '
+                'paused, or the delivery (QoS) another than what is asked for?'
+            )
+        compressed = [f'{self.image_topic}{ending}' for ending in COMPRESSED]
+        if there := [topic for topic in compressed if self._publishers(topic)]:
+            return (
+                f'only {there[0]} is published, and compressed images are not read; `ros2 run '
+                f'image_transport republish` makes {self.image_topic} of it'
+            )
+        return f'nothing arrives on {self.image_topic}: nobody publishes it'
+
+    def _publishers(self, topic: str) -> int:
+        return self._node.count_publishers(topic)
