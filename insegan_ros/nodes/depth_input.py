@@ -7,6 +7,8 @@ its frame and size, else the newest at all, and the conversion says what does no
 
 from __future__ import annotations
 
+import math
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -15,6 +17,7 @@ from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
 INFOS = 8  # remembered
+LOOK_S = 0.5  # between two looks for a latched camera_info
 COMPRESSED = ('/compressedDepth', '/compressed', '/zstd', '/theora', '/ffmpeg')
 
 
@@ -31,15 +34,12 @@ class DepthInput:
         self.images = 0
         best = QoSReliabilityPolicy.RELIABLE if reliable else QoSReliabilityPolicy.BEST_EFFORT
         newest = QoSProfile(depth=1, reliability=best)
-        # a subscription of this kind hears only drivers that keep their last message for it
-        latched = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
-        subscribe = node.create_subscription
         self._heard = [
-            subscribe(Image, 'depth/image', self._on_image, newest),
-            subscribe(CameraInfo, 'depth/camera_info', self._on_info, newest),
-            subscribe(CameraInfo, 'depth/camera_info', self._on_info, latched),
+            node.create_subscription(Image, 'depth/image', self._on_image, newest),
+            node.create_subscription(CameraInfo, 'depth/camera_info', self._on_info, newest),
         ]
-        self.image_topic, self.info_topic = (heard.topic_name for heard in self._heard[:2])
+        self.image_topic, self.info_topic = (heard.topic_name for heard in self._heard)
+        self._looked = -math.inf  # when a latched camera_info was looked for last, s
 
     def close(self) -> None:
         """Undo the constructor."""
@@ -52,6 +52,23 @@ class DepthInput:
             self._store(image, self._info_of(image))
         else:
             self._waiting = image
+            self._hear_latched()
+
+    def _hear_latched(self) -> None:
+        """Ask for the camera_info that was sent before this node began, where one was kept.
+
+        Only then: drivers that keep none complain of subscribers that ask for it.
+        """
+        now = time.monotonic()
+        if now - self._looked < LOOK_S or len(self._heard) > 2:
+            return
+        self._looked = now
+        latched = QoSDurabilityPolicy.TRANSIENT_LOCAL
+        offered = self._node.get_publishers_info_by_topic(self.info_topic)
+        if any(publisher.qos_profile.durability == latched for publisher in offered):
+            kept = QoSProfile(depth=1, durability=latched)
+            hear = self._node.create_subscription
+            self._heard.append(hear(CameraInfo, 'depth/camera_info', self._on_info, kept))
 
     def _on_info(self, info: CameraInfo) -> None:
         self._infos.append(info)
