@@ -10,13 +10,16 @@ from contextlib import contextmanager
 
 # module: what `pip install` calls it
 PIP_NAMES = {
+    'backports': 'backports.zstd',
     'coacd': 'coacd',
     'embreex': 'embreex',
+    'lz4': 'lz4',
     'manifold3d': 'manifold3d',
     'maxflow': 'PyMaxflow',
     'mujoco': 'mujoco',
     'pycocotools': 'pycocotools',
     'rerun': 'rerun-sdk',
+    'rosbags': 'rosbags',
     'tensorboard': 'tensorboard',
     'threadpoolctl': 'threadpoolctl',
     'trimesh': 'trimesh',

@@ -11,6 +11,7 @@ import numpy as np
 
 from insegan_ros.data.left_out import LeftOut
 from insegan_ros.data.store import Dataset, DatasetError, to_units
+from insegan_ros.optional import needed_for
 from insegan_ros.types import DepthFrame, Intrinsics
 
 # From 9 on metadata.yaml holds QoS profiles as a list, which Humble and Iron do not read.
@@ -58,11 +59,9 @@ def _write(
     storage: str,
     left_out: LeftOut | None,
 ) -> Iterator[int]:
-    try:
+    with needed_for('writing a recording'):
         from rosbags.rosbag2 import StoragePlugin, Writer
         from rosbags.typesys import Stores, get_typestore
-    except ImportError as error:
-        raise DatasetError(f'recordings need rosbags ({error}); pip install rosbags') from None
     store = get_typestore(Stores.ROS2_HUMBLE)
     image_type, info_type = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CameraInfo'
     plugin = StoragePlugin.MCAP if storage == 'mcap' else StoragePlugin.SQLITE3

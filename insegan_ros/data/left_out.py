@@ -14,7 +14,7 @@ class LeftOut:
     def __init__(self, what: str, say: Callable[[str], object] = lambda text: None) -> None:
         self.count = 0
         self.reasons: list[str] = []
-        self._what, self._say = what, say
+        self.what, self._say = what, say
 
     def add(self, name: str, reason: object) -> None:
         self.count += 1
@@ -30,4 +30,4 @@ class LeftOut:
         """In words, for the last line of a command."""
         more = self.count - len(self.reasons)
         names = f'; {more} of them are not named' if more > 0 else ''
-        return f'{self.count} {self._what} left out{names}'
+        return f'{self.count} {self.what} left out{names}'

@@ -12,6 +12,8 @@ import zlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from insegan_ros.optional import needed_for
+
 MAX_CHUNK_BYTES = 1 << 30  # of messages that were compressed together
 ZSTD, LZ4, GZIP, BZIP2 = b'\x28\xb5\x2f\xfd', b'\x04\x22\x4d\x18', b'\x1f\x8b', b'BZh'
 
@@ -38,17 +40,13 @@ def make_decompressor(compression: str) -> Any:
     Raises:
         ValueError: another compression, or the library for it is absent.
     """
-    try:
-        if compression == 'zstd':
-            return _zstd().ZstdDecompressor()
-        if compression == 'lz4':
+    if compression == 'zstd':
+        return _zstd().ZstdDecompressor()
+    if compression == 'lz4':
+        with needed_for('lz4 data'):
             import lz4.frame
 
-            return lz4.frame.LZ4FrameDecompressor()
-    except ImportError as error:
-        raise ValueError(
-            f'{compression} data cannot be decompressed: {error}; pip install rosbags'
-        ) from None
+        return lz4.frame.LZ4FrameDecompressor()
     if compression == 'bz2':
         return bz2.BZ2Decompressor()
     if compression == 'gzip':
@@ -60,7 +58,8 @@ def _zstd() -> Any:
     try:
         from compression import zstd  # type: ignore[import-not-found]  # Python 3.14
     except ImportError:
-        from backports import zstd
+        with needed_for('zstd data'):
+            from backports import zstd
     return zstd
 
 

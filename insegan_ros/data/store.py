@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from insegan_ros import config
 from insegan_ros.data.depth_messages import decode_picture
+from insegan_ros.data.left_out import LeftOut
 from insegan_ros.data.npy import decode_npy
 from insegan_ros.files import read_text
 from insegan_ros.types import DepthFrame, Intrinsics
@@ -140,6 +141,17 @@ class Dataset:
                 f'{", ".join(map(str, absent[:5]))}'
             )
         return known
+
+    def whole(self, indices: Iterable[int], left_out: LeftOut) -> list[int]:
+        """Those of the frames that can be read; the others are left out."""
+        kept = []
+        for index in indices:
+            try:
+                self[index]
+                kept.append(index)
+            except DatasetError as error:
+                left_out.add(f'frame {index}', error)
+        return kept
 
     def splits(self) -> dict[str, list[int]]:
         """Raises: DatasetError where splits.yaml is no YAML of lists of frame numbers."""

@@ -14,6 +14,7 @@ from insegan_ros.data.camera_model import CameraInfo, info_from_message
 from insegan_ros.data.depth_messages import DEPTH_TYPES, MessageError, stamp_ns
 from insegan_ros.data.raw_messages import RawMessage
 from insegan_ros.data.store import DatasetError
+from insegan_ros.optional import needed_for
 
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
@@ -25,10 +26,9 @@ STAMP_BYTES = 12  # what comes before the rest of a header: an encapsulation or 
 
 @cache
 def _types(ros1: bool) -> Any:
-    try:
+    with needed_for('reading a recording'):
         from rosbags.typesys import Stores, get_typestore
-    except ImportError as error:
-        raise DatasetError(f'recordings need rosbags ({error}); pip install rosbags') from None
+
     return get_typestore(Stores.ROS1_NOETIC if ros1 else Stores.ROS2_HUMBLE)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from insegan_ros import config
-from insegan_ros.bin import Bin, BinTracker, foreground
+from insegan_ros.bin import Bin, BinTracker, foreground, lowest_part
 from insegan_ros.camera import TopDownView, height_map, segmentation_from_labels
 from insegan_ros.deadline import check_time
 from insegan_ros.distillation.clusters import Instances, VoteSettings, find_instances
@@ -33,7 +35,6 @@ from insegan_ros.model.template import Template
 from insegan_ros.types import DepthFrame, Intrinsics, Segmentation
 
 MARGIN = 8  # px around the bin
-MIN_HEIGHT_M = 0.006  # above the floor: more than noise
 MAX_TILT_DEGREES = 3.0  # beyond it the frame is first seen straight down
 TEMPLATE = 'template.logits'  # its name among a model's tensors
 WHOLE_VISIBLE, WHOLE_AGREEMENT = 0.9, 0.6  # above both an instance counts as seen whole
@@ -60,7 +61,7 @@ class DistilledSegmenter:
         lengths_px: tuple[float, float] | None = None,
         existence: Existence | None = None,
     ) -> None:
-        self.network = _fused(network)
+        self.network = fused(network)
         self._device = next(network.parameters()).device
         self._config, self._votes = network.config, votes
         self._tracker = BinTracker(bin, seed)
@@ -123,7 +124,9 @@ class DistilledSegmenter:
         bin = self._tracker(frame) if bin is None else bin
         tilt = np.degrees(np.arccos(np.clip(-bin.floor.normal[2], -1, 1)))
         all_heights = height_map(frame, bin.floor)
-        left, top, right, bottom = _window(all_heights, bin.region)
+        left, top, right, bottom = _window(
+            all_heights, bin.region, 1.5 * lowest_part(frame, bin.floor, all_heights)
+        )
         window = np.s_[top:bottom, left:right]
         labels = np.zeros(frame.depth_m.shape, np.int32)
         none = np.zeros(0, np.float32)
@@ -232,11 +235,11 @@ def _lifted(
 
 
 def _window(
-    heights: NDArray[np.float32], region: tuple[int, int, int, int] | None
+    heights: NDArray[np.float32], region: tuple[int, int, int, int] | None, above: float
 ) -> tuple[int, int, int, int]:
     """Left, top, right, bottom of what stands above the floor in the bin, and a margin."""
     x, y, w, h = region or (0, 0, heights.shape[1], heights.shape[0])
-    raised = heights[y : y + h, x : x + w] > MIN_HEIGHT_M  # False where NaN
+    raised = heights[y : y + h, x : x + w] > above  # False where NaN
     columns = np.flatnonzero(raised.sum(axis=0) >= 3)
     rows = np.flatnonzero(raised.sum(axis=1) >= 3)
     if not len(columns) or not len(rows):
@@ -249,18 +252,23 @@ def _window(
     )
 
 
-def _fused(network: VoteNetwork) -> torch.nn.Module:
-    """For inference: batch norms folded into the convolutions before them."""
-    network = network.eval()
+def fused(network: VoteNetwork) -> VoteNetwork:
+    """A copy for inference: batch norms folded into the convolutions before them.
+
+    A network that is one already is returned as it is.
+    """
+    if not network.training and not any(isinstance(m, nn.BatchNorm2d) for m in network.modules()):
+        return network
+    network = copy.deepcopy(network).eval()
     for block in list(network.modules()):
         if (
-            isinstance(block, torch.nn.Sequential)
+            isinstance(block, nn.Sequential)
             and len(block) == 3
-            and isinstance(block[0], torch.nn.Conv2d)
-            and isinstance(block[1], torch.nn.BatchNorm2d)
+            and isinstance(block[0], nn.Conv2d)
+            and isinstance(block[1], nn.BatchNorm2d)
         ):
             block[0] = fuse_conv_bn_eval(block[0], block[1])
-            block[1] = torch.nn.Identity()
+            block[1] = nn.Identity()
     return channels_last(network)
 
 

@@ -25,6 +25,7 @@ from insegan_ros.data.camera_model import cached_camera, info_from_message
 from insegan_ros.data.depth_messages import depth_from_message, stamp_ns, suspicious_depth
 from insegan_ros.deadline import Deadline
 from insegan_ros.nodes import messages
+from insegan_ros.nodes.cameras import scales
 from insegan_ros.nodes.depth_input import DepthInput
 from insegan_ros.nodes.diagnostics import diagnostics
 from insegan_ros.nodes.lifecycle import in_words, main_of, steady_timer, transition
@@ -217,7 +218,7 @@ class SegmenterNode(LifecycleNode):
     def _frame(self, pair: Pair, doubts: list[str]) -> DepthFrame:
         """Raises: MessageError, for messages that cannot be used."""
         header, info = pair.image.header, info_from_message(pair.info)
-        depth_m = depth_from_message(pair.image, self._given['depth_scale'])
+        depth_m = depth_from_message(pair.image, **scales(self._given['depth_unit']))
         camera = cached_camera(info, depth_m.shape[::-1], topic=self._input.image_topic)
         self._note(camera.notes)
         if info.frame_id and header.frame_id and info.frame_id != header.frame_id:

@@ -30,11 +30,9 @@ PARAMETERS = (
         60.0,
     ),
     Parameter('device', 'auto', 'where a model runs: auto, cpu or cuda[:index]'),
+    Parameter('depth_unit', 0.0, 'metres a unit of the images; 0: 16-bit mm, float m', 0.0, 1.0),
     Parameter('continuous', True, 'segment every frame; false: only on a call of ~/segment'),
     Parameter('reliable', False, 'ask the camera for reliable delivery instead of best effort'),
-    Parameter(
-        'depth_scale', 0.001, 'metres a unit of 16-bit images: 0.0001 for 0.1 mm', 1e-6, 1.0
-    ),
     Parameter('max_instances', 100, 'the best are published; more mean no bin', 1, 1000),
     Parameter(
         'max_seconds',

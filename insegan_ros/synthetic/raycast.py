@@ -176,5 +176,6 @@ def _walls(spec: BinSpec) -> trimesh.Trimesh:
         wall = trimesh.creation.box((size_x, size_y, spec.wall_height))
         boxes.append(wall.apply_translation((x, y, spec.wall_height / 2)))
     vertices = np.concatenate([wall.vertices for wall in boxes])
+    vertices[:, :2] += spec.wall_lean * vertices[:, 2:] * np.sign(vertices[:, :2])
     faces = np.concatenate([wall.faces + 8 * k for k, wall in enumerate(boxes)])
     return trimesh.Trimesh(vertices, faces, process=False)
