@@ -15,7 +15,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
 from insegan_ros.collection.settings import CollectorSettings
-from insegan_ros.nodes import camera
+from insegan_ros.nodes import camera, segmenter_parameters
 from insegan_ros.nodes.parameters import (
     Parameter,
     ParameterError,
