@@ -38,7 +38,18 @@ class DataConfig:
     limit: int | None = None  # at most so many training frames (paper Fig. 4a)
     allow_other_count: bool = False  # a model of another number of instances (paper Fig. 4b)
     threshold_from: Literal['foreground', 'labels'] = 'foreground'  # labels: the paper's way
+    # `gap`: parts lie well apart from the floor; `linear`: heights begin at the floor's value
+    coding: Literal['gap', 'linear'] = 'gap'
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RescueConfig:
+    """When a run of InSeGAN that fails begins anew or goes back, by itself."""
+
+    examine_at: int = 500  # iterations; a run that draws whole scenes then begins anew; 0: never
+    restarts: int = 3  # at most
+    falls: int = 3  # losses that exploded, before a run gives up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +91,10 @@ class LearnConfig:
     step: StepConfig = field(default_factory=StepConfig)
     loop: LoopConfig = field(default_factory=LoopConfig)
     data: DataConfig = field(default_factory=DataConfig)
-    filters: FilterConfig = field(default_factory=FilterConfig)  # the threshold is chosen
+    # of the finished model; the threshold is chosen
+    filters: FilterConfig = field(default_factory=lambda: FilterConfig(owner='measured'))
+    refine_steps: int = 40  # on each frame's codes, of the finished model
+    rescue: RescueConfig = field(default_factory=RescueConfig)
     precision: Literal['auto', 'float32', 'bfloat16'] = 'auto'  # auto: bfloat16 where it is fast
 
     def __post_init__(self) -> None:

@@ -30,6 +30,7 @@ class CameraWatch:
         self._calm = 0
 
     def store(self, image: Image, info: CameraInfo) -> None:
+        """Keep the newest pair."""
         self.image, self.info = image, info
 
     def look(self, now: float) -> None:
@@ -62,4 +63,5 @@ class CameraWatch:
 
     @property
     def still(self) -> bool:
+        """Whether the scene has been at rest for some looks."""
         return self._calm >= CALM_LOOKS

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -40,7 +41,9 @@ OK = TransitionCallbackReturn.SUCCESS
 
 
 class Collector(LifecycleNode):
-    def __init__(self, **options) -> None:
+    """The node; what it decides is `collection.machine`."""
+
+    def __init__(self, **options: Any) -> None:
         super().__init__('collector', **options)
         parameters.declare_settings(self, CollectorSettings)
         self._machine: Machine | None = None
@@ -52,7 +55,8 @@ class Collector(LifecycleNode):
     # --- lifecycle -----------------------------------------------------------------------------
 
     @transition
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+    def on_configure(self, _: LifecycleState) -> TransitionCallbackReturn:
+        """Read the parameters and build what they ask for; a failure says why in the log."""
         settings = parameters.read_settings(self, CollectorSettings)
         if not settings.dataset or not settings.part:
             raise ValueError('the parameters dataset (a folder) and part (its name) are needed')
@@ -72,6 +76,7 @@ class Collector(LifecycleNode):
 
     @transition
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin to work."""
         self._input = DepthInput(self, self._camera.store)
         self._heard = [self.create_subscription(Bool, 'run_stop', self._store_run_stop, 1)]
         self._offered = [
@@ -104,13 +109,15 @@ class Collector(LifecycleNode):
 
     @transition
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop, and give everything back."""
         if self._ticking:  # from the active state
             self._bring_to_rest('shut down')
             self._fall_silent()
         return self.on_cleanup(state)
 
     @transition
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+    def on_cleanup(self, _: LifecycleState) -> TransitionCallbackReturn:
+        """Give everything back; parameters can be changed again."""
         self._machine = None
         for part in (self._recorder, self._joints, self._arm):
             if part is not None:
@@ -214,7 +221,7 @@ class Collector(LifecycleNode):
         if action is Action.CAPTURE:
             self._capture(now)
         elif action is Action.SHAKE:
-            self._shake(now)
+            self._shake()
         elif action is Action.CANCEL and self._arm is not None:
             self._arm.cancel()
 
@@ -258,7 +265,7 @@ class Collector(LifecycleNode):
         if stored:
             self.get_logger().info(f'{self._settings.dataset} holds {stored} frames')
 
-    def _shake(self, now: float) -> None:
+    def _shake(self) -> None:
         """Send one shake, drawn from the seed and the number of shakes so far."""
         settings = self._settings
         self._camera.stirred()

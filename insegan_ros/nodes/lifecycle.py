@@ -13,7 +13,7 @@ from functools import wraps
 from typing import Any
 
 import rclpy
-from rclpy.clock import Clock, ClockType
+from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.logging import get_logger
@@ -79,7 +79,9 @@ def run(make_node: Callable[[], LifecycleNode], args: Sequence[str] | None = Non
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    rclpy.init(
+        args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO
+    )
     try:
         node = make_node()
     except ParameterError as error:
