@@ -18,7 +18,8 @@ class Encoder(nn.Module):
     def __init__(
         self, config: GeneratorConfig, instances: int, hidden: tuple[int, ...] = ()
     ) -> None:
-        """
+        """Layers of the paper's sizes.
+
         Args:
             hidden: widths of layers before the last, which the paper's encoder lacks.
         """

@@ -14,7 +14,8 @@ class PoseDecoder(nn.Sequential):
     """G_p: a latent -> axis-angle (radians) and translation (half the template's side)."""
 
     def __init__(self, z_dim: int, start: tuple[float, float] = (0.7, 0.7)) -> None:
-        """
+        """Weights whose poses spread as they shall.
+
         Args:
             start: standard deviations of what an untrained decoder gives: axis-angle and
                 translation. Where rotations are large against translations, the template becomes

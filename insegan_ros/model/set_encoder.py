@@ -94,6 +94,7 @@ class Residual(nn.Module):
         )  # fmt: skip
 
     def forward(self, x: Tensor) -> Tensor:
+        """(B, width, h, h) -> the same shape."""
         return x + self.layers(x)
 
 

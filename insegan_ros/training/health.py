@@ -31,6 +31,7 @@ class Health:
 
     @property
     def separated(self) -> bool:
+        """Whether every sign says that one latent draws one part."""
         return not self.reasons
 
     @property
@@ -55,6 +56,7 @@ class Health:
         return found
 
     def verdict(self) -> str:
+        """Separated or not, and how that is known."""
         told = ', '.join(f'{name} {value:.2f}' for name, value in asdict(self).items())
         if self.separated:
             return f'parts are separated ({told})'

@@ -270,7 +270,8 @@ class Trainer:
         }
 
     def restore(self, state: Mapping[str, Any], fresh: bool = False) -> None:
-        """
+        """Go on from a state of `state`.
+
         Args:
             fresh: the optimisers begin anew, as after a loss that exploded.
 
