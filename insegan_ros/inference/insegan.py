@@ -66,7 +66,7 @@ class InSeGANNetworks(nn.Module):
             refine_steps: of the codes on these images; `seconds` may end them earlier.
         """
         codes = explain(self.encoder, self.generator, images, self._count)
-        if refine_steps:
+        if refine_steps and seconds > 0:
             codes = refine(self.generator, codes, images, steps=refine_steps, seconds=seconds)
         image, alone = self.generator.render_both(codes)
         return alone, image[:, 0]

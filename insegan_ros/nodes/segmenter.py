@@ -250,6 +250,8 @@ class SegmenterNode(LifecycleNode):
         assert segmenter is not None  # while the node is active
         if hasattr(segmenter, 'pose_seconds'):
             segmenter.pose_seconds = poses_s
+        if hasattr(segmenter, 'refine_seconds'):
+            segmenter.refine_seconds = poses_s = self._given['pose_seconds']
         self._deadline = Deadline(self._given['max_seconds'] + poses_s)
         if self._ending:  # between the two lines above it was for the one before
             self._deadline.cancel()

@@ -25,7 +25,7 @@ PARAMETERS = (
         'pose_seconds',
         0.2,
         "a frame's, for 6-DoF poses of a model with a template, while ~/poses or a rendered "
-        'topic is heard; 0: rough poses',
+        'topic is heard, 0: rough poses; and for an InSeGAN model to refine what it found',
         0.0,
         60.0,
     ),
