@@ -1,8 +1,9 @@
 """Depth images, each with the camera_info that belongs to it, however often that is sent.
 
-Drivers send camera_info with every image, or once and latched (transient local), or with stamps
-of their own. So an image takes the one of its own stamp where that is there, else the newest of
-its frame and size, else the newest at all, and the conversion says what does not fit.
+Drivers send camera_info with every image, before or after it, or once and latched (transient
+local), or with stamps of their own. So an image takes the one of its own stamp where that is
+there, else the newest of its frame and size; where none can be its own it waits for the next one,
+which is then taken, and the conversion says what does not fit.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from collections.abc import Callable
 from rclpy.node import Node
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
+
+from insegan_ros.data.depth_messages import stamp_ns
 
 INFOS = 8  # remembered
 LOOK_S = 0.5  # between two looks for a latched camera_info
@@ -29,7 +32,7 @@ class DepthInput:
     ) -> None:
         self._node, self._store = node, store
         self._infos: deque[CameraInfo] = deque(maxlen=INFOS)
-        self._waiting: Image | None = None  # for the first camera_info
+        self._waiting: Image | None = None  # for the next camera_info
         self._images_before = 0
         self.images = 0
         best = QoSReliabilityPolicy.RELIABLE if reliable else QoSReliabilityPolicy.BEST_EFFORT
@@ -48,10 +51,11 @@ class DepthInput:
 
     def _on_image(self, image: Image) -> None:
         self.images += 1
-        if self._infos:
-            self._store(image, self._info_of(image))
-        else:
-            self._waiting = image
+        info = self._info_of(image)
+        self._waiting = image if info is None else None
+        if info is not None:
+            self._store(image, info)
+        elif not self._infos:
             self._hear_latched()
 
     def _hear_latched(self) -> None:
@@ -76,17 +80,27 @@ class DepthInput:
             waiting, self._waiting = self._waiting, None
             self._store(waiting, info)
 
-    def _info_of(self, image: Image) -> CameraInfo:
-        def likeness(info: CameraInfo) -> tuple[bool, bool, bool]:
-            sized = (info.width, info.height) == (image.width, image.height)
-            same = info.header.stamp == image.header.stamp
-            return sized and same, sized and info.header.frame_id == image.header.frame_id, sized
+    def _info_of(self, image: Image) -> CameraInfo | None:
+        """The camera_info of this image; None: none that has come so far."""
 
-        return max(reversed(self._infos), key=likeness)  # of equals the newest
+        def own(info: CameraInfo) -> bool:
+            return stamp_ns(image.header) > 0 and info.header.stamp == image.header.stamp
+
+        def likeness(info: CameraInfo) -> tuple[bool, bool]:
+            return own(info), bool(info.header.frame_id == image.header.frame_id)
+
+        able = [info for info in self._infos if own(info) or may_be_of(info, image)]
+        return max(reversed(able), key=likeness, default=None)  # of equals the newest
 
     def why_silent(self) -> str:
         """Why no pair comes, in words; called once a second or so, when none has come."""
         arrived, self._images_before = self.images != self._images_before, self.images
+        if arrived and self._infos and self._waiting is not None:
+            info, image = self._infos[-1], self._waiting
+            return (
+                f'the images on {self.image_topic} are {image.width} x {image.height} px, but '
+                f'camera_info is for {info.width} x {info.height}'
+            )
         if arrived:
             return (
                 f'images arrive on {self.image_topic} but no camera_info has come on '
@@ -108,3 +122,9 @@ class DepthInput:
 
     def _publishers(self, topic: str) -> int:
         return self._node.count_publishers(topic)
+
+
+def may_be_of(info: CameraInfo, image: Image) -> bool:
+    """Whether the sizes agree, or only the conversion can tell: with ROI or binning."""
+    windowed = info.roi.width or max(info.binning_x, info.binning_y) > 1
+    return bool(windowed) or (info.width, info.height) == (image.width, image.height)
