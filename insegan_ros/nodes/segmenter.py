@@ -246,17 +246,15 @@ class SegmenterNode(LifecycleNode):
 
     def _within_limits(self, frame: DepthFrame) -> Segmentation:
         """Raises: FrameGivenUpError, where it takes too long."""
-        segmenter, poses_s = self._segmenter, self._pose_seconds()
+        segmenter, given, poses_s = self._segmenter, self._given, self._pose_seconds()
         assert segmenter is not None  # while the node is active
-        if hasattr(segmenter, 'pose_seconds'):
-            segmenter.pose_seconds = poses_s
-        if hasattr(segmenter, 'refine_seconds'):
-            segmenter.refine_seconds = poses_s = self._given['pose_seconds']
-        self._deadline = Deadline(self._given['max_seconds'] + poses_s)
-        if self._ending:  # between the two lines above it was for the one before
+        self._deadline = Deadline(given['max_seconds'] + given['pose_seconds'])
+        if self._ending:  # it was called for while the deadline before was the present one
             self._deadline.cancel()
         with self._deadline:
-            return segmenter.segment(frame)
+            return segmenter.segment(
+                frame, pose_seconds=poses_s, refine_seconds=given['pose_seconds']
+            )
 
     def _pose_seconds(self) -> float:
         """Poses take longer than masks: none are made for topics that nobody hears."""

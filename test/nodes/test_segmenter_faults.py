@@ -75,7 +75,7 @@ def test_a_warning_is_not_repeated_for_every_frame(
 def test_impossible_depth_is_suspected_even_where_the_method_fails_on_it(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: DepthFrame) -> Segmentation:
+    def fail(_: DepthFrame, **__: float) -> Segmentation:
         raise ValueError('no floor')
 
     with monkeypatch.context() as patch:
@@ -131,7 +131,7 @@ def test_stamps_that_go_backwards_are_answered(bench: Bench) -> None:
 def test_a_method_that_raises_is_said_and_survived(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: DepthFrame) -> Segmentation:
+    def fail(_: DepthFrame, **__: float) -> Segmentation:
         raise RuntimeError('out of luck')
 
     with monkeypatch.context() as patch:
@@ -234,7 +234,7 @@ def test_stamps_of_zero_or_of_the_future_give_no_absurd_latency(bench: Bench) ->
 def test_health_is_an_error_while_frames_fail_and_none_once_they_do_not(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: DepthFrame) -> Segmentation:
+    def fail(_: DepthFrame, **__: float) -> Segmentation:
         raise RuntimeError('out of luck')
 
     with monkeypatch.context() as patch:
@@ -275,7 +275,7 @@ def test_an_output_that_fails_does_not_stop_the_others(
 def test_a_frame_that_takes_too_long_is_given_up_and_the_next_one_segmented(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def endless(_: DepthFrame) -> Segmentation:
+    def endless(_: DepthFrame, **__: float) -> Segmentation:
         while True:
             check_time()
             time.sleep(0.01)
@@ -294,7 +294,7 @@ def test_the_node_is_deactivated_amid_endless_work(
 ) -> None:
     begun = threading.Event()
 
-    def endless(_: DepthFrame) -> Segmentation:
+    def endless(_: DepthFrame, **__: float) -> Segmentation:
         begun.set()
         while True:
             check_time()
@@ -313,7 +313,7 @@ def test_the_node_is_deactivated_amid_endless_work(
 def test_more_instances_than_a_bin_holds_are_cut_to_the_best_with_a_warning(bench: Bench) -> None:
     bench.node.set_parameters([Parameter('max_instances', value=1)])
     monochrome = np.full((48, 64), 600, np.uint16)
-    bench.method.segment = lambda frame: segmentation_from_labels(  # type: ignore[method-assign]
+    bench.method.segment = lambda frame, **_: segmentation_from_labels(  # type: ignore[method-assign]
         frame, np.arange(48 * 64).reshape(48, 64) // 600
     )
     stamp = bench.send(to_image(monochrome))
