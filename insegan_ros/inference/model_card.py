@@ -27,6 +27,10 @@ METHODS = {
     'explicit': 'insegan_ros.inference.distilled',
     'insegan3d': 'insegan_ros.inference.insegan',
     'insegan2d': 'insegan_ros.inference.insegan',
+    'slot_attention': 'insegan_ros.baselines.learned.segmenter',
+    'bo_qsa': 'insegan_ros.baselines.learned.segmenter',
+    'iodine': 'insegan_ros.baselines.learned.segmenter',
+    'wu': 'insegan_ros.baselines.learned.segmenter',
 }
 # beside the sources, and where an installation puts them
 FOLDERS = (

@@ -1,0 +1,43 @@
+"""The learned baselines behind one table of names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from insegan_ros import config
+from insegan_ros.baselines.learned.bo_qsa import QuerySlotAutoencoder
+from insegan_ros.baselines.learned.decomposer import Decomposer
+from insegan_ros.baselines.learned.iodine import Iodine, IodineConfig
+from insegan_ros.baselines.learned.slot_attention import SlotAutoencoder, SlotConfig
+from insegan_ros.baselines.learned.wu import Wu, WuConfig
+
+
+@dataclass(frozen=True)
+class LearnedMethod:
+    """A network, its sizes, and how it is trained unless settings say otherwise."""
+
+    network: Callable[[Any], Decomposer]
+    sizes: type
+    training: Mapping[str, Any]  # overrides of `DescentConfig`, and of what begins several times
+
+
+METHODS = {
+    'slot_attention': LearnedMethod(SlotAutoencoder, SlotConfig, {}),
+    'bo_qsa': LearnedMethod(QuerySlotAutoencoder, SlotConfig, {}),
+    'iodine': LearnedMethod(
+        Iodine,
+        IodineConfig,
+        {'learning_rate': 3e-4, 'betas': (0.95, 0.999), 'warm_up': 0, 'gradient_norm': 5.0},
+    ),
+    'wu': LearnedMethod(Wu, WuConfig, {'learning_rate': 1e-3, 'warm_up': 200}),
+}
+
+
+def build(name: str, sizes: Mapping[str, Any]) -> Decomposer:
+    """Raises: ValueError, for an unknown method; ConfigError, for sizes that do not fit it."""
+    if name not in METHODS:
+        raise ValueError(f'unknown method {name!r}; valid: {", ".join(METHODS)}')
+    method = METHODS[name]
+    return method.network(config.from_mapping(method.sizes, sizes))
