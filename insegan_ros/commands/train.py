@@ -38,12 +38,16 @@ METHODS = {
         'insegan_ros.learn.insegan',
         "the paper's ablation without a template",
     ),
+    'slot_attention': ('insegan_ros.learn.baseline', 'Slot Attention (Locatello et al. 2020)'),
+    'bo_qsa': ('insegan_ros.learn.baseline', 'Slot Attention with learned starts (BO-QSA, 2023)'),
+    'iodine': ('insegan_ros.learn.baseline', 'IODINE (Greff et al. 2019)'),
+    'wu': ('insegan_ros.learn.baseline', 'our reconstruction of Wu et al. 2019'),
 }
 
-INSEGAN = ('insegan3d', 'insegan2d')
+CONFIGURED = tuple(name for name in METHODS if name != 'explicit')
 ONLY_FOR = {  # options that mean nothing to the other methods
-    'config': INSEGAN,
-    'set': INSEGAN,
+    'config': CONFIGURED,
+    'set': CONFIGURED,
     'start': ('explicit',),
     'part-length': ('explicit',),
 }
@@ -58,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--max-minutes',
         type=float,
         help='explicit: shared out among its stages (30), and with more than a finished run had '
-        'its network goes on learning; insegan: of this call (no limit)',
+        'its network goes on learning; all others: of this call (no limit)',
     )
     parser.add_argument(
         '--config',

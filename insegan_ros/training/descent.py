@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +39,10 @@ class DescentConfig:
         return self.learning_rate * warm * 0.5 ** (step / self.half_life)
 
 
-class Descent:
+N = TypeVar('N', bound=nn.Module)
+
+
+class Descent(Generic[N]):
     """A network and its optimiser: all that a step changes.
 
     Args:
@@ -50,14 +53,15 @@ class Descent:
 
     def __init__(
         self,
-        network: nn.Module,
+        network: N,
         losses: Callable[[Tensor, Tensor], dict[str, Tensor]],
         config: DescentConfig,
         precision: torch.dtype = torch.float32,
         *,
         graphs: bool = True,
     ) -> None:
-        self.network, self.config, self.steps = network, config, 0
+        self.network: N = network
+        self.config, self.steps = config, 0
         self._losses, self._precision, self._graphs = losses, precision, graphs
         device = next(network.parameters()).device
         self._on_gpu = device.type == 'cuda'

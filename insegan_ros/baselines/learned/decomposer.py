@@ -49,13 +49,17 @@ class Decomposer(nn.Module, ABC):
 
 
 def without_background(masks: Tensor, images: Tensor) -> Tensor:
-    """(B, n + 1, S, S) masks of slots -> (B, n, S, S): less the one that covers most floor.
+    """(B, n + 1, S, S) masks of slots -> (B, n, S, S): less the one with the fewest part pixels.
 
     Which pixels show no part is known from the bin's floor, as it is to the classical methods.
+    That one is the floor's slot where there is one, and else one that shares the floor with all
+    others: slots spread over a uniform background.
     """
-    floor = ~part_pixels(images)  # (B, 1, S, S)
-    covered = (masks * floor).sum((2, 3))  # (B, n + 1)
-    kept = covered.argsort(dim=1)[:, :-1].sort(dim=1).values
+    slots = masks.shape[1]
+    owner = masks.argmax(dim=1, keepdim=True)  # (B, 1, S, S)
+    owned = torch.arange(slots, device=masks.device)[:, None, None] == owner
+    won = (owned & part_pixels(images)).sum((2, 3))  # (B, n + 1)
+    kept = won.argsort(dim=1, stable=True)[:, 1:].sort(dim=1).values
     return masks.gather(1, kept[..., None, None].expand(-1, -1, *masks.shape[2:]))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from insegan_ros import config
@@ -20,18 +20,24 @@ class LearnedMethod:
 
     network: Callable[[Any], Decomposer]
     sizes: type
-    training: Mapping[str, Any]  # overrides of `DescentConfig`, and of what begins several times
+    training: Mapping[str, Any] = field(default_factory=dict)  # overrides of `DescentConfig`
+    course: Mapping[str, Any] = field(default_factory=dict)  # how often training begins
 
 
 METHODS = {
-    'slot_attention': LearnedMethod(SlotAutoencoder, SlotConfig, {}),
-    'bo_qsa': LearnedMethod(QuerySlotAutoencoder, SlotConfig, {}),
+    'slot_attention': LearnedMethod(SlotAutoencoder, SlotConfig),
+    'bo_qsa': LearnedMethod(QuerySlotAutoencoder, SlotConfig),
     'iodine': LearnedMethod(
         Iodine,
         IodineConfig,
         {'learning_rate': 3e-4, 'betas': (0.95, 0.999), 'warm_up': 0, 'gradient_norm': 5.0},
     ),
-    'wu': LearnedMethod(Wu, WuConfig, {'learning_rate': 1e-3, 'warm_up': 200}),
+    'wu': LearnedMethod(
+        Wu,
+        WuConfig,
+        {'learning_rate': 1e-3, 'warm_up': 200},
+        {'starts': 4, 'start_steps': 1000},
+    ),
 }
 
 

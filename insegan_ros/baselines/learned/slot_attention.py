@@ -98,7 +98,7 @@ def keep_variance(network: nn.Module) -> None:
     """
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and layer.bias is not None:
-            heard = layer.in_channels * layer.kernel_size[0] ** 2
+            heard = float(layer.in_channels * layer.kernel_size[0] ** 2)
             if isinstance(layer, nn.ConvTranspose2d):
                 heard /= layer.stride[0] ** 2
             nn.init.normal_(layer.weight, std=(2 / heard) ** 0.5)
