@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from insegan_ros import config
 from insegan_ros.camera import Plane, height_map, pixel_rays, points_from_depth
 from insegan_ros.depth_camera import D435_NOISE
-from insegan_ros.floor import FloorNotFoundError, find_floor, floor_frame, levelled
+from insegan_ros.floor import (
+    FloorNotFoundError,
+    find_floor,
+    floor_frame,
+    floor_tolerance,
+    levelled,
+)
 from insegan_ros.types import DepthFrame, Intrinsics
 
 
@@ -31,6 +37,7 @@ MIN_ENCLOSED = 0.3  # of the walls' own area in the image; the holes in parts ma
 WALL_MARGIN_M = 0.004  # from the walls' inner faces: measured walls waver by as much,
 WALL_LEAN = 0.06  # and the more the higher above the floor
 
+TOLD_STRIDE = 3  # px skipped where noise is measured
 HIDDEN_M = 0.008  # a rim further out than the floor's end: more than walls lean outwards
 
 
@@ -141,13 +148,20 @@ def _project(points: NDArray, intrinsics: Intrinsics) -> tuple[int, int, int, in
     return int(low[0]), int(low[1]), int(high[0] - low[0] + 1), int(high[1] - low[1] + 1)
 
 
-def foreground(frame: DepthFrame, bin: Bin, min_height_m: float = 0.004) -> NDArray[np.bool_]:
+def lowest_part(frame: DepthFrame, floor: Plane, heights: NDArray[np.floating]) -> float:
+    """Metres above the floor from which on a part, and not the camera's noise, is seen.
+
+    Args:
+        heights: (H, W) of the frame above the floor.
+    """
+    expected = float(D435_NOISE.depth_sigma(np.array(floor.offset), frame.intrinsics))
+    return floor_tolerance(heights[::TOLD_STRIDE, ::TOLD_STRIDE], expected)
+
+
+def foreground(frame: DepthFrame, bin: Bin) -> NDArray[np.bool_]:
     """(H, W) measured pixels of parts: above the floor by more than noise, inside the walls."""
     heights = height_map(frame, bin.floor)
-    with np.errstate(invalid='ignore'):
-        above = heights > np.maximum(
-            min_height_m, 3 * D435_NOISE.depth_sigma(frame.depth_m, frame.intrinsics)
-        )
+    above = heights > lowest_part(frame, bin.floor, heights)  # False where NaN
     if bin.region is not None:
         x, y, width, height = bin.region
         inside = np.zeros(above.shape, bool)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from insegan_ros import __version__
@@ -27,6 +29,14 @@ COMMANDS = {
 }
 
 
+EXIT_CODES = """exit codes:
+  0    done
+  1    it failed, and said why
+  2    the call was wrong
+  3    done, but for what was named and left out: frames, messages or files that are damaged
+  130  interrupted by Ctrl-C; what is stored is whole"""
+DEBUG = 'INSEGAN_DEBUG'
+
 RESERVED = {'import': 'import_data'}  # no module can have a keyword's name
 
 
@@ -40,7 +50,8 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog='insegan',
         description='Segment identical parts in depth images, learned without labels.',
-        epilog='`insegan COMMAND --help` explains a command and gives examples.',
+        epilog=f'`insegan COMMAND --help` explains a command and gives examples.\n\n{EXIT_CODES}',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('--version', action='version', version=f'insegan {__version__}')
     subparsers = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
@@ -59,18 +70,41 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command. 0: done; 1: it failed and said why; 2: the call was wrong; 130: Ctrl-C."""
+    """Run a command and return its exit code, which EXIT_CODES explains.
+
+    This is the one place where an error becomes words: none reaches a user as a traceback.
+    """
     argv = list(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in argv if word in COMMANDS), '')
-    args = build_parser(only=chosen).parse_args(argv)
     try:
+        args = build_parser(only=chosen).parse_args(argv)
         return int(args.run(args) or 0)
-    except (ValueError, OSError) as error:  # bad input or a disk; anything else is our defect
-        print(f'insegan {args.command}: {error}', file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print('insegan: interrupted; what is stored is whole', file=sys.stderr)
         return 130
+    except BrokenPipeError:  # what listened has gone: `insegan verify ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if os.environ.get(DEBUG):
+            traceback.print_exc()
+        print(f'insegan {chosen}: {in_words(error)}', file=sys.stderr)
+        return 1
+
+
+def in_words(error: Exception) -> str:
+    """What is said of an error: its own words, and of a defect also where it lies."""
+    if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith('insegan_ros'):
+        return f'the Python package {error.name} is not installed: pip install {error.name}'
+    if isinstance(error, MemoryError):
+        return 'there is not enough memory for this; --limit takes fewer frames'
+    if isinstance(error, ValueError | OSError) and str(error):  # bad input, or a disk
+        return str(error)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f'a defect of insegan or of a library: {type(error).__name__}: {error} '
+        f'({last.filename}, line {last.lineno}); {DEBUG}=1 shows all of it, for a report'
+    )
 
 
 if __name__ == '__main__':

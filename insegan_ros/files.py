@@ -1,9 +1,14 @@
-"""Files that are whole or not there, whatever happens while they are written."""
+"""Files that are whole or not there, whatever happens while they are written, and one writer."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+MAX_TEXT_BYTES = 64 << 20  # of a YAML or JSON file that is read whole
 
 
 def write_atomically(path: Path, content: bytes | memoryview) -> None:
@@ -22,3 +27,54 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def read_text(path: Path, at_most: int = MAX_TEXT_BYTES) -> str:
+    """A text file in UTF-8, or UTF-16 with its mark, without the mark that some editors set first.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no text, or larger than `at_most` bytes.
+    """
+    with open(path, 'rb') as file:
+        content = file.read(at_most + 1)
+    if len(content) > at_most:
+        raise ValueError(f'{path} is larger than {at_most >> 20} MiB')
+    encoding = 'utf-16' if content[:2] in (b'\xff\xfe', b'\xfe\xff') else 'utf-8-sig'
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path} is no text in UTF-8: {error}') from None
+
+
+class FolderInUseError(ValueError):
+    """Another process writes into the folder."""
+
+
+class FolderClaim:
+    """A folder, made if absent, in which no second process writes until this is closed."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises: FolderInUseError; OSError where the folder cannot be made or written to."""
+        self.path = path
+        path.mkdir(parents=True, exist_ok=True)
+        self._lock: IO[str] = open(path / '.lock', 'w')  # noqa: SIM115 held while open
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            raise FolderInUseError(f'{path} is being written by another process') from None
+
+    def close(self) -> None:
+        self._lock.close()
+
+    def __enter__(self) -> FolderClaim:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 
 from insegan_ros import bin as bins
 from insegan_ros.bin import Bin, BinTracker, find_bin, foreground, load_bin, save_bin
@@ -13,7 +14,9 @@ from insegan_ros.camera import Plane, height_map
 from insegan_ros.config import ConfigError
 from insegan_ros.depth_camera import D435_NOISE
 from insegan_ros.floor import FloorNotFoundError, find_floor
-from insegan_ros.synthetic.generate import Scene, SceneConfig, make_scene
+from insegan_ros.synthetic.bin_world import BinSpec
+from insegan_ros.synthetic.generate import Scene, SceneConfig, floor_plane, make_scene
+from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
 from insegan_ros.types import DepthFrame, Intrinsics
 
 
@@ -211,7 +214,30 @@ def test_noise_of_a_distant_floor_is_no_foreground() -> None:
     assert foreground(frame, Bin(Plane((0.0, 0.0, -1.0), 1.5))).mean() < 0.005
 
 
-def test_foreground_rises_by_more_than_the_least_height_that_is_asked_for() -> None:
-    frame = DepthFrame(flat(0.494).depth_m, flat(0.5).intrinsics)  # 6 mm above the floor
-    assert foreground(frame, Bin(FLOOR), min_height_m=0.005).all()
-    assert not foreground(frame, Bin(FLOOR), min_height_m=0.007).any()
+@pytest.mark.parametrize('sigma_mm', [0.1, 0.5, 1.5])
+def test_what_counts_as_noise_follows_the_camera(sigma_mm: float) -> None:
+    rng = np.random.default_rng(0)
+    depth = flat(0.5).depth_m + rng.normal(0, sigma_mm * 1e-3, flat(0.5).depth_m.shape)
+    part = np.s_[20:40, 20:40]
+    depth[part] -= np.float32(4 * sigma_mm * 1e-3 + 0.002)
+    seen = foreground(DepthFrame(depth.astype(np.float32), flat(0.5).intrinsics), Bin(FLOOR))
+    assert seen[part].mean() > 0.9
+    seen[part] = False
+    assert seen.mean() < 0.003
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_a_drafted_wall_is_not_taken_for_the_floor(seed: int) -> None:
+    """A deep tote whose near wall is larger in the image than its floor; some pixels fly."""
+    spec = BinSpec(0.2, 0.2, wall_lean=0.9)
+    camera = Camera(Intrinsics(160, 160, 200.0, 200.0, 79.5, 79.5), looking_down(0.5, 10))
+    depth, _ = Raycaster(trimesh.creation.box((0.03, 0.03, 0.03)), spec).render(
+        np.eye(4)[None], camera
+    )
+    rng = np.random.default_rng(seed)
+    depth += rng.normal(0, 3e-4, depth.shape).astype(np.float32)
+    flying = rng.random(depth.shape) < 0.012
+    depth[flying] += rng.uniform(0.01, 0.05, flying.sum()).astype(np.float32)
+    floor = find_floor(DepthFrame(depth, camera.intrinsics), rng)
+    angle = np.degrees(np.arccos(np.clip(np.dot(floor.normal, floor_plane(camera).normal), -1, 1)))
+    assert angle < 1.5

@@ -28,3 +28,39 @@ def test_an_unknown_command_is_a_usage_error() -> None:
     with pytest.raises(SystemExit) as left:
         cli.main(['segmnt'])
     assert left.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ('error', 'said'),
+    [
+        (ValueError('a bad value'), 'insegan verify: a bad value\n'),
+        (OSError(28, 'No space left on device', '/x'), 'No space left'),
+        (KeyError('depth'), 'a defect of insegan or of a library: KeyError'),
+        (RecursionError('too deep'), 'RecursionError: too deep'),
+        (MemoryError(), 'not enough memory'),
+        (ModuleNotFoundError("No module named 'x'", name='x'), 'pip install x'),
+    ],
+)
+def test_no_error_reaches_a_user_as_a_traceback(
+    error: Exception,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(args: object) -> int:
+        raise error
+
+    monkeypatch.setattr('insegan_ros.commands.verify.run', fail)
+    assert cli.main(['verify', 'x']) == 1
+    told = capsys.readouterr().err
+    assert said in told
+    assert 'Traceback' not in told
+    monkeypatch.setenv(cli.DEBUG, '1')
+    cli.main(['verify', 'x'])
+    assert 'Traceback' in capsys.readouterr().err
+
+
+def test_the_help_explains_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(['--help'])
+    assert '3    done, but for what was named and left out' in capsys.readouterr().out

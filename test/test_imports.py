@@ -10,7 +10,19 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / 'insegan_ros'
-CORE = {'types', 'config', 'camera', 'floor', 'bin', 'crop', 'files', 'device', 'depth_camera'}
+CORE = {
+    'types',
+    'config',
+    'camera',
+    'floor',
+    'bin',
+    'crop',
+    'files',
+    'device',
+    'depth_camera',
+    'optional',
+    'tensors',
+}
 DATA = CORE | {'data', 'drawing'}
 # part -> what it may import besides itself
 ALLOWED = {
@@ -24,6 +36,8 @@ ALLOWED = {
     'device': CORE,
     'depth_camera': CORE,
     'drawing': CORE,
+    'optional': CORE,
+    'tensors': CORE,
     'data': DATA,
     'synthetic': CORE | {'data.store', 'data.writer', 'collection.trajectory'},
     'model': CORE,

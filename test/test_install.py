@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -93,6 +94,71 @@ def test_the_installed_command_line_runs(prefix: Path) -> None:
         cwd=prefix,
     )
     assert done.stdout.startswith('insegan '), done.stderr
+
+
+FIND = (
+    'from insegan_ros.inference import model_card as m; print(m.find("any"), len(m.available()))'
+)
+SHIPPED = len(list((PROJECT / 'models').glob('*/model.yaml')))
+
+
+def found_models(paths: list[Path], work: Path, prefixes: str = '') -> tuple[Path, int]:
+    """Where a Python with these paths finds the model `any`, and how many models there are."""
+    done = subprocess.run(
+        [sys.executable, '-c', FIND],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=work,
+        env=os.environ | {'PYTHONPATH': ':'.join(map(str, paths)), 'AMENT_PREFIX_PATH': prefixes},
+    )
+    assert done.returncode == 0, done.stderr
+    folder, count = done.stdout.split()
+    return Path(folder), int(count)
+
+
+def test_the_models_are_found_in_a_checkout(tmp_path: Path) -> None:
+    assert found_models([PROJECT], tmp_path) == (PROJECT / 'models' / 'any', SHIPPED)
+
+
+def test_the_models_are_found_in_what_colcon_installs(prefix: Path, tmp_path: Path) -> None:
+    paths = list((prefix / 'lib').glob('python3*/site-packages'))
+    expected = prefix / 'share/insegan_ros/models/any', SHIPPED
+    assert found_models(paths, tmp_path) == expected  # with no word of the environment
+
+
+@pytest.mark.parametrize(
+    'place', ['lib/python3.12/site-packages', 'local/lib/python3.10/dist-packages', '']
+)
+def test_the_models_are_found_however_deep_the_package_lies(tmp_path: Path, place: str) -> None:
+    from insegan_ros.inference import model_card
+
+    file = tmp_path / place / 'insegan_ros' / 'inference' / 'model_card.py'
+    assert tmp_path / 'share/insegan_ros/models' in model_card.places(file)
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip('pip', reason='pip is not installed')
+    work = tmp_path_factory.mktemp('wheel')
+    sources = work / 'sources'
+    names = ('insegan_ros', 'launch', 'config', 'models', 'resource')
+    for name in names:
+        shutil.copytree(PROJECT / name, sources / name)
+    for name in ('setup.py', 'setup.cfg', 'package.xml', 'README.md'):
+        shutil.copy(PROJECT / name, sources)
+    command = [sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-build-isolation']
+    subprocess.run([*command, '-w', str(work), str(sources)], check=True, cwd=work)
+    (made,) = work.glob('*.whl')
+    return made
+
+
+def test_the_models_are_found_in_a_wheel(wheel: Path, tmp_path: Path) -> None:
+    command = [sys.executable, '-m', 'pip', 'install', '-q', '--no-deps', '--no-index']
+    subprocess.run([*command, '--prefix', str(tmp_path / 'p'), str(wheel)], check=True)
+    paths = list((tmp_path / 'p').glob('lib/python3*/site-packages'))
+    expected = tmp_path / 'p/share/insegan_ros/models/any', SHIPPED
+    assert found_models(paths, tmp_path) == expected
 
 
 LAUNCH = """

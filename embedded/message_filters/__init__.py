@@ -38,7 +38,8 @@ class Subscriber(SimpleFilter):
 
 
 class ApproximateTimeSynchronizer(SimpleFilter):
-    """Passes on sets of messages, one from each filter, whose stamps lie within `slop` seconds.
+    """Passes on sets of messages, one from each filter, whose stamps lie less than `slop` seconds
+    apart: with a slop of 0 there is never a set.
 
     As in ROS, each queue holds the `queue_size` messages of the latest stamps, and the registered
     callbacks run with this object's lock held.
@@ -65,7 +66,7 @@ class ApproximateTimeSynchronizer(SimpleFilter):
             chosen = []
             for queue in self.queues:
                 near = min(queue, key=lambda other: abs(other - stamp), default=None)
-                if near is None or abs(near - stamp) > self.slop_ns:
+                if near is None or abs(near - stamp) >= self.slop_ns:
                     return
                 chosen.append(near)
             messages = [queue.pop(key) for queue, key in zip(self.queues, chosen)]

@@ -30,12 +30,14 @@ def dtype_from_fields(fields, point_step=None):
     return np.dtype(description)
 
 
-def create_cloud(header, fields, points, step=None, point_step=None):
+def create_cloud(header, fields, points, point_step=None):
     """A PointCloud2 of one row from a structured array whose type is that of `fields`."""
     points = np.asarray(points)
     expected = dtype_from_fields(fields, point_step)
     if points.dtype != expected:
         raise AssertionError('PointFields and structured NumPy array dtype do not match')
+    if not points.flags.c_contiguous:
+        raise TypeError('memoryview: casts are restricted to C-contiguous views')
     return PointCloud2(
         header=header,
         height=1,
@@ -45,7 +47,7 @@ def create_cloud(header, fields, points, step=None, point_step=None):
         fields=fields,
         point_step=expected.itemsize,
         row_step=expected.itemsize * len(points),
-        data=array('B', np.ascontiguousarray(points).tobytes()),
+        data=array('B', points.tobytes()),
     )
 
 

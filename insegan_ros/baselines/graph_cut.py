@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from maxflow import fastmin
 from numpy.typing import NDArray
 from sklearn.mixture import GaussianMixture
 
 from insegan_ros.baselines.pixels import PartPixels
+from insegan_ros.optional import needed_for
 
 SMOOTHNESS = 2.0  # cost of two neighbours with different labels, in nats
 FIT_POINTS = 2000
@@ -19,6 +19,8 @@ def graph_cut(pixels: PartPixels, count: int, rng: np.random.Generator) -> NDArr
 
     The background is a label of its own that costs nothing where no part is.
     """
+    with needed_for('the method graph_cut'):
+        from maxflow import fastmin
     points = pixels.points * 100  # cm: the mixture's regularisation is absolute
     chosen = points[rng.choice(len(points), min(FIT_POINTS, len(points)), replace=False)]
     mixture = GaussianMixture(count, random_state=int(rng.integers(2**31)), reg_covar=1e-3)

@@ -11,6 +11,8 @@ Frames that were collected have no labels. Draw masks by hand on some of them, a
 any tool that writes COCO JSON (polygons or run lengths) or labelme JSON (polygons or masks), on
 pictures of the frames at their own size and under their names: 000012.png is frame 12, and
 `insegan export --format png` makes them. With --masks only these frames are evaluated.
+An annotation that is no mask is named and left out, and the report counts it. A frame or an
+annotated image that cannot be used is left out too, and the exit code is then 3.
 
 examples:
   insegan evaluate --dataset ~/bins/nut
@@ -25,6 +27,8 @@ examples:
 from __future__ import annotations
 
 import argparse
+import sys
+from functools import partial
 from pathlib import Path
 
 from insegan_ros.commands.segmenter_options import (
@@ -77,7 +81,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from insegan_ros.data.annotations import labels_of_frames, read_annotations
+    from insegan_ros.data.annotations import Unusable, labels_of_frames, read_annotations
+    from insegan_ros.data.left_out import SOME_LEFT_OUT, LeftOut
     from insegan_ros.data.store import Dataset, DatasetError
     from insegan_ros.evaluation.benchmark import (
         benchmark,
@@ -89,19 +94,24 @@ def run(args: argparse.Namespace) -> int:
     from insegan_ros.evaluation.report import short_names, write_report
     from insegan_ros.evaluation.selection import make_splits
 
+    say = partial(print, file=sys.stderr)
     require_counts(args, 'seeds', 'workers', 'limit')
     dataset = Dataset(args.dataset)
     if args.make_splits:
         with tqdm(total=len(dataset), unit='frame', desc='splits') as bar:
             print(make_splits(args.dataset, workers=args.workers, progress=bar.update))
-    truth = None
+    truth, unusable = None, Unusable(LeftOut('annotations', say), LeftOut('images', say))
     if args.masks is not None:
-        truth = labels_of_frames(read_annotations(args.masks), dataset)
+        truth = labels_of_frames(read_annotations(args.masks, unusable), dataset, unusable)
     split = args.split or ('test' if 'test' in dataset.splits() and truth is None else 'all')
     indices = [i for i in dataset.split(split) if truth is None or i in truth][: args.limit]
     if not indices:
         wanted = 'no frames' if truth is None else 'none of the frames with masks'
         raise DatasetError(f'{args.dataset}: split {split!r} has {wanted}')
+    damaged = LeftOut('frames', say)
+    indices = dataset.whole(indices, damaged)
+    if not indices:
+        raise DatasetError(f'{args.dataset}: no frame of split {split!r} is whole')
     if args.methods is None:
         methods = default_methods(dataset.info.part)
     else:
@@ -139,6 +149,9 @@ def run(args: argparse.Namespace) -> int:
     if truth is not None:
         parts = sum(int(truth[index].max()) for index in indices)
         settings['masks'] = f'{parts} drawn by hand, {args.masks}'
+    for tally in (damaged, unusable.images, unusable.annotations):
+        if tally:
+            settings[f'left out: {tally.what}'] = tally.count
     print(write_report(out, runs, settings))
     show_compared(
         out / 'scenes.png',
@@ -149,4 +162,9 @@ def run(args: argparse.Namespace) -> int:
         truth,
     )
     print(f'written: {out}/results.md, results.json, results.png, scenes.png')
-    return 0
+    for text in dataset.notes:
+        say(text)
+    for tally in (damaged, unusable.images, unusable.annotations):
+        if tally:
+            say(tally.summary())
+    return SOME_LEFT_OUT if damaged or unusable.images else 0

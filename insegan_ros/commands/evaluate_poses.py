@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 import numpy as np
-import trimesh
 from tqdm import tqdm
 
+from insegan_ros.data.meshes import read_mesh
 from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.evaluation.benchmark import nothing
 from insegan_ros.evaluation.poses import Match, Part, fit_frame, match_poses, recall
@@ -26,13 +26,10 @@ def true_part(name: str, mesh: Path | None) -> Part:
     """The mesh of a simulated part, or one's own in metres.
 
     Raises:
-        DatasetError: neither is there.
+        DatasetError: neither is there, or the file holds no mesh.
     """
     if mesh is not None:
-        loaded = trimesh.load_mesh(str(mesh))
-        if not isinstance(loaded, trimesh.Trimesh) or not len(loaded.faces):
-            raise DatasetError(f'{mesh} holds no mesh; an STL, PLY or OBJ in metres is expected')
-        return Part.of(loaded)
+        return Part.of(read_mesh(mesh))
     if name not in PARTS:
         raise DatasetError(f"the true shape of {name!r} isn't known; give it: --mesh part.stl")
     return Part.of(make_part(name).mesh)

@@ -1,7 +1,11 @@
 """Turn a dataset into what other tools read: a recording, or pictures.
 
-mcap: a rosbag2 folder that ROS tools play and viewers open. png: colour pictures of the depth, one
-a frame at its own size and under its name, to draw masks on for `insegan evaluate --masks`.
+mcap: a rosbag2 folder that ROS tools play and viewers open. db3: the same with SQLite storage,
+which Humble plays as it is; to play mcap there, install ros-humble-rosbag2-storage-mcap. png:
+colour pictures of the depth, one a frame at its own size and under its name, to draw masks on for
+`insegan evaluate --masks`.
+
+A frame that is damaged is named and left out, and the exit code is then 3.
 
 examples:
   insegan export ~/bins/nut --out nut_bag
@@ -12,61 +16,84 @@ examples:
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from insegan_ros.data.left_out import LeftOut
     from insegan_ros.data.store import Dataset
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('dataset', type=Path, help='the dataset folder')
     parser.add_argument('--out', type=Path, required=True, help='the folder to make')
-    parser.add_argument('--format', choices=['mcap', 'png'], default='mcap', help='mcap or png')
+    parser.add_argument(
+        '--format', choices=['mcap', 'db3', 'png'], default='mcap', help='mcap, db3 or png'
+    )
     parser.add_argument('--every', type=int, metavar='K', help='png: one frame in K (all)')
-    parser.add_argument('--topic', help="mcap: prefix of the topics (realsense-ros's)")
-    parser.add_argument('--frame-id', help='mcap: of the images (camera_depth_optical_frame)')
+    parser.add_argument('--topic', help="mcap, db3: prefix of the topics (realsense-ros's)")
+    parser.add_argument('--frame-id', help='mcap, db3: of the images (camera_depth_optical_frame)')
 
 
 def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from insegan_ros.data.bags import write_mcap
+    from insegan_ros.data.bag_export import write_bag
+    from insegan_ros.data.left_out import SOME_LEFT_OUT, LeftOut
     from insegan_ros.data.store import Dataset
 
     dataset = Dataset(args.dataset)
+    left_out = LeftOut('frames', lambda text: tqdm.write(text, file=sys.stderr))
     if args.format == 'png':
         if args.topic or args.frame_id:
-            raise ValueError('--topic and --frame-id are for --format mcap')
+            raise ValueError('--topic and --frame-id are for --format mcap and db3')
         every = 1 if args.every is None else args.every
         if every < 1:
             raise ValueError(f'--every {every}: at least 1 is expected')
         indices = dataset.indices[::every]
-        written = write_pictures(dataset, indices, args.out)
+        written = write_pictures(dataset, indices, args.out, left_out)
         total = len(indices)
     else:
         if args.every is not None:
             raise ValueError('--every is for --format png; a recording holds all frames')
         frame_id = args.frame_id or 'camera_depth_optical_frame'
         topic = args.topic or '/camera/camera/depth'
-        written, total = write_mcap(dataset, args.out, frame_id, topic), len(dataset)
+        written = write_bag(
+            dataset,
+            args.out,
+            frame_id=frame_id,
+            topic=topic,
+            storage='mcap' if args.format == 'mcap' else 'sqlite3',
+            left_out=left_out,
+        )
+        total = len(dataset)
     count = sum(1 for _ in tqdm(written, total=total, unit='frame'))
     print(f'{args.out}: {count} frames')
-    return 0
+    if left_out:
+        print(left_out.summary(), file=sys.stderr)
+    return SOME_LEFT_OUT if left_out else 0
 
 
-def write_pictures(dataset: Dataset, indices: list[int], out: Path) -> Iterator[int]:
+def write_pictures(
+    dataset: Dataset, indices: list[int], out: Path, left_out: LeftOut
+) -> Iterator[int]:
     """Write <out>/<frame>.png, near red and far blue; yields each index when it is written."""
     import numpy as np
 
+    from insegan_ros.data.store import DatasetError
     from insegan_ros.data.writer import encode_png
     from insegan_ros.drawing import colour_depth
     from insegan_ros.files import write_atomically
 
     out.mkdir(parents=True, exist_ok=True)
     for index in indices:
-        depth_m = dataset[index].frame.depth_m
+        try:
+            depth_m = dataset[index].frame.depth_m
+        except DatasetError as error:
+            left_out.add(f'frame {index}', error)
+            continue
         measured = depth_m[np.isfinite(depth_m)]
         near, far = np.percentile(measured, [1, 99]) if len(measured) else (0.0, 1.0)
         write_atomically(out / f'{index:06d}.png', encode_png(colour_depth(depth_m, near, far)))

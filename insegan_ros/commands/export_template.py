@@ -41,14 +41,14 @@ def run(args: argparse.Namespace) -> int:
 
     if args.mesh is not None and args.mesh.suffix.lower() not in FORMATS:
         raise ValueError(f'--mesh {args.mesh}: the name should end in {", ".join(FORMATS)}')
+    true = true_mesh(args.compare) if args.compare else None
     template = load_template(args.source)
     mesh = template.mesh()
     box = sorted(mesh.bounding_box_oriented.primitive.extents * 1e3, reverse=True)
     print(f'size_mm: {" x ".join(f"{side:.1f}" for side in box)}')
     print(f'diameter_mm: {1e3 * template.diameter_m:.1f}')
     print(f'volume_cm3: {1e6 * mesh.volume:.2f}')
-    if args.compare:
-        true = true_mesh(args.compare)
+    if true is not None:
         found = compare(mesh, true, np.random.default_rng(0))
         print(f'chamfer_mm: {1e3 * found.chamfer_m:.2f}')
         print(f'chamfer_of_diameter: {found.relative:.4f}')
@@ -82,15 +82,11 @@ def true_mesh(name: str) -> trimesh.Trimesh:
     Raises:
         ValueError: neither.
     """
-    import trimesh
-
+    from insegan_ros.data.meshes import read_mesh
     from insegan_ros.synthetic.parts import PARTS, make_part
 
     if name in PARTS:
         return make_part(name).mesh
     if not Path(name).is_file():
         raise ValueError(f'{name} is neither a file nor one of {", ".join(PARTS)}')
-    mesh = trimesh.load_mesh(name)
-    if not isinstance(mesh, trimesh.Trimesh) or not len(mesh.faces):
-        raise ValueError(f'{name} holds no mesh; an STL, PLY or OBJ in metres is expected')
-    return mesh
+    return read_mesh(name)

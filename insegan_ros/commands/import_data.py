@@ -1,8 +1,14 @@
-"""Turn a recording made with stock tools, or another layout, into a dataset.
+"""Turn a recording made with stock tools, images, or another layout, into a dataset.
 
 Reads rosbag2 folders (SQLite or MCAP), single .mcap and .db3 files, and .bag files of ROS 1 or the
-RealSense Viewer, with plain or compressedDepth images. Importing again adds only frames that are
-not there yet.
+RealSense Viewer, compressed ones too, with plain, compressedDepth (PNG, RVL) or PNG-compressed
+images; and folders of depth images (PNG, TIFF, NPY, NPZ, EXR) beside their camera's file. Of a
+recording that was cut short what is there is read. Images that are not rectified are undistorted.
+Importing again adds only frames that are not there yet: those of a recording are known by it and
+their stamp, images by name and content.
+
+A message or file that cannot be used is named and left out; the exit code is then 3, and of a
+recording that was cut short too.
 
 --from insta10 reads a class folder of the published Insta-10 layout (<class>/depth/*.png,
 <class>/val/{depth,rgb}/*.png, <class>/test/{depth,rgb}/*.png) with its splits and masks. A mask's
@@ -14,6 +20,8 @@ a bin floor is found with them.
 examples:
   ros2 bag record /camera/camera/depth/image_rect_raw /camera/camera/depth/camera_info
   insegan import rosbag2_2026_01_31 --part nut --out ~/bins/nut --every 15
+  insegan import zivid.mcap --part nut --out ~/bins/nut --depth-scale 0.00005
+  insegan import pngs --part nut --out ~/bins/nut --camera-info camera_info.yaml
   insegan import --from insta10 ~/Insta-10/nut --out ~/bins/insta10_nut
   insegan import --from insta10 ~/Insta-10/nut --depth-offset 0.6 --depth-scale -0.001 --out nut
 """
@@ -21,8 +29,10 @@ examples:
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
+from insegan_ros.commands.reading_options import add_reading_options, reading_of
 from insegan_ros.depth_camera import D435
 
 
@@ -38,7 +48,9 @@ def _colour(text: str) -> tuple[int, ...]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        'recording', type=Path, help='a rosbag2 folder, .mcap, .db3, .bag or an Insta-10 class'
+        'recording',
+        type=Path,
+        help='a rosbag2 folder, .mcap, .db3, .bag, a folder of images, or an Insta-10 class',
     )
     parser.add_argument('--from', dest='layout', choices=['recording', 'insta10'])
     parser.add_argument('--out', type=Path, required=True, help='the dataset folder')
@@ -46,8 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--instances', type=int, help='parts in every frame, if it is known (insta10: 5)'
     )
-    recording = parser.add_argument_group('of a recording')
-    recording.add_argument('--topic', help='the depth image topic, if there are several')
+    recording = parser.add_argument_group('of a recording or images')
+    add_reading_options(recording)
     recording.add_argument(
         '--every',
         type=int,
@@ -55,19 +67,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='K',
         help='keep one frame in K: frames of the same scene teach little (default: all)',
     )
-    insta10 = parser.add_argument_group('of --from insta10')
+    recording.add_argument(
+        '--camera',
+        type=int,
+        default=1,
+        metavar='N',
+        help='which camera, where size or camera_info change in the recording (1, the first)',
+    )
+    insta10 = parser.add_argument_group(
+        'of --from insta10',
+        '--depth-scale may be negative: brighter is nearer (16 bits: 0.001, 8 bits: 0.004)',
+    )
     insta10.add_argument('--size', type=int, default=224, help="the images' side in px (224)")
     insta10.add_argument(
         '--focal',
         type=float,
         default=D435.fx,
         help='focal length in px, the principal point in the middle (422)',
-    )
-    insta10.add_argument(
-        '--depth-scale',
-        type=float,
-        metavar='M',
-        help='metres a unit; negative: brighter is nearer (16 bits: 0.001, 8 bits: 0.004)',
     )
     insta10.add_argument(
         '--depth-offset',
@@ -147,38 +163,43 @@ def import_insta10(args: argparse.Namespace) -> int:
 
 
 def import_recording(args: argparse.Namespace) -> int:
-    from itertools import islice
-
     from tqdm import tqdm
 
-    from insegan_ros.data.bags import Recording
-    from insegan_ros.data.store import Dataset, DatasetInfo, to_units
-    from insegan_ros.data.writer import DatasetWriter
+    from insegan_ros.data.importing import Imported, ImportRequest, import_frames
+    from insegan_ros.data.left_out import SOME_LEFT_OUT
+    from insegan_ros.data.replay import Replay
 
     if args.part is None:
         raise ValueError("--part is needed: a recording does not tell the part's name")
-    if args.every < 1:
-        raise ValueError(f'--every {args.every}: at least 1 is expected')
-    with Recording(args.recording, args.topic) as recording:
-        info = DatasetInfo(
-            part=args.part,
-            intrinsics=recording.intrinsics,
-            source='recording',
-            instances=args.instances,
-            depth_scale=recording.depth_scale,
-        )
-        with DatasetWriter(args.out, info) as writer:
-            known = {r.get('stamp_ns') for r in Dataset(args.out).records.values()}
-            added = 0
-            total = -(-len(recording) // args.every)
-            kept = islice(recording, 0, None, args.every)
-            for frame in tqdm(kept, total=total, unit='frame'):
-                if frame.stamp_ns in known:
-                    continue
-                writer.append(
-                    to_units(frame.depth_m, info.depth_scale),
-                    record={'stamp_ns': frame.stamp_ns, 'recording': args.recording.name},
-                )
-                added += 1
-            print(f'{args.out}: {added} frames added, {len(writer.indices)} in all')
-    return 0
+    for name in ('every', 'camera'):
+        if getattr(args, name) < 1:
+            raise ValueError(f'--{name} {getattr(args, name)}: at least 1 is expected')
+    reading = reading_of(args)
+    request = ImportRequest(
+        args.out,
+        args.part,
+        args.instances,
+        args.every,
+        args.camera,
+        args.depth_scale,
+        trusted=args.depth_scale is not None or args.float_scale != 1,
+    )
+
+    def say(text: str) -> None:
+        tqdm.write(text, file=sys.stderr)
+
+    done = Imported(0, 0, 0)
+    with (
+        Replay(args.recording, reading, camera_file=args.camera_info, topic=args.topic) as replay,
+        tqdm(total=len(replay), unit='frame') as bar,
+    ):
+        for done in import_frames(replay, request, say):  # noqa: B007 the last is told below
+            bar.update()
+        for text in [*replay.notes, *replay.skipped]:
+            say(text)
+        left_out, whole = replay.left_out, replay.is_whole
+    known = f'; {done.known} were there already (same recording and stamp)' if done.known else ''
+    print(f'{args.out}: {done.added} frames added, {done.total} in all{known}')
+    if left_out:
+        print(left_out.summary(), file=sys.stderr)
+    return 0 if whole and not left_out else SOME_LEFT_OUT

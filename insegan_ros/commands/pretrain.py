@@ -2,8 +2,9 @@
 
 The model `any` that comes with the package is made by this command. It segments parts that it has
 never seen, told nothing but their length in metres, and `insegan train` begins with its weights.
-Shapes of no product are dropped into bins and rendered with a depth camera's noise; no frame of a
-real or simulated part takes part. The same command after an interruption goes on.
+Shapes of no product are dropped into bins, and depth cameras drawn at random look at them; no
+frame of a real or simulated part takes part. Shapes are made while the network learns. The same
+command after an interruption goes on.
 
 examples:
   insegan pretrain --out ~/runs/any --max-minutes 60
@@ -16,13 +17,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-SHAPES = 600
+SHAPES = 1500
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', type=Path, required=True, help="the run's folder")
     parser.add_argument('--shapes', type=int, default=SHAPES, help=f'random shapes ({SHAPES})')
     parser.add_argument('--max-minutes', type=float, default=60.0, help='of training (60)')
+    parser.add_argument(
+        '--start', type=Path, help='a model of any part, to begin with its weights (none)'
+    )
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--device', default='auto', help='auto, cpu or cuda[:index]')
     parser.add_argument('--workers', type=int, default=0, help='processes (0: one a core)')
@@ -45,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
         device=args.device,
         workers=args.workers or os.cpu_count() or 1,
+        start=args.start,
     )
     print(', '.join(f'{name} {value}' for name, value in figures.items()))
     print(f'the model is in {args.out / "model"}')

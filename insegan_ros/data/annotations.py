@@ -2,6 +2,8 @@
 
 Every annotation is one part's visible surface, whatever its category; of two that overlap the
 later one is on top. They belong to the frame whose name theirs is: `000012.jpg` to frame 12.
+An annotation that is no mask, an image that is no frame, a file that is damaged: each is named
+and left out, and the rest counts.
 """
 
 from __future__ import annotations
@@ -9,8 +11,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -18,13 +21,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from insegan_ros.data.depth_messages import decode_picture
+from insegan_ros.data.drawn_masks import BoolImage, MaskError, Size, checked_size, fill, unroll
+from insegan_ros.data.left_out import LeftOut
 from insegan_ros.data.store import Dataset
+from insegan_ros.files import read_text
+from insegan_ros.optional import MissingLibraryError
 
-BoolImage = NDArray[np.bool_]
+MAX_FILE_BYTES = 1 << 30
+# what tools add to an image's name: Label Studio before it, Roboflow behind it
+PREFIX = re.compile(r'[0-9a-f]{8}-(?=.)')
+SUFFIX = re.compile(r'_(png|jpe?g|tiff?|bmp)\.rf\.[0-9A-Za-z]+$')
+BROKEN = (KeyError, TypeError, IndexError, AttributeError, ValueError, OverflowError)
 
 
 class AnnotationError(ValueError):
-    """An annotation file that cannot be used; the message says which entry, and why."""
+    """Annotations of which nothing can be used; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -36,187 +48,232 @@ class AnnotatedImage:
     file: Path
 
 
-def read_annotations(path: Path) -> dict[str, AnnotatedImage]:
+@dataclass(frozen=True)
+class Unusable:
+    """What was left out on the way from files to labels."""
+
+    annotations: LeftOut = field(default_factory=lambda: LeftOut('annotations'))
+    images: LeftOut = field(default_factory=lambda: LeftOut('images'))
+
+    def reasons(self) -> str:
+        return '; '.join([*self.images.reasons, *self.annotations.reasons])
+
+
+def read_annotations(path: Path, unusable: Unusable | None = None) -> dict[str, AnnotatedImage]:
     """All images with masks, by name, in a JSON file or in all those of a folder.
 
     Raises:
-        AnnotationError: no such file, neither COCO nor labelme, a mask that is none, or an image
-            that two files annotate.
+        AnnotationError: there is no such file, or nothing in it can be used.
     """
-    files = sorted(path.glob('*.json')) if path.is_dir() else [path]
-    if not files:
-        raise AnnotationError(f'{path} holds no .json; COCO or labelme files are expected')
+    unusable = unusable or Unusable()
+    files = _files(path)
     found: dict[str, AnnotatedImage] = {}
     for file in files:
-        for image in _read_file(file):
-            if image.name in found:
-                other = found[image.name].file
-                raise AnnotationError(f'image {image.name!r} is annotated twice: {other}, {file}')
-            found[image.name] = image
+        try:
+            for image in _read_file(file, unusable):
+                if image.name in found:
+                    other = found[image.name].file
+                    reason = f'{image.name} is annotated twice: {other}, {file}'
+                    unusable.images.add(f'{image.name} of {file}', reason)
+                else:
+                    found[image.name] = image
+        except AnnotationError as error:
+            if len(files) == 1:
+                raise
+            unusable.images.add(str(file), error)
     if not found:
-        raise AnnotationError(f'{path} annotates no image')
+        reasons = unusable.reasons()
+        raise AnnotationError(f'{path} annotates no image' + (f': {reasons}' if reasons else ''))
     return found
 
 
+def _files(path: Path) -> list[Path]:
+    """Not the companions of a Mac, which begin with a dot."""
+    if not path.exists():
+        raise AnnotationError(f'there is no {path}')
+    if not path.is_dir():
+        return [path]
+    files = sorted(file for file in path.glob('*.json') if not file.name.startswith('.'))
+    if not files:
+        raise AnnotationError(f'{path} holds no .json; COCO or labelme files are expected')
+    return files
+
+
 def labels_of_frames(
-    annotated: Mapping[str, AnnotatedImage], dataset: Dataset
+    annotated: Mapping[str, AnnotatedImage], dataset: Dataset, unusable: Unusable | None = None
 ) -> dict[int, NDArray[np.uint16]]:
     """Each image's labels by the index of the dataset's frame of that name.
 
     Raises:
-        AnnotationError: an image that is no frame of the dataset, or of another size.
+        AnnotationError: no image is a frame of the dataset and of its size.
     """
+    left_out = (unusable or Unusable()).images
     by_name = {f'{index:06d}': index for index in dataset.indices}
-    strangers = [name for name in annotated if name not in by_name]
-    if strangers:
-        file = annotated[strangers[0]].file
-        raise AnnotationError(
-            f'{file}: {len(strangers)} of {len(annotated)} annotated images are no frames of '
-            f'{dataset.path}: {", ".join(strangers[:3])}; frames are named like their depth '
-            f'images, {", ".join(list(by_name)[:2])}'
-        )
     size = (dataset.info.intrinsics.height, dataset.info.intrinsics.width)
-    for image in annotated.values():
-        if image.labels.shape != size:
-            raise AnnotationError(
-                f'{image.file}: {image.name} is {_size(image.labels.shape)} px, the frames of '
-                f'{dataset.path} are {_size(size)}; annotate pictures of the frames as they are'
+    labels: dict[int, NDArray[np.uint16]] = {}
+    for name, image in annotated.items():
+        where = f'{image.file}: {name}'
+        index = by_name.get(frame_name(name, by_name))
+        if index is None:
+            left_out.add(where, 'it is no frame; frames are named like their depth images, rename')
+        elif index in labels:
+            left_out.add(where, f'frame {index} is annotated twice')
+        elif image.labels.shape != size:
+            left_out.add(
+                where,
+                f'it is {_said(image.labels.shape)} px, the frames of {dataset.path} are '
+                f'{_said(size)}; annotate pictures of the frames as they are',
             )
-    return {by_name[name]: image.labels for name, image in annotated.items()}
+        else:
+            labels[index] = image.labels
+    if not labels:
+        raise AnnotationError(
+            f'none of the {len(annotated)} annotated images is a frame of {dataset.path}, whose '
+            f'names are {", ".join(list(by_name)[:2])}, ...: {"; ".join(left_out.reasons)}'
+        )
+    return labels
 
 
-def _size(shape: tuple[int, ...]) -> str:
+def frame_name(name: str, frames: Mapping[str, int]) -> str:
+    """The frame that an image's name means: without what tools add, or by its last number."""
+    plain = SUFFIX.sub('', PREFIX.sub('', name, count=1) if PREFIX.match(name) else name)
+    if name in frames or plain in frames:
+        return name if name in frames else plain
+    number = re.search(r'(?<!\d)(\d{6,})$', plain)
+    return number[1] if number else plain
+
+
+def _said(shape: tuple[int, ...]) -> str:
     return f'{shape[1]} x {shape[0]}'
 
 
-def _read_file(file: Path) -> Iterator[AnnotatedImage]:
+def _read_file(file: Path, unusable: Unusable) -> Iterator[AnnotatedImage]:
     try:
-        content = json.loads(file.read_text())
-    except FileNotFoundError:
-        raise AnnotationError(f'there is no {file}') from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        content = json.loads(read_text(file, MAX_FILE_BYTES))
+    except (OSError, ValueError, RecursionError) as error:
         raise AnnotationError(f'{file} is no JSON: {error}') from None
     keys = set(content) if isinstance(content, dict) else set()
     try:
         if {'images', 'annotations'} <= keys:
-            yield from _read_coco(content, file)
+            yield from _read_coco(content, file, unusable)
         elif {'shapes', 'imagePath'} <= keys:
-            yield from _read_labelme(content, file)
+            yield from _read_labelme(content, file, unusable)
         else:
             raise AnnotationError(
                 f'{file} is neither COCO (with images and annotations) nor labelme (with shapes '
                 f'and imagePath); its keys: {", ".join(sorted(map(str, keys))[:8]) or "none"}'
             )
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
+    except (AnnotationError, MissingLibraryError):
+        raise
+    except BROKEN as error:
         raise AnnotationError(f'{file} is damaged: {error!r}') from None
 
 
-def _read_coco(content: dict[str, Any], file: Path) -> Iterator[AnnotatedImage]:
+def _read_coco(
+    content: dict[str, Any], file: Path, unusable: Unusable
+) -> Iterator[AnnotatedImage]:
     """Images without annotations are left out: nobody knows whether they are empty or not done."""
-    images = {image['id']: image for image in content['images']}
-    masks: dict[Any, list[BoolImage]] = {}
-    for annotation in content['annotations']:
-        where = f'{file}, annotation {annotation.get("id")}'
-        image = images.get(annotation['image_id'])
-        if image is None:
-            raise AnnotationError(f'{where} is of image {annotation["image_id"]}, which is absent')
-        size = (int(image['height']), int(image['width']))
-        masks.setdefault(image['id'], []).append(
-            _coco_mask(annotation.get('segmentation'), size, where)
-        )
+    images = {str(image['id']): image for image in content['images']}
+    masks: dict[str, list[tuple[str, BoolImage]]] = {}
+    for number, annotation in enumerate(content['annotations'], 1):
+        where = f'{file}, annotation {number}'
+        try:
+            where = f'{file}, annotation {annotation.get("id", number)}'
+            key = str(annotation['image_id'])
+            if key not in images:
+                raise MaskError(f'it is of image {key}, which is absent')
+            size = checked_size(images[key]['height'], images[key]['width'])
+            mask = _coco_mask(annotation.get('segmentation'), size)
+        except MissingLibraryError:
+            raise
+        except BROKEN as error:
+            unusable.annotations.add(where, _why(error))
+            continue
+        masks.setdefault(key, []).append((where, mask))
     for key, drawn in masks.items():
-        yield _combine(images[key]['file_name'], drawn, file)
+        name = images[key].get('file_name')
+        if not isinstance(name, str):
+            unusable.images.add(f'{file}, image {key}', 'it has no file_name')
+        elif (combined := _combine(name, drawn, file, unusable)) is not None:
+            yield combined
 
 
-def _coco_mask(segmentation: Any, size: tuple[int, int], where: str) -> BoolImage:
-    """Polygons [[x, y, x, y, ...], ...], or run lengths {size, counts}."""
+def _why(error: Exception) -> str:
+    return str(error) if isinstance(error, MaskError) else f'it is damaged: {error!r}'
+
+
+def _coco_mask(segmentation: Any, size: Size) -> BoolImage:
+    """Polygons [[x, y, x, y, ...], ...] or [x, y, ...], or run lengths {size, counts}."""
     if not segmentation:
-        raise AnnotationError(f'{where} has no segmentation; a box or a point is no mask')
+        raise MaskError('it has no segmentation; a box or a point is no mask')
     if isinstance(segmentation, dict):
-        if list(segmentation['size']) != list(size):
-            raise AnnotationError(
-                f'{where}: its mask is {_size(tuple(segmentation["size"]))} px, the image '
-                f'{_size(size)}'
-            )
-        return _unroll(segmentation['counts'], size, where)
-    return _fill([list(map(float, ring)) for ring in segmentation], size, where)
+        return unroll(segmentation, size)
+    if all(isinstance(value, int | float) for value in segmentation):
+        segmentation = [segmentation]
+    return fill(segmentation, size)
 
 
-def _fill(rings: list[list[float]], size: tuple[int, int], where: str) -> BoolImage:
-    """Polygons -> (H, W), all of one part, by COCO's own rasteriser."""
-    from pycocotools import mask as coco
-
-    if any(len(ring) < 6 or len(ring) % 2 or not np.isfinite(ring).all() for ring in rings):
-        raise AnnotationError(f'{where}: a polygon has three points or more, x and y of each')
-    return coco.decode(coco.merge(coco.frPyObjects(rings, *size))).astype(bool)
-
-
-def _unroll(counts: str | list[int], size: tuple[int, int], where: str) -> BoolImage:
-    """Lengths of runs of 0, 1, 0, ... down the columns, one after another -> (H, W)."""
-    lengths = _lengths(counts) if isinstance(counts, str) else list(map(int, counts))
-    if sum(lengths) != size[0] * size[1] or min(lengths) < 0:
-        raise AnnotationError(
-            f'{where}: its run lengths cover {sum(lengths)} pixels, the image is {_size(size)}'
-        )
-    return np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(size[::-1]).T
-
-
-def _lengths(text: str) -> list[int]:
-    """COCO's text: numbers of 5 bits a character from '0' on, low ones first, bit 5: more follow;
-    from the fourth on, each is the difference to the last but one."""
-    lengths: list[int] = []
-    value = shift = 0
-    for character in text:
-        bits = ord(character) - 48
-        value |= (bits & 0x1F) << shift
-        shift += 5
-        if not bits & 0x20:
-            if bits & 0x10:  # negative
-                value -= 1 << shift
-            lengths.append(value + (lengths[-2] if len(lengths) > 2 else 0))
-            value = shift = 0
-    return lengths
-
-
-def _read_labelme(content: dict[str, Any], file: Path) -> Iterator[AnnotatedImage]:
+def _read_labelme(
+    content: dict[str, Any], file: Path, unusable: Unusable
+) -> Iterator[AnnotatedImage]:
     """Shapes with the same group_id are pieces of one part, which another part divides."""
-    size = (int(content['imageHeight']), int(content['imageWidth']))
-    masks: dict[Any, BoolImage] = {}
+    size = checked_size(content['imageHeight'], content['imageWidth'])
+    masks: dict[Any, tuple[str, BoolImage]] = {}
     for number, shape in enumerate(content['shapes'], 1):
-        where = f'{file}, shape {number} ({shape.get("label")})'
-        group = shape.get('group_id')
-        key = ('alone', number) if group is None else ('group', group)
-        mask = _labelme_mask(shape, size, where)
-        masks[key] = mask | masks[key] if key in masks else mask
+        where = f'{file}, shape {number}'
+        try:
+            where = f'{file}, shape {number} ({shape.get("label")})'
+            mask = _labelme_mask(shape, size)
+            group = shape.get('group_id')
+            key = ('alone', number) if group is None else ('group', str(group))
+        except MissingLibraryError:
+            raise
+        except BROKEN as error:
+            unusable.annotations.add(where, _why(error))
+            continue
+        masks[key] = (where, mask | masks[key][1] if key in masks else mask)
     if masks:
-        yield _combine(content['imagePath'], list(masks.values()), file)
+        combined = _combine(str(content['imagePath']), list(masks.values()), file, unusable)
+        if combined is not None:
+            yield combined
 
 
-def _labelme_mask(shape: dict[str, Any], size: tuple[int, int], where: str) -> BoolImage:
+def _labelme_mask(shape: dict[str, Any], size: Size) -> BoolImage:
     kind = shape.get('shape_type', 'polygon')
     points = np.asarray(shape['points'], float)
     if kind == 'polygon':
-        return _fill([points.reshape(-1).tolist()], size, where)
+        return fill([points.reshape(-1)], size)
     if kind != 'mask':
-        raise AnnotationError(f'{where} is a {kind}; draw parts as polygons or masks')
+        raise MaskError(f'it is a {kind}; draw parts as polygons or masks')
     try:
-        raw = np.frombuffer(base64.b64decode(shape['mask']), np.uint8)
-        drawn: Any = cv2.imdecode(raw, cv2.IMREAD_GRAYSCALE)
+        drawn = decode_picture(base64.b64decode(shape['mask']), 'its mask')
+        drawn = cv2.cvtColor(drawn, cv2.COLOR_BGR2GRAY) if drawn.ndim == 3 else drawn
         x, y = points.min(axis=0).round().astype(int)
         mask = np.zeros(size, bool)
-        mask[y : y + drawn.shape[0], x : x + drawn.shape[1]] = drawn > 0
-    except (ValueError, AttributeError, cv2.error, binascii.Error) as error:
-        raise AnnotationError(f'{where}: its mask cannot be read: {error}') from None
+        if x < 0 or y < 0:
+            raise MaskError(f'its mask begins at {x}, {y}, outside the image')
+        part = mask[y : y + drawn.shape[0], x : x + drawn.shape[1]]
+        part[:] = drawn[: part.shape[0], : part.shape[1]] > 0
+    except (binascii.Error, cv2.error) as error:
+        raise MaskError(f'its mask cannot be read: {error}') from None
     return mask
 
 
-def _combine(image: str, masks: list[BoolImage], file: Path) -> AnnotatedImage:
-    labels = np.zeros(masks[0].shape, np.uint16)
-    for k, mask in enumerate(masks, 1):
+def _combine(
+    image: str, drawn: list[tuple[str, BoolImage]], file: Path, unusable: Unusable
+) -> AnnotatedImage | None:
+    """Later masks lie on earlier ones; what then has no pixel left is no part that is seen."""
+    labels = np.zeros(drawn[0][1].shape, np.uint16)
+    for k, (_, mask) in enumerate(drawn, 1):
         labels[mask] = k
-    for k in range(1, len(masks) + 1):
-        if not (labels == k).any():
-            raise AnnotationError(
-                f'{file}: mask {k} of {image} has no pixel: it is empty, or later ones hide it'
-            )
-    return AnnotatedImage(PureWindowsPath(image).stem, labels, file)
+    kept = np.unique(labels[labels > 0])
+    for k, (where, mask) in enumerate(drawn, 1):
+        if k not in kept:
+            reason = 'later ones hide it' if mask.any() else 'it is empty or outside the image'
+            unusable.annotations.add(where, f'mask {k} of {image} has no pixel: {reason}')
+    if not len(kept):
+        return None
+    number = np.zeros(len(drawn) + 1, np.uint16)
+    number[kept] = np.arange(1, len(kept) + 1)
+    name = PureWindowsPath(image.split('?')[0]).stem
+    return AnnotatedImage(name, number[labels], file)

@@ -1,21 +1,24 @@
-"""Whatever was recorded, as one endless or finite row of frames."""
+"""Whatever was recorded, as one row of frames: a dataset, a folder of images, or a recording."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from insegan_ros.data.bags import Recording
-from insegan_ros.data.pngs import CAMERA_FILE, PngFolder
+from insegan_ros.data.bags import Reading, Recording
+from insegan_ros.data.camera_files import read_camera_file
+from insegan_ros.data.images import ENDINGS, ImageFolder, list_images
+from insegan_ros.data.left_out import LeftOut
+from insegan_ros.data.recording_files import NAMES
 from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.types import DepthFrame
 
 KINDS = (
-    'a dataset folder (dataset.yaml), a folder of 16-bit PNGs with camera_info.yaml, '
+    f'a dataset folder (dataset.yaml), depth images ({ENDINGS}) with camera_info.yaml, '
     'or a recording (rosbag2 folder, .mcap, .db3, .bag)'
 )
 
@@ -24,6 +27,7 @@ KINDS = (
 class Replayed:
     """One recorded frame, with the true labels where the recording has them."""
 
+    name: str  # of its file without the ending; of a recording, its number
     frame: DepthFrame
     labels: NDArray[np.uint8] | None = None  # (H, W), 0 background
 
@@ -31,52 +35,112 @@ class Replayed:
 class Replay:
     """Frames of any kind of recording, in their order.
 
-    A damaged frame does not end a replay: `skipped` says which ones were left out and why.
+    A damaged frame does not end a replay: `skipped` says which ones were left out and why, and
+    `left_out` counts them.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        """Raises: DatasetError if `path` is nothing that can be replayed."""
+    def __init__(
+        self,
+        path: Path | str,
+        reading: Reading | None = None,
+        *,
+        camera_file: Path | None = None,
+        topic: str | None = None,
+        split: str = 'all',
+    ) -> None:
+        """Open `path`.
+
+        Args:
+            camera_file: of images; None: the one in their folder.
+            topic: of a recording's depth images; None: the only one.
+            split: of a dataset.
+
+        Raises:
+            DatasetError: `path` is nothing that can be replayed.
+        """
         self.path = Path(path).expanduser()
         self.skipped: list[str] = []
-        self._source: Dataset | PngFolder | Recording
+        self.left_out = LeftOut('frames', self.skipped.append)
+        reading = replace(reading or Reading(), left_out=self.left_out)
         if not self.path.exists():
             raise DatasetError(f'there is no {self.path}; {KINDS} is expected')
-        if (self.path / 'dataset.yaml').exists():
-            self._source = Dataset(self.path)
-        elif (self.path / CAMERA_FILE).exists() or any(self.path.glob('*.png')):
-            self._source = PngFolder(self.path)
-        elif self.path.is_dir() and not (self.path / 'metadata.yaml').exists():
-            raise DatasetError(f'{self.path} cannot be replayed; {KINDS} is expected')
-        else:
-            self._source = Recording(self.path)
-        if len(self._source) == 0:
+        self.source = _open(self.path, reading, camera_file, topic)
+        if split != 'all' and not isinstance(self.source, Dataset):
+            raise DatasetError(f'--split {split}: {path} is no dataset and has no splits')
+        self._indices = self.source.split(split) if isinstance(self.source, Dataset) else []
+        if len(self) == 0:
             raise DatasetError(f'{self.path} holds no frame')
 
     @property
     def instances(self) -> int | None:
         """Parts in every frame, where the recording says so."""
-        return self._source.info.instances if isinstance(self._source, Dataset) else None
+        return self.source.info.instances if isinstance(self.source, Dataset) else None
+
+    @property
+    def depth_scale(self) -> float:
+        """Metres a unit of 16-bit images."""
+        source = self.source
+        return source.info.depth_scale if isinstance(source, Dataset) else source.depth_scale
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know of the source, as far as it was read."""
+        return self.source.notes
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing was found to be missing, as far as it was read."""
+        recording = self.source if isinstance(self.source, Recording) else None
+        return recording is None or recording.is_whole
 
     def __len__(self) -> int:
-        return len(self._source)
+        return len(self._indices) if isinstance(self.source, Dataset) else len(self.source)
 
     def __iter__(self) -> Iterator[Replayed]:
-        if isinstance(self._source, Recording):
-            for frame in self._source:
-                yield Replayed(frame)
-            return
-        indices = self._source.indices if isinstance(self._source, Dataset) else range(len(self))
-        for index in indices:
-            try:
-                item = self._source[index]
-            except DatasetError as error:
-                self.skipped.append(str(error))
-                continue
-            if isinstance(item, DepthFrame):
-                yield Replayed(item)
-            else:
-                yield Replayed(item.frame, item.labels)
+        if isinstance(self.source, Recording):
+            for number, frame in self.source.numbered():
+                yield Replayed(f'{number:06d}', frame)
+        elif isinstance(self.source, ImageFolder):
+            for name, frame in self.source.frames():
+                yield Replayed(name, frame)
+        else:
+            for index in self._indices:
+                try:
+                    sample = self.source[index]
+                except DatasetError as error:
+                    self.left_out.add(f'frame {index:06d}', error)
+                    continue
+                yield Replayed(f'{index:06d}', sample.frame, sample.labels)
 
     def close(self) -> None:
-        if isinstance(self._source, Recording):
-            self._source.close()
+        if isinstance(self.source, Recording):
+            self.source.close()
+
+    def __enter__(self) -> Replay:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _open(
+    path: Path, reading: Reading, camera_file: Path | None, topic: str | None
+) -> Dataset | ImageFolder | Recording:
+    if (path / 'dataset.yaml').exists():
+        return Dataset(path)
+    if not path.is_dir():
+        images = bool(list_images(path))
+    else:
+        recorded = any(NAMES.search(file.name) for file in path.iterdir())
+        images = not recorded and (
+            bool(list_images(path)) or not (path / 'metadata.yaml').exists()
+        )
+        if images and not list_images(path):
+            raise DatasetError(f'{path} cannot be replayed; {KINDS} is expected')
+    if images:
+        if topic is not None:
+            raise DatasetError(f'--topic {topic}: {path} is no recording and has no topics')
+        return ImageFolder(path, reading, camera_file)
+    if camera_file is not None:
+        reading = replace(reading, camera=read_camera_file(camera_file))
+    return Recording(path, topic, reading)

@@ -15,23 +15,48 @@ from typing import Any
 
 import numpy as np
 
+from insegan_ros.data.left_out import LeftOut
 from insegan_ros.data.store import DatasetError, to_units
 from insegan_ros.data.writer import encode_png
 from insegan_ros.drawing import picture
-from insegan_ros.files import write_atomically
+from insegan_ros.files import FolderClaim, FolderInUseError, write_atomically
 from insegan_ros.types import DepthFrame, Segmentation
+
+KINDS = ('labels', 'depths', 'overlays')
 
 
 class ResultWriter:
     """Writes frame by frame; result.json tells of all of them once it is closed."""
 
-    def __init__(self, path: Path, settings: Mapping[str, Any], depth_scale: float) -> None:
-        """Raises: DatasetError if `path` already holds results: they would mix."""
+    def __init__(
+        self,
+        path: Path,
+        settings: Mapping[str, Any],
+        depth_scale: float,
+        left_out: LeftOut | None = None,
+    ) -> None:
+        """Claim `path`, made if absent.
+
+        Raises:
+            DatasetError: it already holds results, of an interrupted run too: they would mix; or
+                another process writes there.
+        """
         self.path, self._depth_scale = path, depth_scale
         if (path / 'result.json').exists():
             raise DatasetError(f'{path} already holds results; remove them or name another folder')
-        for kind in ('labels', 'depths', 'overlays'):
-            (path / kind).mkdir(parents=True, exist_ok=True)
+        for kind in KINDS:
+            if (path / kind).is_dir() and any((path / kind).iterdir()):
+                raise DatasetError(
+                    f'{path / kind} holds files of a run that did not end; remove them or name '
+                    'another folder'
+                )
+        try:
+            self._claim = FolderClaim(path)
+        except FolderInUseError as error:
+            raise DatasetError(str(error)) from None
+        for kind in KINDS:
+            (path / kind).mkdir(exist_ok=True)
+        self._left_out = LeftOut('frames') if left_out is None else left_out
         self._settings = {**settings, 'depth_scale': depth_scale}
         self._frames: list[dict[str, Any]] = []
 
@@ -55,17 +80,24 @@ class ResultWriter:
         """Note a frame of which nothing could be made."""
         self._frames.append({'frame': name, 'error': reason, 'instances': []})
 
-    def close(self) -> None:
-        content = {'settings': self._settings, 'frames': self._frames}
+    def close(self, complete: bool = True) -> None:
+        """Write result.json, which tells of all frames up to now and of what was left out."""
+        content = {
+            'settings': self._settings,
+            'complete': complete,
+            'frames': self._frames,
+            'left_out': self._left_out.reasons,
+        }
         write_atomically(
             self.path / 'result.json', (json.dumps(content, indent=1) + '\n').encode()
         )
+        self._claim.close()
 
     def __enter__(self) -> ResultWriter:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self.close(complete=kind is None)
 
 
 def _instance(found: Segmentation, k: int) -> dict[str, Any]:

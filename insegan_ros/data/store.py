@@ -14,20 +14,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import yaml
 from numpy.typing import NDArray
 
 from insegan_ros import config
+from insegan_ros.data.depth_messages import decode_picture
+from insegan_ros.data.left_out import LeftOut
+from insegan_ros.data.npy import decode_npy
+from insegan_ros.files import read_text
 from insegan_ros.types import DepthFrame, Intrinsics
 
 FORMAT_VERSION = 1
+SPLITS = 'splits.yaml'
 
 
 class DatasetError(ValueError):
@@ -61,9 +65,9 @@ class Sample:
 
 
 def to_units(depth_m: NDArray[np.floating[Any]], depth_scale: float) -> NDArray[np.uint16]:
-    """Metres with NaN -> 16-bit units with 0."""
-    units = np.nan_to_num(depth_m / depth_scale, nan=0.0, posinf=0.0, neginf=0.0)
-    return np.clip(np.rint(units), 0, 65535).astype(np.uint16)
+    """Metres with NaN -> 16-bit units with 0; what lies beyond their range is unmeasured too."""
+    units = np.rint(np.nan_to_num(depth_m / depth_scale, nan=0.0, posinf=0.0, neginf=0.0))
+    return np.where((units > 0) & (units <= 65535), units, 0).astype(np.uint16)
 
 
 def to_metres(units: NDArray[np.uint16], depth_scale: float) -> NDArray[np.float32]:
@@ -80,7 +84,8 @@ class Dataset:
         """Raises: DatasetError if `path` is no dataset, or one of another format version."""
         self.path = Path(path)
         self.info = read_info(self.path)
-        self.records = read_records(self.path / 'frames.jsonl')
+        self.notes: list[str] = []  # what is damaged beside the frames that are left
+        self.records = read_records(self.path / 'frames.jsonl', self.notes.append)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -97,14 +102,19 @@ class Dataset:
         size = (self.info.intrinsics.height, self.info.intrinsics.width)
         units = _read_png(self._file('depth', index, 'png'), np.uint16, size)
         depth_m = to_metres(units, self.info.depth_scale)
-        frame = DepthFrame(depth_m, self.info.intrinsics, stamp_ns=int(record.get('stamp_ns', 0)))
+        stamp = record.get('stamp_ns', 0)
+        stamp = stamp if isinstance(stamp, int) else 0
+        frame = DepthFrame(depth_m, self.info.intrinsics, stamp_ns=stamp)
         labels_file = self._file('labels', index, 'png')
         labels = _read_png(labels_file, np.uint8, size) if labels_file.exists() else None
         poses_file = self._file('poses', index, 'npy')
         try:
-            poses = np.load(poses_file, allow_pickle=False) if poses_file.exists() else None
-        except (OSError, ValueError, EOFError) as error:
+            content = poses_file.read_bytes() if poses_file.exists() else None
+            poses = None if content is None else decode_npy(content, str(poses_file))
+        except (OSError, ValueError) as error:
             raise DatasetError(f'{poses_file} is damaged: {error}') from None
+        if poses is not None and (poses.shape[1:] != (4, 4) or poses.dtype.kind != 'f'):
+            raise DatasetError(f'{poses_file} is {poses.shape} {poses.dtype}; (N, 4, 4) floats')
         return Sample(index, frame, labels, poses, record)
 
     def __iter__(self) -> Iterator[Sample]:
@@ -123,35 +133,64 @@ class Dataset:
             raise DatasetError(
                 f'{self.path} has no split {name!r}; it has {", ".join(["all", *splits])}'
             )
-        return [index for index in splits[name] if index in self.records]
+        known = [index for index in splits[name] if index in self.records]
+        if len(known) < len(splits[name]):
+            absent = sorted(set(splits[name]) - set(known))
+            self.notes.append(
+                f'{self.path / SPLITS}: {len(absent)} frames of {name!r} are not in the dataset: '
+                f'{", ".join(map(str, absent[:5]))}'
+            )
+        return known
+
+    def whole(self, indices: Iterable[int], left_out: LeftOut) -> list[int]:
+        """Those of the frames that can be read; the others are left out."""
+        kept = []
+        for index in indices:
+            try:
+                self[index]
+                kept.append(index)
+            except DatasetError as error:
+                left_out.add(f'frame {index}', error)
+        return kept
 
     def splits(self) -> dict[str, list[int]]:
-        file = self.path / 'splits.yaml'
+        """Raises: DatasetError where splits.yaml is no YAML of lists of frame numbers."""
+        file = self.path / SPLITS
         if not file.exists():
             return {}
-        loaded = yaml.safe_load(file.read_text()) or {}
-        return {k: v for k, v in loaded.items() if isinstance(v, list)}
+        loaded = read_yaml(file) or {}
+        if not isinstance(loaded, Mapping):
+            raise DatasetError(f'{file} holds {type(loaded).__name__}; lists by name are expected')
+        lists = {str(name): entry for name, entry in loaded.items() if isinstance(entry, list)}
+        for name, entry in lists.items():
+            wrong = [item for item in entry if type(item) is not int]
+            if wrong:
+                raise DatasetError(
+                    f'{file}: {name!r} holds {wrong[0]!r}; frame numbers are expected'
+                )
+        return lists
 
     def content_hash(self) -> str:
         """A short hash of the frames' list and files' sizes: equal data gives equal hashes."""
         digest = hashlib.sha256((self.path / 'dataset.yaml').read_bytes())
         for index in self.indices:
-            size = self._file('depth', index, 'png').stat().st_size
+            file = self._file('depth', index, 'png')
+            size = file.stat().st_size if file.exists() else -1
             digest.update(f'{index}:{size}:{self.records[index].get("sha256", "")};'.encode())
         return digest.hexdigest()[:16]
 
     def verify(self) -> Iterator[list[str]]:
         """For each frame, what is wrong with it: an empty list for a whole one."""
+        if self.notes:
+            yield list(self.notes)
         for index in self.indices:
             problems = []
             try:
-                sample = self[index]
+                self[index]
                 stored = self.records[index].get('sha256')
                 actual = sha256(self._file('depth', index, 'png').read_bytes())
                 if stored is not None and stored != actual:
                     problems.append(f'frame {index}: depth differs from what was captured')
-                if sample.poses is not None and sample.poses.shape[1:] != (4, 4):
-                    problems.append(f'frame {index}: poses are {sample.poses.shape}')
             except (DatasetError, OSError) as error:
                 problems.append(f'frame {index}: {error}')
             yield problems
@@ -164,19 +203,44 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
+def read_yaml(file: Path) -> Any:
+    """The one document of a YAML file.
+
+    Raises:
+        DatasetError: it cannot be read or is no YAML; the message says where.
+    """
+    try:
+        return yaml.safe_load(read_text(file))
+    except yaml.YAMLError as error:
+        hint = '; indent with spaces, YAML takes no tabs' if '\\t' in str(error) else ''
+        raise DatasetError(f'{file} is no YAML: {error}{hint}') from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise DatasetError(f'{file}: {error}') from None
+
+
 def read_info(path: Path) -> DatasetInfo:
+    """Raises: DatasetError where dataset.yaml is absent, damaged, or of another version."""
     file = path / 'dataset.yaml'
     if not file.exists():
         raise DatasetError(f'{path} is no dataset: it has no dataset.yaml')
-    try:
-        loaded = yaml.safe_load(file.read_text())
-        info = config.from_mapping(DatasetInfo, loaded)
-    except (yaml.YAMLError, ValueError, AttributeError) as error:
-        raise DatasetError(f'{file}: {error}') from None
-    if info.format_version != FORMAT_VERSION:
+    loaded = read_yaml(file)
+    if not isinstance(loaded, Mapping):
         raise DatasetError(
-            f'{path} has format_version {info.format_version}; this program reads {FORMAT_VERSION}'
+            f'{file} holds {type(loaded).__name__}; part, intrinsics and source are expected'
         )
+    version = loaded.get('format_version', FORMAT_VERSION)
+    if version != FORMAT_VERSION:
+        raise DatasetError(
+            f'{path} has format_version {version}; this program reads {FORMAT_VERSION}'
+        )
+    try:
+        info = config.from_mapping(DatasetInfo, loaded)
+    except (ValueError, AttributeError, OverflowError) as error:
+        raise DatasetError(f'{file}: {error}') from None
+    if not 0 < info.depth_scale < 1:
+        raise DatasetError(f'{file}: depth_scale is {info.depth_scale}; metres a unit, e.g. 0.001')
+    if info.floor is not None and (len(info.floor) != 4 or not np.isfinite(info.floor).all()):
+        raise DatasetError(f'{file}: floor is {info.floor}; nx, ny, nz, d are expected')
     return info
 
 
@@ -186,11 +250,13 @@ def whole_lines(path: Path) -> bytes:
     return content[: content.rfind(b'\n') + 1]
 
 
-def read_records(path: Path) -> dict[int, dict[str, Any]]:
+def read_records(
+    path: Path, damaged: Callable[[str], object] = lambda text: None
+) -> dict[int, dict[str, Any]]:
     """Lines by frame index. A last line without its newline was being written: it does not count.
 
-    Raises:
-        DatasetError: another line is damaged.
+    Args:
+        damaged: told of each other line that is none; its frame is left out.
     """
     if not path.exists():
         return {}
@@ -198,20 +264,21 @@ def read_records(path: Path) -> dict[int, dict[str, Any]]:
     for number, line in enumerate(whole_lines(path).splitlines(), 1):
         try:
             record = json.loads(line)
-            records[int(record['index'])] = record
-        except (json.JSONDecodeError, KeyError, TypeError, ValueError):
-            raise DatasetError(f'{path}, line {number}, is damaged: {line[:80]!r}') from None
+            index = record['index']
+            if type(index) is not int or index < 0:
+                raise ValueError(index)
+            records[index] = record
+        except (KeyError, TypeError, ValueError, RecursionError):
+            if line.strip():
+                damaged(f'{path}, line {number}, is damaged and left out: {line[:80]!r}')
     return records
 
 
 def _read_png(path: Path, dtype: type, size: tuple[int, int]) -> Any:
     try:
-        raw = np.fromfile(path, np.uint8)
-        image = cv2.imdecode(raw, cv2.IMREAD_UNCHANGED) if raw.size else None
-    except OSError as error:
-        raise DatasetError(f'{path}: {error}') from None
-    if image is None:
-        raise DatasetError(f'{path} is damaged: not a PNG')
+        image = decode_picture(path.read_bytes(), str(path))
+    except (OSError, ValueError) as error:
+        raise DatasetError(str(error)) from None
     if image.shape != size or image.dtype != dtype:
         raise DatasetError(
             f'{path} is {image.shape} {image.dtype}; {size} {np.dtype(dtype)} is expected'

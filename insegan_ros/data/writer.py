@@ -6,13 +6,12 @@ frames.jsonl, so a crash or a full disk loses at most the frame being written.
 
 from __future__ import annotations
 
-import fcntl
 import io
 import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -28,7 +27,7 @@ from insegan_ros.data.store import (
     sha256,
     whole_lines,
 )
-from insegan_ros.files import write_atomically
+from insegan_ros.files import FolderClaim, FolderInUseError, write_atomically
 
 
 def encode_png(image: NDArray[Any]) -> bytes:
@@ -50,16 +49,15 @@ class DatasetWriter:
                 or camera.
         """
         self.path = Path(path)
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._lock: IO[str] = open(self.path / '.lock', 'w')  # noqa: SIM115 held while open
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.close()
-            raise DatasetError(f'{self.path} is being written by another process') from None
+            self._lock = FolderClaim(self.path)
+        except FolderInUseError as error:
+            raise DatasetError(str(error)) from None
+        self._damaged: list[str] = []
         try:
             self.info = self._adopt(info)
-            self.indices = set(self._mended_records())
+            self.records = self._mended_records()
+            self.indices = set(self.records) | self._files_without_line()
         except Exception:
             self._lock.close()
             raise
@@ -88,7 +86,13 @@ class DatasetWriter:
             whole = len(whole_lines(path))
             if whole < path.stat().st_size:
                 os.truncate(path, whole)
-        return read_records(path)
+        return read_records(path, self._damaged.append)
+
+    def _files_without_line(self) -> set[int]:
+        """Frames whose lines were damaged: their files are not written over."""
+        if not self._damaged:
+            return set()
+        return {int(f.stem) for f in (self.path / 'depth').glob('*.png') if f.stem.isdecimal()}
 
     @property
     def next_index(self) -> int:

@@ -16,7 +16,11 @@ from tqdm import tqdm
 from insegan_ros.bin import Bin
 from insegan_ros.data.store import Dataset
 from insegan_ros.discovery.crops import Piece, dataset_pieces, pieces_of
-from insegan_ros.discovery.lengths import candidate_lengths, likeliest_length
+from insegan_ros.discovery.lengths import (
+    TooFewPiecesError,
+    candidate_lengths,
+    likeliest_length,
+)
 from insegan_ros.discovery.picture import draw
 from insegan_ros.discovery.reconstruct import (
     HOPELESS,
@@ -46,6 +50,8 @@ ENOUGH = 1500  # parts that a network holds for whole
 SIDE = 0.85  # a part's longest side, of the greatest distance of two of its points, about
 RARE = 0.05  # share of the pieces below which those of a length are hardly the part
 LONGEST = 1.55  # a piece's greatest distance, of the part's longest side: more is a clump
+GUESSED = 5  # pieces by which the part's length is guessed, where nothing better is known
+TELL = 'or tell how long the part is, in metres: --part-length'
 RUN = 'discovery.yaml'
 PICTURE = 'template.png'
 CURVE = 'resolution.csv'  # how well two halves of the crops agree, detail by detail
@@ -167,12 +173,18 @@ def first_guess(
     Ends of a part share a length too, but are shorter; clumps are longer, but no two look alike.
 
     Raises:
-        ValueError: too few pieces.
-        UnexplainedError: no such length.
+        UnexplainedError: no such length, or too few pieces to tell.
+        TooFewPiecesError: so few that not even the part's length can be guessed.
     """
     probes = range(min(2, settings.seeds))
     others = range(len(probes), settings.seeds)
-    lengths = candidate_lengths(pieces)
+    try:
+        lengths = candidate_lengths(pieces)
+    except TooFewPiecesError as error:
+        guessed = part_length_m or guessed_length(pieces)
+        if guessed is None:
+            raise
+        raise UnexplainedError(str(error), guessed) from None
     tried = []
     with tqdm(total=len(lengths) * settings.seeds, desc='seeds', unit='seed') as bar:
         for k, length in enumerate(lengths):
@@ -193,19 +205,25 @@ def first_guess(
     )
 
 
+def guessed_length(pieces: list[Piece]) -> float | None:
+    """Metres of the longest side, by few pieces: as long as most that are no clumps; or None."""
+    lengths = np.array([piece.length_m for piece in pieces if piece.length_m > 0.008])
+    return SIDE * float(np.median(lengths)) if len(lengths) >= GUESSED else None
+
+
 def side_of(pieces: list[Piece], settings: Settings, device: str = 'cpu') -> float:
     """Metres, about: the part's longest side, by pieces between depth edges.
 
     Raises:
-        ValueError: too few pieces, or none that show one and the same part.
+        UnexplainedError, TooFewPiecesError: as `first_guess`.
     """
     quick = replace(settings, seeds=min(2, settings.seeds), seed_crops=120, seed_rotations=400)
     try:
         work, _ = first_guess(pieces, quick, device=device)
-    except ValueError as error:
-        raise ValueError(
-            f'{error}; or tell how long the part is, in metres: --part-length'
-        ) from None
+    except TooFewPiecesError as error:
+        raise TooFewPiecesError(f'{error}; {TELL}') from None
+    except UnexplainedError as error:
+        raise UnexplainedError(f'{error}; {TELL}', error.part_length_m) from None
     return SIDE * work.width_m / settings.margin
 
 

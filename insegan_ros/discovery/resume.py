@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from safetensors.torch import load_file, save
 
+from insegan_ros import tensors
 from insegan_ros.discovery.crops import Piece
 from insegan_ros.discovery.reconstruct import Reconstruction, reconstruction
 from insegan_ros.discovery.state import Poses, Settings, State
@@ -48,14 +48,15 @@ def same_run(file: Path, run: dict[str, Any]) -> None:
 
 
 def save_checkpoint(file: Path, work: Reconstruction, state: State, place: Place) -> None:
-    tensors = {
+    stored = {
         'length_m': torch.tensor(work.width_m / work.settings.margin, dtype=torch.float64),
-        'logits': state.logits.contiguous(),
+        'logits': state.logits,
         'place': torch.tensor([*asdict(place).values()]),
     }
     if state.poses is not None:
-        tensors |= {k: v.contiguous() for k, v in vars(state.poses).items()}
-    write_atomically(file, save(tensors))
+        stored |= vars(state.poses)
+    arrays = {name: tensor.detach().cpu().numpy() for name, tensor in stored.items()}
+    write_atomically(file, tensors.save(arrays))
 
 
 def resume(
@@ -64,14 +65,14 @@ def resume(
     """What `save_checkpoint` left in a file; nothing, at the beginning, where there is none."""
     if not file.exists():
         return None, None, Place(0, 0)
-    tensors = load_file(file, device)
-    stage, done = tensors['place'].tolist()
+    stored = {k: torch.from_numpy(v).to(device) for k, v in tensors.load(file).items()}
+    stage, done = stored['place'].tolist()
     poses = None
-    if 'rotations' in tensors:
-        poses = Poses(tensors['rotations'], tensors['shifts'], tensors['residual'])
-    length = float(tensors['length_m'])
+    if 'rotations' in stored:
+        poses = Poses(stored['rotations'], stored['shifts'], stored['residual'])
+    length = float(stored['length_m'])
     work = reconstruction(pieces, length, settings, device)
-    return work, State(tensors['logits'], work.width_m, poses), Place(stage, done)
+    return work, State(stored['logits'], work.width_m, poses), Place(stage, done)
 
 
 def stored_pieces(file: Path, make: Callable[[], list[Piece]]) -> list[Piece]:

@@ -6,6 +6,7 @@ for every pixel: is this a part, where is that part's centre, how sure, how much
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -77,6 +78,35 @@ class VoteNetwork(nn.Module):
 def channels_last(network: VoteNetwork) -> VoteNetwork:
     """Its weights in the memory order that is fastest for convolutions on a processor."""
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def widened(weights: Mapping[str, Tensor], config: NetworkConfig, seed: int) -> dict[str, Tensor]:
+    """Weights of a network of `config` that answers as the narrower one of `weights` does.
+
+    What is added begins at random, and is not heard by what was there.
+    """
+    torch.manual_seed(seed)
+    wide = VoteNetwork(config).state_dict()
+    deep = {f'up{k}.0.0.weight': f'{name}.0.weight' for k, name in enumerate(_BELOW)}
+    for name, narrow in weights.items():
+        kernel = wide[name]
+        if not kernel.ndim:
+            kernel.copy_(narrow)
+            continue
+        if kernel.ndim < 4:
+            kernel[: len(narrow)] = narrow
+            continue
+        heard = torch.arange(narrow.shape[1])
+        if name in deep:  # after the channels from below come those from beside
+            old, new = len(weights[deep[name]]), len(wide[deep[name]])
+            heard = torch.where(heard < old, heard, heard + new - old)
+        kernel[: len(narrow)] = 0
+        kernel[: len(narrow), heard] = narrow.to(kernel.dtype)
+    return wide
+
+
+# what feeds up0, up1 and up2 from below
+_BELOW = ('up1.1', 'up2.1', 'down3.1')
 
 
 def _double(x: Tensor) -> Tensor:

@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
-import coacd
 import numpy as np
 import trimesh
 from numpy.typing import NDArray
@@ -25,10 +24,14 @@ from insegan_ros.data.store import DatasetInfo, to_units
 from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.depth_camera import EXACT_DEPTH_SCALE
 from insegan_ros.distillation.surroundings import Surroundings
+from insegan_ros.optional import needed_for
 from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, Physics, SceneRejectedError
 from insegan_ros.synthetic.parts import Part
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
 from insegan_ros.synthetic.workers import start_worker
+
+with needed_for('learning from simulated piles'):
+    import coacd
 
 MAX_ATTEMPTS = 30  # drops before a pile counts as impossible
 

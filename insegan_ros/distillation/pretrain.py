@@ -1,109 +1,234 @@
-"""Piles of random shapes: what a network may know of piles before it meets its part.
+"""Bins full of random parts: what a network may know of piles before it meets its part.
 
 How surfaces overlap, where one part ends and another begins, is much the same whatever lies in the
 bin. A network that has learned it from shapes of no product needs fewer steps for a new one.
+
+<path>/0000.bins.npz    one shape's bins at rest: they cost physics, and little room
+       0000.views.npz   pictures of them
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from insegan_ros.data.store import Dataset, DatasetError
-from insegan_ros.depth_camera import D435
-from insegan_ros.distillation.examples import Piles
 from insegan_ros.distillation.network import NetworkConfig
-from insegan_ros.distillation.piles import PileConfig, PileMaker, store_piles
-from insegan_ros.distillation.surroundings import Surroundings
+from insegan_ros.distillation.views import (
+    LENGTH_M,
+    Picture,
+    View,
+    ViewConfig,
+    photograph,
+    view_of,
+)
+from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, Physics, SceneRejectedError
 from insegan_ros.synthetic.parts import Part
-from insegan_ros.synthetic.random_parts import random_part
+from insegan_ros.synthetic.random_parts import part_of_any_kind
 from insegan_ros.synthetic.workers import start_worker
-from insegan_ros.types import Intrinsics
+
+BINS, VIEWS = '.bins.npz', '.views.npz'
+ATTEMPTS = 4  # to fill a bin
 
 
 @dataclass(frozen=True)
 class ShapesConfig:
-    """How many shapes, and the views of them."""
+    """How many shapes, how they fill bins, and how they are looked at."""
 
-    shapes: int = 600
-    piles: int = 12  # of each
-    size: int = 112  # px, side of an image
-    part_px: tuple[float, float] = (27.0, 48.0)  # a part's longest side on the floor
-    bin_width: tuple[float, float] = (1.5, 2.8)  # in lengths of the part
-    camera_height: tuple[float, float] = (0.4, 0.7)  # m
-    margin: int = 4  # px at least between the bin and the image's edge
-    no_wall: float = 0.15  # share of bins whose walls the camera does not see
+    shapes: int = 1500
+    bins: int = 3  # of each shape
+    stages: int = 2  # looks at a bin while it is filled
+    pictures: int = 3  # of each look
+    parts: tuple[int, int] = (3, 40)  # in a full bin
+    bin_width: tuple[float, float] = (1.3, 4.0)  # in lengths of the part
+    deep: float = 3.0  # lengths
+    most_pieces: int = 320  # convex ones in a bin: more takes too long
+    view: ViewConfig = field(default_factory=ViewConfig)
 
 
-def shape_maker(config: ShapesConfig, seed: int, shape: int) -> PileMaker:
-    """Of one random shape, in a bin and under a camera drawn for it."""
-    rng = np.random.default_rng([seed, shape])
-    height = rng.uniform(*config.camera_height)
-    pixel = height / D435.fx
-    length_px = rng.uniform(*config.part_px)
-    part = random_part(rng, length_px * pixel)
-    width_px = min(length_px * rng.uniform(*config.bin_width), config.size - 2 * config.margin)
-    wall = part.length * rng.uniform(0.4, 1.8) if rng.random() > config.no_wall else 0.0
-    middle = (config.size - 1) / 2
-    around = Surroundings(
-        intrinsics=Intrinsics(config.size, config.size, D435.fx, D435.fx, middle, middle),
-        camera_height=float(height),
-        bin_centre=(0.0, 0.0),
-        bin_width=float(width_px * pixel),
-        bin_turn=float(rng.normal(0, np.radians(5))),
-        wall_height=float(wall),
+@dataclass(frozen=True)
+class Filled:
+    """Parts at rest in a bin."""
+
+    width_m: float
+    poses: NDArray[np.float32]  # (N, 3, 4) world_T_part
+
+
+def shape(seed: int, index: int) -> Part:
+    """Random shape `index`, LENGTH_M long: the same wherever it is drawn."""
+    return part_of_any_kind(np.random.default_rng([seed, index]), LENGTH_M)
+
+
+def fill_bins(config: ShapesConfig, seed: int, index: int) -> list[Filled]:
+    """Bins of one shape at rest; none where it does not fit."""
+    part = shape(seed, index)
+    filled: list[Filled] = []
+    for k in range(config.bins):
+        for attempt in range(ATTEMPTS):
+            rng = np.random.default_rng([seed, index, 1, k, attempt])
+            try:
+                filled += _fill_one(config, part, rng)
+                break
+            except SceneRejectedError:
+                continue
+    return filled
+
+
+def _fill_one(config: ShapesConfig, part: Part, rng: np.random.Generator) -> list[Filled]:
+    """One bin, after some of its parts and after all.
+
+    Raises:
+        SceneRejectedError: the parts do not come to lie in it.
+    """
+    width = LENGTH_M * float(np.exp(rng.uniform(*np.log(config.bin_width))))
+    low, high = config.parts
+    room = 0.3 * width**2 * config.deep * LENGTH_M / float(part.mesh.convex_hull.volume)
+    high = int(max(low + 1, min(high, room, config.most_pieces / len(part.convex_pieces))))
+    count = int(np.exp(rng.uniform(np.log(low), np.log(high + 1))))
+    if rng.random() < 0.5:  # else few are as often as many
+        count = int(rng.integers(low, high + 1))
+    physics = Physics(
+        friction=float(rng.uniform(0.15, 0.7)),
+        drop_interval=0.12 if count < 15 else 0.07,
+        still_speed=0.05,
+        max_settle=0.9,
+        max_penetration=0.006,
     )
-    pieces = tuple((np.asarray(p.vertices), np.asarray(p.faces)) for p in part.convex_pieces)
-    piles = PileConfig(count=config.piles, instances=_instances(part, around))
-    mesh = part.mesh
-    return PileMaker(np.asarray(mesh.vertices), np.asarray(mesh.faces), pieces, around, piles)
+    world = BinWorld(part, BinSpec(width, 4 * LENGTH_M), capacity=count, physics=physics)
+    world.drop(0, rng)
+    looks = []
+    for stage in range(config.stages):
+        world.add(round(count * (stage + 1) / config.stages) - world.count, rng)
+        world.settle()  # a little motion does not show
+        world.check()
+        if world.count:
+            looks.append(Filled(width, world.poses()[:, :3].astype(np.float32)))
+    return looks
 
 
-def _instances(part: Part, around: Surroundings) -> tuple[int, int]:
-    """Least and most parts: at most what piles up to about three layers."""
-    area = (around.bin_width - 0.5 * part.length) ** 2
-    side = float(part.mesh.convex_hull.volume) ** (2 / 3)
-    return 2, int(np.clip(3 * area / side, 5, 12))
+def picture_bins(
+    config: ShapesConfig, seed: int, index: int, filled: Sequence[Filled]
+) -> list[Picture]:
+    """Pictures of one shape's bins."""
+    mesh = shape(seed, index).mesh
+    rng = np.random.default_rng([seed, index, 2])
+    pictures = []
+    for bin in filled:
+        poses = np.tile(np.eye(4), (len(bin.poses), 1, 1))
+        poses[:, :3] = bin.poses
+        for _ in range(config.pictures):
+            picture = photograph(mesh, poses, bin.width_m, rng, config.view)
+            if (picture.labels > 0).sum() > 60:
+                pictures.append(picture)
+    return pictures
 
 
-def store_shapes(config: ShapesConfig, path: Path, seed: int, workers: int) -> Iterator[int]:
-    """Piles of every shape, a dataset folder each; yields how many shapes are done.
+def store_shapes(
+    config: ShapesConfig,
+    path: Path,
+    seed: int,
+    workers: int,
+    seconds: float = np.inf,
+    pictures: bool = True,
+) -> Iterator[int]:
+    """Bins and pictures of every shape; yields how many shapes are done.
 
-    What is there already is kept. A shape that does not fit its bin is left out.
+    What is there already is kept.
+
+    Args:
+        seconds: after which no further shape is begun.
+        pictures: False: bins alone, which take little room.
     """
     path.mkdir(parents=True, exist_ok=True)
-    tasks = [(config, path / f'{shape:04d}', seed, shape) for shape in range(config.shapes)]
+    until = time.time() + seconds
+    tasks = [(config, path, seed, index, until, pictures) for index in range(config.shapes)]
     with ProcessPoolExecutor(workers, get_context('spawn'), start_worker) as pool:
         for done, _ in enumerate(pool.map(_store_shape, tasks), 1):
             yield done
 
 
-def _store_shape(task: tuple[ShapesConfig, Path, int, int]) -> None:
-    config, path, seed, shape = task
-    try:
-        for _ in store_piles(shape_maker(config, seed, shape), path, seed, workers=1):
-            pass
-    except ValueError as error:
-        if isinstance(error, DatasetError):
-            raise
+def _store_shape(task: tuple[ShapesConfig, Path, int, int, float, bool]) -> None:
+    config, path, seed, index, until, pictures = task
+    bins, views = path / f'{index:04d}{BINS}', path / f'{index:04d}{VIEWS}'
+    if views.exists() or (bins.exists() and not pictures) or time.time() > until:
+        return
+    if bins.exists():
+        filled = load_bins(bins)
+    else:
+        filled = fill_bins(config, seed, index)
+        counts, widths = [len(f.poses) for f in filled], [f.width_m for f in filled]
+        poses = np.concatenate([np.zeros((0, 3, 4), np.float32), *(f.poses for f in filled)])
+        _save(bins, {'counts': np.array(counts, int), 'widths': np.array(widths), 'poses': poses})
+    if pictures:
+        taken = picture_bins(config, seed, index, filled)
+        _save(views, _packed(taken))
+
+
+def _save(path: Path, arrays: dict[str, NDArray]) -> None:
+    """Whole or not at all."""
+    part = path.with_suffix('.part')
+    with part.open('wb') as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+    part.rename(path)
+
+
+def load_bins(path: Path) -> list[Filled]:
+    with np.load(path) as stored:
+        ends = np.cumsum(stored['counts'])
+        poses = np.split(stored['poses'], ends[:-1]) if len(ends) else []
+        return [Filled(float(w), p) for w, p in zip(stored['widths'], poses)]
+
+
+def _packed(pictures: Sequence[Picture]) -> dict[str, NDArray]:
+    if not pictures:
+        return {'counts': np.zeros(0, int)}
+    return {
+        'counts': np.array([len(p.visible) for p in pictures]),
+        'depth': np.stack([p.depth for p in pictures]),
+        'labels': np.stack([p.labels for p in pictures]),
+        'centres': np.concatenate([p.centres for p in pictures]),
+        'visible': np.concatenate([p.visible for p in pictures]),
+        'camera': np.array([p.camera for p in pictures]),
+        'told': np.array([p.told_m for p in pictures]),
+    }
+
+
+def load_views(path: Path, config: ViewConfig) -> list[tuple[View, NetworkConfig]]:
+    """One shape's pictures."""
+    with np.load(path) as stored:
+        if not len(stored['counts']):
+            return []
+        kept = {name: stored[name] for name in stored.files}
+    ends = np.cumsum(kept['counts'])[:-1]
+    centres, visible = np.split(kept['centres'], ends), np.split(kept['visible'], ends)
+    return [
+        view_of(
+            Picture(
+                kept['depth'][k],
+                kept['labels'][k],
+                centres[k],
+                visible[k],
+                tuple(kept['camera'][k].tolist()),
+                float(kept['told'][k]),
+            ),
+            config,
+        )
+        for k in range(len(kept['told']))
+    ]
 
 
 def load_shapes(
-    path: Path, config: ShapesConfig, seed: int
-) -> Iterator[tuple[Piles, NetworkConfig]]:
-    """The stored shapes that have any piles."""
-    for folder in sorted(path.glob('[0-9]*')):
-        stored = Dataset(folder)
-        if not len(stored):
-            continue
-        maker = shape_maker(config, seed, int(folder.name))
-        sides = np.ptp(maker.vertices, axis=0)
-        around = maker.surroundings
-        pixel = around.camera_height / around.intrinsics.fx
-        network = NetworkConfig(float(sides.max()), float(sides.min()), float(pixel))
-        yield Piles.load(stored, stored.indices), network
+    path: Path, config: ShapesConfig, first: int = 0, last: int | None = None
+) -> Iterator[list[tuple[View, NetworkConfig]]]:
+    """The stored shapes from `first` to before `last`, those that have any pictures."""
+    for file in sorted(path.glob('[0-9]*' + VIEWS)):
+        if int(file.name.split('.')[0]) in range(first, config.shapes if last is None else last):
+            views = load_views(file, config.view)
+            if views:
+                yield views

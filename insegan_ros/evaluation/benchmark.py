@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from insegan_ros import baselines
 from insegan_ros.bin import Bin, BinTracker, foreground
@@ -22,7 +21,11 @@ from insegan_ros.data.store import Dataset
 from insegan_ros.evaluation import metrics
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference import model_card
+from insegan_ros.optional import needed_for
 from insegan_ros.types import DepthFrame, Segmentation, Segmenter
+
+with needed_for('comparing methods'):
+    from threadpoolctl import threadpool_limits
 
 BLOCK = 50  # frames that one segmenter sees in a row: figures do not depend on the processes
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from insegan_ros import config
-from insegan_ros.bin import Bin, BinTracker, foreground
+from insegan_ros.bin import Bin, BinTracker, foreground, lowest_part
 from insegan_ros.camera import TopDownView, height_map, segmentation_from_labels
 from insegan_ros.distillation.clusters import Instances, VoteSettings, find_instances
 from insegan_ros.distillation.network import (
@@ -32,7 +32,6 @@ from insegan_ros.model.template import Template
 from insegan_ros.types import DepthFrame, Intrinsics, Segmentation
 
 MARGIN = 8  # px around the bin
-MIN_HEIGHT_M = 0.006  # above the floor: more than noise
 MAX_TILT_DEGREES = 3.0  # beyond it the frame is first seen straight down
 TEMPLATE = 'template.logits'  # its name among a model's tensors
 WHOLE_VISIBLE, WHOLE_AGREEMENT = 0.9, 0.6  # above both an instance counts as seen whole
@@ -121,7 +120,9 @@ class DistilledSegmenter:
         bin = self._tracker(frame) if bin is None else bin
         tilt = np.degrees(np.arccos(np.clip(-bin.floor.normal[2], -1, 1)))
         all_heights = height_map(frame, bin.floor)
-        left, top, right, bottom = _window(all_heights, bin.region)
+        left, top, right, bottom = _window(
+            all_heights, bin.region, 1.5 * lowest_part(frame, bin.floor, all_heights)
+        )
         window = np.s_[top:bottom, left:right]
         labels = np.zeros(frame.depth_m.shape, np.int32)
         none = np.zeros(0, np.float32)
@@ -216,11 +217,11 @@ def _lifted(
 
 
 def _window(
-    heights: NDArray[np.float32], region: tuple[int, int, int, int] | None
+    heights: NDArray[np.float32], region: tuple[int, int, int, int] | None, above: float
 ) -> tuple[int, int, int, int]:
     """Left, top, right, bottom of what stands above the floor in the bin, and a margin."""
     x, y, w, h = region or (0, 0, heights.shape[1], heights.shape[0])
-    raised = heights[y : y + h, x : x + w] > MIN_HEIGHT_M  # False where NaN
+    raised = heights[y : y + h, x : x + w] > above  # False where NaN
     columns = np.flatnonzero(raised.sum(axis=0) >= 3)
     rows = np.flatnonzero(raised.sum(axis=1) >= 3)
     if not len(columns) or not len(rows):

@@ -34,7 +34,8 @@ class Existence:
     def __call__(self, clusters: Clusters) -> None:
         """Take away what is no part, the least likely first; one candidate always stays."""
         while len(clusters) > 1:
-            probability = self.rule(existence_cues(clusters))
+            cues = existence_cues(clusters)[:, : len(self.rule.weights)]  # of an earlier version
+            probability = self.rule(cues)
             worst = int(probability.argmin())
             if probability[worst] >= self.threshold:
                 return
@@ -42,7 +43,7 @@ class Existence:
 
 
 def existence_cues(clusters: Clusters) -> NDArray[np.float64]:
-    """(N, 12) what tells if a candidate is a part; none depends on the image's resolution."""
+    """(N, 15) what tells if a candidate is a part; none depends on the image's resolution."""
     length = clusters.config.length_px
     area, support = np.maximum(clusters.area, 1), clusters.support
     visible, agreement = clusters.visible, clusters.agreement
@@ -52,6 +53,7 @@ def existence_cues(clusters: Clusters) -> NDArray[np.float64]:
     above = (clusters.centres[:, 2] - clusters.centres[other, 2]) / length
     apart = np.minimum(distance.min(axis=1), FAR)
     alone = apart >= FAR
+    compact = np.log(np.quantile(area, 0.8) / length**2)
     columns = [
         agreement,
         visible,
@@ -65,6 +67,9 @@ def existence_cues(clusters: Clusters) -> NDArray[np.float64]:
         np.where(alone, 0, visible + visible[other]),
         np.where(alone, 1, agreement[other]),
         np.where(alone, 1, np.minimum(np.abs(above), 1)),
+        np.full(len(clusters), compact),
+        np.where(alone, 0, np.log(apart + 0.01) - compact / 2),  # against how thick parts look
+        np.where(alone, 0, np.log(4 * apart + 0.05) - clusters.spread),  # how unsure votes are
     ]
     return np.stack(columns, axis=1)
 

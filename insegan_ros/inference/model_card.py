@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from numpy.typing import NDArray
 from torch import Tensor
 
+from insegan_ros import tensors as tensor_files
 from insegan_ros.bin import Bin
 from insegan_ros.config import ConfigError
 from insegan_ros.device import pick_device
@@ -32,12 +34,26 @@ METHODS = {
     'iodine': 'insegan_ros.baselines.learned.segmenter',
     'wu': 'insegan_ros.baselines.learned.segmenter',
 }
-# beside the sources, and where an installation puts them
-FOLDERS = (
-    Path(__file__).parents[2] / 'models',
-    Path(__file__).parents[4] / 'share' / 'insegan_ros' / 'models',
-    Path(sysconfig.get_path('data')) / 'share' / 'insegan_ros' / 'models',
-)
+
+
+def places(file: Path) -> tuple[Path, ...]:
+    """Where the models of the package may be whose module `file` is, the likeliest first.
+
+    In a checkout they lie beside the package. An installation has them in `share`, under the
+    prefix whose `lib` holds the package: how deep differs between colcon, a wheel, a user's own
+    folder and Debian's dist-packages. A link leads to the sources (colcon --symlink-install).
+    """
+    sources = [path.parents[2] / 'models' for path in (file, file.resolve())]
+    prefixes = [
+        *file.parents[2:],
+        Path(sysconfig.get_path('data')),
+        *map(Path, filter(None, os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep))),
+    ]
+    shares = [prefix / 'share' / 'insegan_ros' / 'models' for prefix in prefixes]
+    return tuple(dict.fromkeys([*sources, *shares]))
+
+
+FOLDERS = places(Path(__file__))
 
 
 class ModelError(ValueError):
@@ -94,7 +110,7 @@ def load_segmenter(
         )
     loader = importlib.import_module(METHODS[card['method']])
     try:
-        tensors = load_file(folder / WEIGHTS)
+        tensors = _load(folder / WEIGHTS)
         segmenter = loader.load(card['settings'], tensors, pick_device(device), bin, seed)
         if part_length is not None:
             _set_length(segmenter, part_length)
@@ -103,7 +119,7 @@ def load_segmenter(
             f'{folder} is of another version of insegan_ros, or was changed ({error}); delete '
             'that folder, and the `insegan train` that made it writes it anew'
         ) from None
-    except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
         raise ModelError(f'{folder} cannot be loaded: {error}') from None
     if hasattr(segmenter, 'pose_seconds'):
         segmenter.pose_seconds = pose_seconds
@@ -136,9 +152,13 @@ def read_card(folder: Path) -> dict[str, Any]:
     return card
 
 
-def _stored(tensor: Tensor) -> Tensor:
-    tensor = tensor.detach().cpu().contiguous()
-    return tensor.half() if tensor.is_floating_point() else tensor
+def _stored(tensor: Tensor) -> NDArray:
+    tensor = tensor.detach().cpu()
+    return (tensor.half() if tensor.is_floating_point() else tensor).numpy()
+
+
+def _load(file: Path) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(array) for name, array in tensor_files.load(file).items()}
 
 
 def save_model(folder: Path, card: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
@@ -154,7 +174,7 @@ def save_model(folder: Path, card: Mapping[str, Any], tensors: Mapping[str, Tens
         raise ValueError(f'a card needs settings, and a method of {", ".join(METHODS)}')
     folder.mkdir(parents=True, exist_ok=True)
     whole = {name: _stored(tensor) for name, tensor in tensors.items()}
-    write_atomically(folder / WEIGHTS, save(whole))
+    write_atomically(folder / WEIGHTS, tensor_files.save(whole))
     content = yaml.safe_dump(dict(card), sort_keys=False, allow_unicode=True)
     write_atomically(folder / CARD, content.encode())
 
@@ -176,6 +196,6 @@ def find_start(given: str | None) -> Path | None:
 def load_weights(folder: Path) -> dict[str, Tensor]:
     """Raises: ModelError, for a file that holds no weights."""
     try:
-        return load_file(folder / WEIGHTS)
-    except (OSError, SafetensorError) as error:
+        return _load(folder / WEIGHTS)
+    except (OSError, ValueError) as error:
         raise ModelError(f'{folder / WEIGHTS} cannot be read: {error}') from None

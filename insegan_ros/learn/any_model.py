@@ -2,73 +2,135 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 
-from tqdm import tqdm
+import numpy as np
+from torch import Tensor
 
 from insegan_ros import __version__
 from insegan_ros.depth_camera import D435
 from insegan_ros.device import pick_device, processor
-from insegan_ros.distillation.examples import mixed_batch
-from insegan_ros.distillation.network import NetworkConfig
-from insegan_ros.distillation.pretrain import ShapesConfig, load_shapes, store_shapes
-from insegan_ros.distillation.train import TrainConfig, begin
+from insegan_ros.distillation.examples import Piles, mixed_batch
+from insegan_ros.distillation.network import NetworkConfig, widened
+from insegan_ros.distillation.pretrain import (
+    VIEWS,
+    ShapesConfig,
+    load_shapes,
+    load_views,
+    store_shapes,
+)
+from insegan_ros.distillation.train import STARTED_RATE, TrainConfig, begin
+from insegan_ros.distillation.views import THICKNESS, ViewConfig
 from insegan_ros.inference import distilled_card, model_card
 from insegan_ros.learn.reading import learn_to_read
 from insegan_ros.learn.stages import batch_workers, train_with_bar
 
 HELD_OUT = 20  # one shape in so many is not trained on, but no more than
 MOST_HELD_OUT = 30
-# What the card assumes where no length is given, and of the length how thick parts are: a tenth of
-# the random shapes are thinner. Centres of parts that lie on each other are no further apart.
-PART_LENGTH_M, THICKNESS = 0.056, 0.35
+ENOUGH = 64  # shapes with which learning begins, while more are made
+LOOK_S = 15.0  # between looks for more shapes
+PART_LENGTH_M, PART_DISTANCE_M = 0.056, 0.55  # that the card assumes where no length is given
+WIDTHS = (32, 64, 128, 256)
+GENEROSITY = tuple(product((0.7, 0.5, 0.35, 0.2), (2.0, 1.0)))  # parts may be thin as wire
+
+
+class GrowingShapes:
+    """Batches of all shapes of a folder, those that are made meanwhile too."""
+
+    def __init__(self, folder: Path, config: ViewConfig, first: int, batch: int) -> None:
+        self._folder, self._config, self._first, self._batch = folder, config, first, batch
+        self._known: set[str] = set()
+        self._parts: list[tuple[Piles, NetworkConfig]] = []
+        self._looked = -np.inf
+        self.look()
+
+    @property
+    def shapes(self) -> int:
+        return len(self._known)
+
+    @property
+    def pictures(self) -> int:
+        return len(self._parts)
+
+    def look(self) -> None:
+        """Take up shapes that were not there before."""
+        for file in sorted(self._folder.glob('[0-9]*' + VIEWS)):
+            if file.name not in self._known and int(file.name.split('.')[0]) >= self._first:
+                self._known.add(file.name)
+                self._parts += load_views(file, self._config)
+        self._looked = time.monotonic()
+
+    def __call__(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        if time.monotonic() - self._looked > LOOK_S:
+            self.look()
+        return mixed_batch(self._parts, self._batch, rng)
 
 
 def pretrain(
-    out: Path, *, shapes: int, minutes: float, seed: int, device: str, workers: int
+    out: Path,
+    *,
+    shapes: int,
+    minutes: float,
+    seed: int,
+    device: str,
+    workers: int,
+    start: Path | None = None,
 ) -> dict[str, float]:
     """Write <out>/model, and return its figures on shapes that it was not taught.
 
     Args:
-        shapes: how many random shapes are made; piles of each go to <out>/shapes.
-        minutes: of training.
+        shapes: how many random shapes are made; their bins and pictures go to <out>/shapes.
+        minutes: of training, while which shapes are made.
         device: auto, cpu or cuda[:index].
-        workers: processes that make piles.
+        workers: processes that make shapes, and as many that make batches for a GPU.
+        start: a model of the same kind, whose weights the network begins with.
     """
     device = pick_device(device)
     config, train = ShapesConfig(shapes=shapes), TrainConfig().on(device)
     folder = out / 'shapes'
-    with tqdm(total=config.shapes, desc='shapes', unit='shape') as bar:
-        for done in store_shapes(config, folder, seed, workers):
-            bar.update(done - bar.n)
-    parts = list(load_shapes(folder, config, seed))
-    last = max(1, min(len(parts) // HELD_OUT, MOST_HELD_OUT))
-    held, taught = parts[-last:], parts[:-last] or parts
-    height = sum(config.camera_height) / 2
-    assumed = NetworkConfig(PART_LENGTH_M, THICKNESS * PART_LENGTH_M, height / D435.fx)
-    progress = begin(assumed, train, seed, device)
-    piles = sum(len(each) for each, _ in taught)
-    print(f'{len(taught)} shapes, {piles} piles', flush=True)
-    train_with_bar(
-        progress,
-        lambda rng: mixed_batch(taught, train.batch, rng),
-        train,
-        60 * minutes,
-        seed,
-        out / 'state.pt',
-        batch_workers(device, workers),
-    )
-    read = learn_to_read(progress.average, held, seed)
+    held = max(1, min(shapes // HELD_OUT, MOST_HELD_OUT))
+    pixel = PART_DISTANCE_M / D435.fx
+    assumed = NetworkConfig(PART_LENGTH_M, THICKNESS * PART_LENGTH_M, pixel, WIDTHS)
+    weights = None
+    if start is not None:
+        train = TrainConfig(learning_rate=1.5 * STARTED_RATE).on(device)
+        weights = widened(model_card.load_weights(start), assumed, seed)
+    progress = begin(assumed, train, seed, device, weights)
+    with _made_meanwhile(config, folder, seed, workers, min(held + ENOUGH, shapes)):
+        taught = GrowingShapes(folder, config.view, min(held, shapes - 1), train.batch)
+        train_with_bar(
+            progress,
+            taught,
+            train,
+            60 * minutes,
+            seed,
+            out / 'state.pt',
+            batch_workers(device, workers),
+        )
+    taught.look()
+    parts = [part for views in load_shapes(folder, config, last=held) for part in views]
+    read = learn_to_read(progress.average, parts, seed, generosity=GENEROSITY)
     figures = {
         'strict_miou_on_unseen_shapes': round(read.strict_miou, 4),
         'count_accuracy_on_unseen_shapes': round(read.count_accuracy, 4),
+        'false_instances_a_picture': round(read.false_instances, 4),
     }
     card = {
         'method': 'explicit',
         'part': 'any',
         'made_by': f'insegan_ros {__version__}, insegan pretrain',
         'labels_used': 'none: piles of random shapes in physics taught the network',
-        'dataset': {'random_shapes': len(taught), 'piles': piles, 'frames_of_parts': 0},
+        'dataset': {
+            'random_shapes': taught.shapes,
+            'piles': taught.pictures,
+            'frames_of_parts': 0,
+        },
         'training': {
             'steps': progress.step,
             'batch': train.batch,
@@ -78,8 +140,32 @@ def pretrain(
         },
         'figures': figures,
         'settings': distilled_card.to_card(
-            assumed, read.votes, lengths_px=config.part_px, existence=read.existence
+            assumed, read.votes, lengths_px=config.view.told_px, existence=read.existence
         ),
     }
     model_card.save_model(out / 'model', card, progress.average.state_dict())
     return figures
+
+
+@contextmanager
+def _made_meanwhile(
+    config: ShapesConfig, folder: Path, seed: int, workers: int, enough: int
+) -> Iterator[None]:
+    """Shapes are made by other processes, at a lower priority, from when there are enough on."""
+    maker = multiprocessing.get_context('spawn').Process(
+        target=_make, args=(config, folder, seed, workers)
+    )
+    maker.start()
+    try:
+        while maker.is_alive() and len(list(folder.glob('[0-9]*' + VIEWS))) < enough:
+            time.sleep(0.2)
+        yield
+    finally:
+        maker.terminate()  # its workers end with it
+        maker.join()
+
+
+def _make(config: ShapesConfig, folder: Path, seed: int, workers: int) -> None:
+    os.nice(10)
+    for _ in store_shapes(config, folder, seed, workers):
+        pass

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.tensorboard.writer import SummaryWriter
 from tqdm import tqdm
 
 from insegan_ros import __version__, drawing
@@ -26,8 +25,12 @@ from insegan_ros.evaluation.metrics import paper_miou, strict_miou
 from insegan_ros.inference import insegan, model_card
 from insegan_ros.inference.insegan import InSeGANCard, InSeGANNetworks
 from insegan_ros.learn.insegan_settings import TrainingConfig
+from insegan_ros.optional import needed_for
 from insegan_ros.training import checkpoint
 from insegan_ros.training.step import Trainer
+
+with needed_for('training InSeGAN'):
+    from torch.utils.tensorboard.writer import SummaryWriter
 
 SHOWN = 8  # frames in a picture
 

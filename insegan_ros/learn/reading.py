@@ -18,7 +18,7 @@ from insegan_ros.distillation.clusters import VoteSettings, candidates, find_ins
 from insegan_ros.distillation.examples import Piles
 from insegan_ros.distillation.network import NetworkConfig, VoteNetwork, network_input
 from insegan_ros.distillation.train import predict
-from insegan_ros.evaluation.metrics import count_is_right, iou_matrix, strict_miou
+from insegan_ros.evaluation.metrics import count_is_right, false_positives, iou_matrix, strict_miou
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference.confidence import RIGHT_IOU, Confidence
 from insegan_ros.inference.distilled import DistilledSegmenter
@@ -32,6 +32,7 @@ from insegan_ros.types import DepthFrame
 GENEROSITY = tuple(product((0.7, 0.5, 0.35), (4.0, 2.0, 1.0)))  # separation, least support
 THRESHOLDS = (0.5, 0.8, 0.95)
 COUNT_WEIGHT = 0.5  # of the share of right counts against the mean IoU that is chosen by
+FALSE_WEIGHT = 0.5  # of false instances for each true one, likewise
 SMALL = 0.25  # of a frame's larger instances' area
 EXPECTED = 1.5  # small instances in a frame, for one in a pile: real bins are not quite like piles
 MOST = (10, 90)  # percentiles of the frames' counts: piles between them are as crowded
@@ -51,6 +52,7 @@ class Reading:
     existence: Existence | None  # None: the network finds nothing
     strict_miou: float
     count_accuracy: float
+    false_instances: float  # a pile
 
 
 def learn_to_read(
@@ -82,15 +84,16 @@ def learn_to_read(
         for threshold in THRESHOLDS:
             rule = fitted and replace(fitted, threshold=threshold)
             found = [find_instances(o, c, votes, rule).labels for o, c, _ in chosen_on]
-            miou, count = judge(found, true)
+            worth = value(found, true)
             if frames is not None:
                 seen = frames(votes, rule)
                 alike = [found[k] for k in as_crowded(found, seen)]
-                count -= surplus_of_small(seen, alike)
-            if miou + COUNT_WEIGHT * count > best:
-                best, chosen = miou + COUNT_WEIGHT * count, (votes, rule)
+                worth -= COUNT_WEIGHT * surplus_of_small(seen, alike)
+            if worth > best:
+                best, chosen = worth, (votes, rule)
     found = [find_instances(o, c, *chosen).labels for o, c, _ in judged_on]
-    return Reading(*chosen, *judge(found, [labels for _, _, labels in judged_on]))
+    true = [labels for _, _, labels in judged_on]
+    return Reading(*chosen, *judge(found, true), mean_false(found, true))
 
 
 def judge(
@@ -100,6 +103,18 @@ def judge(
     pairs = list(zip(found, true, strict=True))
     miou = float(np.nanmean([strict_miou(*pair) for pair in pairs]))
     return miou, float(np.mean([count_is_right(*pair) for pair in pairs]))
+
+
+def mean_false(found: Sequence[NDArray[np.integer]], true: Sequence[NDArray[np.integer]]) -> float:
+    """Instances of a pile that match no true one."""
+    return float(np.mean([false_positives(*pair) for pair in zip(found, true, strict=True)]))
+
+
+def value(found: Sequence[NDArray[np.integer]], true: Sequence[NDArray[np.integer]]) -> float:
+    """What readings are compared by: masks, counts, and no instances that are none."""
+    miou, count = judge(found, true)
+    parts = float(np.mean([len(np.unique(labels[labels > 0])) for labels in true]))
+    return miou + COUNT_WEIGHT * count - FALSE_WEIGHT * mean_false(found, true) / max(parts, 1)
 
 
 def small_instances(labels: NDArray[np.integer]) -> int:

@@ -17,13 +17,13 @@ import torch
 import trimesh
 import yaml
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save
 from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError, distance
 from skimage import measure
 from torch import Tensor
 from torch.nn import functional
 
+from insegan_ros import tensors
 from insegan_ros.files import write_atomically
 
 WEIGHTS = 'template.safetensors'
@@ -94,7 +94,7 @@ class Template:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         logits = np.ascontiguousarray(self.logits, np.float32)
-        write_atomically(folder / WEIGHTS, save({'logits': logits}))
+        write_atomically(folder / WEIGHTS, tensors.save({'logits': logits}))
         card = {'voxel_m': float(self.voxel_m), 'account': self.account}
         # last: a folder with a card is whole
         write_atomically(folder / CARD, yaml.safe_dump(card, sort_keys=False).encode())
@@ -105,11 +105,11 @@ class Template:
         folder = Path(folder)
         try:
             card = yaml.safe_load((folder / CARD).read_text())
-            logits = load_file(folder / WEIGHTS)['logits']
+            logits = tensors.load(folder / WEIGHTS)['logits']
             return Template(logits, float(card['voxel_m']), dict(card['account']))
         except TemplateError:
             raise
-        except Exception as error:  # safetensors has no common base of its errors
+        except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
             raise TemplateError(
                 f'{folder} holds no whole template ({CARD}, {WEIGHTS}): {error}'
             ) from None

@@ -8,7 +8,7 @@ import numpy as np
 from sensor_msgs.msg import CameraInfo, Image
 
 from insegan_ros.collection.quality import changed_fraction
-from insegan_ros.nodes import messages
+from insegan_ros.data.depth_messages import depth_from_message
 
 CALM_LOOKS = 3  # that must find the scene unchanged
 STRIDE = 4  # pixels skipped when two frames are compared
@@ -47,7 +47,7 @@ class CameraWatch:
         if frozen:  # a sensor is never without noise: the same bytes again are the same frame
             return
         self._changed_at = -math.inf
-        depth = messages.depth_from_image(image)[::STRIDE, ::STRIDE]
+        depth = depth_from_message(image)[::STRIDE, ::STRIDE]
         self._changed_at = now
         previous, self._depth = self._depth, depth
         calm = previous is not None and changed_fraction(depth, previous) <= self._limit

@@ -24,7 +24,8 @@ from insegan_ros.collection.machine import Action, Inputs, Machine, Motion, Stat
 from insegan_ros.collection.recorder import Recorder
 from insegan_ros.collection.settings import CollectorSettings
 from insegan_ros.collection.trajectory import shake, violations
-from insegan_ros.nodes import messages, parameters
+from insegan_ros.data.camera_model import frame_from_messages
+from insegan_ros.nodes import parameters
 from insegan_ros.nodes.arm import Arm, UnsafeTrajectoryError, make_arm
 from insegan_ros.nodes.camera_watch import CameraWatch
 from insegan_ros.nodes.collector_report import CollectorReport, beginning
@@ -230,7 +231,7 @@ class Collector(LifecycleNode):
     def _capture(self, now: float) -> None:
         """Judge the newest frame and store it if it is good."""
         try:
-            frame = messages.frame_from_messages(self._camera.image, self._camera.info)
+            frame = frame_from_messages(self._camera.image, self._camera.info)
             if not self._recorder.is_open:
                 self._open(frame)
             reason = self._recorder.rejection(frame)

@@ -11,7 +11,7 @@ from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import JointState
 
-from insegan_ros.nodes.messages import stamp_ns
+from insegan_ros.data.depth_messages import stamp_ns
 
 STILL_RAD_S = 0.01
 

@@ -1,4 +1,7 @@
-"""Between ROS messages and the package's types: pure functions, no node."""
+"""From the package's types to ROS messages: pure functions, no node.
+
+What messages say is read by `data.depth_messages` and `data.camera_model`, which know no ROS.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,6 @@ from insegan_ros.camera import points_from_depth
 from insegan_ros.drawing import picture
 from insegan_ros.types import DepthFrame, InstanceImages, Intrinsics, Segmentation
 
-# REP 118: metres as floats, or millimetres as 16-bit integers; mono16 is what some drivers say
-DEPTH_TYPES = {'16UC1': 'u2', 'mono16': 'u2', '32FC1': 'f4'}
-METRES_A_UNIT = {'u2': 0.001, 'f4': 1.0}
 # sensor_msgs/image_encodings.hpp: <kind>C<number of channels>, and names for some of them
 KINDS = {'uint8': '8U', 'uint16': '16U', 'float32': '32F'}
 NAMED = {'mono8': '8UC1', 'mono16': '16UC1', 'rgb8': '8UC3'}
@@ -31,83 +31,6 @@ POINT_FIELDS = [
     PointField(name='score', offset=16, datatype=PointField.FLOAT32, count=1),
 ]
 POINT_TYPE = np.dtype([('x', 'f4'), ('y', 'f4'), ('z', 'f4'), ('label', 'u4'), ('score', 'f4')])
-
-
-class MessageError(ValueError):
-    """A message that cannot be used: what it says, what is valid, what to do."""
-
-
-def stamp_ns(header: Header) -> int:
-    return header.stamp.sec * 10**9 + header.stamp.nanosec
-
-
-def depth_from_image(image: Image) -> NDArray[np.float32]:
-    """(H, W) float32 metres, NaN where unmeasured (0, NaN, infinite or negative).
-
-    Raises:
-        MessageError: an encoding that is no depth, or data of another length than is said.
-    """
-    kind = DEPTH_TYPES.get(image.encoding)
-    if kind is None:
-        raise MessageError(
-            f"the depth image's encoding is {image.encoding!r}; valid: {', '.join(DEPTH_TYPES)}. "
-            'Is the topic a colour image?'
-        )
-    height, width, step = image.height, image.width, image.step
-    size = np.dtype(kind).itemsize
-    if height < 1 or width < 1 or step < width * size or len(image.data) != step * height:
-        raise MessageError(
-            f'the depth image says {width} x {height} {image.encoding} with {step} bytes a row '
-            f'but carries {len(image.data)} bytes; {width * size} bytes a row or more and '
-            f'{step * height} bytes are expected'
-        )
-    rows = np.frombuffer(image.data, np.uint8).reshape(height, step)[:, : width * size]
-    order = '>' if image.is_bigendian else '<'
-    pixels = np.ascontiguousarray(rows).view(order + kind)
-    depth_m = pixels.astype(np.float32) * np.float32(METRES_A_UNIT[kind])
-    with np.errstate(invalid='ignore'):
-        depth_m[~((depth_m > 0) & (depth_m < np.inf))] = np.nan
-    return depth_m
-
-
-def intrinsics_from_info(info: CameraInfo) -> Intrinsics:
-    """The projection matrix P of a rectified image; K where P is not filled in.
-
-    Raises:
-        MessageError: no focal length: the camera is not calibrated.
-    """
-    fx, cx, fy, cy = info.p[0], info.p[2], info.p[5], info.p[6]
-    if fx == 0:
-        fx, cx, fy, cy = info.k[0], info.k[2], info.k[4], info.k[5]
-    try:
-        return Intrinsics(info.width, info.height, *map(float, (fx, fy, cx, cy)))
-    except ValueError as error:
-        raise MessageError(f'camera_info cannot be used: {error}') from None
-
-
-def frame_from_messages(image: Image, info: CameraInfo) -> DepthFrame:
-    """Raises: MessageError, as above, or where the two are of different sizes."""
-    intrinsics = intrinsics_from_info(info)
-    if (image.width, image.height) != (info.width, info.height):
-        raise MessageError(
-            f'the depth image is {image.width} x {image.height} px but camera_info is for '
-            f'{info.width} x {info.height}; are they of the same stream?'
-        )
-    stamp = stamp_ns(image.header)
-    return DepthFrame(depth_from_image(image), intrinsics, stamp, image.header.frame_id)
-
-
-def suspicious_depth(depth_m: NDArray[np.float32]) -> str | None:
-    """Why depths can hardly be metres of a bin before a camera, in words; None if they can."""
-    measured = depth_m[np.isfinite(depth_m)]
-    if not len(measured):
-        return 'no pixel is measured: is the camera covered, or the bin out of its range?'
-    middle = float(np.median(measured))
-    if middle > 20:
-        return f'the median depth is {middle:.0f} m: millimetres published as 32FC1 metres?'
-    if middle < 0.05:
-        return f'the median depth is {middle * 1000:.1f} mm: metres published as millimetres?'
-    return None
 
 
 def to_image(pixels: NDArray, encoding: str = '', header: Header | None = None) -> Image:

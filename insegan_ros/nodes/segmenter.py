@@ -23,6 +23,8 @@ from std_srvs.srv import Trigger
 
 from insegan_ros import baselines
 from insegan_ros.bin import load_bin
+from insegan_ros.data.camera_model import frame_from_messages
+from insegan_ros.data.depth_messages import stamp_ns, suspicious_depth
 from insegan_ros.nodes import messages
 from insegan_ros.nodes.diagnostics import diagnostics
 from insegan_ros.nodes.lifecycle import main_of
@@ -52,7 +54,7 @@ PARAMETERS = (
     Parameter('device', 'auto', 'where a model runs: auto, cpu or cuda[:index]'),
     Parameter('continuous', True, 'segment every frame; false: only on a call of ~/segment'),
     Parameter('reliable', False, 'ask the camera for reliable delivery instead of best effort'),
-    Parameter('slop', 0.02, 'seconds that image and camera_info may be apart', 0.0, 1.0),
+    Parameter('slop', 0.02, 'seconds that image and camera_info may be apart', 0.001, 1.0),
 )
 LIVE = ('method', 'model', 'instances', 'bin_file', 'device')  # these build a new segmenter
 FIXED = ('reliable', 'slop')  # only while unconfigured
@@ -187,10 +189,10 @@ class SegmenterNode(LifecycleNode):
 
     def _count_image(self, image: Image) -> None:
         self._progress.images += 1
-        stamp = messages.stamp_ns(image.header)
+        stamp = stamp_ns(image.header)
         if stamp < self._image_stamp:  # a clock was set: what waits for its pair blocks others
             for queue in self._queues:
-                for key in [k for k, m in queue.items() if messages.stamp_ns(m.header) > stamp]:
+                for key in [k for k, m in queue.items() if stamp_ns(m.header) > stamp]:
                     del queue[key]
         self._image_stamp = stamp
 
@@ -210,8 +212,8 @@ class SegmenterNode(LifecycleNode):
     def _segment(self, pair: tuple[Image, CameraInfo]) -> Segmentation | None:
         suspicion = None
         try:
-            frame = messages.frame_from_messages(*pair)
-            if suspicion := messages.suspicious_depth(frame.depth_m):
+            frame = frame_from_messages(*pair)
+            if suspicion := suspicious_depth(frame.depth_m):
                 self.get_logger().warning(suspicion, throttle_duration_sec=WARN_S)
                 self._progress.last_error = suspicion
             with self._busy:

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from insegan_ros.types import FloatImage, Intrinsics
 
+LARGE_PX = 5.0  # radius
+
 
 @dataclass(frozen=True)
 class DiscFits:
@@ -40,15 +42,15 @@ def fit_discs(
     """
     seen = own & np.isfinite(depth_m)
     foreign = ~own & np.isfinite(depth_m)
-    kernel = _disc(max(radius_px, 1.5))
+    area = _Area(max(radius_px, 1.5))
     # pixels are counted from the window's middle: sums of squares stay small
     v, u = np.mgrid[: depth_m.shape[0], : depth_m.shape[1]].astype(np.float64)
     u, v = u - depth_m.shape[1] / 2, v - depth_m.shape[0] / 2
     inverse = np.where(seen, 1 / np.where(seen, depth_m, 1), 0).astype(np.float64)
     w = seen.astype(np.float64)
     terms = [w, w * u, w * v, w * u * u, w * u * v, w * v * v, inverse, inverse * u, inverse * v]
-    n, su, sv, suu, suv, svv, sd, sdu, sdv = (_sums(t, kernel) for t in terms)
-    sdd = _sums(inverse**2, kernel)
+    sums = area.sums(np.stack([*terms, inverse**2, foreign.astype(np.float64)], axis=-1))
+    n, su, sv, suu, suv, svv, sd, sdu, sdv, sdd, others = np.moveaxis(sums, -1, 0)
     count = np.maximum(n, 1)
     mu, mv, md = su / count, sv / count, sd / count
     cuu, cuv, cvv = suu / count - mu**2, suv / count - mu * mv, svv / count - mv**2
@@ -60,8 +62,8 @@ def fit_discs(
     residual = np.maximum(cdd - a * cdu - b * cdv, 0)
     depth = 1 / at_pixel
     return DiscFits(
-        own=(n / kernel.sum()).astype(np.float32),
-        foreign=(_sums(foreign.astype(np.float64), kernel) / kernel.sum()).astype(np.float32),
+        own=(n / area.pixels).astype(np.float32),
+        foreign=(others / area.pixels).astype(np.float32),
         roughness_m=(np.sqrt(residual) * depth**2).astype(np.float32),
         normals=_normals(a, b, at_pixel, intrinsics),
         depth_m=depth.astype(np.float32),
@@ -77,12 +79,24 @@ def _normals(a: NDArray, b: NDArray, at_pixel: NDArray, k: Intrinsics) -> NDArra
     return (normals / np.linalg.norm(normals, axis=-1, keepdims=True)).astype(np.float32)
 
 
-def _disc(radius: float) -> NDArray[np.float64]:
-    reach = int(np.ceil(radius))
-    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
-    return (x**2 + y**2 <= radius**2).astype(np.float64)
+class _Area:
+    """A disc of pixels; a large one is taken for the square of the same area, which is quicker."""
 
+    def __init__(self, radius_px: float) -> None:
+        reach = int(np.ceil(radius_px))
+        y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+        self._disc = (x**2 + y**2 <= radius_px**2).astype(np.float64)
+        self._side = 2 * round((np.sqrt(np.pi) * radius_px - 1) / 2) + 1
+        self._square = radius_px > LARGE_PX
+        self.pixels = float(self._side**2 if self._square else self._disc.sum())
 
-def _sums(image: NDArray[np.float64], kernel: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Over the disc around each pixel; outside of the window there is nothing."""
-    return np.asarray(cv2.filter2D(image, cv2.CV_64F, kernel, borderType=cv2.BORDER_CONSTANT))
+    def sums(self, images: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(h, w, C) -> (h, w, C) sums around each pixel; outside of the window is nothing."""
+        edge = cv2.BORDER_CONSTANT
+        planes = [np.ascontiguousarray(images[..., c]) for c in range(images.shape[-1])]
+        if self._square:
+            size = (self._side, self._side)
+            found = [cv2.boxFilter(p, -1, size, normalize=False, borderType=edge) for p in planes]
+        else:
+            found = [cv2.filter2D(p, -1, self._disc, borderType=edge) for p in planes]
+        return np.stack(found, axis=-1)

@@ -15,6 +15,9 @@ from insegan_ros.picks.scene import Scene
 from insegan_ros.picks.suction import suction_pick
 from insegan_ros.types import DepthFrame, Segmentation
 
+CUP_MARGIN_PX = 6  # beside an instance: what its lip might touch besides it
+JAW_MARGIN_PX = 40  # beside an instance: what stands in its fingers' way
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -48,7 +51,9 @@ def plan_picks(
     covered = covered_by(scene) if found.count else np.zeros((0, 0), np.float32)
     picks: list[Pick] = []
     none: list[NoPick] = []
-    for k, window in enumerate(scene.windows()):
+    for k, window in enumerate(
+        scene.windows(CUP_MARGIN_PX if isinstance(gripper, SuctionCup) else JAW_MARGIN_PX)
+    ):
         if window is None:
             none.append(NoPick(label=k + 1, reason='no pixel shows it'))
             continue

@@ -14,8 +14,6 @@ from insegan_ros.depth_camera import D435_NOISE
 from insegan_ros.floor import floor_frame
 from insegan_ros.types import DepthFrame, Segmentation
 
-MARGIN_PX = 24  # around an instance's window: what stands beside it is in the way
-
 
 @dataclass(frozen=True)
 class Scene:
@@ -49,8 +47,11 @@ class Scene:
             bin_=bin_,
         )
 
-    def windows(self, margin_px: int = MARGIN_PX) -> list[tuple[slice, slice] | None]:
-        """For each instance the rows and columns around it; None where it has no pixel."""
+    def windows(self, margin_px: int) -> list[tuple[slice, slice] | None]:
+        """For each instance the rows and columns around it, so many more on each side.
+
+        None where it has no pixel.
+        """
         height, width = self.found.labels.shape
         boxes = ndimage.find_objects(self.found.labels, max_label=self.found.count)
         return [

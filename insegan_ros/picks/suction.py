@@ -194,12 +194,12 @@ def _middle(scene: Scene, k: int, own: NDArray[np.floating]) -> tuple[NDArray[np
 
 def _spread(points: NDArray[np.float64], apart_m: float) -> NDArray[np.int64]:
     """Indices of points in their order, none nearer to an earlier one than `apart_m`."""
+    free = np.ones(len(points), bool)
     kept: list[int] = []
-    for m, point in enumerate(points):
-        if all(np.linalg.norm(points[j] - point) >= apart_m for j in kept):
-            kept.append(m)
-            if len(kept) == CANDIDATES:
-                break
+    while free.any() and len(kept) < CANDIDATES:
+        first = int(np.argmax(free))
+        kept.append(first)
+        free &= np.linalg.norm(points - points[first], axis=1) >= apart_m
     return np.array(kept, np.int64)
 
 

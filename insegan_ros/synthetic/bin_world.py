@@ -11,12 +11,15 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import mujoco
 import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 
+from insegan_ros.optional import needed_for
 from insegan_ros.synthetic.parts import Part
+
+with needed_for('the simulated bin'):
+    import mujoco
 
 GRAVITY = np.array([0.0, 0.0, -9.81])  # m/s^2
 
@@ -32,6 +35,7 @@ class BinSpec:
     width: float  # between the walls' inner faces
     wall_height: float
     wall_thickness: float = 0.004
+    wall_lean: float = 0.0  # m outwards for each up: what is seen; parts meet upright walls
 
     @staticmethod
     def for_part(part: Part, width_in_lengths: float) -> BinSpec:
@@ -74,16 +78,26 @@ class BinWorld:
         Raises:
             ValueError: more parts than the world's capacity.
         """
-        if not 0 <= count <= self.capacity:
-            raise ValueError(f'{count} parts: this world holds 0 to {self.capacity}')
         mujoco.mj_resetData(self._model, self._data)
         self.displacement = np.zeros(3)
+        self._take_part(0)
+        self.add(count, rng)
+
+    def add(self, count: int, rng: np.random.Generator) -> None:
+        """Let `count` parts more fall onto what lies in the bin.
+
+        Raises:
+            ValueError: more parts than the world's capacity.
+        """
+        if not 0 <= count <= self.capacity - self.count:
+            raise ValueError(
+                f'{count} parts beside {self.count}: this world holds 0 to {self.capacity}'
+            )
         room = max(self.bin_spec.width / 2 - self._radius, 0.0)
         qpos = self._data.qpos.reshape(-1, 7)
         qvel = self._data.qvel.reshape(-1, 6)
         pause = round(self.physics.drop_interval / self.physics.timestep)
-        self._take_part(0)
-        for k in range(count):
+        for k in range(self.count, self.count + count):
             top = float(qpos[:k, 2].max(initial=0.0)) + (self._radius if k else 0.0)
             place = rng.uniform(-room, room, 2)
             turn = rng.normal(size=4)

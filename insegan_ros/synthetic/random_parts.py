@@ -12,6 +12,7 @@ import numpy as np
 import trimesh
 from numpy.typing import NDArray
 
+from insegan_ros.synthetic.part_families import FAMILIES
 from insegan_ros.synthetic.parts import Part
 from insegan_ros.synthetic.shapes import (
     Solid,
@@ -24,20 +25,37 @@ from insegan_ros.synthetic.shapes import (
     union,
 )
 
-THINNEST = 0.25  # least side of a part, of its longest
+THINNEST = 0.25  # least side of a compact part, of its longest
+COMPACT = 0.35  # share of compact parts among those of any kind
+MOST_PIECES = 64
 MAX_DRAWS = 200
 
 
 def random_part(rng: np.random.Generator, length_m: float) -> Part:
-    """A part whose longest side is `length_m`; convex pieces included."""
+    """A compact part whose longest side is `length_m`; convex pieces included."""
+    return _drawn(rng, _draw, length_m, THINNEST)
+
+
+def part_of_any_kind(rng: np.random.Generator, length_m: float) -> Part:
+    """A compact part, or one of the `part_families`: thin, bent, hollow, toothed."""
+    draw = _draw if rng.random() < COMPACT else FAMILIES[rng.integers(len(FAMILIES))]
+    return _drawn(rng, draw, length_m, 0.0)
+
+
+def _drawn(
+    rng: np.random.Generator,
+    draw: Callable[[np.random.Generator], list[Solid]],
+    length_m: float,
+    thinnest: float,
+) -> Part:
     for _ in range(MAX_DRAWS):
-        pieces = _draw(rng)
+        pieces = draw(rng)
         solid = union(pieces)
-        if len(solid.decompose()) != 1:
+        if len(solid.decompose()) != 1 or len(pieces) > MOST_PIECES:
             continue
         mesh = to_mesh(solid)
         sides = np.sort(mesh.extents)
-        if sides[0] < THINNEST * sides[2] or not mesh.is_watertight:
+        if sides[0] < thinnest * sides[2] or not mesh.is_watertight:
             continue
         scale = length_m / sides[2]
         offset = -mesh.center_mass

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import trimesh
-from embreex.mesh_construction import TriangleMesh
-from embreex.rtcore_scene import EmbreeScene
 from numpy.typing import NDArray
 
+from insegan_ros.optional import needed_for
 from insegan_ros.synthetic.bin_world import BinSpec
 from insegan_ros.types import FloatImage, Intrinsics
+
+with needed_for('the simulated bin'):
+    from embreex.mesh_construction import TriangleMesh
+    from embreex.rtcore_scene import EmbreeScene
 
 
 @dataclass(frozen=True)
@@ -173,5 +176,6 @@ def _walls(spec: BinSpec) -> trimesh.Trimesh:
         wall = trimesh.creation.box((size_x, size_y, spec.wall_height))
         boxes.append(wall.apply_translation((x, y, spec.wall_height / 2)))
     vertices = np.concatenate([wall.vertices for wall in boxes])
+    vertices[:, :2] += spec.wall_lean * vertices[:, 2:] * np.sign(vertices[:, :2])
     faces = np.concatenate([wall.faces + 8 * k for k, wall in enumerate(boxes)])
     return trimesh.Trimesh(vertices, faces, process=False)

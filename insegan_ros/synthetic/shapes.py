@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import TypeAlias
 
-import manifold3d
 import numpy as np
 import trimesh
 from numpy.typing import NDArray
+
+from insegan_ros.optional import needed_for
+
+with needed_for('making the shapes of parts'):
+    import manifold3d
 
 Solid: TypeAlias = manifold3d.Manifold
 Outline = Sequence[tuple[float, float]]
@@ -88,6 +93,27 @@ def ring_pieces(outer: float, inner: float, bottom: float, top: float, count: in
         ]
         pieces.append(prism(outline, bottom, top))
     return pieces
+
+
+def swept(path: NDArray[np.float64], radius: float, sides: int) -> list[Solid]:
+    """A rod of a regular polygon's section along (N, 3) points, as N - 1 convex pieces.
+
+    Its joints are mitred; sharp ones are cut short, so that they do not stick out.
+    """
+    steps = np.diff(path, axis=0)
+    steps /= np.linalg.norm(steps, axis=1, keepdims=True)
+    along = np.concatenate([steps[:1], steps[:-1] + steps[1:], steps[-1:]])
+    along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
+    across = np.cross(steps[0], np.eye(3)[np.argmin(np.abs(steps[0]))])
+    angles = np.arange(sides) * 2 * np.pi / sides
+    rims = []
+    for place, direction in zip(path, along):
+        across = across - (across @ direction) * direction  # carried along without a twist
+        across /= np.linalg.norm(across)
+        other = np.cross(direction, across)
+        circle = np.outer(np.cos(angles), across) + np.outer(np.sin(angles), other)
+        rims.append(place + radius * circle)
+    return [Solid.hull_points(np.concatenate(pair)) for pair in pairwise(rims)]
 
 
 def union(solids: Iterable[Solid]) -> Solid:

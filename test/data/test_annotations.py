@@ -12,7 +12,13 @@ import pytest
 from pycocotools import mask as coco
 
 from insegan_ros import cli
-from insegan_ros.data.annotations import AnnotationError, labels_of_frames, read_annotations
+from insegan_ros.data.annotations import (
+    AnnotatedImage,
+    AnnotationError,
+    Unusable,
+    labels_of_frames,
+    read_annotations,
+)
 from insegan_ros.data.store import Dataset, DatasetInfo
 from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.types import Intrinsics
@@ -165,9 +171,11 @@ def test_a_folder_is_all_its_files_and_unannotated_images_are_left_out(
         ([[1, 1, 5, 5, 3, 4, 2]], 'three points'),
         ({'size': [WIDTH, HEIGHT], 'counts': [HEIGHT * WIDTH]}, '12 x 16 px, the image 16 x 12'),
         ({'size': [HEIGHT, WIDTH], 'counts': [5, 5]}, 'cover 10 pixels'),
-        ({'size': [HEIGHT, WIDTH], 'counts': 'zzzz'}, 'cover'),
+        ({'size': [HEIGHT, WIDTH], 'counts': 'zzzz'}, 'run lengths'),
+        ({'size': [HEIGHT, WIDTH], 'counts': 'o' * 99}, 'damaged'),
         ({'size': [HEIGHT, WIDTH], 'counts': ''}, 'cover 0 pixels'),
-        ([[30, 30, 40, 30, 40, 40]], 'no pixel'),
+        ([[20, 20, 30, 20, 30, 23]], 'outside the image'),
+        ([[-160, -220, 2e8, 3.5e8, 220, 230]], 'reaches to 3.5e'),
     ],
 )
 def test_a_mask_that_is_none_is_named(tmp_path: Path, segmentation: object, said: str) -> None:
@@ -176,14 +184,51 @@ def test_a_mask_that_is_none_is_named(tmp_path: Path, segmentation: object, said
     assert 'a.json' in str(error.value)
 
 
-def test_a_part_hidden_by_others_is_an_error_of_the_drawing(tmp_path: Path) -> None:
-    with pytest.raises(AnnotationError, match=r'mask 1 .* no pixel'):
-        read_annotations(coco_file(tmp_path / 'a.json', [SQUARE], [SQUARE]))
+def test_one_annotation_that_is_none_costs_itself_alone(tmp_path: Path) -> None:
+    right = [10, 3, 12, 3, 12, 7, 10, 7]
+    wild = [-160, -220, 2e8, 3.5e8, 220, 230]
+    for broken in (
+        None,
+        [],
+        [[5, 5]],
+        [wild],
+        {'size': [1, 1], 'counts': [1]},
+        'text',
+        [['x'] * 6],
+    ):
+        unusable = Unusable()
+        path = coco_file(tmp_path / 'a.json', [SQUARE], broken, [right])
+        (image,) = read_annotations(path, unusable).values()
+        assert image.labels.max() == 2, broken
+        assert (unusable.annotations.count, unusable.images.count) == (1, 0), broken
+        assert 'annotation 2' in unusable.annotations.reasons[0]
+
+
+def test_a_stray_click_beside_a_good_ring_does_not_count(tmp_path: Path) -> None:
+    unusable = Unusable()
+    read_annotations(coco_file(tmp_path / 'a.json', [SQUARE, [14.0, 1.0]]), unusable)
+    assert not unusable.annotations
+    assert np.array_equal(only(coco_file(tmp_path / 'a.json', [SQUARE, [14.0, 1.0]])), square())
+
+
+def test_a_ring_that_is_not_nested_is_one_ring(tmp_path: Path) -> None:
+    assert np.array_equal(only(coco_file(tmp_path / 'a.json', SQUARE)), square())
+
+
+def test_a_part_hidden_by_others_is_left_out_and_the_rest_are_numbered_anew(
+    tmp_path: Path,
+) -> None:
+    unusable = Unusable()
+    (image,) = read_annotations(
+        coco_file(tmp_path / 'a.json', [SQUARE], [SQUARE]), unusable
+    ).values()
+    assert image.labels.max() == 1
+    assert 'later ones hide it' in unusable.annotations.reasons[0]
 
 
 def test_a_shape_that_is_no_area_is_named(tmp_path: Path) -> None:
     circle = {'shape_type': 'circle', 'points': [[5, 5], [7, 5]]}
-    with pytest.raises(AnnotationError, match=r'shape 1 \(nut\) is a circle'):
+    with pytest.raises(AnnotationError, match=r'shape 1 \(nut\) is left out: it is a circle'):
         read_annotations(labelme_file(tmp_path / 'a.json', circle))
 
 
@@ -211,17 +256,69 @@ def test_an_absent_file_and_an_empty_folder_are_named(tmp_path: Path) -> None:
         read_annotations(tmp_path)
 
 
-def test_an_image_drawn_twice_is_named_with_both_files(tmp_path: Path) -> None:
+def test_of_an_image_drawn_twice_the_second_is_left_out_with_both_files(tmp_path: Path) -> None:
     coco_file(tmp_path / 'a.json', [SQUARE])
     labelme_file(tmp_path / 'b.json', {'points': pairs(SQUARE)})
-    with pytest.raises(AnnotationError, match=r'000002.*a\.json.*b\.json'):
-        read_annotations(tmp_path)
+    unusable = Unusable()
+    (image,) = read_annotations(tmp_path, unusable).values()
+    assert image.file.name == 'a.json'
+    (reason,) = unusable.images.reasons
+    assert 'a.json' in reason
+    assert 'b.json' in reason
+
+
+def test_files_of_a_folder_that_are_damaged_or_a_mac_s_cost_themselves_alone(
+    tmp_path: Path,
+) -> None:
+    coco_file(tmp_path / 'a.json', [SQUARE])
+    (tmp_path / '._a.json').write_bytes(b'\0\5\x16\7\xb0')
+    (tmp_path / 'b.json').write_text('{"images": [')
+    (tmp_path / 'c.json').write_text('{"version": 3}')
+    unusable = Unusable()
+    assert list(read_annotations(tmp_path, unusable)) == ['000002']
+    assert unusable.images.count == 2
+    assert 'b.json' in unusable.images.reasons[0]
+
+
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = coco_file(tmp_path / 'a.json', [SQUARE])
+    path.write_bytes(b'\xef\xbb\xbf' + path.read_bytes())
+    assert only(path).any()
 
 
 def test_images_that_are_no_frames_are_named_beside_frames(tmp_path: Path, dataset: Path) -> None:
     annotated = read_annotations(coco_file(tmp_path / 'a.json', [SQUARE], name='bin_07.png'))
-    with pytest.raises(AnnotationError, match=r'1 of 1 .*bin_07.*000000'):
+    with pytest.raises(AnnotationError, match=r'none of the 1 .*000000.*bin_07'):
         labels_of_frames(annotated, Dataset(dataset))
+
+
+@pytest.mark.parametrize(
+    'name',
+    [
+        'images\\1\\90fbb0c7-000002.png',
+        '/data/upload/4/90fbb0c7-000002.png?x=1',
+        '000002_png.rf.8a3b01cd.jpg',
+        'depth_000002.png',
+    ],
+)
+def test_names_that_tools_changed_are_matched(tmp_path: Path, dataset: Path, name: str) -> None:
+    annotated = read_annotations(coco_file(tmp_path / 'a.json', [SQUARE], name=name))
+    assert list(labels_of_frames(annotated, Dataset(dataset))) == [2]
+
+
+def test_an_image_of_another_size_costs_itself_alone(tmp_path: Path, dataset: Path) -> None:
+    annotated = read_annotations(coco_file(tmp_path / 'a.json', [SQUARE]))
+    labels = np.zeros((3, 3), np.uint16)
+    annotated['000001'] = AnnotatedImage('000001', labels, tmp_path / 'b.json')
+    unusable = Unusable()
+    assert list(labels_of_frames(annotated, Dataset(dataset), unusable)) == [2]
+    assert '3 x 3 px' in unusable.images.reasons[0]
+
+
+def test_an_image_that_says_it_is_endless_takes_no_memory(tmp_path: Path) -> None:
+    image = {'id': 7, 'file_name': '000002.png', 'width': 10**9, 'height': 10**9}
+    with pytest.raises(AnnotationError, match='an image of 1000000000 x'):
+        read_annotations(coco_file(tmp_path / 'a.json', [SQUARE], images=[image]))
 
 
 def test_another_size_is_named_with_both(tmp_path: Path, dataset: Path) -> None:

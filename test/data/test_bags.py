@@ -13,11 +13,11 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from insegan_ros import cli
-from insegan_ros.data import bags
-from insegan_ros.data.bags import Recording, write_mcap
+from insegan_ros.data import bag_export, streams
+from insegan_ros.data.bags import Recording
 from insegan_ros.data.store import Dataset, DatasetError, DatasetInfo
 from insegan_ros.data.writer import DatasetWriter
-from insegan_ros.types import Intrinsics
+from insegan_ros.types import DepthFrame, Intrinsics
 
 CAMERA = Intrinsics(16, 12, 42.0, 43.0, 8.5, 6.5)
 TOPIC = '/camera/camera/depth'
@@ -35,7 +35,10 @@ def dataset(tmp_path: Path) -> Dataset:
 
 @pytest.fixture
 def bag(dataset: Dataset, tmp_path: Path) -> Path:
-    assert list(write_mcap(dataset, tmp_path / 'bag', 'optical', TOPIC)) == dataset.indices
+    assert (
+        list(bag_export.write_bag(dataset, tmp_path / 'bag', frame_id='optical', topic=TOPIC))
+        == dataset.indices
+    )
     return tmp_path / 'bag'
 
 
@@ -68,7 +71,7 @@ def write_bag(path: Path, topics: list[str], encoding: str = '32FC1', info: bool
     """A SQLite rosbag2 with one 1.5 m image on each topic."""
     store = get_typestore(Stores.ROS2_HUMBLE)
     with Writer(path, version=9, storage_plugin=StoragePlugin.SQLITE3) as writer:
-        header = bags._header(store, 5, 'f')
+        header = bag_export._header(store, 5, 'f')
         data = np.full((12, 16), 1.5, np.float32)
         data[0, 0], data[0, 1] = 0, np.inf
         image = store.types['sensor_msgs/msg/Image'](
@@ -76,7 +79,7 @@ def write_bag(path: Path, topics: list[str], encoding: str = '32FC1', info: bool
         )
         messages = [(topic, image, 'sensor_msgs/msg/Image') for topic in topics]
         if info:
-            camera_info = bags._camera_info(store, header, CAMERA)
+            camera_info = bag_export._camera_info(store, header, CAMERA)
             messages.append((f'{TOPIC}/camera_info', camera_info, 'sensor_msgs/msg/CameraInfo'))
         for topic, message, kind in messages:
             connection = writer.add_connection(topic, kind, typestore=store)
@@ -94,7 +97,6 @@ def test_float_metres_are_read_and_holes_become_nan(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ('topics', 'info', 'message'),
     [
-        (['/rgb/image'], True, 'no depth topic .*; its image topics: /rgb/image'),
         (['/a/depth', '/b/depth'], True, 'several depth topics .*choose with --topic'),
         ([f'{TOPIC}/image'], False, 'no camera_info; record it with the images'),
     ],
@@ -106,10 +108,18 @@ def test_a_recording_without_a_clear_depth_stream_is_named(
         Recording(write_bag(tmp_path / 'b', topics, info=info))
 
 
-def test_colour_images_on_the_depth_topic_are_refused(tmp_path: Path) -> None:
+def test_a_recording_of_colour_images_lists_its_topics(tmp_path: Path) -> None:
+    path = write_bag(tmp_path / 'b', ['/rgb/image'], encoding='rgb8')
+    with pytest.raises(DatasetError, match=r'no depth topic; its image topics: /rgb/image \(rgb8'):
+        Recording(path)
+
+
+def test_colour_images_on_the_depth_topic_are_left_out(tmp_path: Path) -> None:
     path = write_bag(tmp_path / 'b', [f'{TOPIC}/image'], encoding='rgb8')
-    with Recording(path) as recording, pytest.raises(DatasetError, match='is rgb8; depth is'):
-        list(recording)
+    with Recording(path) as recording:
+        assert list(recording) == []
+        assert recording.left_out.count == 1
+        assert "encoding is 'rgb8'" in recording.left_out.reasons[0]
 
 
 def test_a_file_that_is_no_recording_is_named(tmp_path: Path) -> None:
@@ -140,7 +150,7 @@ def test_a_realsense_bag_brings_its_own_depth_unit(tmp_path: Path) -> None:
         write(f'{sensor}/Depth_0/image/data', 'sensor_msgs/msg/Image', image)
         write(f'{sensor}/Depth_0/info/camera_info', 'sensor_msgs/msg/CameraInfo', info)
         scale = types['std_msgs/msg/Float32'](1e-4)
-        write(f'{sensor}/{bags.DEPTH_UNITS_TOPIC}', 'std_msgs/msg/Float32', scale)
+        write(f'{sensor}/{streams.DEPTH_UNITS_TOPIC}', 'std_msgs/msg/Float32', scale)
     with Recording(tmp_path / 'rs.bag') as recording:
         frame = next(iter(recording))
     assert frame.intrinsics == CAMERA
@@ -159,19 +169,20 @@ def write_compressed(path: Path, contents: list[tuple[str, bytes]], raw: bool = 
             writer.write(connection, stamp, store.serialize_cdr(message, kind))
 
         for k, (form, data) in enumerate(contents):
-            header = bags._header(store, 10**18 + k, 'optical')
+            header = bag_export._header(store, 10**18 + k, 'optical')
             kind = 'sensor_msgs/msg/CompressedImage'
             message = types[kind](header, form, np.frombuffer(data, np.uint8))
             write(f'{TOPIC}/image_rect_raw/compressedDepth', kind, message, k)
             write(f'{TOPIC}/camera_info', 'sensor_msgs/msg/CameraInfo', info_of(store, header), k)
             if raw:
-                image = bags._image(store, header, np.full((12, 16), 700, np.uint16))
+                depth = np.full((12, 16), 0.7, np.float32)
+                image = bag_export._image(store, header, DepthFrame(depth, CAMERA), 0.001)
                 write(f'{TOPIC}/image_rect_raw', 'sensor_msgs/msg/Image', image, k)
     return path
 
 
 def info_of(store, header):
-    return bags._camera_info(store, header, CAMERA)
+    return bag_export._camera_info(store, header, CAMERA)
 
 
 def compressed(units: np.ndarray, a: float = 0.0, b: float = 0.0) -> bytes:
@@ -223,8 +234,9 @@ def test_images_recorded_both_ways_are_read_once(tmp_path: Path) -> None:
 )
 def test_compressed_images_that_cannot_be_read_are_named(tmp_path, form: str, data: bytes) -> None:
     path = write_compressed(tmp_path / 'b', [(form, data)])
-    with Recording(path) as recording, pytest.raises(DatasetError, match=form.split(';')[0]):
-        list(recording)
+    with Recording(path) as recording:
+        assert list(recording) == []
+    assert form.split(';')[0] in recording.left_out.reasons[0]
 
 
 def test_what_librealsense_records_becomes_a_dataset(tmp_path: Path, software_camera) -> None:

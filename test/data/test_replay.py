@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from insegan_ros.data.bags import write_mcap
+from insegan_ros.data.bag_export import write_bag
 from insegan_ros.data.replay import Replay
 from insegan_ros.data.store import Dataset, DatasetError, DatasetInfo
 from insegan_ros.data.writer import DatasetWriter
@@ -35,7 +35,7 @@ def depths(path: Path) -> list[int]:
 
 def test_a_dataset_and_its_export_replay_alike(dataset: Path, tmp_path: Path) -> None:
     bag = tmp_path / 'bag'
-    assert len(list(write_mcap(Dataset(dataset), bag, 'camera', '/depth'))) == 3
+    assert len(list(write_bag(Dataset(dataset), bag, frame_id='camera', topic='/depth'))) == 3
     assert depths(dataset) == depths(bag) == [500, 501, 502]
 
 

@@ -67,10 +67,10 @@ def test_a_folder_of_pngs_becomes_labels_depths_overlays_and_json(
 
 
 def test_a_single_png_needs_its_camera(folder: Path, tmp_path: Path, capsys) -> None:
+    camera = str((folder / 'camera_info.yaml').rename(tmp_path / 'mine.yaml'))
     assert segment(folder / 'a.png', tmp_path / 'o') == 1
-    assert '--camera-info is needed' in capsys.readouterr().err
+    assert 'give --camera-info FILE' in capsys.readouterr().err
     assert not (tmp_path / 'o').exists()
-    camera = str(folder / 'camera_info.yaml')
     assert segment(folder / 'a.png', tmp_path / 'o', '--camera-info', camera) == 0
     assert (tmp_path / 'o/labels/a.png').exists()
 

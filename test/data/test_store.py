@@ -37,9 +37,9 @@ def test_units_and_metres_round_trip() -> None:
     np.testing.assert_array_equal(store.to_units(store.to_metres(units, 1e-3), 1e-3), units)
 
 
-def test_depth_beyond_the_range_or_unmeasured_becomes_representable() -> None:
+def test_depth_beyond_the_range_counts_as_unmeasured() -> None:
     metres = np.array([[np.nan, np.inf, -1.0, 100.0]])
-    np.testing.assert_array_equal(store.to_units(metres, 0.001), [[0, 0, 0, 65535]])
+    np.testing.assert_array_equal(store.to_units(metres, 0.001), [[0, 0, 0, 0]])
 
 
 def test_verify_names_every_damaged_frame(folder: Path) -> None:

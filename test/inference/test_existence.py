@@ -12,7 +12,7 @@ from insegan_ros.inference.existence import Existence, are_own, existence_cues, 
 
 CONFIG = NetworkConfig(part_length_m=0.04, part_thickness_m=0.02, pixel_m=0.002)
 VOTES = VoteSettings()
-CUES = 12
+CUES = 15
 
 
 def truth() -> np.ndarray:
@@ -92,3 +92,10 @@ def test_two_pieces_of_a_part_do_not_both_own_it() -> None:
     labels[22:26, 4:20] = 3
     assert are_own(labels, truth(), 3).tolist() == [True, True, False]
     assert are_own(labels, np.zeros_like(truth()), 3).tolist() == [False, False, False]
+
+
+def test_a_rule_of_an_earlier_version_reads_the_cues_it_was_learned_from() -> None:
+    earlier = Existence(Confidence((0.0,) * 6 + (50.0,) + (0.0,) * 5, -40.0))  # all about `apart`
+    clusters = seen(np.random.default_rng(1))
+    earlier(clusters)
+    assert len(clusters) == 2

@@ -1,21 +1,16 @@
-"""What the nodes use of message_filters, cv_bridge and sensor_msgs_py, real or stand-in."""
+"""What the nodes use of message_filters and sensor_msgs_py, real or stand-in."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
-from cv_bridge import CvBridge
 from message_filters import ApproximateTimeSynchronizer, SimpleFilter
 from sensor_msgs.msg import Image, PointField
 from sensor_msgs_py import point_cloud2
 from std_msgs.msg import Header
-
-from insegan_ros.nodes.messages import to_image
 
 
 def stamped(milliseconds: int) -> Image:
@@ -49,6 +44,16 @@ def test_messages_further_apart_than_the_slop_do_not(synchronised: tuple) -> Non
     assert pairs == []
 
 
+@pytest.mark.parametrize(('slop', 'pairs'), [(0.0, 0), (0.01, 0), (0.0101, 1)])
+def test_stamps_must_differ_by_less_than_the_slop(slop: float, pairs: int) -> None:
+    a, b, found = SimpleFilter(), SimpleFilter(), []
+    both = ApproximateTimeSynchronizer([a, b], 4, slop)
+    both.registerCallback(lambda x, y: found.append((x, y)))
+    a.signalMessage(stamped(1000))
+    b.signalMessage(stamped(1000 if slop == 0 else 1010))
+    assert len(found) == pairs
+
+
 def test_a_message_without_partner_does_not_block_later_pairs(synchronised: tuple) -> None:
     a, b, pairs = synchronised
     for k in range(20):
@@ -71,28 +76,15 @@ def test_a_cloud_is_read_back_as_it_was_made() -> None:
     assert point_cloud2.read_points(cloud, ['label']).dtype.names == ('label',)
 
 
-@pytest.mark.parametrize('convert', [CvBridge().cv2_to_imgmsg, to_image])
-@pytest.mark.parametrize(
-    ('shape', 'dtype', 'encoding', 'step'),
-    [
-        ((3, 4), np.uint16, 'mono16', 8),
-        ((3, 4), np.float32, '32FC1', 16),
-        ((3, 4, 3), np.uint8, 'rgb8', 12),
-        ((3, 4, 5), np.uint8, '8UC5', 20),
-        ((3, 4, 7), np.float32, '32FC7', 112),
-    ],
-)
-def test_an_array_becomes_an_image_of_its_encoding(
-    convert: Callable, shape: tuple, dtype: type, encoding: str, step: int
-) -> None:
-    array = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
-    header = Header(frame_id='f')
-    image = convert(array, encoding, header)
-    assert (image.height, image.width, image.encoding) == (3, 4, encoding)
-    assert (image.step, image.header.frame_id) == (step, 'f')
-    np.testing.assert_array_equal(np.frombuffer(image.data, dtype).reshape(shape), array)
+def test_a_cloud_of_no_points_is_one() -> None:
+    fields = [PointField(name='x', offset=0, datatype=PointField.FLOAT32, count=1)]
+    cloud = point_cloud2.create_cloud(Header(), fields, np.zeros(0, [('x', 'f4')]))
+    assert (cloud.width, len(cloud.data)) == (0, 0)
 
 
-def test_an_array_of_another_type_than_its_encoding_is_refused() -> None:
-    with pytest.raises(Exception, match='mono16'):
-        CvBridge().cv2_to_imgmsg(np.zeros((3, 4), np.uint8), 'mono16')
+def test_points_of_another_type_than_their_fields_or_scattered_in_memory_are_refused() -> None:
+    fields = [PointField(name='x', offset=0, datatype=PointField.FLOAT32, count=1)]
+    with pytest.raises(AssertionError):
+        point_cloud2.create_cloud(Header(), fields, np.zeros(3, [('x', 'f8')]))
+    with pytest.raises(TypeError):
+        point_cloud2.create_cloud(Header(), fields, np.zeros(4, [('x', 'f4')])[::2])

@@ -18,8 +18,13 @@ from sensor_msgs_py import point_cloud2
 from std_msgs.msg import Header
 
 from insegan_ros.camera import segmentation_from_labels
+from insegan_ros.data.camera_model import frame_from_messages
+from insegan_ros.data.depth_messages import (
+    MessageError,
+    depth_from_message,
+    suspicious_depth,
+)
 from insegan_ros.nodes import messages
-from insegan_ros.nodes.messages import MessageError
 from insegan_ros.types import DepthFrame, Intrinsics
 
 HEADER = Header(frame_id='optical')
@@ -50,7 +55,7 @@ shapes = hnp.array_shapes(min_dims=2, max_dims=2, max_side=9)
 def test_millimetres_become_metres_in_any_byte_order_and_padding(
     pixels: np.ndarray, big: bool, padding: int
 ) -> None:
-    depth = messages.depth_from_image(image_of(pixels, '16UC1', big, padding))
+    depth = depth_from_message(image_of(pixels, '16UC1', big, padding))
     np.testing.assert_array_equal(np.isnan(depth), pixels == 0)
     np.testing.assert_allclose(np.nan_to_num(depth), pixels / 1000, rtol=1e-6)
 
@@ -60,7 +65,7 @@ def test_millimetres_become_metres_in_any_byte_order_and_padding(
 def test_metres_stay_metres_and_what_is_no_depth_becomes_nan(
     pixels: np.ndarray, big: bool, padding: int
 ) -> None:
-    depth = messages.depth_from_image(image_of(pixels, '32FC1', big, padding))
+    depth = depth_from_message(image_of(pixels, '32FC1', big, padding))
     good = np.isfinite(pixels) & (pixels > 0)
     np.testing.assert_array_equal(np.isfinite(depth), good)
     np.testing.assert_array_equal(depth[good], pixels[good])
@@ -85,7 +90,7 @@ def test_an_image_that_contradicts_itself_is_named(change: dict, message: str) -
     for key, value in change.items():
         setattr(image, key, value)
     with pytest.raises(MessageError, match=message):
-        messages.depth_from_image(image)
+        depth_from_message(image)
 
 
 def camera_info(**changes: object) -> CameraInfo:
@@ -97,24 +102,28 @@ def camera_info(**changes: object) -> CameraInfo:
     return info
 
 
+def camera_of(info: CameraInfo) -> Intrinsics:
+    return frame_from_messages(image_of(PIXELS, '16UC1'), info).intrinsics
+
+
 def test_the_projection_matrix_counts_and_else_the_camera_matrix() -> None:
     expected = Intrinsics(6, 4, 50.0, 51.0, 3.0, 2.0)
-    assert messages.intrinsics_from_info(camera_info(k=[9.0] * 9)) == expected
-    assert messages.intrinsics_from_info(camera_info(p=[0.0] * 12)) == expected
+    assert camera_of(camera_info(k=[9.0] * 9)) == expected
+    assert camera_of(camera_info(p=[0.0] * 12)) == expected
 
 
 def test_a_camera_without_focal_length_is_uncalibrated() -> None:
     with pytest.raises(MessageError, match='is the camera calibrated'):
-        messages.intrinsics_from_info(camera_info(k=[0.0] * 9, p=[0.0] * 12))
+        camera_of(camera_info(k=[0.0] * 9, p=[0.0] * 12))
 
 
 def test_image_and_camera_info_of_different_sizes_are_refused() -> None:
     with pytest.raises(MessageError, match='camera_info is for 12 x 4'):
-        messages.frame_from_messages(image_of(PIXELS, '16UC1'), camera_info(width=12))
+        frame_from_messages(image_of(PIXELS, '16UC1'), camera_info(width=12))
 
 
 def test_a_frame_keeps_stamp_and_frame_id() -> None:
-    frame = messages.frame_from_messages(image_of(PIXELS, '16UC1'), camera_info())
+    frame = frame_from_messages(image_of(PIXELS, '16UC1'), camera_info())
     assert (frame.stamp_ns, frame.frame_id) == (3_000_000_500, 'optical')
 
 
@@ -127,7 +136,7 @@ def test_a_frame_keeps_stamp_and_frame_id() -> None:
     ],
 )
 def test_depth_in_the_wrong_unit_is_suspected(metres: float, suspicion: str | None) -> None:
-    found = messages.suspicious_depth(np.full((3, 3), metres, np.float32))
+    found = suspicious_depth(np.full((3, 3), metres, np.float32))
     assert (found is None) == (suspicion is None)
     assert suspicion is None or suspicion in found
 

@@ -1,4 +1,4 @@
-"""Folders of PNGs: read as they are, or refused with what is wrong."""
+"""Depth images as files: read as they are, or refused with what is wrong."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import yaml
 
-from insegan_ros.data.pngs import PngFolder, read_camera_info
+from insegan_ros.data.bags import Reading
+from insegan_ros.data.camera_files import read_camera_file
+from insegan_ros.data.images import ImageFolder
 from insegan_ros.data.store import DatasetError
 
 CAMERA = {
@@ -30,20 +32,20 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_frames_come_in_order_in_metres_with_holes_as_nan(folder: Path) -> None:
-    frames = list(PngFolder(folder))
+    frames = list(ImageFolder(folder))
     assert [float(f.depth_m[3, 3]) for f in frames] == pytest.approx([0.5, 0.501, 0.502])
     assert np.isnan(frames[0].depth_m[0, 0])
     assert frames[0].intrinsics.fy == 11.0
 
 
 def test_the_unit_is_the_callers(folder: Path) -> None:
-    assert PngFolder(folder, depth_scale=0.0001)[0].depth_m[3, 3] == pytest.approx(0.05)
+    assert ImageFolder(folder, Reading(depth_scale=0.0001))[0].depth_m[3, 3] == pytest.approx(0.05)
 
 
 def test_other_images_are_refused_by_name(folder: Path) -> None:
     cv2.imwrite(str(folder / '1.png'), np.zeros((6, 8), np.uint8))
     (folder / '2.png').write_bytes(b'no image')
-    source = PngFolder(folder)
+    source = ImageFolder(folder)
     with pytest.raises(DatasetError, match=r'1\.png is .* uint8'):
         source[1]
     with pytest.raises(DatasetError, match=r'2\.png is damaged'):
@@ -57,14 +59,14 @@ def test_a_bad_camera_file_says_what_it_needs(folder: Path, content: str) -> Non
     file = folder / 'camera_info.yaml'
     file.write_text(content)
     with pytest.raises(DatasetError, match=r'camera_info\.yaml'):
-        read_camera_info(file)
+        read_camera_file(file)
 
 
 def test_a_missing_camera_or_an_empty_folder_is_told(folder: Path, tmp_path: Path) -> None:
     (folder / 'camera_info.yaml').unlink()
     with pytest.raises(DatasetError, match='camera'):
-        PngFolder(folder)
+        ImageFolder(folder)
     empty = tmp_path / 'empty'
     empty.mkdir()
-    with pytest.raises(DatasetError, match=r'no \.png'):
-        PngFolder(empty)
+    with pytest.raises(DatasetError, match=r'no depth image'):
+        ImageFolder(empty)

@@ -1,0 +1,218 @@
+"""Bins emptied in the simulated cell: what each segmenter gets out of them, with which gripper.
+
+python benchmarks/picking.py --work picking                              # resumes by itself
+python benchmarks/picking.py --work picking --parts cylinder bolt --methods own kmeans --bins 3
+python benchmarks/picking.py --work picking --calibrate                  # a gripper's chance, anew
+python benchmarks/picking.py --work picking --tables-only
+
+Every method gets the same bins, filled by the same seeds. K-means is told how many parts are left,
+`any` the part's length; the others are told nothing. Figures: the share of tried picks that lift
+exactly the part that was meant, bins emptied without help (three misses in a row end a bin), from
+frame to picks in milliseconds, and how far promised chances are from what happened (expected
+calibration error). `--calibrate` fits the chance to bins of other seeds than those of the tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import yaml
+from ten_parts import LENGTHS, PARTS
+
+from insegan_ros import baselines
+from insegan_ros.bin import Bin
+from insegan_ros.evaluation.picking import BinRun, CellConfig, MakeSegmenter, SimulatedCell
+from insegan_ros.files import write_atomically
+from insegan_ros.inference import model_card
+from insegan_ros.picks.chance import expected_calibration_error, fit_chance
+from insegan_ros.picks.gripper import load_gripper
+from insegan_ros.synthetic.parts import make_part
+from insegan_ros.synthetic.pick_cell import Outcome
+from insegan_ros.types import Segmenter
+
+PROJECT = Path(__file__).parents[1]
+METHODS = ('own', 'any', 'kmeans', 'felzenszwalb')
+CALIBRATION_SEED = 1000  # of the first bin that a chance is fitted to
+SEED = 0  # of the first bin of the tables
+
+
+def arguments() -> argparse.Namespace:
+    """What was asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--work', type=Path, required=True, help='folder of all results')
+    parser.add_argument('--parts', nargs='+', default=list(PARTS), choices=PARTS)
+    parser.add_argument('--methods', nargs='+', default=list(METHODS))
+    parser.add_argument('--bins', type=int, default=10, help='for each part and method')
+    parser.add_argument('--count', type=int, default=20, help='parts in a full bin')
+    parser.add_argument('--gripper', type=Path, default=PROJECT / 'config/grippers/cup_9mm.yaml')
+    parser.add_argument('--calibrate', action='store_true', help="fit the gripper's chance")
+    parser.add_argument('--tables-only', action='store_true', help='of what is there')
+    return parser.parse_args()
+
+
+def maker(method: str, part: str) -> MakeSegmenter:
+    """How a method is made for a bin in which so many parts are left."""
+    if method in baselines.METHODS:
+        return lambda bin_, left: baselines.make(method, left, bin_)
+    name = {'own': part, 'any': f'any:{LENGTHS[part]}'}.get(method, method)
+    loaded: dict[Bin, Segmenter] = {}
+
+    def make(bin_: Bin, _: int) -> Segmenter:
+        if bin_ not in loaded:
+            loaded[bin_] = model_card.load_segmenter(name, 'cpu', bin_)
+        return loaded[bin_]
+
+    return make
+
+
+def run_bin(cell: SimulatedCell, make: MakeSegmenter, seed: int, path: Path) -> None:
+    """Empty one bin and keep what happened."""
+    run: BinRun = cell.run(make, seed)
+    content = {
+        'parts': run.parts,
+        'left': run.left,
+        'blind': run.blind,
+        'tries': [
+            {
+                'outcome': one.outcome.value,
+                'chance': round(one.chance, 4),
+                'cues': np.round(one.cues, 4).tolist(),
+                'ms': round(1000 * one.seconds, 1),
+            }
+            for one in run.tries
+        ],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(content).encode())
+
+
+def path_of(args: argparse.Namespace, part: str, method: str, seed: int) -> Path:
+    """The file of one bin."""
+    name = f'{part}.{method}.{args.gripper.stem}.{args.count}.{seed}.json'
+    return Path(args.work) / 'bins' / name.replace('/', '_')
+
+
+def run_all(args: argparse.Namespace, first_seed: int) -> None:
+    """What is missing, bin by bin over all parts and methods, so that early tables are fair."""
+    gripper = load_gripper(args.gripper)
+    cells: dict[str, SimulatedCell] = {}
+    makers: dict[tuple[str, str], MakeSegmenter] = {}
+    for seed in range(first_seed, first_seed + args.bins):
+        for part in args.parts:
+            for method in args.methods:
+                path = path_of(args, part, method, seed)
+                if path.exists():
+                    continue
+                if part not in cells:
+                    config = CellConfig(part=make_part(part), count=args.count)
+                    cells[part] = SimulatedCell(config, gripper)
+                make = makers.setdefault((part, method), maker(method, part))
+                run_bin(cells[part], make, seed, path)
+                print(f'{path.name}: {line([json.loads(path.read_text())])}', flush=True)
+
+
+def stored(args: argparse.Namespace, part: str, method: str, first_seed: int) -> list[dict]:
+    """The bins that are there."""
+    seeds = range(first_seed, first_seed + args.bins)
+    paths = [path_of(args, part, method, seed) for seed in seeds]
+    return [json.loads(path.read_text()) for path in paths if path.exists()]
+
+
+def tries_of(runs: list[dict]) -> Iterator[dict]:
+    """All tries of some bins."""
+    return (one for run in runs for one in run['tries'])
+
+
+def figures(runs: list[dict]) -> dict[str, float]:
+    """Of some bins of one method."""
+    tries = list(tries_of(runs))
+    lifted = np.array([one['outcome'] == Outcome.LIFTED.value for one in tries], bool)
+    ms = np.array([one['ms'] for one in tries] or [np.nan])
+    chances = np.array([one['chance'] for one in tries])
+    return {
+        'bins': len(runs),
+        'tries': len(tries),
+        'lifted': float(lifted.mean()) if tries else 0.0,
+        'emptied': float(np.mean([run['left'] == 0 for run in runs])) if runs else 0.0,
+        'left': float(np.mean([run['left'] for run in runs])) if runs else 0.0,
+        'double': sum(one['outcome'] == Outcome.DOUBLE.value for one in tries),
+        'p50': float(np.percentile(ms, 50)),
+        'p99': float(np.percentile(ms, 99)),
+        'calibration': expected_calibration_error(chances, lifted),
+    }
+
+
+def line(runs: list[dict]) -> str:
+    """Figures of some bins in words."""
+    found = figures(runs)
+    return (
+        f'{found["lifted"]:.2f} of {found["tries"]} picks lift one part, '
+        f'{found["left"]:.1f} parts left, p50 {found["p50"]:.0f} ms'
+    )
+
+
+def tables(args: argparse.Namespace) -> str:
+    """Markdown: a row for each method, and one for each part of each method."""
+    head = '| | bins | picks | lift exactly one | bins emptied | double | p50, p99 ms | ECE |'
+    rows = [head, '|---|---|---|---|---|---|---|---|']
+    for method in args.methods:
+        runs = [run for part in args.parts for run in stored(args, part, method, SEED)]
+        if runs:
+            rows.append(row(f'**{method}**', runs))
+        for part in args.parts:
+            if found := stored(args, part, method, SEED):
+                rows.append(row(f'{method}, {part}', found))
+    return '\n'.join(rows) + '\n'
+
+
+def row(name: str, runs: list[dict]) -> str:
+    """One row of the table."""
+    f = figures(runs)
+    return (
+        f'| {name} | {f["bins"]} | {f["tries"]} | {f["lifted"]:.3f} | {f["emptied"]:.2f} | '
+        f'{f["double"]} | {f["p50"]:.0f}, {f["p99"]:.0f} | {f["calibration"]:.3f} |'
+    )
+
+
+def calibrate(args: argparse.Namespace) -> str:
+    """The gripper's chance as YAML, fitted to bins that no table uses."""
+    runs = [
+        run
+        for part in args.parts
+        for method in args.methods
+        for run in stored(args, part, method, CALIBRATION_SEED)
+    ]
+    tries = list(tries_of(runs))
+    cues = np.array([one['cues'] for one in tries])
+    lifted = np.array([one['outcome'] == Outcome.LIFTED.value for one in tries])
+    chance = fit_chance(cues, lifted)
+    values = {
+        'weights': [round(weight, 3) for weight in chance.weights],
+        'bias': round(chance.bias, 3),
+    }
+    said = f'# fitted to {len(tries)} picks, {lifted.mean():.3f} of which lifted one part\n'
+    return said + yaml.safe_dump({'chance': values}, sort_keys=False)
+
+
+def main() -> None:
+    """Run what is missing, then write the tables."""
+    args = arguments()
+    if args.calibrate:
+        run_all(args, CALIBRATION_SEED)
+        print(calibrate(args))
+        return
+    if not args.tables_only:
+        run_all(args, SEED)
+    text = tables(args)
+    write_atomically(args.work / 'tables.md', text.encode())
+    print(text)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,63 @@
+"""RVL, the lossless depth codec of compressed_depth_image_transport, decoded.
+
+After A. Wilson, "Fast Lossless Depth Image Compression" (ISS 2017): the image is a row of runs of
+zeros and runs of values; a value is the difference to the last one, its sign folded into bit 0;
+every number is written low bits first in nibbles of three bits and one that says that more
+follow; nibbles fill 32-bit little-endian words from the top.
+"""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_PIXELS = 1 << 26  # of a depth image; a larger size is damage
+MAX_NIBBLES = 11  # of a number of 32 bits
+
+
+def decode_rvl(data: bytes) -> NDArray[np.uint16]:
+    """What the transport stores after its own header: width, height, words -> (H, W) units.
+
+    Raises:
+        ValueError: the data is cut short or is no RVL.
+    """
+    if len(data) < 8:
+        raise ValueError(f'RVL data of {len(data)} bytes is cut short')
+    width, height = struct.unpack_from('<II', data)
+    if not 0 < width * height <= MAX_PIXELS:
+        raise ValueError(f'RVL data says {width} x {height} px')
+    numbers = _numbers(data[8:])
+    flat = np.zeros(width * height, np.int64)
+    filled, at, last = 0, 0, 0
+    while filled < flat.size:
+        if at + 2 > len(numbers):
+            raise ValueError(f'RVL data ends after {filled} of {flat.size} pixels')
+        zeros, values = int(numbers[at]), int(numbers[at + 1])
+        folded = numbers[at + 2 : at + 2 + values]
+        if filled + zeros + values > flat.size or len(folded) < values or zeros + values == 0:
+            raise ValueError(f'RVL data is damaged after {filled} of {flat.size} pixels')
+        steps = (folded >> 1) ^ -(folded & 1)
+        flat[filled + zeros : filled + zeros + values] = last + np.cumsum(steps)
+        filled, at = filled + zeros + values, at + 2 + values
+        last = int(flat[filled - 1]) if values else last
+    if flat.min() < 0 or flat.max() > 65535:
+        raise ValueError('RVL data is damaged: its values leave 16 bits')
+    return flat.reshape(height, width).astype(np.uint16)
+
+
+def _numbers(data: bytes) -> NDArray[np.int64]:
+    """All numbers of the row of nibbles; what fills the last word up counts as zeros."""
+    words = np.frombuffer(data[: len(data) // 4 * 4], '<u4')
+    shifts = np.arange(28, -1, -4, dtype=np.uint32)
+    nibbles = ((words[:, None] >> shifts) & 0xF).reshape(-1).astype(np.int64)
+    ends = np.flatnonzero(nibbles < 8)
+    if not len(ends):
+        return np.zeros(0, np.int64)
+    nibbles = nibbles[: ends[-1] + 1]
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    if (ends - starts).max() >= MAX_NIBBLES:
+        raise ValueError('RVL data is damaged: a number of more than 32 bits')
+    place = np.arange(len(nibbles)) - np.repeat(starts, ends - starts + 1)
+    return np.add.reduceat((nibbles & 7) << (3 * place), starts)
