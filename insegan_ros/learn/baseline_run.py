@@ -173,7 +173,7 @@ class BaselineRun:
             noise = self._noise(len(some), [self._seed, 2])
             with torch.no_grad():
                 losses = network.losses(some[:, None].to(self._device), noise)
-            total += float(losses.get('bound', losses['total'])) * len(some)
+            total += float(losses.get('bound', losses['total']).detach()) * len(some)
         network.train()
         return total / len(self._validation.images)
 
