@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from insegan_ros import config
 from insegan_ros.device import pick_device
+from insegan_ros.learn.config import LearnConfig
 from insegan_ros.learn.insegan import pick_precision
-from insegan_ros.learn.insegan_settings import TrainingConfig
 from insegan_ros.model import losses
 from insegan_ros.model.insegan import InSeGAN, InSeGANConfig
 from insegan_ros.model.matching import match
@@ -127,7 +127,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     device = pick_device(args.device)
     precision = pick_precision('auto', device)
-    settings = config.load(TrainingConfig, [REFERENCE])
+    settings = config.load(LearnConfig, [REFERENCE])
     reference = replace(settings.model, instances=args.instances)
     default = InSeGANConfig(instances=args.instances)
 

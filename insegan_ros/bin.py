@@ -30,6 +30,17 @@ class Bin:
     region: tuple[int, int, int, int] | None = None  # x, y, width, height of its window, px
     corners: tuple[tuple[float, float, float], ...] | None = None  # of its floor, camera frame, m
 
+    def within(self, region: tuple[int, int, int, int] | None) -> Bin:
+        """The same, its window no larger than x, y, width, height."""
+        if region is None or self.region is None:
+            return self if region is None else replace(self, region=region)
+        low = [max(self.region[k], region[k]) for k in (0, 1)]
+        high = [
+            min(self.region[k] + self.region[k + 2], region[k] + region[k + 2]) for k in (0, 1)
+        ]
+        size = [max(b - a, 1) for a, b in zip(low, high, strict=True)]
+        return replace(self, region=(low[0], low[1], size[0], size[1]))
+
 
 MIN_INSIDE = 0.05  # of a bin's area in the image is lower than its walls
 BOX_SHARE = 0.9  # of the rectangle around it a bin fills
@@ -39,6 +50,37 @@ WALL_LEAN = 0.06  # and the more the higher above the floor
 
 TOLD_STRIDE = 3  # px skipped where noise is measured
 HIDDEN_M = 0.008  # a rim further out than the floor's end: more than walls lean outwards
+
+
+def restricted(
+    frame: DepthFrame,
+    region: tuple[int, int, int, int] | None = None,
+    max_depth_m: float | None = None,
+) -> DepthFrame:
+    """The frame without what lies outside a window or too far away.
+
+    Raises:
+        ValueError: the window lies outside the image, or nothing is left.
+    """
+    depth = frame.depth_m.copy()
+    if region is not None:
+        x, y, width, height = region
+        if x + width > depth.shape[1] or y + height > depth.shape[0]:
+            raise ValueError(
+                f'region {region}: a window of the image, {depth.shape[1]} x {depth.shape[0]} px, '
+                'is expected'
+            )
+        inside = np.zeros(depth.shape, bool)
+        inside[y : y + height, x : x + width] = True
+        depth[~inside] = np.nan
+    if max_depth_m is not None:
+        depth[depth > max_depth_m] = np.nan
+    if not np.isfinite(depth).any():
+        raise ValueError(
+            f'nothing is measured in region {region} up to {max_depth_m} m; choose a larger '
+            'window or distance'
+        )
+    return DepthFrame(depth, frame.intrinsics, frame.stamp_ns, frame.frame_id)
 
 
 def find_bin(frame: DepthFrame, rng: np.random.Generator, floor: Plane | None = None) -> Bin:

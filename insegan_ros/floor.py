@@ -12,6 +12,8 @@ from insegan_ros.depth_camera import D435_NOISE
 from insegan_ros.types import DepthFrame, Intrinsics
 
 MAX_TILT_DEGREES = 45.0
+SEEN_TILT_DEGREES = 65.0  # planes so steep are looked at, to be refused in words
+CLEARLY = 2.0  # times as much must speak for a steeper plane than for the floor that was found
 FLOOR_POINTS = 4000  # sampled from a frame
 FLOOR_CANDIDATES = 600
 PATCH_REACHES = (4, 9)  # px: half the side of a patch
@@ -58,12 +60,23 @@ def find_floor(frame: DepthFrame, rng: np.random.Generator) -> Plane:
         for widen in (4.0, 2.0, 1.0, 1.0):
             planes = np.array([_refit(p, sample, near * widen, sigma) for p in planes])
         scores = _floor_scores(planes, sample, near, under)
-        best = planes[np.argmax(scores)]
+        tilts = np.degrees(np.arccos(np.clip(-planes[:, 2], -1, 1)))
+        level = tilts <= MAX_TILT_DEGREES
+        steep = float(scores[~level].max(initial=-np.inf))
+        if steep > CLEARLY * max(float(scores[level].max(initial=0)), 0.1 * len(sample)):
+            tilt = float(tilts[np.argmax(scores)])
+            raise FloorNotFoundError(
+                f'what most looks like a floor is tilted by {tilt:.0f} degrees '
+                f'against the image; at most {MAX_TILT_DEGREES:.0f} are supported: let the camera '
+                'look down more steeply'
+            )
+        planes, scores = planes[level], scores[level]
     if not len(planes) or scores.max() < 0.01 * len(sample):
         raise FloorNotFoundError(
             f'no plane within {MAX_TILT_DEGREES:.0f} degrees of the view has enough points on it '
             "and none below; show more of the bin's floor, or calibrate on an empty bin"
         )
+    best = planes[np.argmax(scores)]
     all_points = points[rows, columns].astype(np.float64)
     all_sigma = D435_NOISE.depth_sigma(all_points[:, 2], frame.intrinsics)
     nx, ny, nz, offset = _refit(
@@ -123,8 +136,8 @@ def _candidate_planes(
 
 
 def _facing(planes: NDArray) -> NDArray:
-    """Those of (K, 4) planes that face the camera within MAX_TILT_DEGREES."""
-    return planes[-planes[:, 2] > np.cos(np.radians(MAX_TILT_DEGREES))]
+    """Those of (K, 4) planes that face the camera within SEEN_TILT_DEGREES."""
+    return planes[-planes[:, 2] > np.cos(np.radians(SEEN_TILT_DEGREES))]
 
 
 def _floor_scores(planes: NDArray, sample: NDArray, near: NDArray, under: NDArray) -> NDArray:
@@ -149,7 +162,7 @@ def _refit(plane: NDArray, sample: NDArray, near: NDArray, sigma: NDArray) -> ND
     spread = (points - centre) * np.sqrt(weights)[:, None]
     normal = np.linalg.eigh(spread.T @ spread)[1][:, 0]
     normal = -normal * np.sign(normal[2])
-    if -normal[2] < np.cos(np.radians(MAX_TILT_DEGREES)):
+    if -normal[2] < np.cos(np.radians(SEEN_TILT_DEGREES)):
         return plane
     return np.append(normal, -normal @ centre)
 

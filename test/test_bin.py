@@ -9,7 +9,15 @@ import pytest
 import trimesh
 
 from insegan_ros import bin as bins
-from insegan_ros.bin import Bin, BinTracker, find_bin, foreground, load_bin, save_bin
+from insegan_ros.bin import (
+    Bin,
+    BinTracker,
+    find_bin,
+    foreground,
+    load_bin,
+    restricted,
+    save_bin,
+)
 from insegan_ros.camera import Plane, height_map
 from insegan_ros.config import ConfigError
 from insegan_ros.depth_camera import D435_NOISE
@@ -241,3 +249,25 @@ def test_a_drafted_wall_is_not_taken_for_the_floor(seed: int) -> None:
     floor = find_floor(DepthFrame(depth, camera.intrinsics), rng)
     angle = np.degrees(np.arccos(np.clip(np.dot(floor.normal, floor_plane(camera).normal), -1, 1)))
     assert angle < 1.5
+
+
+def test_a_camera_that_looks_too_flat_is_told_so() -> None:
+    camera = Camera(Intrinsics(160, 160, 200.0, 200.0, 79.5, 79.5), looking_down(0.4, 55))
+    depth, _ = Raycaster(trimesh.creation.box((0.1, 0.06, 0.04))).render(np.eye(4)[None], camera)
+    depth += np.random.default_rng(0).normal(0, 3e-4, depth.shape).astype(np.float32)
+    with pytest.raises(FloorNotFoundError, match=r'5[3-7] degrees.*at most 45'):
+        find_floor(DepthFrame(depth, camera.intrinsics), np.random.default_rng(0))
+
+
+def test_what_lies_outside_a_window_or_too_far_away_does_not_count() -> None:
+    frame = flat(0.5)
+    frame.depth_m[:, 50:] = 0.9  # the ground beside the table
+    assert np.nanmax(restricted(frame, max_depth_m=0.7).depth_m) == np.float32(0.5)
+    kept = np.isfinite(restricted(frame, (10, 5, 30, 20)).depth_m)
+    assert kept[5:25, 10:40].all()
+    assert kept.sum() == 600
+    with pytest.raises(ValueError, match='80 x 60 px'):
+        restricted(frame, (60, 0, 30, 20))
+    with pytest.raises(ValueError, match='nothing is measured'):
+        restricted(frame, max_depth_m=0.1)
+    assert Bin(FLOOR, (10, 10, 30, 30)).within((20, 0, 40, 20)).region == (20, 10, 20, 10)

@@ -38,6 +38,8 @@ class AlikeConfig:
     looks: int = 4  # piles of each, to look at it
     kept: int = 16
     piles: int = 90  # of each that is kept
+    # a higher rate forgets what the start knows of shapes not among these
+    learning_rate: float = 2e-4
     length: tuple[float, float] = (0.95, 1.1)  # of the part's: frames tell it rather too short
 
 

@@ -42,16 +42,20 @@ class TrainConfig:
     """How the network is trained."""
 
     batch: int = 8
+    gpu_batch: int = GPU_BATCH
     learning_rate: float = 2e-3
+    started_rate: float = STARTED_RATE  # of a network that has seen other piles
     weight_decay: float = 1e-3
     warmup: float = 0.03  # of the whole
     ema: float = 0.995  # of the weights, a step
     held_out: int = 300  # piles kept from training
     bfloat16: bool = True
 
-    def on(self, device: str) -> TrainConfig:
-        """The same for a device: a GPU gets larger batches."""
-        return replace(self, batch=GPU_BATCH) if device.startswith('cuda') else self
+    def adapted(self, device: str, started: bool = False) -> TrainConfig:
+        """For a device, and for a network that may have seen other piles."""
+        batch = self.gpu_batch if device.startswith('cuda') else self.batch
+        rate = self.started_rate if started else self.learning_rate
+        return replace(self, batch=batch, learning_rate=rate)
 
 
 @dataclass

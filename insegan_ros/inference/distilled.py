@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from insegan_ros import config
@@ -57,7 +59,7 @@ class DistilledSegmenter:
         lengths_px: tuple[float, float] | None = None,
         existence: Existence | None = None,
     ) -> None:
-        self.network = _fused(network)
+        self.network = fused(network)
         self._device = next(network.parameters()).device
         self._config, self._votes = network.config, votes
         self._tracker = BinTracker(bin, seed)
@@ -234,18 +236,23 @@ def _window(
     )
 
 
-def _fused(network: VoteNetwork) -> torch.nn.Module:
-    """For inference: batch norms folded into the convolutions before them."""
-    network = network.eval()
+def fused(network: VoteNetwork) -> VoteNetwork:
+    """A copy for inference: batch norms folded into the convolutions before them.
+
+    A network that is one already is returned as it is.
+    """
+    if not network.training and not any(isinstance(m, nn.BatchNorm2d) for m in network.modules()):
+        return network
+    network = copy.deepcopy(network).eval()
     for block in list(network.modules()):
         if (
-            isinstance(block, torch.nn.Sequential)
+            isinstance(block, nn.Sequential)
             and len(block) == 3
-            and isinstance(block[0], torch.nn.Conv2d)
-            and isinstance(block[1], torch.nn.BatchNorm2d)
+            and isinstance(block[0], nn.Conv2d)
+            and isinstance(block[1], nn.BatchNorm2d)
         ):
             block[0] = fuse_conv_bn_eval(block[0], block[1])
-            block[1] = torch.nn.Identity()
+            block[1] = nn.Identity()
     return channels_last(network)
 
 

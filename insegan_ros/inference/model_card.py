@@ -26,7 +26,7 @@ WEIGHTS = 'model.safetensors'
 ANY = 'any'  # the model of random shapes: it needs no training, and training begins with it
 # a card's method -> the module whose load(settings, tensors, device, bin, seed) makes a Segmenter
 METHODS = {
-    'explicit': 'insegan_ros.inference.distilled',
+    'distilled': 'insegan_ros.inference.distilled',
     'insegan3d': 'insegan_ros.inference.insegan',
     'insegan2d': 'insegan_ros.inference.insegan',
     'slot_attention': 'insegan_ros.baselines.learned.segmenter',
@@ -34,6 +34,7 @@ METHODS = {
     'iodine': 'insegan_ros.baselines.learned.segmenter',
     'wu': 'insegan_ros.baselines.learned.segmenter',
 }
+FORMER_NAMES = {'explicit': 'distilled'}  # of methods, on cards of earlier versions
 
 
 def places(file: Path) -> tuple[Path, ...]:
@@ -149,7 +150,8 @@ def read_card(folder: Path) -> dict[str, Any]:
         raise ModelError(f'{folder / CARD} cannot be read: {error}') from None
     if not isinstance(card, dict):
         raise ModelError(f'{folder / CARD} holds {type(card).__name__}; a mapping is expected')
-    return card
+    method = str(card.get('method'))
+    return card | {'method': FORMER_NAMES.get(method, method)}
 
 
 def _stored(tensor: Tensor) -> NDArray:

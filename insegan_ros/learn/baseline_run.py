@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.tensorboard.writer import SummaryWriter
 from tqdm import tqdm
 
 from insegan_ros import __version__, drawing
 from insegan_ros.baselines.learned.decomposer import Decomposer
-from insegan_ros.baselines.learned.methods import build
+from insegan_ros.baselines.learned.methods import Course, build
 from insegan_ros.baselines.learned.segmenter import LearnedCard, LearnedSegmenter, to_card
 from insegan_ros.crop import CropConfig, decode
 from insegan_ros.data.frames import Frames
@@ -25,34 +23,15 @@ from insegan_ros.device import processor
 from insegan_ros.evaluation.metrics import paper_miou, strict_miou
 from insegan_ros.inference import model_card
 from insegan_ros.learn.insegan_run import Validation
+from insegan_ros.optional import needed_for
 from insegan_ros.training import checkpoint
 from insegan_ros.training.descent import Descent, DescentConfig
 
+with needed_for('training a baseline'):
+    from torch.utils.tensorboard.writer import SummaryWriter
+
 SHOWN = 8  # frames in a picture
 JUDGED = 16  # images that are judged at once
-
-
-@dataclass(frozen=True)
-class Course:
-    """Training begins `starts` times, `start_steps` steps each, and goes on with the best.
-
-    The best is the one whose loss, the mean over its last quarter, is lowest.
-    """
-
-    starts: int = 1
-    start_steps: int = 1000
-
-    def __post_init__(self) -> None:
-        if self.starts < 1 or self.start_steps < 4:
-            raise ValueError(
-                f'course.starts {self.starts}, course.start_steps {self.start_steps}: at least 1 '
-                'and 4 are expected'
-            )
-
-    @property
-    def choosing(self) -> int:
-        """Iterations before the best start is known."""
-        return self.starts * self.start_steps if self.starts > 1 else 0
 
 
 class BaselineRun:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,12 +18,12 @@ from insegan_ros.crop import CropConfig
 from insegan_ros.data.frames import (
     Frames,
 )
-from insegan_ros.data.store import Dataset, DatasetError, Sample
+from insegan_ros.data.store import DatasetError, Sample
 from insegan_ros.device import processor
 from insegan_ros.evaluation.metrics import paper_miou, strict_miou
 from insegan_ros.inference import insegan, model_card
 from insegan_ros.inference.insegan import InSeGANCard, InSeGANNetworks
-from insegan_ros.learn.insegan_settings import TrainingConfig
+from insegan_ros.learn.run_folder import Job
 from insegan_ros.optional import needed_for
 from insegan_ros.training import checkpoint
 from insegan_ros.training.step import Trainer
@@ -43,24 +42,20 @@ class Validation:
     labelled: list[Sample]
 
 
-class Run:
+class InSeGANRun:
     """One run's state and what the loop calls."""
 
     def __init__(
-        self,
-        out: Path,
-        settings: TrainingConfig,
-        dataset: Dataset,
-        crop: CropConfig,
-        trainer: Trainer,
-        validation: Validation,
-        seed: int,
-        frames: Frames,
-        device: str,
+        self, job: Job, crop: CropConfig, trainer: Trainer, validation: Validation, frames: Frames
     ) -> None:
-        self._out, self._settings, self._dataset, self._crop = out, settings, dataset, crop
-        self._trainer, self._validation, self._seed = trainer, validation, seed
-        self._frames, self._device = frames, device
+        self._out, self._settings, self._dataset, self._crop = (
+            job.out,
+            job.config,
+            job.dataset,
+            crop,
+        )
+        self._trainer, self._validation, self._seed = trainer, validation, job.seed
+        self._frames, self._device = frames, job.device
         self._best = float('inf')
         self._seconds, self._begun = 0.0, time.monotonic()
         self._bar: tqdm | None = None

@@ -28,6 +28,7 @@ from insegan_ros.data.camera_model import frame_from_messages
 from insegan_ros.nodes import parameters
 from insegan_ros.nodes.arm import Arm, UnsafeTrajectoryError, make_arm
 from insegan_ros.nodes.camera_watch import CameraWatch
+from insegan_ros.nodes.cameras import scales
 from insegan_ros.nodes.collector_report import CollectorReport, beginning
 from insegan_ros.nodes.diagnostics import diagnostics
 from insegan_ros.nodes.joints import JointMonitor
@@ -65,7 +66,7 @@ class Collector(LifecycleNode):
         except Exception as error:  # all: rclpy's lifecycle says nothing of what it catches
             self.get_logger().error(str(error) or repr(error))
             return TransitionCallbackReturn.FAILURE
-        self._camera = CameraWatch(settings.gates.max_still_fraction)
+        self._camera = CameraWatch(settings.gates.max_still_fraction, settings.depth_unit)
         self._run_stop: bool | None = None
         self._recorder = Recorder(settings, self.get_logger().warning)
         self._progress = CollectorReport()
@@ -231,7 +232,9 @@ class Collector(LifecycleNode):
     def _capture(self, now: float) -> None:
         """Judge the newest frame and store it if it is good."""
         try:
-            frame = frame_from_messages(self._camera.image, self._camera.info)
+            frame = frame_from_messages(
+                self._camera.image, self._camera.info, **scales(self._settings.depth_unit)
+            )
             if not self._recorder.is_open:
                 self._open(frame)
             reason = self._recorder.rejection(frame)

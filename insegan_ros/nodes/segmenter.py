@@ -26,6 +26,7 @@ from insegan_ros.bin import load_bin
 from insegan_ros.data.camera_model import frame_from_messages
 from insegan_ros.data.depth_messages import stamp_ns, suspicious_depth
 from insegan_ros.nodes import messages
+from insegan_ros.nodes.cameras import scales
 from insegan_ros.nodes.diagnostics import diagnostics
 from insegan_ros.nodes.lifecycle import main_of
 from insegan_ros.nodes.parameters import Parameter, declare, values
@@ -52,6 +53,7 @@ PARAMETERS = (
         60.0,
     ),
     Parameter('device', 'auto', 'where a model runs: auto, cpu or cuda[:index]'),
+    Parameter('depth_unit', 0.0, 'metres a unit of the images; 0: 16-bit mm, float m', 0.0, 1.0),
     Parameter('continuous', True, 'segment every frame; false: only on a call of ~/segment'),
     Parameter('reliable', False, 'ask the camera for reliable delivery instead of best effort'),
     Parameter('slop', 0.02, 'seconds that image and camera_info may be apart', 0.001, 1.0),
@@ -212,7 +214,7 @@ class SegmenterNode(LifecycleNode):
     def _segment(self, pair: tuple[Image, CameraInfo]) -> Segmentation | None:
         suspicion = None
         try:
-            frame = frame_from_messages(*pair)
+            frame = frame_from_messages(*pair, **scales(self._given['depth_unit']))
             if suspicion := suspicious_depth(frame.depth_m):
                 self.get_logger().warning(suspicion, throttle_duration_sec=WARN_S)
                 self._progress.last_error = suspicion

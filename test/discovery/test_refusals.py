@@ -1,4 +1,4 @@
-"""Where no shape can be found, how long the part is still is told, for the model that stands in."""
+"""Where no shape is found, how long the part is still is told, for the model that stands in."""
 
 from __future__ import annotations
 

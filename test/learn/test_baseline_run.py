@@ -44,8 +44,8 @@ def blocks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(dataset: Path, out: Path, method: str, *more: str, iterations: int = 4) -> list[str]:
-    settings = [f'model.{size}' for size in SMALL[method]]
-    settings += ['step.batch=4', 'loop.validate_every=2', 'course.start_steps=4']
+    settings = [f'baseline.model.{size}' for size in SMALL[method]]
+    settings += ['baseline.step.batch=4', 'loop.validate_every=2', 'baseline.course.start_steps=4']
     settings += [f'loop.iterations={iterations}', *more]
     line = ['train', '--method', method, '--device', 'cpu', '--dataset', str(dataset)]
     return [*line, '--out', str(out), *(part for s in settings for part in ('--set', s))]
@@ -59,7 +59,7 @@ def weights(out: Path) -> dict[str, torch.Tensor]:
 def test_a_run_ends_in_a_model_that_segments(
     blocks: Path, tmp_path: Path, method: str, capsys: pytest.CaptureFixture
 ) -> None:
-    assert main(command(blocks, tmp_path, method, 'course.starts=1')) == 0
+    assert main(command(blocks, tmp_path, method, 'baseline.course.starts=1')) == 0
     assert 'finished: 4 of 4' in capsys.readouterr().out
     for name in ('picture.png', 'config.yaml', 'run.yaml'):
         assert (tmp_path / name).stat().st_size > 100, name
@@ -75,7 +75,7 @@ def test_a_run_ends_in_a_model_that_segments(
 
 def test_a_run_in_pieces_equals_an_unbroken_one_bit_for_bit(blocks: Path, tmp_path: Path) -> None:
     """Cut within a start, between two starts, and after the best has been chosen."""
-    more = ('course.starts=2',)
+    more = ('baseline.course.starts=2',)
     assert main(command(blocks, tmp_path / 'whole', 'wu', *more, iterations=11)) == 0
     for done in (2, 4, 9, 11):
         assert main(command(blocks, tmp_path / 'pieces', 'wu', *more, iterations=done)) == 0
@@ -86,7 +86,7 @@ def test_a_run_in_pieces_equals_an_unbroken_one_bit_for_bit(blocks: Path, tmp_pa
 def test_training_goes_on_with_the_start_of_the_lowest_loss(
     blocks: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    assert main(command(blocks, tmp_path, 'wu', 'course.starts=3', iterations=14)) == 0
+    assert main(command(blocks, tmp_path, 'wu', 'baseline.course.starts=3', iterations=14)) == 0
     state = checkpoint.load(tmp_path / 'checkpoint.pt')
     assert len(state['losses']) == 3
     assert state['descent']['steps'] == 4 + 2  # of the chosen start, and after it was chosen
@@ -97,16 +97,19 @@ def test_training_goes_on_with_the_start_of_the_lowest_loss(
 
 def test_a_folder_of_another_run_is_refused(blocks: Path, tmp_path: Path) -> None:
     assert main(command(blocks, tmp_path, 'bo_qsa', iterations=1)) == 0
-    assert main(command(blocks, tmp_path, 'bo_qsa', 'step.learning_rate=1', iterations=1)) != 0
+    assert (
+        main(command(blocks, tmp_path, 'bo_qsa', 'baseline.step.learning_rate=1', iterations=1))
+        != 0
+    )
 
 
 @pytest.mark.parametrize(
     ('setting', 'said'),
     [
-        ('model.chanels=8', 'model.channels'),
-        ('model.instances=4', 'has 3 parts'),
-        ('course.starts=0', 'course.starts'),
-        ('step.batch=0', 'batch 0'),
+        ('baseline.model.chanels=8', 'baseline.model.channels'),
+        ('baseline.model.instances=4', 'has 3 parts'),
+        ('baseline.course.starts=0', 'course.starts 0'),
+        ('baseline.step.batch=0', 'batch 0'),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_in_words(

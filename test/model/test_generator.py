@@ -88,10 +88,10 @@ def test_the_template_is_grown_once_a_batch_not_once_an_instance(monkeypatch) ->
 
 
 def test_the_reference_has_the_published_number_of_weights() -> None:
-    from insegan_ros.learn.insegan_settings import TrainingConfig
+    from insegan_ros.learn.config import LearnConfig
 
     folder = Path(__file__).parents[2] / 'config/train'
-    settings = config.load(TrainingConfig, [folder / 'insegan_reference.yaml'])
+    settings = config.load(LearnConfig, [folder / 'insegan_reference.yaml'])
     model = InSeGAN(settings.model)
     millions = [
         sum(p.numel() for p in network.parameters()) / 1e6

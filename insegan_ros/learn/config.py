@@ -1,0 +1,233 @@
+"""Every default of `insegan train`: one configuration, of which each method has its sections."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from insegan_ros import config
+from insegan_ros.baselines.learned import methods as learned
+from insegan_ros.config import ConfigError
+from insegan_ros.data.frames import AugmentConfig
+from insegan_ros.data.store import Dataset, DatasetError
+from insegan_ros.discovery.state import DiscoveryConfig
+from insegan_ros.distillation.alike import AlikeConfig
+from insegan_ros.distillation.piles import PileConfig
+from insegan_ros.distillation.train import TrainConfig
+from insegan_ros.inference.insegan import FilterConfig
+from insegan_ros.model.insegan import InSeGANConfig
+from insegan_ros.training.descent import DescentConfig
+from insegan_ros.training.loop import LoopConfig
+from insegan_ros.training.step import StepConfig
+
+Method = Literal['distilled', 'insegan3d', 'insegan2d', 'slot_attention', 'bo_qsa', 'iodine', 'wu']
+INSEGAN: tuple[Method, ...] = ('insegan3d', 'insegan2d')
+BASELINES: tuple[Method, ...] = ('slot_attention', 'bo_qsa', 'iodine', 'wu')
+METHODS: tuple[Method, ...] = ('distilled', *INSEGAN, *BASELINES)
+# sections that a resumed run may change: they say how long it takes, not what it learns
+FREE = ('max_minutes', 'shares', 'loop', 'precision')
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """What of the dataset InSeGAN or a learned baseline learns from."""
+
+    validation: int = 100  # frames held out where the dataset has no val split
+    limit: int | None = None  # at most so many training frames (paper Fig. 4a)
+    allow_other_count: bool = False  # a model of another number of instances (paper Fig. 4b)
+    threshold_from: Literal['foreground', 'labels'] = 'foreground'  # labels: the paper's way
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShareConfig:
+    """Shares of `max_minutes`; what is left is for the choice of how votes are read."""
+
+    discovery: float = 0.35
+    piles: float = 0.15
+    network: float = 0.45
+
+    def __post_init__(self) -> None:
+        values = (self.discovery, self.piles, self.network)
+        if min(values) <= 0 or sum(values) > 1:
+            raise ValueError(f'shares {values}: above 0 each, and at most 1 in all, are expected')
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineConfig:
+    """A learned baseline's settings; those left out are its own (`baselines.learned.methods`)."""
+
+    model: dict = field(default_factory=dict)  # sizes of its network
+    step: dict = field(default_factory=dict)  # of training.descent.DescentConfig
+    course: dict = field(default_factory=dict)  # of baselines.learned.methods.Course
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnConfig:
+    """All settings of a run; `--config` and `--set` override them."""
+
+    method: Method = 'distilled'
+    # None: 30 for distilled, no limit for others, whose length is loop.iterations
+    max_minutes: float | None = None
+
+    # distilled
+    shares: ShareConfig = field(default_factory=ShareConfig)
+    # the model whose network to begin with, by name or folder, or none; None: any, if it is there
+    start: str | None = None
+    part_length_m: float | None = None  # of the longest side; None: what the frames show
+    frames: int = 2400  # looked at by discovery: full bins show some 300 whole parts in 1,000
+    least_piles: int = 50  # made whatever the time
+    discovery: DiscoveryConfig = field(default_factory=DiscoveryConfig)
+    piles: PileConfig = field(default_factory=PileConfig)
+    network: TrainConfig = field(default_factory=TrainConfig)
+    alike: AlikeConfig = field(default_factory=AlikeConfig)  # where no shape explains the frames
+
+    # insegan3d, insegan2d
+    model: InSeGANConfig = field(default_factory=InSeGANConfig)
+    step: StepConfig = field(default_factory=StepConfig)
+    filters: FilterConfig = field(default_factory=FilterConfig)  # the threshold is chosen
+
+    # slot_attention, bo_qsa, iodine, wu
+    baseline: BaselineConfig = field(default_factory=BaselineConfig)
+
+    # all but distilled
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    precision: Literal['auto', 'float32', 'bfloat16'] = 'auto'  # auto: bfloat16 where it is fast
+
+    def __post_init__(self) -> None:
+        if self.max_minutes is not None and not self.max_minutes > 0:
+            raise ValueError(f'max_minutes is {self.max_minutes}; more than 0 is expected')
+        if self.part_length_m is not None and not 0.001 <= self.part_length_m <= 2:
+            raise ValueError(
+                f'part_length_m is {self.part_length_m}; 0.001 to 2 metres are expected'
+            )
+        if self.frames < 1 or self.least_piles < 1:
+            raise ValueError(
+                f'frames {self.frames}, least_piles {self.least_piles}: 1 or more are expected'
+            )
+
+    @property
+    def seconds(self) -> float:
+        """What a run may take."""
+        minutes = 30.0 if self.method == 'distilled' else float('inf')
+        return 60 * (minutes if self.max_minutes is None else self.max_minutes)
+
+
+COMMON = ('method', 'max_minutes')
+OF_DISTILLED = (
+    *('shares', 'start', 'part_length_m', 'frames', 'least_piles'),
+    *('discovery', 'piles', 'network', 'alike'),
+)
+
+
+OF_INSEGAN = ('model', 'step', 'filters')
+OF_BASELINES = ('baseline',)
+
+
+def sections(method: Method) -> list[str]:
+    """The fields of LearnConfig that mean something to a method."""
+    others = {*OF_DISTILLED, *OF_INSEGAN, *OF_BASELINES}
+    if method == 'distilled':
+        kept = {*COMMON, *OF_DISTILLED}
+    else:
+        own = OF_INSEGAN if method in INSEGAN else OF_BASELINES
+        kept = {f.name for f in dataclasses.fields(LearnConfig)} - (others - set(own))
+    return [f.name for f in dataclasses.fields(LearnConfig) if f.name in kept]
+
+
+def resolve(files: Sequence[Path], overrides: Sequence[str], dataset: Dataset) -> LearnConfig:
+    """The settings of a run; the method and the dataset fill in what they know.
+
+    Args:
+        files: YAML, later ones override earlier ones.
+        overrides: 'key=value' strings, which override the files.
+
+    Raises:
+        ConfigError: unknown keys or values, or settings of another method.
+        DatasetError: the number of instances does not fit.
+    """
+    try:
+        settings = config.load(LearnConfig, files, overrides)
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    given = _given(files, overrides)
+    for key in given:
+        if key not in sections(settings.method):
+            methods = ', '.join(m for m in METHODS if key in sections(m))
+            raise ConfigError(f'{key} is not for the method {settings.method}, but for {methods}')
+    if settings.method in BASELINES:
+        return _of_baseline(settings, dataset)
+    if settings.method not in INSEGAN:
+        return settings
+    return _counted(settings, 'instances' in (given.get('model') or {}), dataset)
+
+
+def _given(files: Sequence[Path], overrides: Sequence[str]) -> dict[str, Any]:
+    """What differs from the defaults because somebody said so."""
+    given: dict[str, Any] = {}
+    for file in files:
+        config.merge(given, yaml.safe_load(file.read_text()) or {})
+    for override in overrides:
+        config.merge(given, config.nested(override))
+    return given
+
+
+def _of_baseline(settings: LearnConfig, dataset: Dataset) -> LearnConfig:
+    """With the method's own settings filled in, and the number of instances."""
+    method, given = learned.METHODS[settings.method], settings.baseline
+    sizes = dict(given.model)
+    count = known_count(dataset, sizes.get('instances'), settings, 'baseline.model.instances')
+    whole = {
+        'model': (method.sizes, {**sizes, 'instances': count}),
+        'step': (DescentConfig, {**method.training, **given.step}),
+        'course': (learned.Course, {**method.course, **given.course}),
+    }
+    filled = {
+        name: dataclasses.asdict(config.from_mapping(kind, values, f'baseline.{name}.'))
+        for name, (kind, values) in whole.items()
+    }
+    return replace(settings, baseline=BaselineConfig(**filled))
+
+
+def known_count(dataset: Dataset, told: int | None, settings: LearnConfig, key: str) -> int:
+    """Parts in a frame, by the dataset or as told.
+
+    Raises:
+        DatasetError: neither says, or they disagree and that is not allowed.
+    """
+    count = dataset.info.instances
+    if count is None and told is None:
+        raise DatasetError(
+            f'{dataset.path}: the number of parts in a frame varies or is unknown, and '
+            f'{settings.method} needs it; set it: --set {key}=5'
+        )
+    if None not in (count, told) and count != told and not settings.data.allow_other_count:
+        raise DatasetError(
+            f'{dataset.path} has {count} parts in a frame and {key} is {told}; leave it out, or '
+            'set data.allow_other_count=true'
+        )
+    return told or count or 0
+
+
+def _counted(settings: LearnConfig, given: bool, dataset: Dataset) -> LearnConfig:
+    """InSeGAN's with the number of instances, which the dataset may know."""
+    kind: Literal['2d', '3d'] = '2d' if settings.method == 'insegan2d' else '3d'
+    model = replace(settings.model, kind=kind)
+    told = model.instances if given else None
+    model = replace(model, instances=known_count(dataset, told, settings, 'model.instances'))
+    return replace(settings, model=model)
+
+
+def dump(settings: LearnConfig) -> str:
+    """The sections of its method as YAML, which `resolve` takes as a file."""
+    whole: Mapping[str, Any] = yaml.safe_load(config.dump(settings))
+    kept = {name: whole[name] for name in sections(settings.method)}
+    return yaml.safe_dump(kept, sort_keys=False)
