@@ -67,7 +67,7 @@ lint: $(VENV)/.ready  ## ruff's findings
 format: $(VENV)/.ready  ## let ruff lay the code out
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-type: $(VENV)/.ready  ## mypy on the core
+type: $(VENV)/.ready  ## mypy on the package
 	$(BIN)/mypy
 
 clean:  ## remove what was built, not datasets or runs

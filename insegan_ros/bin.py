@@ -43,7 +43,8 @@ class Bin:
 
 
 MIN_INSIDE = 0.05  # of a bin's area in the image is lower than its walls
-BOX_SHARE = 0.9  # of the rectangle around it a bin fills
+BOX_SHARE = 0.93  # of the hull around it a bin fills
+CORNER = 0.04  # of a hull's length: what is less blunt is no corner
 MIN_ENCLOSED = 0.3  # of the walls' own area in the image; the holes in parts make up less
 WALL_MARGIN_M = 0.004  # from the walls' inner faces: measured walls waver by as much,
 WALL_LEAN = 0.06  # and the more the higher above the floor
@@ -129,9 +130,15 @@ def _enclosed(heights: NDArray, tall: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _is_box(block: NDArray[np.bool_]) -> bool:
-    """Whether an area fills the rectangle around it, as a bin does and scattered parts do not."""
-    corners = cv2.minAreaRect(np.argwhere(block).astype(np.float32))
-    return float(block.sum()) > BOX_SHARE * (corners[1][0] + 1) * (corners[1][1] + 1)
+    """Whether an area fills a quadrangle around it, as a bin does and scattered parts do not.
+
+    Under a tilted camera a near bin is no rectangle.
+    """
+    hull = cv2.convexHull(np.argwhere(block).astype(np.float32))
+    around = cv2.arcLength(hull, True)
+    corners = cv2.approxPolyDP(hull, CORNER * around, True)
+    size = cv2.contourArea(hull) + around / 2 + 1  # of its pixels, not of their middles alone
+    return len(corners) == 4 and float(block.sum()) > BOX_SHARE * size
 
 
 def _at_edge(areas: NDArray) -> NDArray:

@@ -95,6 +95,7 @@ class InstanceImages:
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """(n, H, W), as of the dense array."""
         return (len(self.crops), *self.size)
 
     def __len__(self) -> int:
@@ -149,6 +150,7 @@ class Segmentation:
 
     @property
     def count(self) -> int:
+        """How many instances were found."""
         return len(self.scores)
 
     @cached_property
@@ -178,4 +180,5 @@ class Segmentation:
 class Segmenter(Protocol):
     """What the node, the benchmark and the CLI call: learned models and baselines alike."""
 
-    def segment(self, frame: DepthFrame) -> Segmentation: ...
+    def segment(self, frame: DepthFrame) -> Segmentation:
+        """The instances in a frame, at its own size, the best pick first."""

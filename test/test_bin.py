@@ -24,6 +24,7 @@ from insegan_ros.depth_camera import D435_NOISE
 from insegan_ros.floor import FloorNotFoundError, find_floor
 from insegan_ros.synthetic.bin_world import BinSpec
 from insegan_ros.synthetic.generate import Scene, SceneConfig, floor_plane, make_scene
+from insegan_ros.synthetic.parts import make_part
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
 from insegan_ros.types import DepthFrame, Intrinsics
 
@@ -271,3 +272,25 @@ def test_what_lies_outside_a_window_or_too_far_away_does_not_count() -> None:
     with pytest.raises(ValueError, match='nothing is measured'):
         restricted(frame, max_depth_m=0.1)
     assert Bin(FLOOR, (10, 10, 30, 30)).within((20, 0, 40, 20)).region == (20, 10, 20, 10)
+
+
+def test_a_wide_near_bin_is_found_under_a_tilted_camera() -> None:
+    config = SceneConfig(
+        part='elbow', instances=(5, 7), camera='d435', tilt_degrees=20, camera_height=0.37,
+        bin_width=2.9,
+    )  # fmt: skip
+    made = make_scene(config, 7)
+    found, wrong = share_found_and_wrong(made, find_bin(made.frame, np.random.default_rng(0)))
+    assert found > 0.93
+    assert wrong < 0.06
+
+
+def test_a_nut_on_a_table_is_no_bin() -> None:
+    camera = Camera(Intrinsics(160, 160, 400.0, 400.0, 79.5, 79.5), looking_down(0.5))
+    part = make_part('nut')
+    pose = np.eye(4)
+    pose[2, 3] = 0.009
+    depth, labels = Raycaster(part.mesh).render(pose[None], camera)
+    frame = DepthFrame(depth, camera.intrinsics)
+    found = find_bin(frame, np.random.default_rng(0))
+    assert foreground(frame, found)[labels > 0].mean() > 0.9

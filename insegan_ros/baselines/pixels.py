@@ -68,6 +68,7 @@ class ClassicalSegmenter:
 def part_pixels(
     frame: DepthFrame, bin: Bin, mask: NDArray[np.bool_], window: tuple[slice, slice]
 ) -> PartPixels:
+    """What the clustering methods know of the pixels of `mask` in a window."""
     points = floor_coordinates(
         points_from_depth(frame.depth_m, frame.intrinsics)[window], bin.floor
     )

@@ -40,6 +40,7 @@ from insegan_ros.commands.segmenter_options import (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this command."""
     parser.add_argument('--dataset', type=Path, required=True, help='the dataset folder')
     parser.add_argument(
         '--methods',
@@ -79,6 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Carry out the command; the exit code of the process."""
     from tqdm import tqdm
 
     from insegan_ros.data.annotations import Unusable, labels_of_frames, read_annotations

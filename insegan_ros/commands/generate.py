@@ -41,6 +41,7 @@ def _shard(text: str) -> tuple[int, int]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this command."""
     parser.add_argument('--part', required=True, help='nut, bolt, ...: see docs/parts.md')
     parser.add_argument('--count', type=int, required=True, help='frames in the dataset')
     parser.add_argument('--out', type=Path, required=True, help='the dataset folder')
@@ -82,6 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Carry out the command; the exit code of the process."""
     from tqdm import tqdm
 
     from insegan_ros.data.store import Dataset, DatasetError

@@ -30,6 +30,7 @@ from insegan_ros.commands.segmenter_options import (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this command."""
     how = parser.add_mutually_exclusive_group(required=True)
     how.add_argument('--model', help="a model's name or folder")
     how.add_argument(
@@ -50,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Carry out the command; the exit code of the process."""
     import time
     from itertools import islice
 

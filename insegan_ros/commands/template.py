@@ -19,6 +19,7 @@ from insegan_ros.commands.part_length import add_part_length, require_part_lengt
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this command."""
     parser.add_argument('--dataset', type=Path, required=True, help='its folder')
     parser.add_argument('--split', default='train', help='frames to use (train; all where none)')
     parser.add_argument('--frames', type=int, default=2400, help='at most so many (2400)')
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Carry out the command; the exit code of the process."""
     import torch
 
     from insegan_ros.data.store import Dataset

@@ -1,4 +1,4 @@
-"""Learn a model of the part from unlabelled depth images.
+r"""Learn a model of the part from unlabelled depth images.
 
 The run's folder holds what each stage found, a picture of it, and its figures; the same command
 after an interruption goes on. Labels are never read, even where the dataset has some. Where no
@@ -11,10 +11,10 @@ examples:
   insegan train --dataset ~/bins/nut --out ~/runs/nut
   insegan train --dataset ~/bins/nut --out ~/runs/nut --max-minutes 15
   insegan train --dataset ~/bins/nut --out ~/runs/nut --set discovery.crops=500 --dry-run
-  insegan train --dataset ~/bins/nut --out ~/runs/gan --method insegan3d --max-minutes 60 \\
+  insegan train --dataset ~/bins/nut --out ~/runs/gan --method insegan3d --max-minutes 60 \
       --config config/train/insegan_reference.yaml --set step.batch=32
   insegan train --dataset ~/bins/nut --out ~/runs/slots --method bo_qsa --max-minutes 60
-  torchrun --nproc-per-node 4 -m insegan_ros.cli train --dataset ~/bins/nut --out ~/runs/gan \\
+  torchrun --nproc-per-node 4 -m insegan_ros.cli train --dataset ~/bins/nut --out ~/runs/gan \
       --method insegan3d
 then:
   insegan segment --input ~/bins/nut --model ~/runs/nut/model --out ~/segmented
@@ -48,6 +48,7 @@ SETTINGS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this command."""
     parser.add_argument('--dataset', type=Path, required=True, help='folder of depth frames')
     parser.add_argument('--out', type=Path, required=True, help="the run's folder")
     described = '; '.join(f'{name}: {text}' for name, text in METHODS.items())
@@ -93,6 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Carry out the command; the exit code of the process."""
     import os
 
     from insegan_ros.data.store import Dataset

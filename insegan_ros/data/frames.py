@@ -74,7 +74,7 @@ def crop_frames(
     indices: Sequence[int],
     crop: CropConfig,
     seed: int,
-    progress: Callable[[int], object] = lambda frames: None,
+    progress: Callable[[int], object] = lambda _: None,
 ) -> NDArray[np.float16]:
     """(N, S, S) crops; a frame that shows no bin is left out.
 

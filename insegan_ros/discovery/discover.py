@@ -79,9 +79,11 @@ class Search:
     part_length_m: float | None = None  # of the longest side; None: what the frames show
 
     def generator(self, step: int) -> torch.Generator:
+        """Random numbers of one step; a resumed run draws the same."""
         return torch.Generator().manual_seed(self.seed * 1_000_003 + step)
 
     def reconstruction(self, pieces: list[Piece], length_m: float) -> Reconstruction:
+        """The reconstruction of a shape from these pieces."""
         return reconstruction(pieces, length_m, self.config, seed=self.seed, device=self.device)
 
 

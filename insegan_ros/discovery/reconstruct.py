@@ -40,6 +40,7 @@ class Reconstruction:
         self.device = device
 
     def crops(self, grid: int) -> Crops:
+        """The pieces on a grid of so many pixels."""
         return rasterise(self.pieces, self.width_m, grid)
 
     def _tensor(self, values: NDArray) -> Tensor:

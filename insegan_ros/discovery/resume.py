@@ -48,6 +48,7 @@ def same_run(file: Path, run: dict[str, Any]) -> None:
 
 
 def save_checkpoint(file: Path, work: Reconstruction, state: State, place: Place) -> None:
+    """Store the state of a reconstruction, so that it can go on from here."""
     stored = {
         'length_m': torch.tensor(work.width_m / work.config.margin, dtype=torch.float64),
         'logits': state.logits,

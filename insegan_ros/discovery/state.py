@@ -63,8 +63,10 @@ class State:
 
     @property
     def occupancy(self) -> Tensor:
+        """Occupancy of the voxels, (G, G, G) in [0, 1]."""
         return torch.sigmoid(self.logits)
 
     @property
     def voxel_m(self) -> float:
+        """The side of a voxel, m."""
         return self.width_m / self.logits.shape[0]

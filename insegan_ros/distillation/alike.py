@@ -114,8 +114,10 @@ def _carry_out(order: Order) -> None:
 
 
 def view_cues(points: NDArray[np.floating], pixel_m: float, length_m: float) -> NDArray:
-    """(8,) of one view: length, breadth, area; its share of the rectangle around it and of its
-    convex hull; its height's mean, top and spread.
+    """Describe one view by eight figures.
+
+    They are its length, breadth and area; its share of the rectangle around it and of its convex
+    hull; the mean, the top and the spread of its height.
 
     Args:
         points: (K, 3) x, y across the view and height above the floor, metres, one a pixel.

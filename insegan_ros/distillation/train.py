@@ -107,7 +107,7 @@ def train_step(
     target = batch[1].to(device, non_blocking=True)
     with torch.autocast(device.type, torch.bfloat16, enabled=config.bfloat16):
         output = network(image)
-    losses = vote_loss(output.float(), target, network.config)
+    losses = vote_loss(output.float(), target)
     told = {name: value.detach() for name, value in losses.items()}
     require_finite(told, progress.step)
     network.zero_grad(set_to_none=True)
@@ -158,7 +158,7 @@ def batches_from(
     return iter(loader)
 
 
-def _start_maker(worker: int) -> None:
+def _start_maker(_worker: int) -> None:
     """One thread's work; Ctrl-C is the learning process's to handle."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -193,7 +193,7 @@ def train_network(
     def share() -> float:
         return (spent + time.monotonic() - begun) / seconds
 
-    def step(k: int) -> dict[str, Tensor]:
+    def step(_: int) -> dict[str, Tensor]:
         return train_step(progress, next(ready), rate_at(share(), config), config)
 
     def tell(done: int, losses: Mapping[str, Tensor]) -> None:
@@ -210,7 +210,7 @@ def train_network(
 
     if spent >= seconds:
         return 'out of time'
-    hooks = Hooks(save, lambda done: None, lambda done: None, tell)
+    hooks = Hooks(save, lambda _: None, lambda _: None, tell)
     return run_loop(step, progress.step, UNTIL_THE_TIME_IS_OVER, hooks, seconds - spent)
 
 

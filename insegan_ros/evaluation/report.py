@@ -108,6 +108,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def cell(mean: float, deviation: float, digits: int) -> str:
+    """Mean and deviation as a cell of a table; a dash where there is no mean."""
     if not math.isfinite(mean):
         return '-'
     spread = f' ± {deviation:.{digits}f}' if round(deviation, digits) > 0 else ''
@@ -173,7 +174,7 @@ def plot(path: Path, runs: Sequence[Run]) -> None:
     figure.savefig(path, dpi=110)
 
 
-def _bars(axis: Any, summary: Summary, runs: Sequence[Run], keys: Sequence[str]) -> None:
+def _bars(axis: Any, summary: Summary, _: Sequence[Run], keys: Sequence[str]) -> None:
     """A bar a method and figure; its whisker is the deviation over the seeds."""
     height = 0.76 / len(keys)
     for k, key in enumerate(keys):

@@ -56,6 +56,7 @@ class AlikeShapes:
         self.job, self.start, self.length_m = job, start, length_m
 
     def stages(self) -> list[Stage]:
+        """The stages, in their order."""
         report, shares = self.job.report, self.job.config.shares
         stand_in = Stage(
             name=STAND_IN,
@@ -91,6 +92,7 @@ class AlikeShapes:
 
     @cached_property
     def around(self) -> Surroundings:
+        """The bin and the camera, as the frames show them."""
         return measure_surroundings(self.job.dataset, np.random.default_rng([self.job.seed, 1]))
 
     @cached_property
@@ -162,18 +164,21 @@ class AlikeShapes:
 
     @cached_property
     def network(self) -> NetworkConfig:
+        """What the network takes the part for."""
         pixel_m = self.around.camera_height / self.around.intrinsics.fx
         thickness_m = THICKNESS * self.length_m
         return NetworkConfig(self.length_m, thickness_m, float(pixel_m), self.start.widths)
 
     @cached_property
     def settings(self) -> TrainConfig:
+        """How the network is trained here."""
         config = self.job.config
         slow = replace(config.network, learning_rate=config.alike.learning_rate)
         return slow.adapted(self.job.device)
 
     @cached_property
     def parts(self) -> list[tuple[Piles, NetworkConfig]]:
+        """Piles of the shapes that look most alike."""
         stored = [Dataset(self.orders[k].path) for k in self._kept]
         return [(Piles.load(piles, piles.indices), self.network) for piles in stored]
 

@@ -52,10 +52,12 @@ class GrowingShapes:
 
     @property
     def shapes(self) -> int:
+        """How many shapes have been taken up."""
         return len(self._known)
 
     @property
     def pictures(self) -> int:
+        """How many sets of piles are taught."""
         return len(self._parts)
 
     def look(self) -> None:
@@ -67,6 +69,7 @@ class GrowingShapes:
         self._looked = time.monotonic()
 
     def __call__(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """A batch of examples; now and then new shapes are taken up first."""
         if time.monotonic() - self._looked > LOOK_S:
             self.look()
         return mixed_batch(self._parts, self._batch, rng)

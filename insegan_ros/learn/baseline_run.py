@@ -72,11 +72,13 @@ class BaselineRun:
         return Descent(network, network.losses, self._config, self._precision)
 
     def open(self, iterations: int) -> None:
+        """The bar and the board."""
         self._bar = tqdm(total=iterations, initial=self.done, unit='it', desc=self._method)
         self._board = SummaryWriter(str(self.out / 'tensorboard'), purge_step=self.done)
         self._begun = time.monotonic()
 
     def close(self) -> None:
+        """What `open` opened."""
         if self._bar is not None:
             self._bar.close()
         if self._board is not None:
@@ -120,6 +122,7 @@ class BaselineRun:
         return torch.from_numpy(drawn).to(self._device)
 
     def tell(self, done: int, losses: Mapping[str, Tensor]) -> None:
+        """One iteration's losses, to bar and board."""
         assert self._bar is not None
         assert self._board is not None
         self._bar.update(done - self._bar.n)
@@ -192,7 +195,7 @@ class BaselineRun:
         }
         model_card.save_model(self.out / 'model', card, self._descent.network.state_dict())
 
-    def draw(self, done: int) -> None:
+    def draw(self, done: int) -> None:  # noqa: ARG002 - the loop tells every hook
         """Held-out frames, and below each how it is segmented."""
         images = self._validation.images[:SHOWN]
         network = self._descent.network.eval()
@@ -208,6 +211,7 @@ class BaselineRun:
         drawing.save_rows(self.out / 'picture.png', rows)
 
     def save(self) -> None:
+        """Write the checkpoint from which the same command goes on."""
         state = {
             'done': self.done,
             'descent': self._descent.state(),

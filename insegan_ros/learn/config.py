@@ -41,7 +41,18 @@ class DataConfig:
     limit: int | None = None  # at most so many training frames (paper Fig. 4a)
     allow_other_count: bool = False  # a model of another number of instances (paper Fig. 4b)
     threshold_from: Literal['foreground', 'labels'] = 'foreground'  # labels: the paper's way
+    # `gap`: parts lie well apart from the floor; `linear`: heights begin at the floor's value
+    coding: Literal['gap', 'linear'] = 'gap'
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RescueConfig:
+    """When a run of InSeGAN that fails begins anew or goes back, by itself."""
+
+    examine_at: int = 500  # iterations; a run that draws whole scenes then begins anew; 0: never
+    restarts: int = 3  # at most
+    falls: int = 3  # losses that exploded, before a run gives up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +101,10 @@ class LearnConfig:
     # insegan3d, insegan2d
     model: InSeGANConfig = field(default_factory=InSeGANConfig)
     step: StepConfig = field(default_factory=StepConfig)
-    filters: FilterConfig = field(default_factory=FilterConfig)  # the threshold is chosen
+    # of the finished model; the threshold is chosen
+    filters: FilterConfig = field(default_factory=lambda: FilterConfig(owner='measured'))
+    refine_steps: int = 40  # on each frame's codes, of the finished model
+    rescue: RescueConfig = field(default_factory=RescueConfig)
 
     # slot_attention, bo_qsa, iodine, wu
     baseline: BaselineConfig = field(default_factory=BaselineConfig)
@@ -126,7 +140,7 @@ OF_DISTILLED = (
 )
 
 
-OF_INSEGAN = ('model', 'step', 'filters')
+OF_INSEGAN = ('model', 'step', 'filters', 'refine_steps', 'rescue')
 OF_BASELINES = ('baseline',)
 
 

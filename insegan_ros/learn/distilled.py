@@ -115,14 +115,17 @@ class Distillation:
 
     @cached_property
     def template(self) -> Template:
+        """The shape that was discovered."""
         return Template.load(self.job.out / 'template')
 
     @cached_property
     def around(self) -> Surroundings:
+        """The bin and the camera, as the frames show them."""
         return measure_surroundings(self.job.dataset, np.random.default_rng([self.job.seed, 1]))
 
     @cached_property
     def network(self) -> NetworkConfig:
+        """What the network takes the part for."""
         sides = self.template.mesh().bounding_box_oriented.primitive.extents
         pixel_m = self.around.camera_height / self.around.intrinsics.fx
         config = NetworkConfig(float(max(sides)), float(min(sides)), float(pixel_m))

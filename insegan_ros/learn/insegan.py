@@ -7,7 +7,7 @@ The run's folder:
           checkpoint.pt   where the same command goes on
           tensorboard/    losses, figures, pictures
           picture.png     rows: real held-out frames; re-rendered; segmented; their instances one
-                          by one; generated
+                          by one; generated; the generated ones' instances
           model/          the best so far by the re-rendering error on held-out frames
 """
 
@@ -68,7 +68,9 @@ def learn(job: Job, group: distributed.Group) -> int:
     if group.leads:
         claim(job)
     training, held_out = split(dataset, settings.data, job.seed)
-    crop = measure_crop(dataset, training, settings.model.image_size, job.seed)
+    crop = measure_crop(
+        dataset, training, settings.model.image_size, job.seed, settings.data.coding
+    )
     cache = job.out if group.leads else None
     images = load_crops(dataset, training, crop, job.seed, cache, 'train')
     unseen = load_crops(dataset, held_out, crop, job.seed, cache, 'val')
@@ -85,21 +87,21 @@ def learn(job: Job, group: distributed.Group) -> int:
     if group.leads:
         print(
             f'{len(frames)} frames to learn from, {len(held_out)} held out; {job.device}, '
-            f'{str(precision).removeprefix("torch.")}; {trainer.steps} of '
+            f'{str(precision).removeprefix("torch.")}; {process.done} of '
             f'{settings.loop.iterations} iterations done',
             flush=True,
         )
         process.open_bar()
-    return carry_on(job, process, trainer, group)
+    return carry_on(job, process, group)
 
 
-def carry_on(job: Job, process: InSeGANRun, trainer: Trainer, group: distributed.Group) -> int:
+def carry_on(job: Job, process: InSeGANRun, group: distributed.Group) -> int:
     """The loop, and what is said of its end."""
     settings, out = job.config, job.out
     hooks = Hooks(process.save, process.validate, process.draw, process.tell)
     try:
         ending = run_loop(
-            process.step, trainer.steps, settings.loop, hooks, settings.seconds, group
+            process.step, process.done, settings.loop, hooks, settings.seconds, group
         )
     except FloatingPointError as error:
         raise ValueError(
@@ -109,7 +111,8 @@ def carry_on(job: Job, process: InSeGANRun, trainer: Trainer, group: distributed
     finally:
         process.close()
     if group.leads:
-        print(f'{ending}: {trainer.steps} of {settings.loop.iterations} iterations in {out}')
+        print(process.verdict())
+        print(f'{ending}: {process.done} of {settings.loop.iterations} iterations in {out}')
         if ending != 'finished':
             print('the same command goes on')
     return 130 if ending == 'interrupted' else 0
@@ -150,6 +153,7 @@ def load_crops(
 
 
 def labelled(dataset: Dataset, held_out: list[int]) -> list[Sample]:
+    """Those of the first held-out frames that have labels; they are only evaluated with."""
     samples = [dataset[index] for index in held_out[:LABELLED_FRAMES]]
     return [sample for sample in samples if sample.labels is not None]
 

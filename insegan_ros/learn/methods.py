@@ -25,13 +25,16 @@ class Way(Protocol):
     """How a method learns: one of the modules."""
 
     @staticmethod
-    def train(job: Job) -> int: ...  # the command's exit code
+    def train(job: Job) -> int:
+        """Learn; the exit code of the command."""
 
     @staticmethod
-    def describe(job: Job) -> str: ...  # what it would do, and how long each stage may take
+    def describe(job: Job) -> str:
+        """What it would do, and how long each stage may take."""
 
 
 def way_of(job: Job) -> Way:
+    """The module that learns by the configured method."""
     return importlib.import_module(MODULES[job.config.method])  # type: ignore[return-value]
 
 

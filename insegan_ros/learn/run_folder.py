@@ -40,6 +40,7 @@ class Report:
         return self.content.get(stage) or {}
 
     def add(self, stage: str, **figures: Any) -> None:
+        """Write the figures of a stage."""
         self.content[stage] = figures
         write_atomically(self._path, yaml.safe_dump(self.content, sort_keys=False).encode())
         print(f'{stage}: ' + ', '.join(f'{k} {v}' for k, v in figures.items()), flush=True)
@@ -58,6 +59,7 @@ class Job:
 
     @cached_property
     def report(self) -> Report:
+        """The figures of the stages that are done."""
         return Report(self.out / REPORT)
 
     @property
@@ -67,6 +69,7 @@ class Job:
 
     @property
     def model(self) -> Path:
+        """The folder of the model that the run makes."""
         return self.out / 'model'
 
 

@@ -48,6 +48,7 @@ def begun(
 
 
 def learned_enough(job: Job, seconds: float) -> bool:
+    """Whether the network has had most of the time that it may have."""
     return job.report.of('network').get('seconds', 0) >= ENOUGH * seconds
 
 

@@ -45,10 +45,12 @@ class Start:
 
     @cached_property
     def card(self) -> dict[str, Any]:
+        """The card of the model that training begins with."""
         return model_card.read_card(self.folder)
 
     @cached_property
     def weights(self) -> dict[str, Tensor]:
+        """Its weights, without the template."""
         weights = model_card.load_weights(self.folder)
         weights.pop(distilled.TEMPLATE, None)
         return weights

@@ -30,9 +30,11 @@ class CameraWatch:
         self._calm = 0
 
     def store_image(self, image: Image) -> None:
+        """Keep the newest image."""
         self.image = image
 
     def store_info(self, info: CameraInfo) -> None:
+        """Keep the newest camera_info."""
         self.info = info
 
     def look(self, now: float) -> None:
@@ -65,4 +67,5 @@ class CameraWatch:
 
     @property
     def still(self) -> bool:
+        """Whether the scene has been at rest for some looks."""
         return self._calm >= CALM_LOOKS

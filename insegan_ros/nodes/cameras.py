@@ -6,6 +6,7 @@ Topics and units are those of each driver's own documentation; a launch argument
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 REALSENSE = '/camera/camera/depth/image_rect_raw', '/camera/camera/depth/camera_info'
 MILLIMETRE = 0.001
@@ -57,6 +58,6 @@ def listed(names: tuple[str, ...]) -> str:
     return '; '.join(f'{name}: {PRESETS[name].description}' for name in names)
 
 
-def scales(depth_unit: float) -> dict[str, float]:
+def scales(depth_unit: float) -> dict[str, Any]:
     """For `frame_from_messages`: metres a unit of either encoding; 0: as REP 118 has it."""
     return {'depth_scale': depth_unit, 'float_scale': depth_unit} if depth_unit else {}

@@ -18,7 +18,7 @@ from launch_ros.actions import Node
 from insegan_ros.nodes.arguments import Argument, read
 from insegan_ros.nodes.cameras import CameraPreset
 from insegan_ros.nodes.environment import node_environment
-from launch import LaunchDescription
+from launch import LaunchDescription  # type: ignore[attr-defined]  # not the folder launch/
 
 
 def description(

@@ -16,7 +16,8 @@ import message_filters
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseArray
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter as Changed
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_srvs.srv import Trigger
@@ -80,6 +81,8 @@ def make_segmenter(given: dict) -> Segmenter:
 
 
 class SegmenterNode(LifecycleNode):
+    """The node; a method or model does the work in a thread of its own."""
+
     def __init__(self, make: Callable[[dict], Segmenter] = make_segmenter) -> None:
         super().__init__('segmenter')
         declare(self, PARAMETERS)
@@ -91,7 +94,8 @@ class SegmenterNode(LifecycleNode):
 
     # --- life cycle ----------------------------------------------------------------------------
 
-    def on_configure(self, state) -> TransitionCallbackReturn:
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Read the parameters and build what they ask for; a failure says why in the log."""
         given = values(self, PARAMETERS)
         try:
             self._segmenter = self._make(given)
@@ -103,12 +107,12 @@ class SegmenterNode(LifecycleNode):
         self._progress = SegmenterReport()
         output = partial(self.create_lifecycle_publisher, qos_profile=QoSProfile(depth=1))
         self._outputs = {  # publisher: (frame, segmentation, header) -> message
-            output(Image, '~/label_image'): lambda f, s, h: messages.label_image(s, h),
-            output(Image, '~/instance_masks'): lambda f, s, h: messages.instance_masks(s, h),
-            output(Image, '~/instance_depths'): lambda f, s, h: messages.instance_depths(s, h),
-            output(Image, '~/rendered_depth'): lambda f, s, h: messages.rendered_depth(s, h),
+            output(Image, '~/label_image'): lambda _, s, h: messages.label_image(s, h),
+            output(Image, '~/instance_masks'): lambda _, s, h: messages.instance_masks(s, h),
+            output(Image, '~/instance_depths'): lambda _, s, h: messages.instance_depths(s, h),
+            output(Image, '~/rendered_depth'): lambda _, s, h: messages.rendered_depth(s, h),
             output(PointCloud2, '~/points'): messages.points,
-            output(PoseArray, '~/poses'): lambda f, s, h: messages.poses(s, h),
+            output(PoseArray, '~/poses'): lambda _, s, h: messages.poses(s, h),
             output(Image, '~/overlay'): messages.overlay,
         }
         whole = ('~/poses', '~/instance_depths', '~/rendered_depth')
@@ -117,7 +121,8 @@ class SegmenterNode(LifecycleNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         return super().on_configure(state)
 
-    def on_activate(self, state) -> TransitionCallbackReturn:
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin to work."""
         done = super().on_activate(state)
         self._worker = NewestWorker(self._segment_pair)
         reliability = QoSReliabilityPolicy.BEST_EFFORT
@@ -138,16 +143,19 @@ class SegmenterNode(LifecycleNode):
         self._timer = self.create_timer(REPORT_S, self._report)
         return done
 
-    def on_deactivate(self, state) -> TransitionCallbackReturn:
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop working; the settings stay."""
         self._stop()
         return super().on_deactivate(state)
 
-    def on_cleanup(self, state) -> TransitionCallbackReturn:
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give everything back; parameters can be changed again."""
         self._destroy_outputs()
         self._segmenter = None  # parameters are free again
         return super().on_cleanup(state)
 
-    def on_shutdown(self, state) -> TransitionCallbackReturn:
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop, and give everything back."""
         self._stop()
         return super().on_shutdown(state)
 
@@ -168,7 +176,7 @@ class SegmenterNode(LifecycleNode):
 
     # --- parameters ----------------------------------------------------------------------------
 
-    def _check_parameters(self, changed) -> SetParametersResult:
+    def _check_parameters(self, changed: list[Changed]) -> SetParametersResult:
         """Refuse what cannot be; take what can at once, where that is sensible."""
         if self._segmenter is None:  # on_configure says what is wrong
             return SetParametersResult(successful=True)

@@ -160,9 +160,11 @@ class Recorded:
             self._told = update(self._images, self._noise)
 
     def fits(self, images: Tensor) -> bool:
+        """Whether the recorded batch is of this size."""
         return images.shape == self._images.shape
 
     def __call__(self, images: Tensor, noise: Tensor) -> dict[str, Tensor]:
+        """One update: each loss by name."""
         self._images.copy_(images)
         self._noise.copy_(noise)
         self._graph.replay()

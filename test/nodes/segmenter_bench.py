@@ -82,7 +82,7 @@ class Bench:
             if status.name == 'segmenter: segmentation':
                 self.status = {v.key: v.value for v in status.values} | {'message': status.message}
 
-    def spin_until(self, condition: Callable[[], object], seconds: float = 8.0) -> bool:
+    def spin_until(self, condition: Callable[[], object], seconds: float = 60.0) -> bool:
         deadline = time.monotonic() + seconds
         while not condition() and time.monotonic() < deadline:
             self.executor.spin_once(timeout_sec=0.02)
@@ -119,7 +119,7 @@ class Bench:
         Best-effort delivery may lose one, so it is sent again, as a camera would.
         """
         sent: list[int] = []
-        for _ in range(3):
+        for _ in range(12):
             sent.append(self.send())
             if self.spin_until(lambda: any(self.answered(stamp) for stamp in sent), seconds=4.0):
                 break

@@ -24,9 +24,11 @@ class QuerySlotAutoencoder(SlotAutoencoder):
         self.noise_shape = ()  # nothing is random
 
     def starts(self, noise: Tensor) -> Tensor:
+        """(B, K, D): the learned ones, whatever the noise."""
         return self.queries.expand(len(noise), -1, -1)
 
     def attend(self, features: Tensor, noise: Tensor) -> Tensor:
+        """(B, M, D) features -> (B, K, D) slots, with the last update's gradient."""
         keys, values = self.attention.read(features)
         starts = self.starts(noise)
         with torch.no_grad():

@@ -58,6 +58,7 @@ class Iodine(Decomposer):
         return {'total': (bounds * weights).sum(), 'bound': bounds[-1]}
 
     def parts(self, images: Tensor, noise: Tensor) -> Tensor:
+        """(B, 1, S, S) -> (B, n, S, S): the slots' masks, less the floor's."""
         return without_background(self.infer(images, noise, learn=False)[1], images)
 
     @torch.enable_grad()
@@ -143,6 +144,7 @@ class BroadcastDecoder(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(c, 2, 3, 1, 1))
 
     def forward(self, latents: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, K, Z) -> means and mask logits, each (B, K, S, S)."""
         each = self.first(latents.flatten(0, 1))[..., None, None] + self.place(self.grid)
         images = self.layers(each).float().unflatten(0, latents.shape[:2])
         return images[:, :, 0], images[:, :, 1]
@@ -166,6 +168,7 @@ class Refinement(nn.Module):
         self.move = nn.Linear(config.hidden, 2 * latent)
 
     def start(self, count: int, like: Tensor) -> tuple[Tensor, ...]:
+        """The recurrent state before the first refinement."""
         zero = torch.zeros(count, self.recur.hidden_size, device=like.device)
         return zero, zero
 

@@ -83,11 +83,13 @@ class SlotAutoencoder(Decomposer):
         return self.decoder(slots)
 
     def losses(self, images: Tensor, noise: Tensor) -> dict[str, Tensor]:
+        """Mean squared error of the blended image."""
         means, logits = self(images, noise)
         again = (means * logits.softmax(dim=1)).sum(dim=1, keepdim=True)
         return {'total': F.mse_loss(again, images)}
 
     def parts(self, images: Tensor, noise: Tensor) -> Tensor:
+        """(B, 1, S, S) -> (B, n, S, S): the slots' masks, less the floor's."""
         return without_background(self(images, noise)[1].softmax(dim=1), images)
 
 
@@ -122,6 +124,7 @@ class Encoder(nn.Module):
         )  # fmt: skip
 
     def forward(self, images: Tensor) -> Tensor:
+        """(B, 1, S, S) -> (B, M, D)."""
         features = self.place(self.convolutions(images))
         return self.each(features.flatten(2).transpose(1, 2))
 
@@ -137,6 +140,7 @@ class Place(nn.Module):
         self.linear = nn.Conv2d(4, channels, 1)
 
     def forward(self, features: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same shape."""
         return features + self.linear(self.grid)
 
 
@@ -154,6 +158,7 @@ class Decoder(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(c, 2, 3, 1, 1))
 
     def forward(self, slots: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, K, D) -> images and mask logits, each (B, K, S, S)."""
         each = self.widen(slots).flatten(0, 1)[..., None, None]  # (B*K, C, 1, 1)
         each = each.expand(-1, -1, BROADCAST, BROADCAST)
         images = self.layers(self.place(each)).float().unflatten(0, slots.shape[:2])

@@ -64,6 +64,7 @@ class Wu(Decomposer):
         self.grid: Tensor
 
     def losses(self, images: Tensor, noise: Tensor) -> dict[str, Tensor]:
+        """Chamfer distance and depth under the floor, in halves of the crop's side."""
         copies = self.copies(images)  # (B, N * P, 3)
         with torch.autocast(images.device.type, enabled=False):
             seen = self.visible(copies)
@@ -115,7 +116,8 @@ class Wu(Decomposer):
         return points, (count[:, 0] > 0).float()
 
     @torch.no_grad()
-    def parts(self, images: Tensor, noise: Tensor) -> Tensor:
+    def parts(self, images: Tensor, noise: Tensor) -> Tensor:  # noqa: ARG002 - nothing is random
+        """(B, 1, S, S) -> (B, n, S, S), 0 or 1: which copy's visible point is nearest."""
         copies = self.copies(images).float()
         seen, observed = self.visible(copies), self.observed(images)
         nearest = [  # one image after another: all pixels against all points
@@ -148,6 +150,7 @@ class PoseNetwork(nn.Module):
             self.head.bias.copy_(torch.randn(9 * config.instances) * 0.7)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 1, S, S) -> (B, N, 3, 3) and (B, N, 3)."""
         raw = self.head(self.layers(images)).float().unflatten(1, (self._instances, 9))
         top = raw[..., 2:3].sigmoid() * self._height
         translation = torch.cat([raw[..., :2].tanh(), top], dim=-1)
