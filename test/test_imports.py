@@ -23,6 +23,7 @@ CORE = {
     'depth_camera',
     'optional',
     'tensors',
+    'shipped',
 }
 DATA = CORE | {'data', 'drawing'}
 # part -> what it may import besides itself
@@ -40,6 +41,7 @@ ALLOWED = {
     'drawing': CORE,
     'optional': CORE,
     'tensors': CORE,
+    'shipped': CORE,
     'data': DATA,
     'synthetic': CORE | {'data.store', 'data.writer', 'collection.trajectory'},
     'model': CORE,
@@ -76,6 +78,7 @@ ALLOWED = {
         'distillation',
         'training',
         'inference',
+        'baselines.learned',
         'evaluation.metrics',
     },
     'demos': DATA | {'nodes', 'evaluation.metrics', 'synthetic', 'learn', 'inference', 'cli'},
