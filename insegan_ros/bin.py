@@ -262,9 +262,14 @@ class BinTracker:
         self._given = bin
         self._looks: list[tuple[Bin, float]] = []  # with the share of points on the floor
         self._rng = np.random.default_rng(seed)
+        self.last: Bin | None = bin  # in the frame looked at last
 
     def __call__(self, frame: DepthFrame) -> Bin:
         """Raises: FloorNotFoundError, as `find_bin`."""
+        self.last = self._in(frame)
+        return self.last
+
+    def _in(self, frame: DepthFrame) -> Bin:
         if self._given is not None:
             return self._given
         if self._looks and not self._fits(frame):

@@ -26,7 +26,7 @@ from insegan_ros.distillation.network import (
     network_input,
     resize,
 )
-from insegan_ros.inference.distilled_card import DistilledCard, Scoring
+from insegan_ros.inference.distilled_card import DistilledCard, Scoring, scaled
 from insegan_ros.inference.existence import Existence
 from insegan_ros.inference.found import Found
 from insegan_ros.inference.poses import PoseEstimator, posed_cues, with_poses
@@ -43,7 +43,7 @@ SCALE_TOLERANCE = 0.06  # of a pixel's side: beyond it the image is resampled
 class DistilledSegmenter:
     """Votes of a network, clustered; the number of parts is not given.
 
-    With `pose_seconds` above 0 and a template beside the weights, each instance gets the
+    With seconds for poses and a template beside the weights, each instance gets the
     template's pose and its rendering, hidden parts included. Without, single-instance depths are
     the measured ones and poses the visible points' centroid and principal axes.
     """
@@ -53,6 +53,7 @@ class DistilledSegmenter:
         network: VoteNetwork,
         votes: VoteSettings,
         bin: Bin | None = None,
+        *,
         seed: int = 0,
         template: Template | None = None,
         scoring: Scoring | None = None,
@@ -66,7 +67,6 @@ class DistilledSegmenter:
         self._scoring, self._existence = scoring, existence
         self._lengths_px = lengths_px
         self.poses = None if template is None else PoseEstimator(template, seed=seed)
-        self.pose_seconds = 0.0  # for all instances of a frame
 
     @property
     def any_length(self) -> bool:
@@ -86,14 +86,25 @@ class DistilledSegmenter:
         """
         if self._lengths_px is None:
             raise ValueError('this model knows one part; a part length is for models of any part')
-        if not 0.001 <= metres <= 2:
-            raise ValueError(f'part length {metres} m: 0.001 to 2 m is expected')
-        scale = metres / self._config.part_length_m
-        thickness = self._config.part_thickness_m * scale
-        self._config = replace(self._config, part_length_m=metres, part_thickness_m=thickness)
+        self._config = scaled(self._config, metres)
 
-    def segment(self, frame: DepthFrame) -> Segmentation:
-        """Raises: FloorNotFoundError where no bin was given and the frame shows none."""
+    @property
+    def bin(self) -> Bin | None:
+        """Where the bin was in the frame segmented last."""
+        return self._tracker.last
+
+    def segment(
+        self,
+        frame: DepthFrame,
+        *,
+        pose_seconds: float = 0.0,
+        refine_seconds: float = float('inf'),  # noqa: ARG002
+    ) -> Segmentation:
+        """As types.Segmenter says.
+
+        Raises:
+            FloorNotFoundError: no bin was given and the frame shows none.
+        """
         found = self.find(frame)
         scores = found.agreement * np.sqrt(found.visible)
         if self._scoring is not None:
@@ -101,9 +112,9 @@ class DistilledSegmenter:
         plain = segmentation_from_labels(frame, found.labels, scores)
         order = np.argsort(-np.asarray(scores), kind='stable')
         plain = replace(plain, visible_fraction=found.visible[order].astype(np.float32))
-        if self.poses is None or self.pose_seconds <= 0 or not plain.count:
+        if self.poses is None or pose_seconds <= 0 or not plain.count:
             return plain
-        fits = self.poses.fit(frame, plain.masks, found.centres[order], self.pose_seconds)
+        fits = self.poses.fit(frame, plain.masks, found.centres[order], pose_seconds)
         if self._scoring is not None:
             cues = posed_cues(found.cues[order], fits)
             fitted = self._scoring.posed(cues)
@@ -284,9 +295,9 @@ def load(
         network,
         card.votes,
         bin,
-        seed,
-        template,
-        card.scoring,
-        card.lengths_px,
-        card.existence,
+        seed=seed,
+        template=template,
+        scoring=card.scoring,
+        lengths_px=card.lengths_px,
+        existence=card.existence,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -82,17 +83,36 @@ class InSeGANSegmenter:
     def __init__(
         self, networks: InSeGANNetworks, card: InSeGANCard, bin: Bin | None = None, seed: int = 0
     ) -> None:
-        self._networks, self._card = networks.eval().requires_grad_(False), card
-        self.refine_seconds = float('inf')  # a frame's; a node's budget
+        self._networks = copy.deepcopy(networks).eval().requires_grad_(False)
+        self._card = card
         self._device = next(networks.parameters()).device
         self._tracker = BinTracker(bin, seed)
 
-    def segment(self, frame: DepthFrame) -> Segmentation:
-        """Raises: FloorNotFoundError where no bin was given and the frame shows none."""
+    @property
+    def part_length_m(self) -> None:
+        """Not known: see types.Segmenter."""
+
+    @property
+    def bin(self) -> Bin | None:
+        """Where the bin was in the frame segmented last."""
+        return self._tracker.last
+
+    def segment(
+        self,
+        frame: DepthFrame,
+        *,
+        pose_seconds: float = 0.0,  # noqa: ARG002
+        refine_seconds: float = float('inf'),
+    ) -> Segmentation:
+        """As types.Segmenter says; poses are rough ones, whatever the time.
+
+        Raises:
+            FloorNotFoundError: no bin was given and the frame shows none.
+        """
         bin = self._tracker(frame)
         crop = BinCrop.of(frame, bin, self._card.crop)
         image = torch.from_numpy(crop.image).to(self._device)[None, None]
-        rendered, _ = self._networks.decompose(image, self._card.refine_steps, self.refine_seconds)
+        rendered, _ = self._networks.decompose(image, self._card.refine_steps, refine_seconds)
         alone = filtered(rendered[0].float().cpu().numpy(), self._card.filters)
         seen = crop.restore(alone, frame)  # (n, H, W)
         labels = nearest(seen, self._card.filters.threshold)

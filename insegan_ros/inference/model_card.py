@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
-import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,8 @@ from insegan_ros.bin import Bin
 from insegan_ros.config import ConfigError
 from insegan_ros.device import pick_device
 from insegan_ros.files import write_atomically
+from insegan_ros.inference import distilled_card
+from insegan_ros.shipped import shipped
 from insegan_ros.types import Segmenter
 
 CARD = 'model.yaml'
@@ -33,24 +33,7 @@ METHODS = {
 FORMER_NAMES = {'explicit': 'distilled'}  # of methods, on cards of earlier versions
 
 
-def places(file: Path) -> tuple[Path, ...]:
-    """Where the models of the package may be whose module `file` is, the likeliest first.
-
-    In a checkout they lie beside the package. An installation has them in `share`, under the
-    prefix whose `lib` holds the package: how deep differs between colcon, a wheel, a user's own
-    folder and Debian's dist-packages. A link leads to the sources (colcon --symlink-install).
-    """
-    sources = [path.parents[2] / 'models' for path in (file, file.resolve())]
-    prefixes = [
-        *file.parents[2:],
-        Path(sysconfig.get_path('data')),
-        *map(Path, filter(None, os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep))),
-    ]
-    shares = [prefix / 'share' / 'insegan_ros' / 'models' for prefix in prefixes]
-    return tuple(dict.fromkeys([*sources, *shares]))
-
-
-FOLDERS = places(Path(__file__))
+FOLDERS = shipped('models')
 
 
 class ModelError(ValueError):
@@ -85,7 +68,6 @@ def load_segmenter(
     device: str = 'cpu',
     bin: Bin | None = None,
     seed: int = 0,
-    pose_seconds: float = 0.0,
 ) -> Segmenter:
     """A trained model as a Segmenter.
 
@@ -93,7 +75,6 @@ def load_segmenter(
         name_or_path: of its folder; `any:0.056` tells a model of any part how long the part is, m.
         device: where it runs: 'auto', 'cpu' or 'cuda[:index]'.
         bin: where the bin is; None: found in the frames.
-        pose_seconds: a frame's, for poses by render and compare; of models with a template.
 
     Raises:
         ModelError: no such model, a card or weights that are damaged or do not match.
@@ -108,9 +89,9 @@ def load_segmenter(
     loader = importlib.import_module(METHODS[card['method']])
     try:
         tensors = _load(folder / WEIGHTS)
-        segmenter = loader.load(card['settings'], tensors, pick_device(device), bin, seed)
         if part_length is not None:
-            _set_length(segmenter, part_length)
+            card['settings'] = _with_length(card, part_length)
+        return loader.load(card['settings'], tensors, pick_device(device), bin, seed)
     except ConfigError as error:
         raise ModelError(
             f'{folder} is of another version of insegan_ros, or was changed ({error}); delete '
@@ -118,9 +99,6 @@ def load_segmenter(
         ) from None
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         raise ModelError(f'{folder} cannot be loaded: {error}') from None
-    if hasattr(segmenter, 'pose_seconds'):
-        segmenter.pose_seconds = pose_seconds
-    return segmenter
 
 
 def _told_length(name: str) -> tuple[str, float | None]:
@@ -132,10 +110,14 @@ def _told_length(name: str) -> tuple[str, float | None]:
         return name, None
 
 
-def _set_length(segmenter: Segmenter, metres: float) -> None:
-    if not hasattr(segmenter, 'set_part_length'):
+def _with_length(card: Mapping[str, Any], metres: float) -> dict[str, Any]:
+    """A card's settings for parts of that length."""
+    settings = None
+    if card['method'] == 'distilled':
+        settings = distilled_card.with_length(card, metres)
+    if settings is None:
         raise ValueError('this model knows one part; a part length is for models of any part')
-    segmenter.set_part_length(metres)
+    return settings
 
 
 def read_card(folder: Path) -> dict[str, Any]:

@@ -227,11 +227,11 @@ class SegmenterNode(LifecycleNode):
                 self.get_logger().warning(suspicion, throttle_duration_sec=WARN_S)
                 self._progress.last_error = suspicion
             with self._busy:
-                if hasattr(self._segmenter, 'pose_seconds'):
-                    self._segmenter.pose_seconds = self._pose_seconds()
-                if hasattr(self._segmenter, 'refine_seconds'):
-                    self._segmenter.refine_seconds = self._given['pose_seconds']
-                found = self._segmenter.segment(frame)
+                found = self._segmenter.segment(
+                    frame,
+                    pose_seconds=self._pose_seconds(),
+                    refine_seconds=self._given['pose_seconds'],
+                )
             self._publish(frame, found, pair[0])
         except Exception as error:  # a frame must not end the node, whatever the method raises
             reason = f'{type(error).__name__}: {error}'

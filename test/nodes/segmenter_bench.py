@@ -32,14 +32,18 @@ class NearIsPart:
     """A Segmenter whose answer is known: what is nearer than half a metre is one part."""
 
     delay_s = 0.0
-    pose_seconds = 0.0
 
     def __init__(self) -> None:
         self.given_for_poses: list[float] = []  # seconds, a frame
 
-    def segment(self, frame: DepthFrame) -> Segmentation:
+    part_length_m = None
+    bin = None
+
+    def segment(
+        self, frame: DepthFrame, *, pose_seconds: float = 0.0, refine_seconds: float = float('inf')
+    ) -> Segmentation:
         time.sleep(self.delay_s)
-        self.given_for_poses.append(self.pose_seconds)
+        self.given_for_poses.append(pose_seconds)
         with np.errstate(invalid='ignore'):
             return segmentation_from_labels(frame, (frame.depth_m < 0.5).astype(np.uint8))
 
