@@ -66,7 +66,9 @@ class Bag:
     ) -> Bag:
         pixels = depth_units() if pixels is None else pixels
         rows = pixels.astype(pixels.dtype.newbyteorder('>' if big else '<')).tobytes()
-        rows = np.frombuffer(rows, np.uint8).reshape(len(pixels), -1)
+        rows = np.frombuffer(rows, np.uint8).reshape(
+            len(pixels), pixels.dtype.itemsize * pixels.shape[1]
+        )
         rows = np.pad(rows, ((0, 0), (0, padding)), constant_values=9)
         kind = 'sensor_msgs/msg/Image'
         fields = {
