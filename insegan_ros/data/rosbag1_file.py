@@ -44,9 +44,9 @@ class _Scan:
                 fields = _fields(header)
                 opcode = fields['op'][0]
                 if opcode not in (MESSAGE, BAG_HEADER, CHUNK, CONNECTION):
-                    file.seek(count, 1)
+                    file.seek(min(count, size - file.tell()), 1)
                     continue
-                content = file.read(count)
+                content = file.read(min(count, size - file.tell()))
                 if len(content) < count and opcode != CHUNK:
                     self._note(CUT)
                     return
