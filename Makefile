@@ -11,7 +11,7 @@ export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 DEMO_ARGS = $(if $(PART),--part $(PART)) $(if $(METHOD),--method $(METHOD)) \
 	$(if $(MODEL),--model $(MODEL)) $(if $(FRAMES),--frames $(FRAMES))
 
-.PHONY: help demo collect-demo learn-demo view test cases lint format type bench soak release-check clean
+.PHONY: help demo collect-demo learn-demo view test test-jazzy cases lint format type bench soak release-check clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -49,6 +49,26 @@ test: $(VENV)/.ready  ## lint, types and every test that this machine can run
 	$(BIN)/mypy
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n 2 --dist loadfile
 
+# Libraries as old as Jazzy's, before those of .venv on the path: core and nodes must work with both.
+JAZZY := $(VENV)/jazzy
+JAZZY_TESTS := test/baselines test/collection test/data test/evaluation test/inference/test_poses.py \
+	test/model test/picks test/test_bin.py test/test_camera.py test/test_crop.py test/test_optional.py \
+	test/test_tensors.py test/nodes/test_camera_node.py test/nodes/test_embedded.py \
+	test/nodes/test_launch_files.py test/nodes/test_messages.py test/nodes/test_parameters.py \
+	test/nodes/test_segmenter.py
+
+test-jazzy: $(VENV)/.jazzy  ## the core's and the nodes' tests with the libraries of ROS 2 Jazzy
+	PYTHONPATH=$(JAZZY):$(PYTHONPATH) OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} \
+		$(BIN)/python -m pytest -n 2 --dist loadfile $(JAZZY_TESTS)
+
+$(VENV)/.jazzy: requirements-jazzy.txt | $(VENV)/.ready
+	@$(BIN)/python -c 'import sys; assert sys.version_info < (3, 13), sys.version' || \
+		{ echo "Jazzy's libraries have no wheels for this Python; 3.10 to 3.12 have them"; exit 1; }
+	@rm -rf $(JAZZY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(JAZZY) \
+		-r requirements-jazzy.txt
+	@touch $@
+
 bench: $(VENV)/.ready  ## camera frames between processes; latency of each method; training images a second
 	$(BIN)/python benchmarks/transport.py
 	$(BIN)/python benchmarks/node.py
@@ -70,7 +90,7 @@ lint: $(VENV)/.ready  ## ruff's findings
 format: $(VENV)/.ready  ## let ruff lay the code out
 	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
-type: $(VENV)/.ready  ## mypy on the core
+type: $(VENV)/.ready  ## mypy on the package
 	$(BIN)/mypy
 
 clean:  ## remove what was built, not datasets or runs

@@ -3,7 +3,8 @@
 The peer updates the same networks at the reference sizes in the plain way: discriminator,
 generator and encoder each generate a batch of their own, the template is grown for every instance,
 all in float32. Beside it, in turns within one run: this package's step at the reference sizes
-(`config/train/insegan_reference.yaml`), at the default sizes, and without the template (2-D).
+(`config/train/insegan_reference.yaml`), the default model in its two phases, and its generator
+without the template (2-D).
 
 python benchmarks/training.py --batch 32 --seconds 20 --threads 2
 """
@@ -22,13 +23,12 @@ from torch import Tensor, nn
 
 from insegan_ros import config
 from insegan_ros.device import pick_device
+from insegan_ros.learn.config import LearnConfig
 from insegan_ros.learn.insegan import pick_precision
-from insegan_ros.learn.insegan_settings import TrainingConfig
 from insegan_ros.model import losses
 from insegan_ros.model.insegan import InSeGAN, InSeGANConfig
 from insegan_ros.model.matching import match
-from insegan_ros.model.pose import rigid_motion
-from insegan_ros.training.step import Trainer
+from insegan_ros.training.step import StepConfig, Trainer
 
 REFERENCE = Path(__file__).parents[1] / 'config/train/insegan_reference.yaml'
 
@@ -39,15 +39,16 @@ class Plain:
     def __init__(self, model: InSeGAN) -> None:
         self.model = model
         instance = model.generator.instance
-        instance.forward = lambda z: self._features(instance, z)  # type: ignore[method-assign]
+        instance.draw = lambda motion: self._features(instance, motion)  # type: ignore[method-assign]
         self._optimizers = [
             torch.optim.Adam(network.parameters(), 2e-4, (0.5, 0.999))
             for network in (model.discriminator, model.generator, model.encoder)
         ]
 
-    def _features(self, instance: nn.Module, z: Tensor) -> Tensor:
-        template = instance.doubling(instance.template.expand(len(z), -1, -1, -1, -1))
-        motion = rigid_motion(instance.pose(z))
+    def _features(self, instance: nn.Module, motion: Tensor) -> Tensor:
+        template = instance.template.expand(len(motion), -1, -1, -1, -1)
+        template = instance.doubling(nn.functional.instance_norm(template))
+        motion = motion.unflatten(-1, (3, 4))
         back = motion[..., :3].transpose(1, 2)
         theta = torch.cat([back, -back @ motion[..., 3:]], dim=-1)
         grid = nn.functional.affine_grid(theta, list(template.shape), align_corners=False)
@@ -94,7 +95,7 @@ def breakdown(model: InSeGAN, real: Tensor, z: Tensor, precision: torch.dtype) -
     features = torch.randn_like(model.generator(z[:1])[1]).expand(len(real), -1, -1, -1)
     parts: dict[str, Callable[[], Tensor]] = {
         'G_s (instances)': lambda: (
-            model.generator.instance(z.flatten(0, 1)).float().square().sum()
+            model.generator.features(model.generator.place(z)).float().square().sum()
         ),
         'G_r (renderer)': lambda: model.generator.renderer(features).float().square().sum(),
         'D (discriminator)': lambda: model.discriminator(real).float().square().sum(),
@@ -127,7 +128,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     device = pick_device(args.device)
     precision = pick_precision('auto', device)
-    settings = config.load(TrainingConfig, [REFERENCE])
+    settings = config.load(LearnConfig, [REFERENCE])
     reference = replace(settings.model, instances=args.instances)
     default = InSeGANConfig(instances=args.instances)
 
@@ -137,8 +138,14 @@ def main() -> None:
     def latents(model: InSeGANConfig) -> Tensor:
         return torch.randn(args.batch, args.instances, model.z_dim, device=device)
 
-    def ours(model: InSeGANConfig, dtype: torch.dtype) -> Callable[[], object]:
-        trainer = Trainer(InSeGAN(model).to(device), settings.step, dtype)
+    together = settings.step
+    first = StepConfig(generator_steps=10**9)  # generator and discriminator
+    then = replace(first, generator_steps=-1)  # the encoder on the frozen average
+
+    def ours(
+        model: InSeGANConfig, dtype: torch.dtype, step: StepConfig = together
+    ) -> Callable[[], object]:
+        trainer = Trainer(InSeGAN(model).to(device), step, dtype)
         return lambda: trainer.step(images(model.image_size), latents(model))
 
     plain = Plain(InSeGAN(reference).to(device))
@@ -147,8 +154,9 @@ def main() -> None:
         'reference, plainly': lambda: plain.step(images(64), latents(reference)),
         'reference, this package, float32': ours(reference, torch.float32),
         f'reference, this package, {name}': ours(reference, precision),
-        f'default sizes, this package, {name}': ours(default, precision),
-        f'2-D ablation, this package, {name}': ours(replace(default, kind='2d'), precision),
+        f'default, generator, {name}': ours(default, precision, first),
+        f'default, encoder, {name}': ours(default, precision, then),
+        f'2-D ablation, generator, {name}': ours(replace(default, kind='2d'), precision, first),
     }
     rates: dict[str, list[float]] = {key: [] for key in contenders}
     for work in contenders.values():

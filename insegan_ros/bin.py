@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from insegan_ros import config
 from insegan_ros.camera import Plane, height_map, pixel_rays, points_from_depth
 from insegan_ros.depth_camera import D435_NOISE
-from insegan_ros.floor import FloorNotFoundError, find_floor, floor_frame, levelled
+from insegan_ros.floor import (
+    FloorNotFoundError,
+    find_floor,
+    floor_frame,
+    floor_tolerance,
+    levelled,
+)
 from insegan_ros.types import DepthFrame, Intrinsics
 
 
@@ -24,14 +30,58 @@ class Bin:
     region: tuple[int, int, int, int] | None = None  # x, y, width, height of its window, px
     corners: tuple[tuple[float, float, float], ...] | None = None  # of its floor, camera frame, m
 
+    def within(self, region: tuple[int, int, int, int] | None) -> Bin:
+        """The same, its window no larger than x, y, width, height."""
+        if region is None or self.region is None:
+            return self if region is None else replace(self, region=region)
+        low = [max(self.region[k], region[k]) for k in (0, 1)]
+        high = [
+            min(self.region[k] + self.region[k + 2], region[k] + region[k + 2]) for k in (0, 1)
+        ]
+        size = [max(b - a, 1) for a, b in zip(low, high, strict=True)]
+        return replace(self, region=(low[0], low[1], size[0], size[1]))
+
 
 MIN_INSIDE = 0.05  # of a bin's area in the image is lower than its walls
-BOX_SHARE = 0.9  # of the rectangle around it a bin fills
+BOX_SHARE = 0.93  # of the hull around it a bin fills
+CORNER = 0.04  # of a hull's length: what is less blunt is no corner
 MIN_ENCLOSED = 0.3  # of the walls' own area in the image; the holes in parts make up less
 WALL_MARGIN_M = 0.004  # from the walls' inner faces: measured walls waver by as much,
 WALL_LEAN = 0.06  # and the more the higher above the floor
 
+TOLD_STRIDE = 3  # px skipped where noise is measured
 HIDDEN_M = 0.008  # a rim further out than the floor's end: more than walls lean outwards
+
+
+def restricted(
+    frame: DepthFrame,
+    region: tuple[int, int, int, int] | None = None,
+    max_depth_m: float | None = None,
+) -> DepthFrame:
+    """The frame without what lies outside a window or too far away.
+
+    Raises:
+        ValueError: the window lies outside the image, or nothing is left.
+    """
+    depth = frame.depth_m.copy()
+    if region is not None:
+        x, y, width, height = region
+        if x + width > depth.shape[1] or y + height > depth.shape[0]:
+            raise ValueError(
+                f'region {region}: a window of the image, {depth.shape[1]} x {depth.shape[0]} px, '
+                'is expected'
+            )
+        inside = np.zeros(depth.shape, bool)
+        inside[y : y + height, x : x + width] = True
+        depth[~inside] = np.nan
+    if max_depth_m is not None:
+        depth[depth > max_depth_m] = np.nan
+    if not np.isfinite(depth).any():
+        raise ValueError(
+            f'nothing is measured in region {region} up to {max_depth_m} m; choose a larger '
+            'window or distance'
+        )
+    return DepthFrame(depth, frame.intrinsics, frame.stamp_ns, frame.frame_id)
 
 
 def find_bin(frame: DepthFrame, rng: np.random.Generator, floor: Plane | None = None) -> Bin:
@@ -80,9 +130,15 @@ def _enclosed(heights: NDArray, tall: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def _is_box(block: NDArray[np.bool_]) -> bool:
-    """Whether an area fills the rectangle around it, as a bin does and scattered parts do not."""
-    corners = cv2.minAreaRect(np.argwhere(block).astype(np.float32))
-    return float(block.sum()) > BOX_SHARE * (corners[1][0] + 1) * (corners[1][1] + 1)
+    """Whether an area fills a quadrangle around it, as a bin does and scattered parts do not.
+
+    Under a tilted camera a near bin is no rectangle.
+    """
+    hull = cv2.convexHull(np.argwhere(block).astype(np.float32))
+    around = cv2.arcLength(hull, True)
+    corners = cv2.approxPolyDP(hull, CORNER * around, True)
+    size = cv2.contourArea(hull) + around / 2 + 1  # of its pixels, not of their middles alone
+    return len(corners) == 4 and float(block.sum()) > BOX_SHARE * size
 
 
 def _at_edge(areas: NDArray) -> NDArray:
@@ -141,13 +197,20 @@ def _project(points: NDArray, intrinsics: Intrinsics) -> tuple[int, int, int, in
     return int(low[0]), int(low[1]), int(high[0] - low[0] + 1), int(high[1] - low[1] + 1)
 
 
-def foreground(frame: DepthFrame, bin: Bin, min_height_m: float = 0.004) -> NDArray[np.bool_]:
+def lowest_part(frame: DepthFrame, floor: Plane, heights: NDArray[np.floating]) -> float:
+    """Metres above the floor from which on a part, and not the camera's noise, is seen.
+
+    Args:
+        heights: (H, W) of the frame above the floor.
+    """
+    expected = float(D435_NOISE.depth_sigma(np.array(floor.offset), frame.intrinsics))
+    return floor_tolerance(heights[::TOLD_STRIDE, ::TOLD_STRIDE], expected)
+
+
+def foreground(frame: DepthFrame, bin: Bin) -> NDArray[np.bool_]:
     """(H, W) measured pixels of parts: above the floor by more than noise, inside the walls."""
     heights = height_map(frame, bin.floor)
-    with np.errstate(invalid='ignore'):
-        above = heights > np.maximum(
-            min_height_m, 3 * D435_NOISE.depth_sigma(frame.depth_m, frame.intrinsics)
-        )
+    above = heights > lowest_part(frame, bin.floor, heights)  # False where NaN
     if bin.region is not None:
         x, y, width, height = bin.region
         inside = np.zeros(above.shape, bool)
@@ -199,9 +262,14 @@ class BinTracker:
         self._given = bin
         self._looks: list[tuple[Bin, float]] = []  # with the share of points on the floor
         self._rng = np.random.default_rng(seed)
+        self.last: Bin | None = bin  # in the frame looked at last
 
     def __call__(self, frame: DepthFrame) -> Bin:
         """Raises: FloorNotFoundError, as `find_bin`."""
+        self.last = self._in(frame)
+        return self.last
+
+    def _in(self, frame: DepthFrame) -> Bin:
         if self._given is not None:
             return self._given
         if self._looks and not self._fits(frame):

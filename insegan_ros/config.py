@@ -82,7 +82,7 @@ def load(
 ) -> T:
     """Defaults of `cls`, overridden by `base`, YAML files in order, then 'a.b=value' strings."""
     merged: dict[str, Any] = {}
-    _merge(merged, base or {})
+    merge(merged, base or {})
     for file in files:
         try:
             loaded = yaml.safe_load(file.read_text()) or {}
@@ -92,24 +92,34 @@ def load(
             raise ConfigError(f'{file} is not YAML: {error}') from None
         if not isinstance(loaded, Mapping):
             raise ConfigError(f'{file} holds {type(loaded).__name__}; a mapping is expected')
-        _merge(merged, loaded)
+        merge(merged, loaded)
     for override in overrides:
-        key, equals, text = override.partition('=')
-        if not equals or not key:
-            raise ConfigError(f'override {override!r}: key=value is expected, e.g. model.z_dim=64')
-        nested: Any = yaml.safe_load(text)
-        for part in reversed(key.strip().split('.')):
-            nested = {part: nested}
-        _merge(merged, nested)
+        merge(merged, nested(override))
     return from_mapping(cls, merged)
 
 
-def _merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
+def nested(override: str) -> dict[str, Any]:
+    """'a.b=value' -> {'a': {'b': value}}, the value read as YAML.
+
+    Raises:
+        ConfigError: it is no key=value.
+    """
+    key, equals, text = override.partition('=')
+    if not equals or not key:
+        raise ConfigError(f'override {override!r}: key=value is expected, e.g. model.z_dim=64')
+    value: Any = yaml.safe_load(text)
+    for part in reversed(key.strip().split('.')):
+        value = {part: value}
+    return typing.cast(dict[str, Any], value)
+
+
+def merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
+    """Nested values override those of `into`."""
     for key, value in values.items():
         if isinstance(value, Mapping):
             if not isinstance(into.get(key), dict):
                 into[key] = {}
-            _merge(into[key], value)
+            merge(into[key], value)
         else:
             into[key] = value
 

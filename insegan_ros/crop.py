@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from insegan_ros.floor import floor_frame
 from insegan_ros.types import DepthFrame, FloatImage
 
 SUPERSAMPLING = 2  # native pixels are averaged, not skipped, where the crop is coarser
+LOW, HIGH = 0.1, 0.9  # what `gap` codes heights of 0 and height_m as; -1 is where no part is
 
 
 @dataclass(frozen=True)
@@ -21,8 +23,11 @@ class CropConfig:
     """What a model's images show: the same metres whatever the camera's height or tilt."""
 
     side_m: float  # of the square on the bin's floor
-    height_m: float  # above the floor: what a value of 1 means; -1 is the floor
+    height_m: float  # above the floor: nearly nothing is higher
     size: int = 64  # px, side of the image
+    # How a height becomes a value. `linear`: the floor is -1 and height_m is 1. `gap`: where no
+    # part was seen is -1, and parts lie between LOW and HIGH, well apart from it.
+    coding: Literal['linear', 'gap'] = 'linear'
 
     def __post_init__(self) -> None:
         if not self.side_m > 0 or not self.height_m > 0 or self.size < 8:
@@ -36,7 +41,7 @@ class CropConfig:
 class BinCrop:
     """One frame's crop: its pixels correspond to the frame's by a homography, either way."""
 
-    image: FloatImage  # (S, S) heights: -1 the floor, 1 config.height_m above it
+    image: FloatImage  # (S, S) heights, coded as config.coding says, in [-1, 1]
     homography: NDArray[np.float64]  # (3, 3): pixels of the crop -> pixels of the frame
     config: CropConfig
 
@@ -44,7 +49,9 @@ class BinCrop:
     def of(frame: DepthFrame, bin: Bin, config: CropConfig) -> BinCrop:
         """What stands in the bin; walls and what was not measured count as floor."""
         heights = height_map(frame, bin.floor)
-        heights = np.where(foreground(frame, bin), heights, np.float32(0))
+        parts = foreground(frame, bin)
+        values = encode(np.where(parts, heights, np.float32(0)), config)
+        values = np.where(parts, values, np.float32(-1)) + 1  # 0 flows in from outside
         measured = np.isfinite(frame.depth_m).astype(np.float32)
         fine = config.size * SUPERSAMPLING
         homography = floor_homography(frame, bin, config)
@@ -56,12 +63,11 @@ class BinCrop:
         to_fine = np.linalg.inv(homography @ scale)
         seen, known = (
             cv2.warpPerspective(np.asarray(image), to_fine, (fine, fine), flags=cv2.INTER_NEAREST)
-            for image in (heights * measured, measured)
+            for image in (values * measured, measured)
         )
         blocks = (config.size, SUPERSAMPLING, config.size, SUPERSAMPLING)
         total, weight = (image.reshape(blocks).sum(axis=(1, 3)) for image in (seen, known))
-        mean = total / np.maximum(weight, 1)
-        image = np.clip(2 * mean / config.height_m - 1, -1, 1).astype(np.float32)
+        image = (total / np.maximum(weight, 1) - 1).astype(np.float32)
         return BinCrop(image, homography, config)
 
     def restore(self, images: NDArray[np.floating], frame: DepthFrame) -> NDArray[np.float32]:
@@ -82,7 +88,21 @@ class BinCrop:
 
     def heights(self, values: NDArray[np.floating]) -> NDArray[np.float32]:
         """Values in [-1, 1] -> metres above the floor."""
-        return ((values + 1) * np.float32(self.config.height_m / 2)).astype(np.float32)
+        return decode(values, self.config)
+
+
+def encode(heights: NDArray[np.floating], config: CropConfig) -> NDArray[np.float32]:
+    """Metres above the floor, of parts -> values in [-1, 1]."""
+    share = np.clip(heights / config.height_m, 0, 1)
+    low, high = (LOW, HIGH) if config.coding == 'gap' else (-1.0, 1.0)
+    return (low + (high - low) * share).astype(np.float32)
+
+
+def decode(values: NDArray[np.floating], config: CropConfig) -> NDArray[np.float32]:
+    """Values in [-1, 1] -> metres above the floor; what lies in the gap is the floor."""
+    low, high = (LOW, HIGH) if config.coding == 'gap' else (-1.0, 1.0)
+    share = (values - low) / (high - low)
+    return (np.maximum(share, 0) * config.height_m).astype(np.float32)
 
 
 def depth_at_height(

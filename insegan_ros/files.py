@@ -65,6 +65,7 @@ class FolderClaim:
             raise FolderInUseError(f'{path} is being written by another process') from None
 
     def close(self) -> None:
+        """Let others claim the folder."""
         self._lock.close()
 
     def __enter__(self) -> FolderClaim:

@@ -12,9 +12,16 @@ from insegan_ros.depth_camera import D435_NOISE
 from insegan_ros.types import DepthFrame, Intrinsics
 
 MAX_TILT_DEGREES = 45.0
+SEEN_TILT_DEGREES = 65.0  # planes so steep are looked at, to be refused in words
+CLEARLY = 2.0  # times as much must speak for a steeper plane than for the floor that was found
 FLOOR_POINTS = 4000  # sampled from a frame
 FLOOR_CANDIDATES = 600
 PATCH_REACHES = (4, 9)  # px: half the side of a patch
+FORGIVEN = 0.02  # share of the points that fly, and may lie under the floor
+LEAST_HEIGHT_M, USUAL_HEIGHT_M = (
+    0.0012,
+    0.004,
+)  # above the floor: a part, by a quiet camera; a D435
 BELOW_WEIGHT = 8.0  # a point under a floor counts against it as much as 8 on it count for it
 
 
@@ -53,12 +60,23 @@ def find_floor(frame: DepthFrame, rng: np.random.Generator) -> Plane:
         for widen in (4.0, 2.0, 1.0, 1.0):
             planes = np.array([_refit(p, sample, near * widen, sigma) for p in planes])
         scores = _floor_scores(planes, sample, near, under)
-        best = planes[np.argmax(scores)]
+        tilts = np.degrees(np.arccos(np.clip(-planes[:, 2], -1, 1)))
+        level = tilts <= MAX_TILT_DEGREES
+        steep = float(scores[~level].max(initial=-np.inf))
+        if steep > CLEARLY * max(float(scores[level].max(initial=0)), 0.1 * len(sample)):
+            tilt = float(tilts[np.argmax(scores)])
+            raise FloorNotFoundError(
+                f'what most looks like a floor is tilted by {tilt:.0f} degrees '
+                f'against the image; at most {MAX_TILT_DEGREES:.0f} are supported: let the camera '
+                'look down more steeply'
+            )
+        planes, scores = planes[level], scores[level]
     if not len(planes) or scores.max() < 0.01 * len(sample):
         raise FloorNotFoundError(
             f'no plane within {MAX_TILT_DEGREES:.0f} degrees of the view has enough points on it '
             "and none below; show more of the bin's floor, or calibrate on an empty bin"
         )
+    best = planes[np.argmax(scores)]
     all_points = points[rows, columns].astype(np.float64)
     all_sigma = D435_NOISE.depth_sigma(all_points[:, 2], frame.intrinsics)
     nx, ny, nz, offset = _refit(
@@ -102,7 +120,8 @@ def _candidate_planes(
         return _facing(single)
     thin = sample[::8].T
     below = (single[:, :3] @ thin + single[:, 3:] < -0.01).mean(axis=1)
-    low = np.argsort(below)[: max(30, len(below) // 4)]
+    most = max(30, len(below) // 4, int((below <= FORGIVEN).sum()))
+    low = np.argsort(below)[:most]
     single, means, normals = single[low], means[low], normals[low]
     triples = rng.integers(len(means), size=(20 * FLOOR_CANDIDATES, 3))
     a, b, c = (means[triples[:, k]] for k in range(3))
@@ -117,14 +136,20 @@ def _candidate_planes(
 
 
 def _facing(planes: NDArray) -> NDArray:
-    """Those of (K, 4) planes that face the camera within MAX_TILT_DEGREES."""
-    return planes[-planes[:, 2] > np.cos(np.radians(MAX_TILT_DEGREES))]
+    """Those of (K, 4) planes that face the camera within SEEN_TILT_DEGREES."""
+    return planes[-planes[:, 2] > np.cos(np.radians(SEEN_TILT_DEGREES))]
 
 
 def _floor_scores(planes: NDArray, sample: NDArray, near: NDArray, under: NDArray) -> NDArray:
-    """(K, 4) planes and (M, 3) points -> (K,) points on each less 8 times those below it."""
+    """(K, 4) planes and (M, 3) points -> (K,) points on each less 8 times those below it.
+
+    A few below count once: a camera has flying pixels, and a side wall of a tote, which has none
+    below, would else be its floor.
+    """
     heights = planes[:, :3] @ sample.T + planes[:, 3:]  # (K, M)
-    return (np.abs(heights) < near).sum(1) - BELOW_WEIGHT * (heights < -under).sum(1)
+    below = (heights < -under).sum(1)
+    many = np.maximum(below - FORGIVEN * len(sample), 0)
+    return (np.abs(heights) < near).sum(1) - below - (BELOW_WEIGHT - 1) * many
 
 
 def _refit(plane: NDArray, sample: NDArray, near: NDArray, sigma: NDArray) -> NDArray:
@@ -137,9 +162,23 @@ def _refit(plane: NDArray, sample: NDArray, near: NDArray, sigma: NDArray) -> ND
     spread = (points - centre) * np.sqrt(weights)[:, None]
     normal = np.linalg.eigh(spread.T @ spread)[1][:, 0]
     normal = -normal * np.sign(normal[2])
-    if -normal[2] < np.cos(np.radians(MAX_TILT_DEGREES)):
+    if -normal[2] < np.cos(np.radians(SEEN_TILT_DEGREES)):
         return plane
     return np.append(normal, -normal @ centre)
+
+
+def floor_tolerance(heights: NDArray[np.floating], expected: float) -> float:
+    """Metres above the floor below which noise may be what is seen.
+
+    Parts lie above the floor: what is measured under it is noise, and tells how much there is.
+
+    Args:
+        heights: of a frame above its floor, NaN where unmeasured.
+        expected: standard deviation, where too little of the floor is seen.
+    """
+    under = -heights[(heights < 0) & (heights > -0.02)]
+    sigma = 1.4826 * float(np.median(under)) if len(under) >= 200 else expected
+    return max(LEAST_HEIGHT_M, min(USUAL_HEIGHT_M, 4 * sigma), 3 * sigma)
 
 
 def floor_frame(floor: Plane) -> tuple[NDArray, NDArray]:

@@ -36,7 +36,9 @@ class MissingLibraryError(ImportError, ValueError):
 
 @contextmanager
 def needed_for(purpose: str) -> Iterator[None]:
-    """Around an import: `with needed_for('the method graph_cut'): from maxflow import fastmin`.
+    """Say, around an import, what the library is needed for.
+
+    As in `with needed_for('the method graph_cut'): from maxflow import fastmin`.
 
     Raises:
         MissingLibraryError: the library is not installed.

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+
+if TYPE_CHECKING:
+    from insegan_ros.bin import Bin
 
 FloatImage = NDArray[np.float32]  # (H, W)
 Crop = tuple[slice, slice, NDArray]  # rows and columns of an image, and what is there
@@ -95,6 +98,7 @@ class InstanceImages:
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """(n, H, W), as of the dense array."""
         return (len(self.crops), *self.size)
 
     def __len__(self) -> int:
@@ -149,6 +153,7 @@ class Segmentation:
 
     @property
     def count(self) -> int:
+        """How many instances were found."""
         return len(self.scores)
 
     @cached_property
@@ -178,4 +183,24 @@ class Segmentation:
 class Segmenter(Protocol):
     """What the node, the benchmark and the CLI call: learned models and baselines alike."""
 
-    def segment(self, frame: DepthFrame) -> Segmentation: ...
+    @property
+    def part_length_m(self) -> float | None:
+        """Metres along the part's longest side; None where the method does not know it."""
+
+    @property
+    def bin(self) -> Bin | None:
+        """Where the bin was in the frame segmented last; None before there was one."""
+
+    def segment(
+        self, frame: DepthFrame, *, pose_seconds: float = 0.0, refine_seconds: float = float('inf')
+    ) -> Segmentation:
+        """The instances in a frame.
+
+        Args:
+            pose_seconds: for the 6-DoF poses of all instances, by methods that know the part's
+                shape; 0: poses are the visible points' centroid and principal axes.
+            refine_seconds: for what a method that renders may improve in what it found first.
+
+        Raises:
+            FloorNotFoundError: no bin was given and the frame shows none.
+        """

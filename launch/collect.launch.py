@@ -11,52 +11,65 @@ from ament_index_python.packages import get_package_share_path
 from launch_ros.actions import Node
 
 from insegan_ros.nodes.arguments import Argument
-from insegan_ros.nodes.launching import description
+from insegan_ros.nodes.cameras import PRESETS, listed
+from insegan_ros.nodes.launching import camera_remappings, chosen_values, description
 
 SHARE = get_package_share_path('insegan_ros')
-CAMERAS = ('none', 'realsense', 'simulated')
-ARGUMENTS = (
+# a camera that takes frames only when asked would count as silent
+CAMERAS = tuple(n for n, preset in PRESETS.items() if n != 'replay' and not preset.trigger)
+CHOSEN = (  # their values are the collector's parameters
     Argument('dataset', '', 'the folder that grows'),
     Argument('part', '', 'what lies in the bin'),
     Argument('count', '1000', 'frames wanted in all', int),
     Argument('instances', '0', 'parts in the bin; 0: unknown', int),
-    Argument(
-        'camera', 'none', 'none: a driver runs already; realsense: start one', choices=CAMERAS
-    ),
-    Argument('arm', 'real', 'simulated: the camera then too', choices=('real', 'simulated')),
     Argument('dry_run', 'true', 'everything but motion; false: the arm moves', bool),
     Argument('start', 'false', 'begin without a call of ~/start', bool),
+)
+ARGUMENTS = (
+    *CHOSEN,
+    Argument('camera', 'none', listed(CAMERAS), choices=CAMERAS),
+    Argument('arm', 'real', 'simulated: the camera then too', choices=('real', 'simulated')),
     Argument(
         'params_file', str(SHARE / 'config' / 'collector.yaml'), "the arm's names and limits"
     ),
-    Argument('depth_topic', '/camera/camera/depth/image_rect_raw', 'depth images'),
-    Argument('camera_info_topic', '/camera/camera/depth/camera_info', 'their camera'),
+    Argument('depth_topic', '', "depth images; empty: the camera's"),
+    Argument('camera_info_topic', '', "their camera_info; empty: the camera's"),
+    Argument('depth_unit', '', "metres a unit of the images; empty: the camera's", float),
     Argument('run_stop_topic', '/software_runstop_enabled', 'std_msgs/Bool, true: stop'),
+    Argument('namespace', '', 'of the nodes'),
     Argument('use_sim_time', 'false', 'take the time from /clock', bool),
+    Argument('log_level', 'info', 'debug, info, warn, error or fatal'),
 )
 
 
 def nodes(given):
-    remappings = [
-        ('depth/image', given['depth_topic']),
-        ('depth/camera_info', given['camera_info_topic']),
-        ('run_stop', given['run_stop_topic']),
-    ]
-    common = {'package': 'insegan_ros', 'remappings': remappings, 'output': 'screen'}
-    clock = {'use_sim_time': given['use_sim_time']}
-    names = ('dataset', 'part', 'count', 'instances', 'dry_run', 'start')
-    chosen = {name: given[name] for name in names if given[name] is not None}
     arm_simulated = given['arm'] == 'simulated'
+    camera = PRESETS['simulated' if arm_simulated else given['camera']]
+    common = {
+        'package': 'insegan_ros',
+        'namespace': given['namespace'] or '',
+        'remappings': [
+            *camera_remappings(camera, given),
+            ('run_stop', given['run_stop_topic']),
+        ],
+        'ros_arguments': ['--log-level', given['log_level']],
+        'output': 'screen',
+    }
+    clock = {'use_sim_time': given['use_sim_time']}
+    chosen = chosen_values(CHOSEN, given)
+    unit = camera.depth_unit if given['depth_unit'] is None else given['depth_unit']
+    if unit:
+        chosen['depth_unit'] = unit
     if arm_simulated:
         topic = {'arm.interface': 'topic', 'arm.topic': 'joint_trajectory'}
         chosen |= topic | {'require_run_stop': False}
-    if arm_simulated or given['camera'] == 'simulated':
+    if camera.executable == 'bin_simulator':
         shown = {'instances': given['instances'] or 5, 'held': arm_simulated, 'bin_width': 0.2}
         if given['part']:
             shown['part'] = given['part']
         yield Node(executable='bin_simulator', parameters=[shown, clock], **common)
-    elif given['camera'] == 'realsense':
-        yield Node(executable='camera', parameters=[clock], **common)
+    elif camera.executable:
+        yield Node(executable=camera.executable, parameters=[clock], **common)
     yield Node(executable='collector', parameters=[given['params_file'], chosen, clock], **common)
 
 

@@ -59,6 +59,7 @@ ALLOWED = {
     'evaluation.benchmark': DATA | {'inference', 'baselines', 'evaluation.metrics'},
     'evaluation.picking': CORE | {'picks', 'synthetic'},
     'evaluation.pictures': DATA | {'evaluation.benchmark'},
+    'evaluation.pose_benchmark': DATA | {'evaluation', 'inference'},
     'evaluation.poses': {'types', 'data.store', 'evaluation.metrics'},
     'evaluation.selection': DATA | {'baselines', 'evaluation'},
     'evaluation.report': {'evaluation.benchmark'},

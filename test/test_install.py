@@ -202,7 +202,7 @@ def launch(prefix: Path, tmp_path: Path):
         process.wait(timeout=20)
 
 
-@pytest.mark.skipif('segmenter' not in built_nodes(), reason='there is no segmenter node')
+@pytest.mark.timeout(180)
 def test_the_launch_file_brings_up_a_camera_and_a_segmenter_that_talk(
     launch, prefix: Path, monkeypatch
 ) -> None:
@@ -218,7 +218,7 @@ def test_the_launch_file_brings_up_a_camera_and_a_segmenter_that_talk(
     rclpy.init()
     node = rclpy.create_node('launch_test')
     node.create_subscription(Image, '/cell/segmenter/label_image', labels.append, 1)
-    deadline = time.monotonic() + 40
+    deadline = time.monotonic() + 100
     while len(labels) < 3 and time.monotonic() < deadline and process.poll() is None:
         rclpy.spin_once(node, timeout_sec=0.2)
     node.destroy_node()

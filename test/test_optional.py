@@ -51,7 +51,7 @@ def test_the_shipped_models_and_the_methods_segment_without_them() -> None:
 from insegan_ros import baselines
 from insegan_ros.inference import model_card
 for name in model_card.available():
-    segmenter = model_card.load_segmenter(name, pose_seconds=0.05)
+    segmenter = model_card.load_segmenter(name)
     segmenter.segment(frame)
 for name in set(baselines.METHODS) - {'graph_cut'}:
     assert baselines.make(name, 2).segment(frame).count, name

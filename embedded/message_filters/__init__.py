@@ -38,9 +38,9 @@ class Subscriber(SimpleFilter):
 
 
 class ApproximateTimeSynchronizer(SimpleFilter):
-    """Passes on sets of messages, one from each filter, whose stamps lie less than `slop` seconds
-    apart: with a slop of 0 there is never a set.
+    """Passes on sets of messages, one from each filter, of nearly the same time.
 
+    Their stamps lie less than `slop` seconds apart: with a slop of 0 there is never a set.
     As in ROS, each queue holds the `queue_size` messages of the latest stamps, and the registered
     callbacks run with this object's lock held.
     """

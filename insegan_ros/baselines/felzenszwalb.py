@@ -14,7 +14,7 @@ SMALLEST = 0.15  # of an average instance: smaller segments are edges
 UNIT_M = 0.05  # heights are divided by this: about the height of a pile
 
 
-def felzenszwalb(pixels: PartPixels, count: int, rng: np.random.Generator) -> NDArray[np.int32]:
+def felzenszwalb(pixels: PartPixels, count: int, _rng: np.random.Generator) -> NDArray[np.int32]:
     """(h, w) labels: at most `count` segments, the largest; smaller ones join the nearest."""
     image = pixels.heights / UNIT_M
     smallest = max(int(SMALLEST * len(pixels.points) / count), 4)

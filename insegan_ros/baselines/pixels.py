@@ -50,8 +50,27 @@ class ClassicalSegmenter:
         self._method, self._instances, self._seed = method, instances, seed
         self._tracker = BinTracker(bin, seed)
 
-    def segment(self, frame: DepthFrame) -> Segmentation:
-        """Raises: FloorNotFoundError where no bin was given and the frame shows none."""
+    @property
+    def part_length_m(self) -> None:
+        """Not known: see types.Segmenter."""
+
+    @property
+    def bin(self) -> Bin | None:
+        """Where the bin was in the frame segmented last."""
+        return self._tracker.last
+
+    def segment(
+        self,
+        frame: DepthFrame,
+        *,
+        pose_seconds: float = 0.0,  # noqa: ARG002
+        refine_seconds: float = float('inf'),  # noqa: ARG002
+    ) -> Segmentation:
+        """As types.Segmenter says; poses are rough ones, whatever the time.
+
+        Raises:
+            FloorNotFoundError: no bin was given and the frame shows none.
+        """
         rng = np.random.default_rng(self._seed)  # a frame's labels do not depend on earlier ones
         labels = np.zeros(frame.depth_m.shape, np.int32)
         bin = self._tracker(frame)
@@ -68,6 +87,7 @@ class ClassicalSegmenter:
 def part_pixels(
     frame: DepthFrame, bin: Bin, mask: NDArray[np.bool_], window: tuple[slice, slice]
 ) -> PartPixels:
+    """What the clustering methods know of the pixels of `mask` in a window."""
     points = floor_coordinates(
         points_from_depth(frame.depth_m, frame.intrinsics)[window], bin.floor
     )

@@ -15,6 +15,8 @@ from enum import Enum
 
 
 class State(Enum):
+    """What the collector is doing."""
+
     WAITING = 'waiting'
     SETTLING = 'settling'
     CAPTURING = 'capturing'
@@ -89,6 +91,7 @@ class Machine:
     after_stop: State = State.LATCHED  # where STOPPING leads
 
     def entered(self, state: State, now: float, reason: str = '') -> Machine:
+        """The same machine, which enters a state now."""
         return replace(self, state=state, since=now, reason=reason)
 
 

@@ -19,7 +19,7 @@ from insegan_ros.types import DepthFrame, FloatImage
 class Recorder:
     """Frames go through `open` (the first one), `rejection`, and where that is None, `store`."""
 
-    def __init__(self, settings: CollectorSettings, warn: Callable[[str], None]) -> None:
+    def __init__(self, settings: CollectorSettings, warn: Callable[[str], object]) -> None:
         self._settings, self._warn = settings, warn
         self._writer: DatasetWriter | None = None
         self._floor: Plane | None = None  # of the bin, when collection began
@@ -27,6 +27,7 @@ class Recorder:
 
     @property
     def is_open(self) -> bool:
+        """Whether a dataset folder has been opened."""
         return self._writer is not None
 
     @property
@@ -83,6 +84,7 @@ class Recorder:
         self._last = frame.depth_m
 
     def close(self) -> None:
+        """Close the folder; another process may write to it then."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None

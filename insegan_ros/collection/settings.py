@@ -100,6 +100,7 @@ class CollectorSettings:
     start: bool = False  # begin when activated, without a person's ~/start
     require_run_stop: bool = False  # wait until the run-stop's state was heard of
     seed: int = 0
+    depth_unit: float = 0.0  # metres a unit of the images; 0: 16-bit millimetres, float metres
     arm: ArmSettings = field(default_factory=ArmSettings)
     shake: ShakeSettings = field(default_factory=ShakeSettings)
     timing: Timing = field(default_factory=Timing)
@@ -108,6 +109,8 @@ class CollectorSettings:
     def __post_init__(self) -> None:
         if self.count < 1 or self.instances < 0 or self.seed < 0:
             raise ValueError('count must be at least 1, instances and seed at least 0')
+        if not 0 <= self.depth_unit <= 1:
+            raise ValueError(f'depth_unit is {self.depth_unit}; 0 to 1 metres is expected')
         if len(self.shake.home) != len(self.arm.joints):
             raise ValueError(
                 f'shake.home has {len(self.shake.home)} values for {len(self.arm.joints)} joints'

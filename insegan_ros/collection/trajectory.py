@@ -88,6 +88,7 @@ class Trajectory:
 
     @property
     def duration(self) -> float:
+        """Seconds from the start to the last point."""
         return float(self.times[-1]) if len(self.times) else 0.0
 
 

@@ -30,6 +30,7 @@ import argparse
 import sys
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from insegan_ros.commands.segmenter_options import (
     add_segmenter_options,
@@ -38,8 +39,18 @@ from insegan_ros.commands.segmenter_options import (
     require_counts,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from insegan_ros.data.left_out import LeftOut
+    from insegan_ros.data.store import Dataset
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this command."""
     parser.add_argument('--dataset', type=Path, required=True, help='the dataset folder')
     parser.add_argument(
         '--methods',
@@ -79,11 +90,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Carry out the command; the exit code of the process."""
     from tqdm import tqdm
 
     from insegan_ros.data.annotations import Unusable, labels_of_frames, read_annotations
     from insegan_ros.data.left_out import SOME_LEFT_OUT, LeftOut
-    from insegan_ros.data.store import Dataset, DatasetError
+    from insegan_ros.data.store import Dataset
     from insegan_ros.evaluation.benchmark import (
         benchmark,
         default_methods,
@@ -103,21 +115,9 @@ def run(args: argparse.Namespace) -> int:
     truth, unusable = None, Unusable(LeftOut('annotations', say), LeftOut('images', say))
     if args.masks is not None:
         truth = labels_of_frames(read_annotations(args.masks, unusable), dataset, unusable)
-    split = args.split or ('test' if 'test' in dataset.splits() and truth is None else 'all')
-    indices = [i for i in dataset.split(split) if truth is None or i in truth][: args.limit]
-    if not indices:
-        wanted = 'no frames' if truth is None else 'none of the frames with masks'
-        raise DatasetError(f'{args.dataset}: split {split!r} has {wanted}')
     damaged = LeftOut('frames', say)
-    indices = dataset.whole(indices, damaged)
-    if not indices:
-        raise DatasetError(f'{args.dataset}: no frame of split {split!r} is whole')
-    if args.methods is None:
-        methods = default_methods(dataset.info.part)
-    else:
-        methods = [name.strip() for name in args.methods.split(',') if name.strip()]
-    if not methods:
-        raise ValueError('--methods names no method')
+    split, indices = chosen_frames(args, dataset, truth, damaged)
+    methods = default_methods(dataset.info.part) if args.methods is None else named(args.methods)
     judged_by = split if truth is None else 'masks'
     out = args.out or Path('results') / f'{args.dataset.resolve().name}.{judged_by}'
     if args.poses:
@@ -139,19 +139,11 @@ def run(args: argparse.Namespace) -> int:
             progress=bar.update,
             truth=truth,
         )
-    settings = {
-        'dataset': f'{args.dataset} ({dataset.info.part}, {dataset.content_hash()})',
-        'split': f'{split}, {len(indices)} frames',
-        'instances': instances or 'estimated',
-        'methods': ', '.join(methods),
-        'seeds': args.seeds,
-    }
-    if truth is not None:
-        parts = sum(int(truth[index].max()) for index in indices)
-        settings['masks'] = f'{parts} drawn by hand, {args.masks}'
-    for tally in (damaged, unusable.images, unusable.annotations):
-        if tally:
-            settings[f'left out: {tally.what}'] = tally.count
+    tallies = [damaged, unusable.images, unusable.annotations]
+    settings = account(args, dataset, truth, indices)
+    settings['split'] = f'{split}, {len(indices)} frames'
+    settings |= {'instances': instances or 'estimated', 'methods': ', '.join(methods)}
+    settings |= {f'left out: {tally.what}': tally.count for tally in tallies if tally}
     print(write_report(out, runs, settings))
     show_compared(
         out / 'scenes.png',
@@ -162,9 +154,55 @@ def run(args: argparse.Namespace) -> int:
         truth,
     )
     print(f'written: {out}/results.md, results.json, results.png, scenes.png')
-    for text in dataset.notes:
+    for text in [*dataset.notes, *(tally.summary() for tally in tallies if tally)]:
         say(text)
-    for tally in (damaged, unusable.images, unusable.annotations):
-        if tally:
-            say(tally.summary())
     return SOME_LEFT_OUT if damaged or unusable.images else 0
+
+
+def account(
+    args: argparse.Namespace,
+    dataset: Dataset,
+    truth: Mapping[int, NDArray[np.integer]] | None,
+    indices: list[int],
+) -> dict[str, object]:
+    """What was judged by what, for the report."""
+    settings: dict[str, object] = {
+        'dataset': f'{args.dataset} ({dataset.info.part}, {dataset.content_hash()})',
+        'seeds': args.seeds,
+    }
+    if truth is not None:
+        parts = sum(int(truth[index].max()) for index in indices)
+        settings['masks'] = f'{parts} drawn by hand, {args.masks}'
+    return settings
+
+
+def named(methods: str) -> list[str]:
+    """Raises: ValueError, where a comma-separated list names none."""
+    names = [name.strip() for name in methods.split(',') if name.strip()]
+    if not names:
+        raise ValueError('--methods names no method')
+    return names
+
+
+def chosen_frames(
+    args: argparse.Namespace,
+    dataset: Dataset,
+    truth: Mapping[int, NDArray[np.integer]] | None,
+    damaged: LeftOut,
+) -> tuple[str, list[int]]:
+    """The split's name, and those of its frames that are whole and can be judged.
+
+    Raises:
+        DatasetError: there are none.
+    """
+    from insegan_ros.data.store import DatasetError
+
+    split = args.split or ('test' if 'test' in dataset.splits() and truth is None else 'all')
+    indices = [i for i in dataset.split(split) if truth is None or i in truth][: args.limit]
+    if not indices:
+        wanted = 'no frames' if truth is None else 'none of the frames with masks'
+        raise DatasetError(f'{args.dataset}: split {split!r} has {wanted}')
+    indices = dataset.whole(indices, damaged)
+    if not indices:
+        raise DatasetError(f'{args.dataset}: no frame of split {split!r} is whole')
+    return split, indices

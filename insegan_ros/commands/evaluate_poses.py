@@ -6,20 +6,16 @@ import argparse
 import json
 from pathlib import Path
 
-import numpy as np
-from tqdm import tqdm
-
 from insegan_ros.data.meshes import read_mesh
 from insegan_ros.data.store import Dataset, DatasetError
-from insegan_ros.evaluation.benchmark import nothing
-from insegan_ros.evaluation.poses import Match, Part, fit_frame, match_poses, recall
-from insegan_ros.floor import FloorNotFoundError
+from insegan_ros.evaluation.pose_benchmark import judge_poses
+from insegan_ros.evaluation.poses import Part
 from insegan_ros.inference import model_card
 from insegan_ros.inference.distilled import DistilledSegmenter
 from insegan_ros.synthetic.parts import PARTS, make_part
+from insegan_ros.types import Segmenter
 
 FRAME_FRAMES = 60  # validation frames, from which the template's frame is fitted
-LIMITS = {'mssd': (0.05, 0.1, 0.2), 'add_s': (0.05, 0.1)}  # of the diameter
 
 
 def true_part(name: str, mesh: Path | None) -> Part:
@@ -49,37 +45,13 @@ def run_poses(
             f"{dataset.path} has no val split, on which a template's frame is fitted; "
             'make one: --make-splits'
         )
-    segmenters: dict[str, DistilledSegmenter] = {}
-    for name in methods:
-        segmenter = model_card.load_segmenter(name, args.device, pose_seconds=1e9)
-        if not isinstance(segmenter, DistilledSegmenter) or segmenter.poses is None:
-            raise ValueError(f'{name} has no template and gives no poses')
-        segmenters[name] = segmenter
+    segmenters = {name: with_template(name, args.device) for name in methods}
     part = true_part(dataset.info.part, args.mesh)
     fitting = [i for i in dataset.split('val') if i not in indices][:FRAME_FRAMES]
-    figures = {}
-    for name, segmenter in segmenters.items():
-        fitted = matches_in(dataset, segmenter, fitting, f'{name}, fitting')[0]
-        frame = fit_frame(part, fitted)
-        matches, wanted = matches_in(dataset, segmenter, indices, f'{name}, judging')
-        placed = [(m.estimated @ frame, m.true) for m in matches]
-        errors = {
-            'mssd': [part.mssd(*pair) for pair in placed],
-            'add_s': [part.add_s(*pair) for pair in placed],
-        }
-        figures[name] = {
-            'instances': wanted,
-            'matched': round(len(matches) / max(wanted, 1), 4),
-            **{
-                f'{kind}_recall_{limit:g}': round(recall(each, wanted, limit * part.diameter), 4)
-                for kind, each in errors.items()
-                for limit in LIMITS[kind]
-            },
-            **{
-                f'median_{kind}_mm': round(1e3 * float(np.median(each)), 3) if each else None
-                for kind, each in errors.items()
-            },
-        }
+    figures = {
+        name: judge_poses(dataset, segmenter, part, fitting=fitting, judging=indices, name=name)
+        for name, segmenter in segmenters.items()
+    }
     out.mkdir(parents=True, exist_ok=True)
     report = {
         'dataset': f'{dataset.path} ({dataset.info.part}, {dataset.content_hash()})',
@@ -99,21 +71,12 @@ def run_poses(
     return 0
 
 
-def matches_in(
-    dataset: Dataset, segmenter: DistilledSegmenter, frames: list[int], said: str
-) -> tuple[list[Match], int]:
-    """Matches in all frames, and how many instances were to be found."""
-    matches: list[Match] = []
-    wanted = 0
-    for index in tqdm(frames, desc=said, unit='frame'):
-        sample = dataset[index]
-        try:
-            found = segmenter.segment(sample.frame)
-        except FloorNotFoundError:
-            found = nothing(sample.frame)
-        some, count = match_poses(found, sample)
-        matches, wanted = matches + some, wanted + count
-    return matches, wanted
+def with_template(name: str, device: str) -> Segmenter:
+    """Raises: ValueError, for a model that knows no shape."""
+    segmenter = model_card.load_segmenter(name, device)
+    if not isinstance(segmenter, DistilledSegmenter) or segmenter.poses is None:
+        raise ValueError(f'{name} has no template and gives no poses')
+    return segmenter
 
 
 def table(figures: dict[str, dict]) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this command."""
     parser.add_argument('dataset', type=Path, help='the dataset folder')
     parser.add_argument('--out', type=Path, required=True, help='the folder to make')
     parser.add_argument(
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Carry out the command; the exit code of the process."""
     from tqdm import tqdm
 
     from insegan_ros.data.bag_export import write_bag

@@ -18,11 +18,13 @@ TOLERANCE = 1e-3  # between ONNX Runtime and PyTorch, of the outputs' largest va
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this command."""
     parser.add_argument('model', help="a model's name or folder")
     parser.add_argument('--onnx', type=Path, required=True, help='file to write')
 
 
 def run(args: argparse.Namespace) -> int:
+    """Carry out the command; the exit code of the process."""
     import numpy as np
     import torch
 

@@ -26,6 +26,7 @@ FORMATS = ('.stl', '.ply', '.obj', '.glb', '.off')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this command."""
     parser.add_argument('source', help="a model's name or folder, or a template's folder")
     parser.add_argument('--mesh', type=Path, help=f'file to write: {", ".join(FORMATS)}')
     parser.add_argument('--millimetres', action='store_true', help='write mm instead of metres')
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Carry out the command; the exit code of the process."""
     import numpy as np
 
     from insegan_ros.discovery.accuracy import compare

@@ -41,6 +41,7 @@ def _shard(text: str) -> tuple[int, int]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this command."""
     parser.add_argument('--part', required=True, help='nut, bolt, ...: see docs/parts.md')
     parser.add_argument('--count', type=int, required=True, help='frames in the dataset')
     parser.add_argument('--out', type=Path, required=True, help='the dataset folder')
@@ -82,18 +83,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Carry out the command; the exit code of the process."""
     from tqdm import tqdm
 
-    from insegan_ros.data.store import Dataset, DatasetError
-    from insegan_ros.data.writer import DatasetWriter
+    from insegan_ros.data.store import Dataset
     from insegan_ros.evaluation.selection import make_splits
-    from insegan_ros.synthetic.clouds import cloud_file, write_cloud
-    from insegan_ros.synthetic.generate import (
-        SceneConfig,
-        dataset_info,
-        restore_scene,
-        store_scenes,
-    )
+    from insegan_ros.synthetic.datasets import write_dataset
+    from insegan_ros.synthetic.generate import SceneConfig
 
     if args.count < 1 or args.workers < 1 or args.seed < 0:
         raise ValueError('--count and --workers must be at least 1, --seed at least 0')
@@ -107,38 +103,19 @@ def run(args: argparse.Namespace) -> int:
         tilt_degrees=args.tilt,
         bin_width=args.bin_width,
     )
-    info = dataset_info(config, args.seed)
-    shards = [Dataset(folder) for folder in args.gather]
-    for shard in shards:
-        if shard.info != info:
-            raise DatasetError(f'{shard.path} was made with other settings than these')
-    found = {index: shard for shard in shards for index in shard.indices}
     wanted = range(args.shard[0], args.count, args.shard[1])
-    with DatasetWriter(args.out, info) as writer:
-        if writer.info.generator != info.generator:
-            raise DatasetError(
-                f'{args.out} was made by {writer.info.generator!r}, not {info.generator!r}; '
-                'choose another folder, or the settings it was made with'
-            )
-        missing = [index for index in wanted if index not in writer.indices]
-        bar = tqdm(total=len(wanted), initial=len(wanted) - len(missing), unit='image')
-        new = [index for index in missing if index not in found]
-        made = store_scenes(config, args.seed, new, args.workers)
-        for index in missing:
-            scene = restore_scene(found[index], index) if index in found else next(made)
-            if args.clouds:
-                write_cloud(args.out, scene, info, args.clouds)
-            writer.append(
-                scene.depth, scene.labels, scene.poses, record=scene.record, index=scene.index
-            )
-            bar.update()
-        bar.close()
-    if args.clouds:  # of frames that an earlier run stored without
-        stored = Dataset(args.out)
-        for index in wanted:
-            if not cloud_file(args.out, index, args.clouds).exists():
-                write_cloud(args.out, restore_scene(stored, index), info, args.clouds)
-    if args.shard == (0, 1) and (missing or not (args.out / 'splits.yaml').exists()):
+    with tqdm(total=len(wanted), unit='image') as bar:
+        added = write_dataset(
+            args.out,
+            config,
+            wanted,
+            seed=args.seed,
+            workers=args.workers,
+            shards=[Dataset(folder) for folder in args.gather],
+            clouds=args.clouds,
+            progress=bar.update,
+        )
+    if args.shard == (0, 1) and (added or not (args.out / 'splits.yaml').exists()):
         with tqdm(total=len(wanted), unit='image', desc='splits') as bar:
             make_splits(args.out, args.seed, args.workers, bar.update)
     print(f'{args.out}: {len(wanted)} frames')

@@ -47,6 +47,7 @@ def _colour(text: str) -> tuple[int, ...]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this command."""
     parser.add_argument(
         'recording',
         type=Path,
@@ -103,6 +104,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Carry out the command; the exit code of the process."""
     if args.layout == 'insta10':
         if args.topic is not None or args.every != 1:
             raise ValueError('--topic and --every are for recordings, not for --from insta10')
@@ -111,6 +113,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def import_insta10(args: argparse.Namespace) -> int:
+    """Import one class of the published dataset."""
     from collections import Counter
 
     import numpy as np
@@ -163,6 +166,7 @@ def import_insta10(args: argparse.Namespace) -> int:
 
 
 def import_recording(args: argparse.Namespace) -> int:
+    """Import a recording or a folder of images."""
     from tqdm import tqdm
 
     from insegan_ros.data.importing import Imported, ImportRequest, import_frames

@@ -6,6 +6,7 @@ import argparse
 
 
 def add_part_length(parser: argparse.ArgumentParser) -> None:
+    """Declare --part-length."""
     parser.add_argument(
         '--part-length',
         type=float,

@@ -21,6 +21,7 @@ SHAPES = 1500
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this command."""
     parser.add_argument('--out', type=Path, required=True, help="the run's folder")
     parser.add_argument('--shapes', type=int, default=SHAPES, help=f'random shapes ({SHAPES})')
     parser.add_argument('--max-minutes', type=float, default=60.0, help='of training (60)')
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Carry out the command; the exit code of the process."""
     import os
 
     from insegan_ros.learn.any_model import pretrain

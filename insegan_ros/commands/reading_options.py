@@ -13,6 +13,7 @@ RECTIFIED = {'auto': None, 'yes': True, 'no': False}
 
 
 def add_reading_options(group: argparse._ActionsContainer) -> None:
+    """Declare the options that say how a recording is read."""
     group.add_argument('--topic', help='the depth image topic, if a recording has several')
     group.add_argument(
         '--camera-info',

@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from insegan_ros.commands.reading_options import add_reading_options, reading_of
 from insegan_ros.commands.segmenter_options import (
@@ -28,8 +29,14 @@ from insegan_ros.commands.segmenter_options import (
     require_counts,
 )
 
+if TYPE_CHECKING:
+    from insegan_ros.data.replay import Replay
+    from insegan_ros.data.results import ResultWriter
+    from insegan_ros.types import Segmenter
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this command."""
     how = parser.add_mutually_exclusive_group(required=True)
     how.add_argument('--model', help="a model's name or folder")
     how.add_argument(
@@ -50,18 +57,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    import time
-    from itertools import islice
-
-    from tqdm import tqdm
-
+    """Carry out the command; the exit code of the process."""
     from insegan_ros import baselines
     from insegan_ros.data.left_out import SOME_LEFT_OUT
     from insegan_ros.data.replay import Replay
     from insegan_ros.data.results import ResultWriter
-    from insegan_ros.floor import FloorNotFoundError
     from insegan_ros.inference.model_card import load_segmenter
-    from insegan_ros.types import Segmenter
 
     require_counts(args, 'limit')
     reading = reading_of(args)
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         instances, bin = chosen_instances(args, source.instances), chosen_bin(args)
         segmenter: Segmenter
         if args.model is not None:
-            segmenter = load_segmenter(args.model, args.device, bin, args.seed, args.pose_seconds)
+            segmenter = load_segmenter(args.model, args.device, bin, args.seed)
         else:
             segmenter = baselines.make(args.method, instances, bin, args.seed)
         settings = {
@@ -86,24 +87,8 @@ def run(args: argparse.Namespace) -> int:
             'seed': args.seed,
         }
         count = len(source) if args.limit is None else min(args.limit, len(source))
-        done = found = 0
         with ResultWriter(args.out, settings, source.depth_scale, source.left_out) as writer:
-            frames = islice(source, args.limit)
-            for item in tqdm(frames, total=count, unit='frame'):
-                start = time.perf_counter()
-                try:
-                    segmentation = segmenter.segment(item.frame)
-                except FloorNotFoundError as error:
-                    writer.write_failure(item.name, str(error))
-                    tqdm.write(f'{item.name}: {error}')
-                    continue
-                except Exception as error:  # whatever a method cannot do with this frame
-                    writer.write_failure(item.name, f'{type(error).__name__}: {error}')
-                    source.left_out.add(f'frame {item.name}', f'{type(error).__name__}: {error}')
-                    continue
-                seconds = time.perf_counter() - start
-                writer.write(item.name, item.frame, segmentation, seconds)
-                done, found = done + 1, found + segmentation.count
+            done, found = segment_all(source, segmenter, writer, count, args.pose_seconds)
         for text in [*source.notes, *source.skipped]:
             print(text, file=sys.stderr)
         print(f'{args.out}: {done} of {count} frames, {found} instances')
@@ -112,3 +97,33 @@ def run(args: argparse.Namespace) -> int:
         if not done:
             return 1
         return 0 if source.is_whole and not source.left_out else SOME_LEFT_OUT
+
+
+def segment_all(
+    source: Replay, segmenter: Segmenter, writer: ResultWriter, count: int, pose_seconds: float
+) -> tuple[int, int]:
+    """Segment the first `count` frames; how many were, and how many instances they show."""
+    import time
+    from itertools import islice
+
+    from tqdm import tqdm
+
+    from insegan_ros.floor import FloorNotFoundError
+
+    done = found = 0
+    for item in tqdm(islice(source, count), total=count, unit='frame'):
+        start = time.perf_counter()
+        try:
+            segmentation = segmenter.segment(item.frame, pose_seconds=pose_seconds)
+        except FloorNotFoundError as error:
+            writer.write_failure(item.name, str(error))
+            tqdm.write(f'{item.name}: {error}')
+            continue
+        except Exception as error:  # whatever a method cannot do with this frame
+            writer.write_failure(item.name, f'{type(error).__name__}: {error}')
+            source.left_out.add(f'frame {item.name}', f'{type(error).__name__}: {error}')
+            continue
+        seconds = time.perf_counter() - start
+        writer.write(item.name, item.frame, segmentation, seconds)
+        done, found = done + 1, found + segmentation.count
+    return done, found

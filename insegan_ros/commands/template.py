@@ -19,6 +19,7 @@ from insegan_ros.commands.part_length import add_part_length, require_part_lengt
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this command."""
     parser.add_argument('--dataset', type=Path, required=True, help='its folder')
     parser.add_argument('--split', default='train', help='frames to use (train; all where none)')
     parser.add_argument('--frames', type=int, default=2400, help='at most so many (2400)')
@@ -31,28 +32,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Carry out the command; the exit code of the process."""
     import torch
 
     from insegan_ros.data.store import Dataset
-    from insegan_ros.discovery.discover import discover
-    from insegan_ros.discovery.state import Settings
-    from insegan_ros.inference import model_card
-    from insegan_ros.learn.start import whole_part_finder
+    from insegan_ros.discovery.discover import Search, discover
+    from insegan_ros.discovery.state import DiscoveryConfig
+    from insegan_ros.learn.start import Start
 
     require_part_length(args)
     torch.set_num_threads(args.threads)
     dataset = Dataset(args.dataset)
     split = args.split if args.split in dataset.splits() else 'all'
     indices = dataset.split(split)[: args.frames]
-    start = model_card.find_start(None)
+    start = Start.find(None)
     template = discover(
-        dataset,
-        indices,
-        args.out,
-        Settings(seed=args.seed),
-        60 * args.max_minutes,
-        None if start is None else whole_part_finder(start),
-        args.part_length,
+        Search(
+            dataset=dataset,
+            indices=indices,
+            out=args.out,
+            config=DiscoveryConfig(),
+            seed=args.seed,
+            max_seconds=60 * args.max_minutes,
+            finder=None if start is None else start.finder(),
+            part_length_m=args.part_length,
+        )
     )
     for name, value in template.account.items():
         print(f'{name}: {value}')

@@ -1,16 +1,19 @@
-"""Learn a model of the part from unlabelled depth images.
+r"""Learn a model of the part from unlabelled depth images.
 
 The run's folder holds what each stage found, a picture of it, and its figures; the same command
 after an interruption goes on. Labels are never read, even where the dataset has some. Where no
 shape explains the frames, the random shapes that look most like what they show teach the network:
 masks, but no poses.
 
+Every setting can be set: --dry-run prints all of them, and the stages with their times.
+
 examples:
   insegan train --dataset ~/bins/nut --out ~/runs/nut
   insegan train --dataset ~/bins/nut --out ~/runs/nut --max-minutes 15
-  insegan train --dataset ~/bins/nut --out ~/runs/gan --method insegan3d --max-minutes 60 \\
+  insegan train --dataset ~/bins/nut --out ~/runs/nut --set discovery.crops=500 --dry-run
+  insegan train --dataset ~/bins/nut --out ~/runs/gan --method insegan3d --max-minutes 60 \
       --config config/train/insegan_reference.yaml --set step.batch=32
-  torchrun --nproc-per-node 4 -m insegan_ros.cli train --dataset ~/bins/nut --out ~/runs/gan \\
+  torchrun --nproc-per-node 4 -m insegan_ros.cli train --dataset ~/bins/nut --out ~/runs/gan \
       --method insegan3d
 then:
   insegan segment --input ~/bins/nut --model ~/runs/nut/model --out ~/segmented
@@ -19,64 +22,58 @@ then:
 from __future__ import annotations
 
 import argparse
-import importlib
 from pathlib import Path
 
-from insegan_ros.commands.part_length import add_part_length, require_part_length
+from insegan_ros.commands.part_length import add_part_length
 
-# method -> (the module whose run(args) trains it, what it is)
 METHODS = {
-    'explicit': (
-        'insegan_ros.learn.distilled_run',
-        "discover the part's shape, pile it up in physics, teach a network from the piles",
-    ),
-    'insegan3d': (
-        'insegan_ros.learn.insegan',
-        "the paper's InSeGAN: a GAN with an implicit 3-D template, and an encoder that inverts it",
-    ),
-    'insegan2d': (
-        'insegan_ros.learn.insegan',
-        "the paper's ablation without a template",
-    ),
+    'distilled': "discover the part's shape, pile it up in physics, teach a network from the "
+    'piles',
+    'insegan3d': "the paper's InSeGAN: a GAN with an implicit 3-D template, and an encoder that "
+    'inverts it',
+    'insegan2d': "the paper's ablation without a template",
 }
-
-INSEGAN = ('insegan3d', 'insegan2d')
-ONLY_FOR = {  # options that mean nothing to the other methods
-    'config': INSEGAN,
-    'set': INSEGAN,
-    'start': ('explicit',),
-    'part-length': ('explicit',),
+# option -> the setting that it overrides
+SETTINGS = {
+    'method': 'method',
+    'max_minutes': 'max_minutes',
+    'start': 'start',
+    'part_length': 'part_length_m',
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this command."""
     parser.add_argument('--dataset', type=Path, required=True, help='folder of depth frames')
     parser.add_argument('--out', type=Path, required=True, help="the run's folder")
-    described = '; '.join(f'{name}: {text}' for name, (_, text) in METHODS.items())
-    parser.add_argument('--method', choices=list(METHODS), default='explicit', help=described)
+    described = '; '.join(f'{name}: {text}' for name, text in METHODS.items())
+    parser.add_argument('--method', choices=list(METHODS), help=f'{described} (distilled)')
     parser.add_argument(
         '--max-minutes',
         type=float,
-        help='explicit: shared out among its stages (30), and with more than a finished run had '
+        help='distilled: shared out among its stages (30), and with more than a finished run had '
         'its network goes on learning; insegan: of this call (no limit)',
     )
     parser.add_argument(
         '--config',
         type=Path,
         action='append',
+        default=[],
         metavar='FILE',
-        help='all but explicit: YAML of settings that override the defaults; may be repeated',
+        help='YAML of settings that override the defaults; may be repeated',
     )
     parser.add_argument(
         '--set',
         action='append',
+        default=[],
         metavar='KEY=VALUE',
-        help='all but explicit: one setting, e.g. model.z_dim=64; <out>/config.yaml shows all',
+        help='one setting, e.g. model.z_dim=64; may be repeated',
     )
     parser.add_argument(
         '--start',
         metavar='MODEL',
-        help='explicit: the model whose network to begin with, by name or folder, or `none` (any)',
+        help='distilled: the model whose network to begin with, by name or folder, or `none` '
+        '(any)',
     )
     add_part_length(parser)
     parser.add_argument('--seed', type=int, default=0)
@@ -84,16 +81,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--workers', type=int, default=0, help='processes that make piles (0: one a core)'
     )
+    parser.add_argument(
+        '--dry-run',
+        action='store_true',
+        help='print all settings and the stages with their times, and do nothing',
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.max_minutes is not None and not args.max_minutes > 0:
-        raise ValueError(f'--max-minutes is {args.max_minutes}; more than 0 is expected')
-    require_part_length(args)
-    for option, methods in ONLY_FOR.items():
-        if getattr(args, option.replace('-', '_')) and args.method not in methods:
-            raise ValueError(
-                f'--{option} is not for the method {args.method}, but for {", ".join(methods)}'
-            )
-    module, _ = METHODS[args.method]
-    return int(importlib.import_module(module).run(args))
+    """Carry out the command; the exit code of the process."""
+    import os
+
+    from insegan_ros.data.store import Dataset
+    from insegan_ros.device import pick_device
+    from insegan_ros.learn import config, methods
+    from insegan_ros.learn.run_folder import Job
+
+    overrides = [
+        f'{key}={getattr(args, option)}'
+        for option, key in SETTINGS.items()
+        if getattr(args, option) is not None
+    ]
+    dataset = Dataset(args.dataset)
+    job = Job(
+        dataset=dataset,
+        out=args.out,
+        config=config.resolve(args.config, [*args.set, *overrides], dataset),
+        seed=args.seed,
+        device=pick_device(args.device),
+        workers=args.workers or os.cpu_count() or 1,
+    )
+    if args.dry_run:
+        print(methods.describe(job))
+        return 0
+    return methods.learn(job)

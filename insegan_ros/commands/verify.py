@@ -11,10 +11,12 @@ from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this command."""
     parser.add_argument('dataset', type=Path, help='the dataset folder')
 
 
 def run(args: argparse.Namespace) -> int:
+    """Carry out the command; the exit code of the process."""
     from tqdm import tqdm
 
     from insegan_ros.data.store import Dataset

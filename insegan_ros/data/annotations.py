@@ -56,6 +56,7 @@ class Unusable:
     images: LeftOut = field(default_factory=lambda: LeftOut('images'))
 
     def reasons(self) -> str:
+        """Why images or annotations cannot be used, in one line."""
         return '; '.join([*self.images.reasons, *self.annotations.reasons])
 
 

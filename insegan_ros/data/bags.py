@@ -80,6 +80,7 @@ class Recording:
 
     @property
     def notes(self) -> list[str]:
+        """What a reader of the recording should know: damage, and what was left out."""
         return [*self._files.notes, *self._told]
 
     @property
@@ -138,6 +139,7 @@ class Recording:
         return camera.frame(depth_m, stamp, str(message.header.frame_id))
 
     def close(self) -> None:
+        """Close the files; what was unpacked is deleted."""
         self._files.close()
 
     def __enter__(self) -> Recording:

@@ -117,7 +117,7 @@ def values_of_compressed(message: Any) -> NDArray[Any]:
         return np.where(units > 0, a / (units - np.float64(b)), np.nan)
 
 
-def _plain_compressed(form: str, data: bytes) -> NDArray[Any]:
+def _plain_compressed(_form: str, data: bytes) -> NDArray[Any]:
     """image_transport's `compressed`: a PNG or TIFF as it is; a JPEG has lost the depth."""
     if not data.startswith(IMAGE_STARTS):
         raise MessageError(

@@ -83,8 +83,11 @@ def unroll(segmentation: dict[str, Any], size: Size) -> BoolImage:
 
 
 def _lengths(text: str) -> list[int]:
-    """COCO's text: numbers of 5 bits a character from '0' on, low ones first, bit 5: more follow;
-    from the fourth on, each is the difference to the last but one."""
+    """Decode COCO's text of run lengths.
+
+    A character holds 5 bits of a number, counted from '0', the low ones first; its bit 5 says that
+    more follow. From the fourth number on, each is the difference to the last but one.
+    """
     lengths: list[int] = []
     value = shift = 0
     for character in text:

@@ -1,5 +1,7 @@
-"""OpenEXR files of one part in scan lines (openexr.com, "OpenEXR File Layout"): what OpenCV's
-wheels cannot read. Uncompressed, RLE, ZIPS and ZIP; a depth image is one channel of them.
+"""OpenEXR files of one part in scan lines, which OpenCV's wheels cannot read.
+
+They are uncompressed, RLE, ZIPS or ZIP; a depth image is one of their channels. The format is
+described at openexr.com, "OpenEXR File Layout".
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -34,7 +35,13 @@ class AugmentConfig:
     rotation_degrees: float = 0.0  # at most, either way
 
 
-def measure_crop(dataset: Dataset, indices: Sequence[int], size: int, seed: int) -> CropConfig:
+def measure_crop(
+    dataset: Dataset,
+    indices: Sequence[int],
+    size: int,
+    seed: int,
+    coding: Literal['linear', 'gap'] = 'linear',
+) -> CropConfig:
     """A square that holds the bin's floor, and the height that nearly nothing exceeds.
 
     Raises:
@@ -59,7 +66,7 @@ def measure_crop(dataset: Dataset, indices: Sequence[int], size: int, seed: int)
             '`insegan calibrate --picture`'
         )
     side, top = float(np.median(sides)) * MARGIN, float(np.percentile(tops, 90)) * 1.1
-    return CropConfig(round(side, 4), round(top, 4), size)
+    return CropConfig(round(side, 4), round(top, 4), size, coding)
 
 
 def crop_frames(
@@ -67,7 +74,7 @@ def crop_frames(
     indices: Sequence[int],
     crop: CropConfig,
     seed: int,
-    progress: Callable[[int], object] = lambda frames: None,
+    progress: Callable[[int], object] = lambda _: None,
 ) -> NDArray[np.float16]:
     """(N, S, S) crops; a frame that shows no bin is left out.
 

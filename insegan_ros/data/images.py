@@ -116,10 +116,12 @@ class ImageFolder:
 
     @cached_property
     def names(self) -> list[str]:
+        """The names of the images, without their endings."""
         return [file.stem for file in self.files]
 
     @cached_property
     def identity(self) -> str:
+        """What tells this folder from others."""
         return str(self.path.resolve())
 
     def _camera(self, file: Path) -> CameraInfo:

@@ -41,6 +41,8 @@ class ImportRequest:
 
 @dataclass(frozen=True)
 class Imported:
+    """How many frames an import added, and how many there are."""
+
     added: int
     known: int  # were in the dataset already
     total: int  # in the dataset now

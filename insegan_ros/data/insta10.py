@@ -92,7 +92,7 @@ class Insta10:
         intrinsics: Intrinsics,
         code: DepthCode = DepthCode(),
         background: Sequence[Colour] = (),
-        progress: Callable[[int], object] = lambda masks: None,
+        progress: Callable[[int], object] = lambda _: None,
     ) -> None:
         """List a class's files and find the masks' background.
 
@@ -130,6 +130,7 @@ class Insta10:
         return 0.0001
 
     def name(self, index: int) -> str:
+        """The path of an image inside the class folder."""
         return self.files[index].relative_to(self.path).as_posix()
 
     def __getitem__(self, index: int) -> Insta10Frame:

@@ -11,12 +11,13 @@ SOME_LEFT_OUT = 3  # exit code of a command that did the rest
 class LeftOut:
     """A tally; `say` is called with each of the first reasons at once."""
 
-    def __init__(self, what: str, say: Callable[[str], object] = lambda text: None) -> None:
+    def __init__(self, what: str, say: Callable[[str], object] = lambda _: None) -> None:
         self.count = 0
         self.reasons: list[str] = []
         self.what, self._say = what, say
 
     def add(self, name: str, reason: object) -> None:
+        """Count one thing that is left out; the reasons of the first few are kept."""
         self.count += 1
         if len(self.reasons) < NAMED:
             text = f'{name} is left out: {reason}'

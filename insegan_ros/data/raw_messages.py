@@ -21,6 +21,8 @@ Note = Callable[[str], None]
 
 
 class RawMessage(NamedTuple):
+    """One message of a recording, not yet decoded."""
+
     topic: str
     kind: str  # 'sensor_msgs/msg/Image'; of ROS 1 too
     ros1: bool  # how data is serialized: as ROS 1 does, or CDR

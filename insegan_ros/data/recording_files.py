@@ -60,6 +60,7 @@ class RecordingFiles:
             yield from read(readable, partial(self._note, file))
 
     def close(self) -> None:
+        """Delete what was unpacked."""
         if self._unpacked is not None:
             self._unpacked.cleanup()
 

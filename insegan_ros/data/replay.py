@@ -113,6 +113,7 @@ class Replay:
                 yield Replayed(f'{index:06d}', sample.frame, sample.labels)
 
     def close(self) -> None:
+        """Close the recording, if it is one."""
         if isinstance(self.source, Recording):
             self.source.close()
 

@@ -92,6 +92,7 @@ class Dataset:
 
     @property
     def indices(self) -> list[int]:
+        """The indices of all frames, in order."""
         return sorted(self.records)
 
     def __getitem__(self, index: int) -> Sample:
@@ -200,6 +201,7 @@ class Dataset:
 
 
 def sha256(content: bytes) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 of the content."""
     return hashlib.sha256(content).hexdigest()[:16]
 
 
@@ -251,7 +253,7 @@ def whole_lines(path: Path) -> bytes:
 
 
 def read_records(
-    path: Path, damaged: Callable[[str], object] = lambda text: None
+    path: Path, damaged: Callable[[str], object] = lambda _: None
 ) -> dict[int, dict[str, Any]]:
     """Lines by frame index. A last line without its newline was being written: it does not count.
 

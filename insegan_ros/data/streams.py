@@ -51,6 +51,8 @@ def message_of(raw: RawMessage) -> Any:
 
 @dataclass
 class ImageTopic:
+    """What a recording holds of one image topic."""
+
     count: int = 0
     frame_id: str = ''
     encoding: str = ''  # or format; of the first image that can be read
@@ -79,6 +81,7 @@ class Survey:
 
     @staticmethod
     def of(messages: Iterable[RawMessage]) -> Survey:
+        """Look through all messages once."""
         survey = Survey()
         for raw in messages:
             try:

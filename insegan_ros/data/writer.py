@@ -96,6 +96,7 @@ class DatasetWriter:
 
     @property
     def next_index(self) -> int:
+        """The index that the next frame will have."""
         return max(self.indices, default=-1) + 1
 
     def append(
@@ -164,6 +165,7 @@ class DatasetWriter:
         write_atomically(self.path / 'splits.yaml', content.encode())
 
     def close(self) -> None:
+        """Let other processes write to the folder."""
         self._lock.close()
 
     def __enter__(self) -> DatasetWriter:

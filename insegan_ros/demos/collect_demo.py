@@ -84,6 +84,7 @@ def run_until_stored(
 
 
 def stored_frames(folder: Path) -> int:
+    """How many frames a dataset folder holds so far; 0 before it exists."""
     return len(Dataset(folder)) if (folder / 'frames.jsonl').exists() else 0
 
 

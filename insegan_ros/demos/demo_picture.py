@@ -37,9 +37,10 @@ def draw_rows(snapshots: list[Snapshot], path: Path) -> None:
 
 
 def row(snapshot: Snapshot, with_truth: bool) -> list[NDArray[np.uint8]]:
+    """The tiles of one scene: depth, labels, rendered depth, and the truth where it is shown."""
     window = region_of_interest(snapshot)
     labels = snapshot.labels[window]
-    depth = snapshot.depth[window].astype(np.float32) / 1000
+    depth = snapshot.depth[window].astype(np.float32) / np.float32(1000)
     depth[depth == 0] = np.nan
     near, far = depth_range(depth, labels)
     grey = colour_depth(depth, near, far, cv2.COLORMAP_BONE)
@@ -100,11 +101,13 @@ def mosaic(images: list[NDArray[np.uint8]], colours: NDArray[np.uint8]) -> NDArr
 
 
 def fit(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resize a picture; labels keep their sharp edges when it grows."""
     method = cv2.INTER_AREA if image.shape[1] > size[0] else cv2.INTER_NEAREST
-    return cv2.resize(image, size, interpolation=method)
+    return cv2.resize(image, size, interpolation=method).astype(np.uint8)
 
 
 def header(titles: list[str]) -> NDArray[np.uint8]:
+    """A strip with the titles of the columns."""
     width = len(titles) * (TILE[0] + GAP) - GAP
     image = np.full((34, width, 3), 255, np.uint8)
     for k, title in enumerate(titles):

@@ -31,7 +31,7 @@ class Recorder(Node):
         self.segmented = 0
         self.snapshots: list[Snapshot] = []
         self._wanted = 0
-        self._instances = None  # subscription of the moment that a snapshot is taken
+        self._instances: Any = None  # subscription of the moment that a snapshot is taken
         self._latencies: list[float] = []
         self._depth: OrderedDict[int, Image] = OrderedDict()
         self._truth: OrderedDict[int, NDArray[np.uint16]] = OrderedDict()
@@ -148,6 +148,7 @@ def named_alike(truth: NDArray[np.uint16], labels: NDArray[np.uint16]) -> NDArra
 
 
 def remember(kept: OrderedDict[int, Any], stamp: int, value: Any) -> None:
+    """Keep a value by its stamp, and drop the oldest of too many."""
     kept[stamp] = value
     if len(kept) > KEPT_FRAMES:
         kept.popitem(last=False)
@@ -166,13 +167,16 @@ def pixels(message: Image) -> NDArray[Any]:
 
 
 def percentile(values: NDArray[np.float64], share: float) -> float | None:
+    """A percentile, rounded; None without values."""
     return round(float(np.percentile(values, share)), 1) if len(values) else None
 
 
 def mean(values: list[float]) -> float | None:
+    """The mean of the finite values, rounded; None where there are none."""
     known = [value for value in values if np.isfinite(value)]  # NaN: an empty bin
     return round(float(np.mean(known)), 3) if known else None
 
 
 def as_int(text: str | None) -> int | None:
+    """A count that was published as text; None where it is absent."""
     return int(float(text)) if text else None

@@ -89,10 +89,12 @@ def collect(args: argparse.Namespace) -> Path:
 
 
 def scene_parameters(args: argparse.Namespace) -> dict[str, object]:
+    """Parameters of the simulated bin that all three steps share."""
     return {'part': args.part, 'instances': INSTANCES, 'bin_width': bin_width(args.part)}
 
 
 def bin_width(part: str) -> float:
+    """Width of the simulated bin in metres, for a part by its name."""
     return round(BIN_LENGTHS * make_part(part).length, 3)
 
 
@@ -166,7 +168,7 @@ def compare(args: argparse.Namespace, model: Path) -> None:
 
 def draw_comparison(learned: list[Snapshot], kmeans: list[Snapshot], path: Path) -> None:
     """A row a scene that both have seen: depth, learned, K-means, truth."""
-    rows = []
+    rows: list[NDArray[np.uint8]] = []
     for ours in learned:
         theirs = next((other for other in kmeans if same_scene(ours, other)), None)
         if theirs is not None and ours.truth is not None and len(rows) < SHOWN:
@@ -176,14 +178,16 @@ def draw_comparison(learned: list[Snapshot], kmeans: list[Snapshot], path: Path)
 
 
 def same_scene(a: Snapshot, b: Snapshot) -> bool:
+    """Whether two snapshots show the same scene."""
     return a.truth is not None and b.truth is not None and np.array_equal(a.truth > 0, b.truth > 0)
 
 
 def comparison(
     ours: Snapshot, theirs: NDArray[np.uint16], truth: NDArray[np.uint16]
 ) -> NDArray[np.uint8]:
+    """One row of tiles: depth, the truth, the classical method, the learned model."""
     window = region_of_interest(ours)
-    depth = ours.depth[window].astype(np.float32) / 1000
+    depth = ours.depth[window].astype(np.float32) / np.float32(1000)
     depth[depth == 0] = np.nan
     near, far = depth_range(depth, truth[window])
     grey = colour_depth(depth, near, far, cv2.COLORMAP_BONE)
@@ -193,6 +197,7 @@ def comparison(
 
 
 def say(what: str, *pictures: Path) -> None:
+    """Print what was done, and which pictures show it."""
     print(f'  {what}\n  see ' + ', '.join(map(str, pictures)), flush=True)
 
 

@@ -95,9 +95,11 @@ class NodeProcess:
             )
 
     def last_words(self) -> str:
+        """The last lines of the process's log."""
         return '\n'.join(self.log.read_text().splitlines()[-8:])
 
     def require_alive(self) -> None:
+        """Raises: DemoError, where the process has ended."""
         code = self.process.poll()
         if code is not None:
             raise DemoError(f'{self.name} ended with code {code}:\n{self.last_words()}')
@@ -109,6 +111,7 @@ class NodeProcess:
             self.process.send_signal(signal.SIGINT)
 
     def stop(self) -> None:
+        """Interrupt the process and wait for its end; kill it where it does not come."""
         self.interrupt()
         try:
             self.process.wait(timeout=10)
@@ -207,8 +210,8 @@ class Pair:
         ready before the way back from it is.
         """
         name, goal = self.camera_name, REACHED[transition]
-        change = self._listener.create_client(ChangeState, f'{name}/change_state')
-        state = self._listener.create_client(GetState, f'{name}/get_state')
+        change: Any = self._listener.create_client(ChangeState, f'{name}/change_state')
+        state: Any = self._listener.create_client(GetState, f'{name}/get_state')
         request = ChangeState.Request(transition=Transition(id=transition))
         deadline = time.monotonic() + START_S
         try:

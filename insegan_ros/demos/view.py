@@ -26,7 +26,6 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
-from insegan_ros.demos.demo_picture import palette
 from insegan_ros.demos.demo_recorder import pixels, stamp_of
 from insegan_ros.demos.processes import (
     DemoError,
@@ -34,6 +33,7 @@ from insegan_ros.demos.processes import (
     add_arguments,
     prepare_environment,
 )
+from insegan_ros.drawing import palette
 
 AXIS_M = 0.03
 LAYOUT = rrb.Horizontal(
@@ -63,7 +63,8 @@ class Viewer(Node):
 
     def connected(self) -> bool:
         """The segmenter and this node listen to the camera."""
-        return self.count_subscribers('depth/image') >= 2 and self.count_publishers('depth/image')
+        heard, shown = self.count_subscribers('depth/image'), self.count_publishers('depth/image')
+        return heard >= 2 and shown > 0
 
     def _on_camera(self, message: CameraInfo) -> None:
         matrix = np.reshape(message.k, (3, 3))
@@ -94,6 +95,7 @@ class Viewer(Node):
 
 
 def set_time(message: Image | PointCloud2 | PoseArray) -> None:
+    """Show what follows at the message's stamp."""
     rr.set_time('stamp', timestamp=np.datetime64(stamp_of(message), 'ns'))
 
 
@@ -114,6 +116,7 @@ def read_points(message: PointCloud2) -> tuple[np.ndarray, np.ndarray]:
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Run the demo and show its topics in the rerun viewer."""
     parser = argparse.ArgumentParser(
         prog='view', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

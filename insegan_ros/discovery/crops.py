@@ -19,7 +19,7 @@ from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import pdist
 from tqdm import tqdm
 
-from insegan_ros.bin import Bin, BinTracker, find_bin, foreground
+from insegan_ros.bin import Bin, BinTracker, find_bin, foreground, lowest_part
 from insegan_ros.camera import Plane, height_map, points_from_depth
 from insegan_ros.data.store import Dataset
 from insegan_ros.floor import FloorNotFoundError, floor_coordinates, levelled
@@ -77,6 +77,7 @@ def frame_pieces(frame: DepthFrame, bin: Bin, stacked: bool = True) -> Iterator[
     floor = levelled(frame, bin.floor)
     inside = foreground(frame, replace(bin, floor=floor)).astype(np.uint8)
     heights = height_map(frame, floor)
+    lowest = lowest_part(frame, floor, heights)
     solid = np.nan_to_num(heights, nan=-1.0)
     points = floor_coordinates(points_from_depth(frame.depth_m, frame.intrinsics), floor)
     focal = (frame.intrinsics.fx + frame.intrinsics.fy) / 2
@@ -86,7 +87,7 @@ def frame_pieces(frame: DepthFrame, bin: Bin, stacked: bool = True) -> Iterator[
         if mask.sum() < MIN_PIXELS:
             continue
         ring = _ring(mask)
-        alone = (solid[ring] < 0.004).mean() >= ALONE
+        alone = (solid[ring] < lowest).mean() >= ALONE
         if alone:
             yield _piece(points[mask], floor.offset, focal, True)
         if not stacked:
@@ -107,14 +108,16 @@ def pieces_of(
         longest_m: what is longer is no part.
     """
     floor = levelled(frame, bin.floor)
-    solid = np.nan_to_num(height_map(frame, floor), nan=-1.0)
+    heights = height_map(frame, floor)
+    lowest = lowest_part(frame, floor, heights)
+    solid = np.nan_to_num(heights, nan=-1.0)
     points = floor_coordinates(points_from_depth(frame.depth_m, frame.intrinsics), floor)
     focal = (frame.intrinsics.fx + frame.intrinsics.fy) / 2
     for k in np.unique(labels[labels > 0]):
         mask = (labels == k) & np.isfinite(frame.depth_m)
         if mask.sum() < MIN_PIXELS:
             continue
-        alone = (solid[_ring(mask)] < 0.004).mean() >= ALONE
+        alone = (solid[_ring(mask)] < lowest).mean() >= ALONE
         piece = _piece(points[mask], floor.offset, focal, bool(alone), MASK_EDGE)
         if piece.length_m <= longest_m:
             yield piece

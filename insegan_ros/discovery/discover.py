@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,13 @@ from tqdm import tqdm
 from insegan_ros.bin import Bin
 from insegan_ros.data.store import Dataset
 from insegan_ros.discovery.crops import Piece, dataset_pieces, pieces_of
-from insegan_ros.discovery.lengths import candidate_lengths, likeliest_length
+from insegan_ros.discovery.lengths import (
+    TooFewPiecesError,
+    candidate_lengths,
+    likeliest_length,
+)
 from insegan_ros.discovery.picture import draw
 from insegan_ros.discovery.reconstruct import (
-    HOPELESS,
-    UNLIKE,
     Reconstruction,
     explained,
     reconstruction,
@@ -34,7 +36,7 @@ from insegan_ros.discovery.resume import (
     save_checkpoint,
     stored_pieces,
 )
-from insegan_ros.discovery.state import Settings, State
+from insegan_ros.discovery.state import DiscoveryConfig, State
 from insegan_ros.files import write_atomically
 from insegan_ros.model.template import Template
 from insegan_ros.types import DepthFrame
@@ -42,14 +44,12 @@ from insegan_ros.types import DepthFrame
 CHECKPOINT = 'discovery.safetensors'
 PIECES = 'pieces.npz'
 WHOLE = 'whole.npz'  # those and the parts that a network holds for whole
-ENOUGH = 1500  # parts that a network holds for whole
-SIDE = 0.85  # a part's longest side, of the greatest distance of two of its points, about
-RARE = 0.05  # share of the pieces below which those of a length are hardly the part
-LONGEST = 1.55  # a piece's greatest distance, of the part's longest side: more is a clump
+GUESSED = 5  # pieces by which the part's length is guessed, where nothing better is known
+TELL = 'or tell how long the part is, in metres: --part-length'
 RUN = 'discovery.yaml'
 PICTURE = 'template.png'
 CURVE = 'resolution.csv'  # how well two halves of the crops agree, detail by detail
-
+FIRST, ROUNDS = 0.35, 0.6  # shares of the time: until rounds have to begin, and for all of them
 
 # how long the part's longest side is, in metres -> a function that labels the parts of a frame
 # that it sees whole: (H, W), 0 elsewhere
@@ -64,23 +64,47 @@ class UnexplainedError(ValueError):
         self.part_length_m = part_length_m  # of its longest side, about
 
 
-def discover(
-    dataset: Dataset,
-    indices: Sequence[int],
-    out: Path,
-    settings: Settings,
-    max_seconds: float = 480.0,
-    finder: Finder | None = None,
-    part_length_m: float | None = None,
-    device: str = 'cpu',
-) -> Template:
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What all steps of one discovery share."""
+
+    dataset: Dataset
+    indices: Sequence[int]
+    out: Path
+    config: DiscoveryConfig
+    seed: int = 0
+    device: str = 'cpu'
+    max_seconds: float = 480.0
+    finder: Finder | None = None  # finds whole parts in the midst of a pile
+    part_length_m: float | None = None  # of the longest side; None: what the frames show
+
+    def generator(self, step: int) -> torch.Generator:
+        """Random numbers of one step; a resumed run draws the same."""
+        return torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+
+    def reconstruction(self, pieces: list[Piece], length_m: float) -> Reconstruction:
+        """The reconstruction of a shape from these pieces."""
+        return reconstruction(pieces, length_m, self.config, seed=self.seed, device=self.device)
+
+
+def discover(search: Search) -> Template:
     """Find the part's shape in unlabelled frames; the same call goes on where one was stopped.
+
+    Sought are the logits V of a grid of voxels and, for each crop c, a rotation R_c and a shift
+    s_c that minimise
+
+        sum_c w_c E(view(sigma(V), R_c, s_c), c) - g sum_v near_v sigma(V_v),
+
+        E(view, c) = (sum min(|h_view - h_c| / scale, 1.5) mask_c + sum u_c |S_view - mask_c|)
+                     / sum mask_c,    w_c = exp(-r_c / max(median r, pardoned)),
+
+    where h are heights, S a silhouette, u_c how sure the crop's pixels are (less so at its edge),
+    r_c the crop's residual in the last round, g the gain of a voxel (`solid`), and near_v whether
+    a voxel touches the solid. A round chooses the poses among random ones (expectation), then
+    takes some steps of Adam on V and the poses (maximisation).
 
     Crops come from depth edges. With a `finder`, those tell how long the part is, and it then
     finds many more: also whole parts in the midst of a pile.
-
-    Args:
-        part_length_m: of the longest side, for the finder; None: what pieces between edges tell.
 
     Writes the template, its picture, the settings and a checkpoint after every round into `out`.
     A time limit ends each stage early enough for the next ones.
@@ -91,142 +115,170 @@ def discover(
         FloorNotFoundError: no frame shows the bin's floor.
     """
     begun = time.monotonic()
-    out.mkdir(parents=True, exist_ok=True)
-    run = run_of(dataset.path, len(indices), settings)
-    same_run(out / RUN, run)
-    rng = np.random.default_rng([settings.seed, 0])
-    pieces = stored_pieces(out / PIECES, lambda: dataset_pieces(dataset, indices, rng))
-    if finder is not None:
-        edges, given = pieces, finder
-        pieces = stored_pieces(
-            out / WHOLE,
-            lambda: (
-                edges
-                + whole_parts(
-                    dataset,
-                    indices,
-                    given,
-                    part_length_m or side_of(edges, settings, device),
-                    rng,
-                )
-            ),
-        )
-    work, state, place = resume(out / CHECKPOINT, pieces, settings, device)
+    search.out.mkdir(parents=True, exist_ok=True)
+    run = run_of(search.dataset.path, len(search.indices), search.config, search.seed)
+    same_run(search.out / RUN, run)
+    pieces = find_pieces(search)
+    work, state, place = resume(
+        search.out / CHECKPOINT, pieces, search.config, seed=search.seed, device=search.device
+    )
     if state is None or work is None:
-        work, state = first_guess(pieces, settings, part_length_m, device)
-        save_checkpoint(out / CHECKPOINT, work, state, place)
-    total = sum(settings.rounds)
-    bar = tqdm(total=total, desc='rounds', unit='round')
-    bar.update(sum(settings.rounds[: place.stage]) + place.round)
-    for stage in range(place.stage, len(settings.grids)):
-        start = place.round if stage == place.stage else 0
-        share = (stage + 1) / len(settings.grids)
-        for done in range(start, settings.rounds[stage]):
-            late = time.monotonic() - begun > max_seconds * (0.35 + 0.6 * share)
-            if late and state.poses is not None:  # one round at least
-                break
-            step = sum(settings.rounds[:stage]) + done + 1
-            state = work.round(state, stage, _generator(settings, step))
-            save_checkpoint(out / CHECKPOINT, work, state, Place(stage, done + 1))
-            assert state.poses is not None
-            bar.set_postfix(residual=f'{float(state.poses.residual.median()):.3f}')
-            bar.update()
-    bar.close()
-    halves = work.halves(state, _generator(settings, total + 2))
+        work, state = first_guess(search, pieces)
+        save_checkpoint(search.out / CHECKPOINT, work, state, place)
+    state = run_rounds(search, work, state, place, begun)
+    return conclude(search, work, state, len(pieces))
+
+
+def find_pieces(search: Search) -> list[Piece]:
+    """What may show one whole part; stored in the folder."""
+    rng = np.random.default_rng([search.seed, 0])
+    edges = stored_pieces(
+        search.out / PIECES, lambda: dataset_pieces(search.dataset, search.indices, rng)
+    )
+    if search.finder is None:
+        return edges
+
+    def found() -> list[Piece]:
+        length_m = search.part_length_m or side_of(search, edges)
+        return edges + whole_parts(search, length_m, rng)
+
+    return stored_pieces(search.out / WHOLE, found)
+
+
+def run_rounds(
+    search: Search, work: Reconstruction, state: State, place: Place, begun: float
+) -> State:
+    """Rounds on each grid, from `place` on; a checkpoint after each.
+
+    Args:
+        begun: when the time began, by the monotonic clock.
+    """
+    config = search.config
+    with tqdm(total=sum(config.rounds), desc='rounds', unit='round') as bar:
+        bar.update(sum(config.rounds[: place.stage]) + place.round)
+        for stage in range(place.stage, len(config.grids)):
+            start = place.round if stage == place.stage else 0
+            share = (stage + 1) / len(config.grids)
+            for done in range(start, config.rounds[stage]):
+                late = time.monotonic() - begun > search.max_seconds * (FIRST + ROUNDS * share)
+                if late and state.poses is not None:  # one round at least
+                    break
+                step = sum(config.rounds[:stage]) + done + 1
+                state = work.round(state, stage, search.generator(step))
+                save_checkpoint(search.out / CHECKPOINT, work, state, Place(stage, done + 1))
+                assert state.poses is not None
+                bar.set_postfix(residual=f'{float(state.poses.residual.median()):.3f}')
+                bar.update()
+    return state
+
+
+def conclude(search: Search, work: Reconstruction, state: State, pieces: int) -> Template:
+    """Judge the shape by the crops, draw it, and store it.
+
+    Args:
+        pieces: how many were found, of which the crops are some.
+
+    Raises:
+        UnexplainedError: the crops are not explained.
+    """
+    out, config, total = search.out, search.config, sum(search.config.rounds)
+    halves = work.halves(state, search.generator(total + 2))
     curve = shell_correlation(*(half.cpu().numpy() for half in halves))
-    state = work.conclude(state, _generator(settings, total + 1))
-    account = _account(state, len(pieces), work.width_m / settings.margin)
-    if len(work.pieces) < RARE * len(pieces):
+    state = work.conclude(state, search.generator(total + 1))
+    account = _account(state, pieces, work.width_m / config.margin)
+    if len(work.pieces) < config.rare * pieces:
         print(
-            f'only {len(work.pieces)} of {len(pieces)} crops are about as long as this shape: it '
+            f'only {len(work.pieces)} of {pieces} crops are about as long as this shape: it '
             f'may be an end of the part; see {out / PICTURE}'
         )
     account['resolution_mm'] = round(1e3 * resolution_m(curve, work.width_m), 1)
     lines = [f'{work.width_m * 1e3 / (k + 1):.2f},{value:.4f}' for k, value in enumerate(curve)]
     write_atomically(out / CURVE, '\n'.join(['detail_mm,correlation', *lines, '']).encode())
     draw(out / PICTURE, work, state)
-    if account['residual'] > UNLIKE:
+    if account['residual'] > config.unlike:
         raise UnexplainedError(
             f'no shape explains what the frames show (residual {account["residual"]}, see '
             f'{out / PICTURE}); take more frames, or fewer parts in the bin',
-            part_length_m or SIDE * account['part_length_m'],
+            search.part_length_m or config.side * account['part_length_m'],
         )
     template = Template(state.logits.cpu().numpy(), state.voxel_m, account)
     template.save(out)
     return template
 
 
-def first_guess(
-    pieces: list[Piece],
-    settings: Settings,
-    part_length_m: float | None = None,
-    device: str = 'cpu',
-) -> tuple[Reconstruction, State]:
+def first_guess(search: Search, pieces: list[Piece]) -> tuple[Reconstruction, State]:
     """Of the lengths that many pieces share, the longest whose pieces show one and the same part.
 
     Ends of a part share a length too, but are shorter; clumps are longer, but no two look alike.
 
     Raises:
-        ValueError: too few pieces.
-        UnexplainedError: no such length.
+        UnexplainedError: no such length, or too few pieces to tell.
+        TooFewPiecesError: so few that not even the part's length can be guessed.
     """
-    probes = range(min(2, settings.seeds))
-    others = range(len(probes), settings.seeds)
-    lengths = candidate_lengths(pieces)
+    config = search.config
+    probes = range(min(2, config.seeds))
+    others = range(len(probes), config.seeds)
+    try:
+        lengths = candidate_lengths(pieces)
+    except TooFewPiecesError as error:
+        guessed = search.part_length_m or guessed_length(search, pieces)
+        if guessed is None:
+            raise
+        raise UnexplainedError(str(error), guessed) from None
     tried = []
-    with tqdm(total=len(lengths) * settings.seeds, desc='seeds', unit='seed') as bar:
+    with tqdm(total=len(lengths) * config.seeds, desc='seeds', unit='seed') as bar:
         for k, length in enumerate(lengths):
-            work = reconstruction(pieces, length, settings, device)
-            generator = _generator(settings, 10_000 + k)
+            work = search.reconstruction(pieces, length)
+            generator = search.generator(10_000 + k)
             state, residual = work.begin(generator, probes, bar.update)
-            if others and residual < HOPELESS:
+            if others and residual < config.hopeless:
                 again, lower = work.begin(generator, others, bar.update)
                 if lower < residual:
                     state, residual = again, lower
             tried.append(f'{length * 1e3:.0f} mm (residual {residual:.2f})')
-            if residual < UNLIKE:
+            if residual < config.unlike:
                 return work, state
     raise UnexplainedError(
-        f'pieces of no length show one and the same part: {", ".join(tried)}, but below {UNLIKE} '
-        'is needed; take more frames, or fewer parts in the bin',
-        part_length_m or SIDE * likeliest_length(pieces),
+        f'pieces of no length show one and the same part: {", ".join(tried)}, but below '
+        f'{config.unlike} is needed; take more frames, or fewer parts in the bin',
+        search.part_length_m or config.side * likeliest_length(pieces),
     )
 
 
-def side_of(pieces: list[Piece], settings: Settings, device: str = 'cpu') -> float:
+def guessed_length(search: Search, pieces: list[Piece]) -> float | None:
+    """Metres of the longest side, by few pieces: as long as most that are no clumps; or None."""
+    lengths = np.array([piece.length_m for piece in pieces if piece.length_m > 0.008])
+    return search.config.side * float(np.median(lengths)) if len(lengths) >= GUESSED else None
+
+
+def side_of(search: Search, pieces: list[Piece]) -> float:
     """Metres, about: the part's longest side, by pieces between depth edges.
 
     Raises:
-        ValueError: too few pieces, or none that show one and the same part.
+        UnexplainedError, TooFewPiecesError: as `first_guess`.
     """
-    quick = replace(settings, seeds=min(2, settings.seeds), seed_crops=120, seed_rotations=400)
+    config = search.config
+    quick = replace(config, seeds=min(2, config.seeds), seed_crops=120, seed_rotations=400)
     try:
-        work, _ = first_guess(pieces, quick, device=device)
-    except ValueError as error:
-        raise ValueError(
-            f'{error}; or tell how long the part is, in metres: --part-length'
-        ) from None
-    return SIDE * work.width_m / settings.margin
+        work, _ = first_guess(replace(search, config=quick, part_length_m=None), pieces)
+    except TooFewPiecesError as error:
+        raise TooFewPiecesError(f'{error}; {TELL}') from None
+    except UnexplainedError as error:
+        raise UnexplainedError(f'{error}; {TELL}', error.part_length_m) from None
+    return config.side * work.width_m / config.margin
 
 
-def whole_parts(
-    dataset: Dataset,
-    indices: Sequence[int],
-    finder: Finder,
-    part_length_m: float,
-    rng: np.random.Generator,
-) -> list[Piece]:
-    """What a finder holds for whole parts, told how long their longest side is."""
-    find, longest = finder(part_length_m), LONGEST * part_length_m
+def whole_parts(search: Search, part_length_m: float, rng: np.random.Generator) -> list[Piece]:
+    """What the finder holds for whole parts, told how long their longest side is."""
+    assert search.finder is not None
+    find, longest = search.finder(part_length_m), search.config.longest * part_length_m
 
     def cut(frame: DepthFrame, bin: Bin) -> Iterator[Piece]:
         return pieces_of(frame, bin, find(frame, bin), longest)
 
-    return dataset_pieces(dataset, indices, rng, cut=cut, enough=ENOUGH)
-
-
-def _generator(settings: Settings, step: int) -> torch.Generator:
-    return torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
+    return dataset_pieces(
+        search.dataset, search.indices, rng, cut=cut, enough=search.config.whole_parts
+    )
 
 
 def _account(state: State, pieces: int, length: float) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from insegan_ros.discovery.crops import Piece
 FINE, BROAD = 0.025, 0.1  # of a length: what one part's views share, what clumps spread over
 PROMINENT = 1.5  # standard deviations above what is expected of the neighbouring lengths
 FEWEST = 8  # pieces of a length
+LEAST = 20  # pieces that tell lengths
+SPECKS = 0.01  # of the area of all pieces: shorter ones that make up less are specks of noise
 AREA_WIDTH = 0.1  # of the logarithm of areas that count as alike
 
 
@@ -19,9 +21,13 @@ def candidate_lengths(pieces: list[Piece]) -> list[float]:
     which it is, only a reconstruction tells.
 
     Raises:
-        ValueError: too few pieces.
+        TooFewPiecesError: too few to tell.
     """
     return sorted((length for length, _ in _peaks(pieces)), reverse=True)
+
+
+class TooFewPiecesError(ValueError):
+    """Hardly anything can be told apart in the frames; the message says what to do."""
 
 
 def likeliest_length(pieces: list[Piece]) -> float:
@@ -32,10 +38,10 @@ def likeliest_length(pieces: list[Piece]) -> float:
 def _peaks(pieces: list[Piece]) -> list[tuple[float, float]]:
     """Lengths and by how many standard deviations they are commoner than their neighbours."""
     lengths = np.array([p.length_m for p in pieces if p.length_m > 0.008])
-    if len(lengths) < 20:
-        raise ValueError(
+    if len(lengths) < LEAST:
+        raise TooFewPiecesError(
             f'only {len(lengths)} pieces can be told apart in these frames; a part needs at least '
-            '20, better 300: take more frames, or fewer parts in the bin'
+            f'{LEAST}, better 300: take more frames, or fewer parts in the bin'
         )
     line = np.linspace(np.log(lengths.min()), np.log(lengths.max()), 400)
     off = np.log(lengths)[None] - line[:, None]
@@ -44,8 +50,13 @@ def _peaks(pieces: list[Piece]) -> list[tuple[float, float]]:
     excess = (here - expected) / np.sqrt(expected + 1)
     peak = (excess > np.roll(excess, 1)) & (excess >= np.roll(excess, -1))
     peak &= (excess > PROMINENT) & (here >= FEWEST)
+    area = np.array([len(p.points) * p.pixel_m**2 for p in pieces if p.length_m > 0.008])
+    share = ((np.abs(off) < BROAD) * area).sum(axis=1) / area.sum()
+    solid = share > SPECKS
+    if (peak & solid).any():
+        peak &= solid
     if not peak.any():
-        peak[excess.argmax()] = True
+        peak[np.where(solid, excess, -np.inf).argmax()] = True
     return list(zip(np.exp(line[peak]).tolist(), excess[peak].tolist(), strict=True))
 
 

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from insegan_ros.discovery.crops import Crops, Piece, rasterise
 from insegan_ros.discovery.lengths import choose_pieces
-from insegan_ros.discovery.state import Poses, Settings, State
+from insegan_ros.discovery.state import DiscoveryConfig, Poses, State
 from insegan_ros.discovery.views import BATCH, UNSURE_WEIGHT, centred_views, residuals
 from insegan_ros.model.template import (
     fill_unseen,
@@ -28,24 +28,19 @@ from insegan_ros.model.template import (
     rotation_from_vector,
 )
 
-PARDONED = 0.15  # residual up to which a crop keeps most of its say
-NEARBY = (0.12, 0.03)  # radians about each axis: largest and smallest step of a pose
-BROAD = (0.65, 0.95)  # quantiles of the crops' areas between which seeds are taken
-UNLIKE = 0.3  # median residual above which crops do not show one and the same part
-HOPELESS = 0.38  # the same from two seeds: others hardly end below UNLIKE then
-
 
 class Reconstruction:
     """Expectation and maximisation on one set of crops."""
 
     def __init__(
-        self, pieces: list[Piece], width_m: float, settings: Settings, device: str = 'cpu'
+        self, pieces: list[Piece], width_m: float, config: DiscoveryConfig, device: str = 'cpu'
     ) -> None:
-        self.pieces, self.width_m, self.settings = pieces, width_m, settings
-        self.scale_m = settings.height_scale * width_m
+        self.pieces, self.width_m, self.config = pieces, width_m, config
+        self.scale_m = config.height_scale * width_m
         self.device = device
 
     def crops(self, grid: int) -> Crops:
+        """The pieces on a grid of so many pixels."""
         return rasterise(self.pieces, self.width_m, grid)
 
     def _tensor(self, values: NDArray) -> Tensor:
@@ -105,7 +100,7 @@ class Reconstruction:
         """Each crop's pose changed by ever smaller random steps, kept where they are better."""
         assert state.poses is not None
         poses = state.poses
-        for size in np.geomspace(*NEARBY, max(tries, 1))[:tries]:
+        for size in np.geomspace(*self.config.nearby_steps, max(tries, 1))[:tries]:
             turn, shift = (
                 (torch.randn(len(crops), axes, generator=generator) * float(size)).to(self.device)
                 for axes in (3, 2)
@@ -128,10 +123,10 @@ class Reconstruction:
     ) -> State:
         """Adam on the logits and on the poses of the crops, those well explained first."""
         assert state.poses is not None
-        poses, settings = state.poses, self.settings
-        solid_gain = settings.solid[min(stage, len(settings.solid) - 1)]
+        poses, config = state.poses, self.config
+        solid_gain = config.solid[min(stage, len(config.solid) - 1)]
         grid = state.logits.shape[0]
-        weight = torch.exp(-poses.residual / poses.residual.median().clamp(min=PARDONED))
+        weight = torch.exp(-poses.residual / poses.residual.median().clamp(min=config.pardoned))
         logits = state.logits.clone().requires_grad_()
         turn, shift = (  # the latter in widths
             torch.zeros(len(crops), axes, device=self.device, requires_grad=True)
@@ -139,17 +134,17 @@ class Reconstruction:
         )
         optimiser = torch.optim.Adam(
             [
-                {'params': [logits], 'lr': settings.rate},
-                {'params': [turn], 'lr': settings.pose_rate},
-                {'params': [shift], 'lr': settings.pose_rate / 4},
+                {'params': [logits], 'lr': config.rate},
+                {'params': [turn], 'lr': config.pose_rate},
+                {'params': [shift], 'lr': config.pose_rate / 4},
             ],
             betas=(0.8, 0.95),
         )
         masks, heights = self._tensor(crops.mask), self._tensor(crops.height)
         alone = self._tensor(crops.alone)
         sure = UNSURE_WEIGHT + (1 - UNSURE_WEIGHT) * self._tensor(crops.sure)
-        for _ in range(settings.steps):
-            chosen = torch.randperm(len(crops), generator=generator)[: settings.step_crops]
+        for _ in range(config.steps):
+            chosen = torch.randperm(len(crops), generator=generator)[: config.step_crops]
             chosen = chosen.to(self.device)
             occupancy = torch.sigmoid(logits)
             turns = rotation_from_vector(turn[chosen]) @ poses.rotations[chosen]
@@ -192,17 +187,17 @@ class Reconstruction:
         done: Callable[[], object] = lambda: None,
     ) -> tuple[State, float]:
         """Some rounds from every seed; the one with the lowest residual, and that residual."""
-        settings = self.settings
-        crops = self.crops(settings.grids[0])
-        crops = crops.select(np.arange(min(settings.seed_crops, len(crops))))
+        config = self.config
+        crops = self.crops(config.grids[0])
+        crops = crops.select(np.arange(min(config.seed_crops, len(crops))))
         tried = []
-        for k in range(settings.seeds) if seeds is None else seeds:
+        for k in range(config.seeds) if seeds is None else seeds:
             logits = self._seed(crops, k, generator).to(self.device)
             state = State(logits, self.width_m, None)
-            for _ in range(settings.seed_rounds):
-                state = self.expect(state, crops, settings.seed_rotations, generator)
+            for _ in range(config.seed_rounds):
+                state = self.expect(state, crops, config.seed_rotations, generator)
                 state = self.maximise(state, crops, 0, generator)
-            state = self.expect(state, crops, settings.seed_rotations, generator)
+            state = self.expect(state, crops, config.seed_rotations, generator)
             assert state.poses is not None
             tried.append((float(state.poses.residual.median()), state))
             done()
@@ -214,9 +209,9 @@ class Reconstruction:
         grid = crops.mask.shape[1]
         line = (torch.arange(grid) + 0.5) / grid - 0.5
         if k % 3 != 2:
-            # broad views tell most of a shape; the very broadest may be clumps
-            broad = np.argsort(crops.mask.sum((1, 2)))[round(BROAD[0] * len(crops)) :]
-            broad = broad[: max(1, round((BROAD[1] - BROAD[0]) * len(crops)))]
+            low, high = self.config.broad
+            broad = np.argsort(crops.mask.sum((1, 2)))[round(low * len(crops)) :]
+            broad = broad[: max(1, round((high - low) * len(crops)))]
             n = int(broad[int(torch.randint(len(broad), (1,), generator=generator))])
             mask, height = torch.from_numpy(crops.mask[n]), torch.from_numpy(crops.height[n])
             thick = self.width_m * (0.15 + 0.35 * float(torch.rand(1, generator=generator)))
@@ -233,15 +228,15 @@ class Reconstruction:
 
     def round(self, state: State, stage: int, generator: torch.Generator) -> State:
         """One round on the stage's grid."""
-        grid = self.settings.grids[stage]
+        grid = self.config.grids[stage]
         if state.logits.shape[0] != grid:
             logits = functional.interpolate(
                 state.logits[None, None], size=(grid,) * 3, mode='trilinear'
             )[0, 0]
             state = replace(state, logits=logits)
         crops = self.crops(grid)
-        state = self.expect(state, crops, self.settings.rotations[stage], generator)
-        state = self.search_nearby(state, crops, self.settings.nearby[stage], generator)
+        state = self.expect(state, crops, self.config.rotations[stage], generator)
+        state = self.search_nearby(state, crops, self.config.nearby[stage], generator)
         return self.maximise(state, crops, stage, generator)
 
     def halves(self, state: State, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -249,7 +244,7 @@ class Reconstruction:
         assert state.poses is not None
         crops = self.crops(state.logits.shape[0])
         occupancy = functional.avg_pool3d(state.occupancy[None, None], 5, 1, 2)[0, 0]
-        found, last = [], len(self.settings.grids) - 1
+        found, last = [], len(self.config.grids) - 1
         for first in (0, 1):
             part = torch.arange(first, len(crops), 2)
             poses = Poses(*(values[part] for values in vars(state.poses).values()))
@@ -265,8 +260,8 @@ class Reconstruction:
             turns = random_rotations(192, generator).to(self.device)
             solid = fill_unseen(state.occupancy, turns)
         state = replace(state, logits=torch.logit(solid, 4e-4))
-        state = self.expect(state, crops, self.settings.rotations[0], generator)
-        return self.search_nearby(state, crops, self.settings.nearby[-1], generator)
+        state = self.expect(state, crops, self.config.rotations[0], generator)
+        return self.search_nearby(state, crops, self.config.nearby[-1], generator)
 
 
 def explained(residual: NDArray[np.float32]) -> float:
@@ -275,9 +270,9 @@ def explained(residual: NDArray[np.float32]) -> float:
 
 
 def reconstruction(
-    pieces: list[Piece], length_m: float, settings: Settings, device: str = 'cpu'
+    pieces: list[Piece], length_m: float, config: DiscoveryConfig, *, seed: int, device: str
 ) -> Reconstruction:
     """Of the pieces about as long as that."""
-    rng = np.random.default_rng([settings.seed, 1])
-    chosen = choose_pieces(pieces, length_m, settings.crops, rng)
-    return Reconstruction(chosen, length_m * settings.margin, settings, device)
+    rng = np.random.default_rng([seed, 1])
+    chosen = choose_pieces(pieces, length_m, config.crops, rng)
+    return Reconstruction(chosen, length_m * config.margin, config, device)

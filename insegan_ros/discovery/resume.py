@@ -15,7 +15,7 @@ import yaml
 from insegan_ros import tensors
 from insegan_ros.discovery.crops import Piece
 from insegan_ros.discovery.reconstruct import Reconstruction, reconstruction
-from insegan_ros.discovery.state import Poses, Settings, State
+from insegan_ros.discovery.state import DiscoveryConfig, Poses, State
 from insegan_ros.files import write_atomically
 
 
@@ -27,10 +27,10 @@ class Place:
     round: int
 
 
-def run_of(dataset: Path, frames: int, settings: Settings) -> dict[str, Any]:
+def run_of(dataset: Path, frames: int, config: DiscoveryConfig, seed: int) -> dict[str, Any]:
     """What must not change when a run goes on, as YAML can hold it."""
-    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(settings).items()}
-    return {'dataset': str(dataset), 'frames': frames, 'settings': plain}
+    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config).items()}
+    return {'dataset': str(dataset), 'frames': frames, 'seed': seed, 'settings': plain}
 
 
 def same_run(file: Path, run: dict[str, Any]) -> None:
@@ -48,8 +48,9 @@ def same_run(file: Path, run: dict[str, Any]) -> None:
 
 
 def save_checkpoint(file: Path, work: Reconstruction, state: State, place: Place) -> None:
+    """Store the state of a reconstruction, so that it can go on from here."""
     stored = {
-        'length_m': torch.tensor(work.width_m / work.settings.margin, dtype=torch.float64),
+        'length_m': torch.tensor(work.width_m / work.config.margin, dtype=torch.float64),
         'logits': state.logits,
         'place': torch.tensor([*asdict(place).values()]),
     }
@@ -60,7 +61,7 @@ def save_checkpoint(file: Path, work: Reconstruction, state: State, place: Place
 
 
 def resume(
-    file: Path, pieces: list[Piece], settings: Settings, device: str = 'cpu'
+    file: Path, pieces: list[Piece], config: DiscoveryConfig, *, seed: int, device: str
 ) -> tuple[Reconstruction | None, State | None, Place]:
     """What `save_checkpoint` left in a file; nothing, at the beginning, where there is none."""
     if not file.exists():
@@ -71,7 +72,7 @@ def resume(
     if 'rotations' in stored:
         poses = Poses(stored['rotations'], stored['shifts'], stored['residual'])
     length = float(stored['length_m'])
-    work = reconstruction(pieces, length, settings, device)
+    work = reconstruction(pieces, length, config, seed=seed, device=device)
     return work, State(stored['logits'], work.width_m, poses), Place(stage, done)
 
 

@@ -1,4 +1,4 @@
-"""What discovery is told, and what it holds between two rounds."""
+"""The configuration of discovery, and what it holds between two rounds."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How long and how finely to look."""
+@dataclass(frozen=True, kw_only=True)
+class DiscoveryConfig:
+    """How long and how finely to look, and what counts as explained."""
 
-    seed: int = 0
-    crops: int = 700
-    seeds: int = 6
+    crops: int = 700  # that the shape is fitted to, at most
+    whole_parts: int = 1500  # that a network cuts out, at most
+    seeds: int = 6  # first guesses of the shape
     seed_rounds: int = 5
     seed_crops: int = 200
     seed_rotations: int = 500
@@ -30,6 +30,18 @@ class Settings:
     solid: tuple[float, ...] = (5e-5, 1.5e-5)
     margin: float = 1.25  # grid's width over the part's greatest length
     height_scale: float = 0.1  # of the width: a height error that counts as much as a wrong pixel
+    pardoned: float = 0.15  # residual up to which a crop keeps most of its say
+    nearby_steps: tuple[float, float] = (0.12, 0.03)  # radians: first and last size of a change
+    # quantiles of the crops' areas between which seeds are taken: broad views tell most of a
+    # shape, but the very broadest may be clumps
+    broad: tuple[float, float] = (0.65, 0.95)
+    # median residual above which crops do not show one and the same part: where shapes were right
+    # it was .08 to .25 (docs/research.md, Discovery 22, 34)
+    unlike: float = 0.3
+    hopeless: float = 0.38  # the same from two seeds: others hardly end below `unlike` then
+    side: float = 0.85  # a part's longest side, of the greatest distance of two of its points
+    longest: float = 1.55  # greatest distance in a piece, of the longest side: more is a clump
+    rare: float = 0.05  # share of the pieces below which those of a length are hardly the part
 
 
 @dataclass(frozen=True)
@@ -51,8 +63,10 @@ class State:
 
     @property
     def occupancy(self) -> Tensor:
+        """Occupancy of the voxels, (G, G, G) in [0, 1]."""
         return torch.sigmoid(self.logits)
 
     @property
     def voxel_m(self) -> float:
+        """The side of a voxel, m."""
         return self.width_m / self.logits.shape[0]

@@ -38,6 +38,8 @@ class AlikeConfig:
     looks: int = 4  # piles of each, to look at it
     kept: int = 16
     piles: int = 90  # of each that is kept
+    # a higher rate forgets what the start knows of shapes not among these
+    learning_rate: float = 2e-4
     length: tuple[float, float] = (0.95, 1.1)  # of the part's: frames tell it rather too short
 
 
@@ -112,8 +114,10 @@ def _carry_out(order: Order) -> None:
 
 
 def view_cues(points: NDArray[np.floating], pixel_m: float, length_m: float) -> NDArray:
-    """(8,) of one view: length, breadth, area; its share of the rectangle around it and of its
-    convex hull; its height's mean, top and spread.
+    """Describe one view by eight figures.
+
+    They are its length, breadth and area; its share of the rectangle around it and of its convex
+    hull; the mean, the top and the spread of its height.
 
     Args:
         points: (K, 3) x, y across the view and height above the floor, metres, one a pixel.

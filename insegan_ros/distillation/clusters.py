@@ -98,6 +98,7 @@ class Clusters:
             self._give(orphans)
 
     def drop(self, candidate: int) -> None:
+        """Take one candidate away; its pixels go to the others."""
         self.keep(np.arange(len(self)) != candidate)
 
     @property
@@ -142,6 +143,7 @@ class Clusters:
         return labels
 
     def instances(self) -> Instances:
+        """What the candidates that are left say, as plain arrays."""
         centres = self.centres.astype(np.float32)
         centres[:, 2] *= np.float32(self.config.pixel_m)
         agreement, visible = self.agreement.astype(np.float32), self.visible.astype(np.float32)

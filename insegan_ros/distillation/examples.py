@@ -30,6 +30,7 @@ class Piles:
 
     @staticmethod
     def load(dataset: Dataset, indices: Sequence[int]) -> Piles:
+        """Read these piles of a stored dataset."""
         samples = [dataset[index] for index in indices]
         k = dataset.info.intrinsics
         heights = np.array([s.record['floor'][3] for s in samples], np.float32)

@@ -65,6 +65,7 @@ class VoteNetwork(nn.Module):
         self.head = nn.Sequential(nn.Conv2d(a, 4 * OUTPUTS, 1), nn.PixelShuffle(2))
 
     def forward(self, image: Tensor) -> Tensor:
+        """Predict, for every pixel, what it says of its part."""
         half = self.stem(image)
         quarter = self.down1(half)
         eighth = self.down2(quarter)
@@ -120,7 +121,7 @@ def network_input(heights: NDArray[np.float32], config: NetworkConfig) -> NDArra
     return np.stack([np.clip(scaled, -1, 4), valid], axis=-3).astype(np.float32)
 
 
-def vote_loss(output: Tensor, target: Tensor, config: NetworkConfig) -> dict[str, Tensor]:
+def vote_loss(output: Tensor, target: Tensor) -> dict[str, Tensor]:
     """The network's losses; their sum is what is minimised.
 
     Args:

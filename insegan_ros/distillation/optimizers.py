@@ -41,9 +41,11 @@ class Optimizers:
             optimizer.step()
 
     def state_dict(self) -> dict[str, Any]:
+        """All that `load_state_dict` needs."""
         return {'muon': self._muon.state_dict(), 'adamw': self._adamw.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a stored state."""
         self._muon.load_state_dict(state['muon'])
         self._adamw.load_state_dict(state['adamw'])
 

@@ -39,7 +39,8 @@ MAX_ATTEMPTS = 30  # drops before a pile counts as impossible
 class Solid(Protocol):
     """What piles need of a template."""
 
-    def mesh(self) -> trimesh.Trimesh: ...  # metres, watertight
+    def mesh(self) -> trimesh.Trimesh:
+        """Its closed surface, metres."""
 
 
 @dataclass(frozen=True)

@@ -179,6 +179,7 @@ def _save(path: Path, arrays: dict[str, NDArray]) -> None:
 
 
 def load_bins(path: Path) -> list[Filled]:
+    """Read the filled bins of one shape."""
     with np.load(path) as stored:
         ends = np.cumsum(stored['counts'])
         poses = np.split(stored['poses'], ends[:-1]) if len(ends) else []

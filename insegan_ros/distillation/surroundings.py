@@ -72,8 +72,8 @@ def measure_surroundings(
         )
     height, x, y, width, turn, wall = (float(np.median([f[k] for f in found])) for k in range(6))
     views = [f[6].intrinsics for f in found]
-    sizes = [_rounded(max(seen.width, seen.height) + 2 * WINDOW_MARGIN) for seen in views]
-    size = int(np.median(sizes))
+    sizes = [max(seen.width, seen.height) + 2 * WINDOW_MARGIN for seen in views]
+    size = _rounded(float(np.median(sizes)))  # of an even number it lies between two
     f = views[0].fx
     middle = (size - 1) / 2
     return Surroundings(

@@ -42,16 +42,20 @@ class TrainConfig:
     """How the network is trained."""
 
     batch: int = 8
+    gpu_batch: int = GPU_BATCH
     learning_rate: float = 2e-3
+    started_rate: float = STARTED_RATE  # of a network that has seen other piles
     weight_decay: float = 1e-3
     warmup: float = 0.03  # of the whole
     ema: float = 0.995  # of the weights, a step
     held_out: int = 300  # piles kept from training
     bfloat16: bool = True
 
-    def on(self, device: str) -> TrainConfig:
-        """The same for a device: a GPU gets larger batches."""
-        return replace(self, batch=GPU_BATCH) if device.startswith('cuda') else self
+    def adapted(self, device: str, started: bool = False) -> TrainConfig:
+        """For a device, and for a network that may have seen other piles."""
+        batch = self.gpu_batch if device.startswith('cuda') else self.batch
+        rate = self.started_rate if started else self.learning_rate
+        return replace(self, batch=batch, learning_rate=rate)
 
 
 @dataclass
@@ -103,7 +107,7 @@ def train_step(
     target = batch[1].to(device, non_blocking=True)
     with torch.autocast(device.type, torch.bfloat16, enabled=config.bfloat16):
         output = network(image)
-    losses = vote_loss(output.float(), target, network.config)
+    losses = vote_loss(output.float(), target)
     told = {name: value.detach() for name, value in losses.items()}
     require_finite(told, progress.step)
     network.zero_grad(set_to_none=True)
@@ -154,7 +158,7 @@ def batches_from(
     return iter(loader)
 
 
-def _start_maker(worker: int) -> None:
+def _start_maker(_worker: int) -> None:
     """One thread's work; Ctrl-C is the learning process's to handle."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -189,7 +193,7 @@ def train_network(
     def share() -> float:
         return (spent + time.monotonic() - begun) / seconds
 
-    def step(k: int) -> dict[str, Tensor]:
+    def step(_: int) -> dict[str, Tensor]:
         return train_step(progress, next(ready), rate_at(share(), config), config)
 
     def tell(done: int, losses: Mapping[str, Tensor]) -> None:
@@ -206,7 +210,7 @@ def train_network(
 
     if spent >= seconds:
         return 'out of time'
-    hooks = Hooks(save, lambda done: None, lambda done: None, tell)
+    hooks = Hooks(save, lambda _: None, lambda _: None, tell)
     return run_loop(step, progress.step, UNTIL_THE_TIME_IS_OVER, hooks, seconds - spent)
 
 

@@ -103,7 +103,7 @@ def photograph(
         height = 2 * tallest
         focal = height / pixel
     camera = _camera(poses, height, focal, rng, config)
-    walls = _walls(width_m, tallest, rng) if rng.random() >= config.no_walls else None
+    walls = _walls(width_m, rng) if rng.random() >= config.no_walls else None
     caster = Raycaster(mesh, walls)
     depth, labels = caster.render(poses, camera)
     alone = [np.isfinite(caster.render_alone(pose, camera)).sum() for pose in poses]
@@ -149,7 +149,7 @@ def _camera(
     return Camera(intrinsics, about_bin @ looking_down(height, 0.0, (-x, y)))
 
 
-def _walls(width_m: float, tallest: float, rng: np.random.Generator) -> BinSpec:
+def _walls(width_m: float, rng: np.random.Generator) -> BinSpec:
     """As low as a rim or far above the parts, sheet or thick, upright or leaning outwards."""
     height = LENGTH_M * float(np.exp(rng.uniform(np.log(0.15), np.log(2.5))))
     lean = float(rng.choice([0.0, rng.uniform(0, 0.4)]))

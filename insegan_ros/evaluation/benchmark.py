@@ -218,7 +218,7 @@ def benchmark(
     bin: Bin | None = None,
     device: str = 'cpu',
     workers: int = 1,
-    progress: Callable[[int], object] = lambda frames: None,
+    progress: Callable[[int], object] = lambda _: None,
     truth: Mapping[int, NDArray[np.integer]] | None = None,
 ) -> list[Run]:
     """Judge every method on the frames; the same figures whatever the number of `workers`.

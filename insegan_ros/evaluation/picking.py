@@ -47,6 +47,7 @@ class CellConfig:
 
     @property
     def bin_spec(self) -> BinSpec:
+        """The bin that this part is picked from."""
         height = self.bin_height * self.part.length
         room = self.count * float(self.part.mesh.convex_hull.volume) / self.filled
         width = max(float(np.sqrt(room / height)), 2.2 * self.part.length)
@@ -74,6 +75,7 @@ class BinRun:
 
     @property
     def emptied(self) -> bool:
+        """Whether nothing is left in the bin."""
         return self.left == 0
 
 

@@ -86,6 +86,7 @@ def windows_around(labelled: Sequence[Sequence[NDArray[np.integer]]]) -> list[tu
 
 
 def labels_of(segmenter: Segmenter, frame: DepthFrame) -> NDArray[np.integer]:
+    """Labels of a frame; all background where no floor is found."""
     try:
         return segmenter.segment(frame).labels
     except FloorNotFoundError:
@@ -93,5 +94,6 @@ def labels_of(segmenter: Segmenter, frame: DepthFrame) -> NDArray[np.integer]:
 
 
 def enlarged(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture at the side of a tile."""
     way = cv2.INTER_AREA if picture.shape[0] > SIDE else cv2.INTER_NEAREST
     return np.array(cv2.resize(picture, (SIDE, SIDE), interpolation=way), np.uint8)

@@ -1,5 +1,6 @@
-"""Are poses right? MSSD of BOP, the part's symmetries allowed for, and ADD-S, which asks only
-whether the surface lies where it should; both need the true mesh and poses.
+"""How right poses are: MSSD of BOP and ADD-S, which need the true mesh and the true poses.
+
+MSSD allows for the part's symmetries; ADD-S asks only whether the surface lies where it should.
 
 A learned template has a frame of its own. One rigid transform from the true mesh's frame to it is
 fitted on validation frames, the same for all instances, and used on the frames that are judged.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import math
 from collections import Counter
@@ -108,6 +109,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def cell(mean: float, deviation: float, digits: int) -> str:
+    """Mean and deviation as a cell of a table; a dash where there is no mean."""
     if not math.isfinite(mean):
         return '-'
     spread = f' ± {deviation:.{digits}f}' if round(deviation, digits) > 0 else ''
@@ -173,7 +175,7 @@ def plot(path: Path, runs: Sequence[Run]) -> None:
     figure.savefig(path, dpi=110)
 
 
-def _bars(axis: Any, summary: Summary, runs: Sequence[Run], keys: Sequence[str]) -> None:
+def _bars(axis: Any, summary: Summary, _: Sequence[Run], keys: Sequence[str]) -> None:
     """A bar a method and figure; its whisker is the deviation over the seeds."""
     height = 0.76 / len(keys)
     for k, key in enumerate(keys):
@@ -197,5 +199,7 @@ def _boxes(axis: Any, summary: Summary, runs: Sequence[Run]) -> None:
     """How the strict mIoU is spread over the frames."""
     spread = [[f.strict_miou for r in runs if r.method == m for f in r.frames] for m in summary]
     known = [[value for value in values if np.isfinite(value)] for values in spread]
-    axis.boxplot(known, positions=range(len(known)), orientation='horizontal', manage_ticks=False)
+    new = 'orientation' in inspect.signature(axis.boxplot).parameters  # since Matplotlib 3.10
+    lying: dict[str, Any] = {'orientation': 'horizontal'} if new else {'vert': False}
+    axis.boxplot(known, positions=range(len(known)), manage_ticks=False, **lying)
     axis.set(xlim=(0, 1), xlabel='strict mIoU of single frames')

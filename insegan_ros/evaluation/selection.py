@@ -24,6 +24,8 @@ BLOCK = 25
 
 @dataclass(frozen=True)
 class Block:
+    """Frames of one dataset that are evaluated together."""
+
     dataset: Path
     indices: tuple[int, ...]
     instances: int | None
@@ -97,7 +99,7 @@ def make_splits(
     path: Path,
     seed: int = 0,
     workers: int = 1,
-    progress: Callable[[int], object] = lambda frames: None,
+    progress: Callable[[int], object] = lambda _: None,
 ) -> str:
     """Write splits.yaml of a labelled dataset and return the rule; the same bytes every time.
 

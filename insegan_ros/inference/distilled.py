@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from insegan_ros import config
-from insegan_ros.bin import Bin, BinTracker, foreground
+from insegan_ros.bin import Bin, BinTracker, foreground, lowest_part
 from insegan_ros.camera import TopDownView, height_map, segmentation_from_labels
 from insegan_ros.distillation.clusters import Instances, VoteSettings, find_instances
 from insegan_ros.distillation.network import (
@@ -24,7 +26,7 @@ from insegan_ros.distillation.network import (
     network_input,
     resize,
 )
-from insegan_ros.inference.distilled_card import DistilledCard, Scoring
+from insegan_ros.inference.distilled_card import DistilledCard, Scoring, scaled
 from insegan_ros.inference.existence import Existence
 from insegan_ros.inference.found import Found
 from insegan_ros.inference.poses import PoseEstimator, posed_cues, with_poses
@@ -32,7 +34,6 @@ from insegan_ros.model.template import Template
 from insegan_ros.types import DepthFrame, Intrinsics, Segmentation
 
 MARGIN = 8  # px around the bin
-MIN_HEIGHT_M = 0.006  # above the floor: more than noise
 MAX_TILT_DEGREES = 3.0  # beyond it the frame is first seen straight down
 TEMPLATE = 'template.logits'  # its name among a model's tensors
 WHOLE_VISIBLE, WHOLE_AGREEMENT = 0.9, 0.6  # above both an instance counts as seen whole
@@ -42,7 +43,7 @@ SCALE_TOLERANCE = 0.06  # of a pixel's side: beyond it the image is resampled
 class DistilledSegmenter:
     """Votes of a network, clustered; the number of parts is not given.
 
-    With `pose_seconds` above 0 and a template beside the weights, each instance gets the
+    With seconds for poses and a template beside the weights, each instance gets the
     template's pose and its rendering, hidden parts included. Without, single-instance depths are
     the measured ones and poses the visible points' centroid and principal axes.
     """
@@ -52,20 +53,20 @@ class DistilledSegmenter:
         network: VoteNetwork,
         votes: VoteSettings,
         bin: Bin | None = None,
+        *,
         seed: int = 0,
         template: Template | None = None,
         scoring: Scoring | None = None,
         lengths_px: tuple[float, float] | None = None,
         existence: Existence | None = None,
     ) -> None:
-        self.network = _fused(network)
+        self.network = fused(network)
         self._device = next(network.parameters()).device
         self._config, self._votes = network.config, votes
         self._tracker = BinTracker(bin, seed)
         self._scoring, self._existence = scoring, existence
         self._lengths_px = lengths_px
         self.poses = None if template is None else PoseEstimator(template, seed=seed)
-        self.pose_seconds = 0.0  # for all instances of a frame
 
     @property
     def any_length(self) -> bool:
@@ -85,14 +86,25 @@ class DistilledSegmenter:
         """
         if self._lengths_px is None:
             raise ValueError('this model knows one part; a part length is for models of any part')
-        if not 0.001 <= metres <= 2:
-            raise ValueError(f'part length {metres} m: 0.001 to 2 m is expected')
-        scale = metres / self._config.part_length_m
-        thickness = self._config.part_thickness_m * scale
-        self._config = replace(self._config, part_length_m=metres, part_thickness_m=thickness)
+        self._config = scaled(self._config, metres)
 
-    def segment(self, frame: DepthFrame) -> Segmentation:
-        """Raises: FloorNotFoundError where no bin was given and the frame shows none."""
+    @property
+    def bin(self) -> Bin | None:
+        """Where the bin was in the frame segmented last."""
+        return self._tracker.last
+
+    def segment(
+        self,
+        frame: DepthFrame,
+        *,
+        pose_seconds: float = 0.0,
+        refine_seconds: float = float('inf'),  # noqa: ARG002
+    ) -> Segmentation:
+        """As types.Segmenter says.
+
+        Raises:
+            FloorNotFoundError: no bin was given and the frame shows none.
+        """
         found = self.find(frame)
         scores = found.agreement * np.sqrt(found.visible)
         if self._scoring is not None:
@@ -100,9 +112,9 @@ class DistilledSegmenter:
         plain = segmentation_from_labels(frame, found.labels, scores)
         order = np.argsort(-np.asarray(scores), kind='stable')
         plain = replace(plain, visible_fraction=found.visible[order].astype(np.float32))
-        if self.poses is None or self.pose_seconds <= 0 or not plain.count:
+        if self.poses is None or pose_seconds <= 0 or not plain.count:
             return plain
-        fits = self.poses.fit(frame, plain.masks, found.centres[order], self.pose_seconds)
+        fits = self.poses.fit(frame, plain.masks, found.centres[order], pose_seconds)
         if self._scoring is not None:
             cues = posed_cues(found.cues[order], fits)
             fitted = self._scoring.posed(cues)
@@ -121,7 +133,9 @@ class DistilledSegmenter:
         bin = self._tracker(frame) if bin is None else bin
         tilt = np.degrees(np.arccos(np.clip(-bin.floor.normal[2], -1, 1)))
         all_heights = height_map(frame, bin.floor)
-        left, top, right, bottom = _window(all_heights, bin.region)
+        left, top, right, bottom = _window(
+            all_heights, bin.region, 1.5 * lowest_part(frame, bin.floor, all_heights)
+        )
         window = np.s_[top:bottom, left:right]
         labels = np.zeros(frame.depth_m.shape, np.int32)
         none = np.zeros(0, np.float32)
@@ -216,11 +230,11 @@ def _lifted(
 
 
 def _window(
-    heights: NDArray[np.float32], region: tuple[int, int, int, int] | None
+    heights: NDArray[np.float32], region: tuple[int, int, int, int] | None, above: float
 ) -> tuple[int, int, int, int]:
     """Left, top, right, bottom of what stands above the floor in the bin, and a margin."""
     x, y, w, h = region or (0, 0, heights.shape[1], heights.shape[0])
-    raised = heights[y : y + h, x : x + w] > MIN_HEIGHT_M  # False where NaN
+    raised = heights[y : y + h, x : x + w] > above  # False where NaN
     columns = np.flatnonzero(raised.sum(axis=0) >= 3)
     rows = np.flatnonzero(raised.sum(axis=1) >= 3)
     if not len(columns) or not len(rows):
@@ -233,18 +247,23 @@ def _window(
     )
 
 
-def _fused(network: VoteNetwork) -> torch.nn.Module:
-    """For inference: batch norms folded into the convolutions before them."""
-    network = network.eval()
+def fused(network: VoteNetwork) -> VoteNetwork:
+    """A copy for inference: batch norms folded into the convolutions before them.
+
+    A network that is one already is returned as it is.
+    """
+    if not network.training and not any(isinstance(m, nn.BatchNorm2d) for m in network.modules()):
+        return network
+    network = copy.deepcopy(network).eval()
     for block in list(network.modules()):
         if (
-            isinstance(block, torch.nn.Sequential)
+            isinstance(block, nn.Sequential)
             and len(block) == 3
-            and isinstance(block[0], torch.nn.Conv2d)
-            and isinstance(block[1], torch.nn.BatchNorm2d)
+            and isinstance(block[0], nn.Conv2d)
+            and isinstance(block[1], nn.BatchNorm2d)
         ):
             block[0] = fuse_conv_bn_eval(block[0], block[1])
-            block[1] = torch.nn.Identity()
+            block[1] = nn.Identity()
     return channels_last(network)
 
 
@@ -276,9 +295,9 @@ def load(
         network,
         card.votes,
         bin,
-        seed,
-        template,
-        card.scoring,
-        card.lengths_px,
-        card.existence,
+        seed=seed,
+        template=template,
+        scoring=card.scoring,
+        lengths_px=card.lengths_px,
+        existence=card.existence,
     )

@@ -59,14 +59,24 @@ def widths_of(card: Mapping[str, Any]) -> tuple[int, int, int, int]:
 
 
 def with_length(card: Mapping[str, Any], metres: float) -> dict[str, Any] | None:
-    """A card's `settings` for a part of that length; None: the model knows one part alone."""
+    """A card's `settings` for a part of that length; None: the model knows one part alone.
+
+    Raises:
+        ValueError: that is no length.
+    """
     known = config.from_mapping(DistilledCard, card.get('settings') or {})
     if known.lengths_px is None:
         return None
-    scale = metres / known.network.part_length_m
-    network = replace(
-        known.network,
-        part_length_m=metres,
-        part_thickness_m=known.network.part_thickness_m * scale,
-    )
-    return yaml.safe_load(config.dump(replace(known, network=network)))
+    return yaml.safe_load(config.dump(replace(known, network=scaled(known.network, metres))))
+
+
+def scaled(network: NetworkConfig, metres: float) -> NetworkConfig:
+    """The same for parts of another length.
+
+    Raises:
+        ValueError: that is no length.
+    """
+    if not 0.001 <= metres <= 2:
+        raise ValueError(f'part length {metres} m: 0.001 to 2 m is expected')
+    thickness = network.part_thickness_m * metres / network.part_length_m
+    return replace(network, part_length_m=metres, part_thickness_m=thickness)

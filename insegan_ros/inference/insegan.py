@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -15,13 +16,14 @@ from torch import Tensor, nn
 from insegan_ros import config
 from insegan_ros.bin import Bin, BinTracker, foreground
 from insegan_ros.camera import height_map, segmentation_from_labels
-from insegan_ros.crop import BinCrop, CropConfig, depth_at_height
-from insegan_ros.model.encoder import Encoder
+from insegan_ros.crop import BinCrop, CropConfig, depth_at_height, encode
 from insegan_ros.model.generator import Generator
-from insegan_ros.model.insegan import InSeGANConfig
+from insegan_ros.model.insegan import InSeGANConfig, explain, make_encoder
+from insegan_ros.model.refine import refine
 from insegan_ros.types import DepthFrame, InstanceImages, Segmentation
 
 MIN_PIXELS = 12  # of an instance, in the frame
+BARELY = -0.97  # of a rendering: where it begins to rise out of the floor
 SCORE_HEIGHT_M = 0.005  # re-rendering error at which a score has fallen to 1/e
 
 
@@ -32,6 +34,9 @@ class FilterConfig:
     threshold: float = -0.9  # of a rendering, in [-1, 1]: below it there is no part
     median: int = 3  # px, side of the median filter; 1: none
     blur: float = 0.0  # px, standard deviation of the Gaussian filter; 0: none
+    # Whose a pixel is. `nearest`: the nearest rendering's (paper 3.5). `measured`: that of the
+    # rendering which comes closest to what was measured there.
+    owner: Literal['nearest', 'measured'] = 'nearest'
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class InSeGANCard:
     model: InSeGANConfig
     crop: CropConfig
     filters: FilterConfig
+    refine_steps: int = 0  # gradient steps on each frame's codes
 
 
 class InSeGANNetworks(nn.Module):
@@ -48,14 +54,23 @@ class InSeGANNetworks(nn.Module):
 
     def __init__(self, model: InSeGANConfig) -> None:
         super().__init__()
-        self.generator = Generator(model)
-        self.encoder = Encoder(model, model.instances)
+        self.generator, self.encoder = Generator(model), make_encoder(model)
+        self._count = model.instances
 
-    @torch.inference_mode()
-    def decompose(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 1, S, S) -> each instance alone (B, n, S, S), all re-rendered (B, S, S)."""
-        z = self.encoder(images)[0]
-        return self.generator.render_each(z), self.generator(z)[0][:, 0]
+    @torch.no_grad()
+    def decompose(
+        self, images: Tensor, refine_steps: int = 0, seconds: float = float('inf')
+    ) -> tuple[Tensor, Tensor]:
+        """(B, 1, S, S) -> each instance alone (B, n, S, S), all re-rendered (B, S, S).
+
+        Args:
+            refine_steps: of the codes on these images; `seconds` may end them earlier.
+        """
+        codes = explain(self.encoder, self.generator, images, self._count)
+        if refine_steps and seconds > 0:
+            codes = refine(self.generator, codes, images, steps=refine_steps, seconds=seconds)
+        image, alone = self.generator.render_both(codes)
+        return alone, image[:, 0]
 
 
 class InSeGANSegmenter:
@@ -68,19 +83,46 @@ class InSeGANSegmenter:
     def __init__(
         self, networks: InSeGANNetworks, card: InSeGANCard, bin: Bin | None = None, seed: int = 0
     ) -> None:
-        self._networks, self._card = networks.eval(), card
+        self._networks = copy.deepcopy(networks).eval().requires_grad_(False)
+        self._card = card
         self._device = next(networks.parameters()).device
         self._tracker = BinTracker(bin, seed)
 
-    def segment(self, frame: DepthFrame) -> Segmentation:
-        """Raises: FloorNotFoundError where no bin was given and the frame shows none."""
+    @property
+    def part_length_m(self) -> None:
+        """Not known: see types.Segmenter."""
+
+    @property
+    def bin(self) -> Bin | None:
+        """Where the bin was in the frame segmented last."""
+        return self._tracker.last
+
+    def segment(
+        self,
+        frame: DepthFrame,
+        *,
+        pose_seconds: float = 0.0,  # noqa: ARG002
+        refine_seconds: float = float('inf'),
+    ) -> Segmentation:
+        """As types.Segmenter says; poses are rough ones, whatever the time.
+
+        Raises:
+            FloorNotFoundError: no bin was given and the frame shows none.
+        """
         bin = self._tracker(frame)
         crop = BinCrop.of(frame, bin, self._card.crop)
         image = torch.from_numpy(crop.image).to(self._device)[None, None]
-        rendered, _ = self._networks.decompose(image)
+        rendered, _ = self._networks.decompose(image, self._card.refine_steps, refine_seconds)
         alone = filtered(rendered[0].float().cpu().numpy(), self._card.filters)
         seen = crop.restore(alone, frame)  # (n, H, W)
         labels = nearest(seen, self._card.filters.threshold)
+        if self._card.filters.owner == 'measured':
+            heights = height_map(frame, bin.floor)
+            values = np.where(
+                foreground(frame, bin), encode(np.nan_to_num(heights), self._card.crop), -1
+            )
+            closest = closest_to_measured(seen, values, self._card.filters.threshold)
+            labels = np.where(np.isfinite(heights), closest, labels)
         return self._describe(frame, bin, labels, seen, crop.heights(seen))
 
     def _describe(
@@ -139,6 +181,21 @@ def nearest(images: NDArray[np.float32], threshold: float) -> NDArray[np.int32]:
     return np.where(images.max(axis=0) > threshold, 1 + images.argmax(axis=0), 0).astype(np.int32)
 
 
+def closest_to_measured(
+    images: NDArray[np.float32], measured: NDArray[np.floating], threshold: float
+) -> NDArray[np.int32]:
+    """(n, H, W) renderings, (H, W) what was measured -> (H, W): 1 + an index, 0 on the floor.
+
+    Where parts were measured but none is rendered, the pixel goes to the rendering that is
+    highest there, if any rises out of the floor at all.
+    """
+    off = np.where(images > threshold, np.abs(images - measured), np.inf)
+    uncovered = ~np.isfinite(off).any(axis=0)
+    index = np.where(uncovered, images.argmax(axis=0), off.argmin(axis=0))
+    part = (measured > -1) & (~uncovered | (images.max(axis=0) > BARELY))
+    return np.where(part, 1 + index, 0).astype(np.int32)
+
+
 def choose_threshold(
     alone: NDArray[np.float32], images: NDArray[np.float32], filters: FilterConfig
 ) -> float:
@@ -164,8 +221,16 @@ def choose_threshold(
 def to_card(card: InSeGANCard) -> dict[str, Any]:
     """Plain values for the card's `settings`."""
     plain = asdict(card)
-    plain['model']['volume_channels'] = list(card.model.volume_channels)
+    for key in ('volume_channels', 'pose_start', 'encoder_hidden'):
+        plain['model'][key] = list(plain['model'][key])
     return plain
+
+
+# what models were before cards named it
+BEFORE = {
+    'composed_by': 'mean', 'bounded': False, 'normalised': False, 'rectified': False,
+    'reach': None, 'encoder': 'latents', 'pose_start': [1.5, 0.35],
+}  # fmt: skip
 
 
 def load(
@@ -181,7 +246,10 @@ def load(
         ConfigError: settings that this version does not know.
         RuntimeError: weights that do not fit them.
     """
-    card = config.from_mapping(InSeGANCard, settings)
+    model = dict(settings['model'])
+    if 'composed_by' not in model:
+        model = {**BEFORE, **model}
+    card = config.from_mapping(InSeGANCard, {**settings, 'model': model})
     networks = InSeGANNetworks(card.model)
     networks.load_state_dict(
         {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}

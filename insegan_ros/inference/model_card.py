@@ -19,6 +19,7 @@ from insegan_ros.bin import Bin
 from insegan_ros.config import ConfigError
 from insegan_ros.device import pick_device
 from insegan_ros.files import write_atomically
+from insegan_ros.inference import distilled_card
 from insegan_ros.types import Segmenter
 
 CARD = 'model.yaml'
@@ -26,10 +27,11 @@ WEIGHTS = 'model.safetensors'
 ANY = 'any'  # the model of random shapes: it needs no training, and training begins with it
 # a card's method -> the module whose load(settings, tensors, device, bin, seed) makes a Segmenter
 METHODS = {
-    'explicit': 'insegan_ros.inference.distilled',
+    'distilled': 'insegan_ros.inference.distilled',
     'insegan3d': 'insegan_ros.inference.insegan',
     'insegan2d': 'insegan_ros.inference.insegan',
 }
+FORMER_NAMES = {'explicit': 'distilled'}  # of methods, on cards of earlier versions
 
 
 def places(file: Path) -> tuple[Path, ...]:
@@ -84,7 +86,6 @@ def load_segmenter(
     device: str = 'cpu',
     bin: Bin | None = None,
     seed: int = 0,
-    pose_seconds: float = 0.0,
 ) -> Segmenter:
     """A trained model as a Segmenter.
 
@@ -92,7 +93,6 @@ def load_segmenter(
         name_or_path: of its folder; `any:0.056` tells a model of any part how long the part is, m.
         device: where it runs: 'auto', 'cpu' or 'cuda[:index]'.
         bin: where the bin is; None: found in the frames.
-        pose_seconds: a frame's, for poses by render and compare; of models with a template.
 
     Raises:
         ModelError: no such model, a card or weights that are damaged or do not match.
@@ -107,9 +107,9 @@ def load_segmenter(
     loader = importlib.import_module(METHODS[card['method']])
     try:
         tensors = _load(folder / WEIGHTS)
-        segmenter = loader.load(card['settings'], tensors, pick_device(device), bin, seed)
         if part_length is not None:
-            _set_length(segmenter, part_length)
+            card['settings'] = _with_length(card, part_length)
+        return loader.load(card['settings'], tensors, pick_device(device), bin, seed)
     except ConfigError as error:
         raise ModelError(
             f'{folder} is of another version of insegan_ros, or was changed ({error}); delete '
@@ -117,9 +117,6 @@ def load_segmenter(
         ) from None
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         raise ModelError(f'{folder} cannot be loaded: {error}') from None
-    if hasattr(segmenter, 'pose_seconds'):
-        segmenter.pose_seconds = pose_seconds
-    return segmenter
 
 
 def _told_length(name: str) -> tuple[str, float | None]:
@@ -131,10 +128,14 @@ def _told_length(name: str) -> tuple[str, float | None]:
         return name, None
 
 
-def _set_length(segmenter: Segmenter, metres: float) -> None:
-    if not hasattr(segmenter, 'set_part_length'):
+def _with_length(card: Mapping[str, Any], metres: float) -> dict[str, Any]:
+    """A card's settings for parts of that length."""
+    settings = None
+    if card['method'] == 'distilled':
+        settings = distilled_card.with_length(card, metres)
+    if settings is None:
         raise ValueError('this model knows one part; a part length is for models of any part')
-    segmenter.set_part_length(metres)
+    return settings
 
 
 def read_card(folder: Path) -> dict[str, Any]:
@@ -145,7 +146,8 @@ def read_card(folder: Path) -> dict[str, Any]:
         raise ModelError(f'{folder / CARD} cannot be read: {error}') from None
     if not isinstance(card, dict):
         raise ModelError(f'{folder / CARD} holds {type(card).__name__}; a mapping is expected')
-    return card
+    method = str(card.get('method'))
+    return card | {'method': FORMER_NAMES.get(method, method)}
 
 
 def _stored(tensor: Tensor) -> NDArray:

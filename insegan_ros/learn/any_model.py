@@ -29,7 +29,7 @@ from insegan_ros.distillation.train import STARTED_RATE, TrainConfig, begin
 from insegan_ros.distillation.views import THICKNESS, ViewConfig
 from insegan_ros.inference import distilled_card, model_card
 from insegan_ros.learn.reading import learn_to_read
-from insegan_ros.learn.stages import batch_workers, train_with_bar
+from insegan_ros.learn.stage_network import batch_workers, train_with_bar
 
 HELD_OUT = 20  # one shape in so many is not trained on, but no more than
 MOST_HELD_OUT = 30
@@ -52,10 +52,12 @@ class GrowingShapes:
 
     @property
     def shapes(self) -> int:
+        """How many shapes have been taken up."""
         return len(self._known)
 
     @property
     def pictures(self) -> int:
+        """How many sets of piles are taught."""
         return len(self._parts)
 
     def look(self) -> None:
@@ -67,6 +69,7 @@ class GrowingShapes:
         self._looked = time.monotonic()
 
     def __call__(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """A batch of examples; now and then new shapes are taken up first."""
         if time.monotonic() - self._looked > LOOK_S:
             self.look()
         return mixed_batch(self._parts, self._batch, rng)
@@ -92,14 +95,14 @@ def pretrain(
         start: a model of the same kind, whose weights the network begins with.
     """
     device = pick_device(device)
-    config, train = ShapesConfig(shapes=shapes), TrainConfig().on(device)
+    config, train = ShapesConfig(shapes=shapes), TrainConfig().adapted(device)
     folder = out / 'shapes'
     held = max(1, min(shapes // HELD_OUT, MOST_HELD_OUT))
     pixel = PART_DISTANCE_M / D435.fx
     assumed = NetworkConfig(PART_LENGTH_M, THICKNESS * PART_LENGTH_M, pixel, WIDTHS)
     weights = None
     if start is not None:
-        train = TrainConfig(learning_rate=1.5 * STARTED_RATE).on(device)
+        train = TrainConfig(learning_rate=1.5 * STARTED_RATE).adapted(device)
         weights = widened(model_card.load_weights(start), assumed, seed)
     progress = begin(assumed, train, seed, device, weights)
     with _made_meanwhile(config, folder, seed, workers, min(held + ENOUGH, shapes)):
@@ -122,7 +125,7 @@ def pretrain(
         'false_instances_a_picture': round(read.false_instances, 4),
     }
     card = {
-        'method': 'explicit',
+        'method': 'distilled',
         'part': 'any',
         'made_by': f'insegan_ros {__version__}, insegan pretrain',
         'labels_used': 'none: piles of random shapes in physics taught the network',

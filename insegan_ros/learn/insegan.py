@@ -7,13 +7,13 @@ The run's folder:
           checkpoint.pt   where the same command goes on
           tensorboard/    losses, figures, pictures
           picture.png     rows: real held-out frames; re-rendered; segmented; their instances one
-                          by one; generated
+                          by one; generated; the generated ones' instances
           model/          the best so far by the re-rendering error on held-out frames
 """
 
 from __future__ import annotations
 
-import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,14 +29,9 @@ from insegan_ros.data.frames import (
     measure_crop,
 )
 from insegan_ros.data.store import Dataset, DatasetError, Sample
-from insegan_ros.device import pick_device
-from insegan_ros.learn.insegan_run import Run, Validation
-from insegan_ros.learn.insegan_settings import (
-    DataConfig,
-    TrainingConfig,
-    claim,
-    resolve,
-)
+from insegan_ros.learn.config import DataConfig
+from insegan_ros.learn.insegan_run import InSeGANRun, Validation
+from insegan_ros.learn.run_folder import Job, claim
 from insegan_ros.model.insegan import InSeGAN
 from insegan_ros.training import distributed
 from insegan_ros.training.loop import Hooks, run_loop
@@ -45,72 +40,79 @@ from insegan_ros.training.step import Trainer
 LABELLED_FRAMES = 30  # validation frames whose labels, if any, are reported beside
 
 
-def run(args: argparse.Namespace) -> int:
-    """Uses args.dataset, out, method, config, set, max_minutes, seed and device.
+def train(job: Job) -> int:
+    """Train, or go on; 0, or 130 after an interrupt.
 
     Raises:
-        ValueError: settings, a dataset or a run's folder that do not fit; the message says which.
+        ValueError: a dataset or a run's folder that does not fit; the message says why.
     """
-    dataset = Dataset(args.dataset)
-    if len(dataset) == 0:
-        raise DatasetError(f'{args.dataset} has no frames; collect or generate some')
-    settings = resolve(args, dataset)
-    device = pick_device(args.device)
-    group, device = distributed.join(device)
+    group, device = distributed.join(job.device)
     try:
         torch.backends.cudnn.benchmark = True
-        return train(dataset, Path(args.out), settings, args, device, group)
+        return learn(replace(job, device=device), group)
     finally:
         distributed.leave(group)
 
 
-def train(
-    dataset: Dataset,
-    out: Path,
-    settings: TrainingConfig,
-    args: argparse.Namespace,
-    device: str,
-    group: distributed.Group,
-) -> int:
+def describe(job: Job) -> str:
+    """The plan, with its times."""
+    loop, seconds = job.config.loop, job.config.seconds
+    limit = f'at most {seconds / 60:.1f} min' if seconds < float('inf') else 'no time limit'
+    done = 'begun' if (job.out / 'checkpoint.pt').exists() else 'not begun'
+    return f'training     {loop.iterations} iterations, {limit} a call, {done}'
+
+
+def learn(job: Job, group: distributed.Group) -> int:
+    """In this process, of one or several."""
+    settings, dataset = job.config, job.dataset
     if group.leads:
-        claim(out, settings, dataset, args.seed)
-    training, held_out = split(dataset, settings.data, args.seed)
-    crop = measure_crop(dataset, training, settings.model.image_size, args.seed)
-    cache = out if group.leads else None
-    images = load_crops(dataset, training, crop, args.seed, cache, 'train')
-    unseen = load_crops(dataset, held_out, crop, args.seed, cache, 'val')
-    frames = Frames(images, settings.data.augment, device)
+        claim(job)
+    training, held_out = split(dataset, settings.data, job.seed)
+    crop = measure_crop(
+        dataset, training, settings.model.image_size, job.seed, settings.data.coding
+    )
+    cache = job.out if group.leads else None
+    images = load_crops(dataset, training, crop, job.seed, cache, 'train')
+    unseen = load_crops(dataset, held_out, crop, job.seed, cache, 'val')
+    frames = Frames(images, settings.data.augment, job.device)
     validation = Validation(
         torch.from_numpy(unseen.astype(np.float32)), labelled(dataset, held_out)
     )
-    precision = pick_precision(settings.precision, device)
-    torch.manual_seed(args.seed)
-    trainer = Trainer(InSeGAN(settings.model).to(device), settings.step, precision, group)
-    run = Run(out, settings, dataset, crop, trainer, validation, args.seed, frames, device)
-    if (out / 'checkpoint.pt').exists():
-        run.resume()
-    limit = args.max_minutes * 60 if args.max_minutes else float('inf')
-    hooks = Hooks(run.save, run.validate, run.draw, run.tell)
-    done = trainer.steps
+    precision = pick_precision(settings.precision, job.device)
+    torch.manual_seed(job.seed)
+    trainer = Trainer(InSeGAN(settings.model).to(job.device), settings.step, precision, group)
+    process = InSeGANRun(job, crop, trainer, validation, frames)
+    if (job.out / 'checkpoint.pt').exists():
+        process.resume()
     if group.leads:
         print(
-            f'{len(frames)} frames to learn from, {len(held_out)} held out; {device}, '
-            f'{str(precision).removeprefix("torch.")}; {done} of {settings.loop.iterations} '
-            'iterations done',
+            f'{len(frames)} frames to learn from, {len(held_out)} held out; {job.device}, '
+            f'{str(precision).removeprefix("torch.")}; {process.done} of '
+            f'{settings.loop.iterations} iterations done',
             flush=True,
         )
-        run.open_bar()
+        process.open_bar()
+    return carry_on(job, process, group)
+
+
+def carry_on(job: Job, process: InSeGANRun, group: distributed.Group) -> int:
+    """The loop, and what is said of its end."""
+    settings, out = job.config, job.out
+    hooks = Hooks(process.save, process.validate, process.draw, process.tell)
     try:
-        ending = run_loop(run.step, done, settings.loop, hooks, limit, group)
+        ending = run_loop(
+            process.step, process.done, settings.loop, hooks, settings.seconds, group
+        )
     except FloatingPointError as error:
         raise ValueError(
             f'{error}; training stopped, the last good state is {out / "checkpoint.pt"}. '
             'Lower step.learning_rate, or set precision=float32, and run the same command'
         ) from None
     finally:
-        run.close()
+        process.close()
     if group.leads:
-        print(f'{ending}: {trainer.steps} of {settings.loop.iterations} iterations in {out}')
+        print(process.verdict())
+        print(f'{ending}: {process.done} of {settings.loop.iterations} iterations in {out}')
         if ending != 'finished':
             print('the same command goes on')
     return 130 if ending == 'interrupted' else 0
@@ -151,6 +153,7 @@ def load_crops(
 
 
 def labelled(dataset: Dataset, held_out: list[int]) -> list[Sample]:
+    """Those of the first held-out frames that have labels; they are only evaluated with."""
     samples = [dataset[index] for index in held_out[:LABELLED_FRAMES]]
     return [sample for sample in samples if sample.labels is not None]
 

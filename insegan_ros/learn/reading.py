@@ -21,7 +21,7 @@ from insegan_ros.distillation.train import predict
 from insegan_ros.evaluation.metrics import count_is_right, false_positives, iou_matrix, strict_miou
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference.confidence import RIGHT_IOU, Confidence
-from insegan_ros.inference.distilled import DistilledSegmenter
+from insegan_ros.inference.distilled import DistilledSegmenter, fused
 from insegan_ros.inference.distilled_card import Scoring
 from insegan_ros.inference.existence import Existence, fit_existence
 from insegan_ros.inference.found import Found
@@ -155,6 +155,7 @@ class Remembering(VoteNetwork):
         self._seen: dict[bytes, Tensor] = {}
 
     def forward(self, image: Tensor) -> Tensor:
+        """Answer as the network does; an image seen before is answered from memory."""
         key = image.cpu().numpy().tobytes()
         if key not in self._seen:
             self._seen[key] = super().forward(image)
@@ -173,7 +174,7 @@ def frames_of(network: VoteNetwork, dataset: Dataset, seed: int) -> Frames | Non
         except FloorNotFoundError:
             continue
 
-    remembering = Remembering(network)
+    remembering = fused(Remembering(network))
 
     def read(votes: VoteSettings, rule: Existence | None) -> list[NDArray[np.integer]]:
         segmenter = DistilledSegmenter(remembering, votes, existence=rule)

@@ -1,65 +1,61 @@
-"""What the stages of a training run share: their figures, and the bar while a network learns."""
+"""A run is a list of stages, each of which is done, goes on, or begins."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import yaml
-from tqdm import tqdm
+from insegan_ros.learn.run_folder import Report
 
-from insegan_ros.distillation.train import Batches, Progress, TrainConfig, train_network
-
-ENOUGH = 0.9  # of the time allowed for the network: less, and a finished run goes on
+Figures = Mapping[str, Any]
 
 
-class Report:
-    """Figures of the stages, on the screen and in a file."""
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One step of learning; what it found lies in the run's folder and in its report."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.content: dict[str, Any] = {}
-        if path.exists():
-            self.content = yaml.safe_load(path.read_text()) or {}
-
-    def add(self, stage: str, **figures: Any) -> None:
-        self.content[stage] = figures
-        self._path.write_text(yaml.safe_dump(self.content, sort_keys=False))
-        print(f'{stage}: ' + ', '.join(f'{k} {v}' for k, v in figures.items()), flush=True)
+    name: str
+    share: float  # of the run's time
+    done: Callable[[float], bool]  # by the folder alone; given the seconds that it may take
+    run: Callable[[float], Figures]  # in so many seconds, about; its figures
+    takes_spare: bool = False  # also gets what the stages before it left of their time
 
 
-def batch_workers(device: str, workers: int) -> int:
-    """Processes that make batches beside a GPU; a processor that learns makes its own."""
-    return workers if device.startswith('cuda') else 0
+def allowed_seconds(stages: Sequence[Stage], total: float, report: Report) -> dict[str, float]:
+    """What each stage may take of the run's seconds; what those before spent is in the report."""
+    spare, allowed = 0.0, {}
+    for stage in stages:
+        own = stage.share * total
+        allowed[stage.name] = own + (spare if stage.takes_spare else 0.0)
+        if stage.name in report:
+            spare += max(own - report.of(stage.name).get('seconds', own), 0)
+    return allowed
 
 
-def train_with_bar(
-    progress: Progress,
-    batches: Batches,
-    config: TrainConfig,
-    seconds: float,
-    seed: int,
-    state: Path,
-    workers: int = 0,
-) -> None:
-    """`train_network` with a progress bar.
+def carry_out(stages: Sequence[Stage], total: float, report: Report) -> None:
+    """Run those that are not done, in order.
 
-    Raises:
-        ValueError: the loss is not finite any more.
-        KeyboardInterrupt: the run was interrupted, and its state is stored.
+    Args:
+        total: seconds of the whole run.
     """
-    bar = tqdm(total=100, desc='distil', unit='%')
+    for stage in stages:
+        seconds = allowed_seconds(stages, total, report)[stage.name]
+        if stage.done(seconds):
+            continue
+        begun = time.monotonic()
+        figures = stage.run(seconds)
+        spent = round(time.monotonic() - begun, 1)
+        report.add(stage.name, **{'seconds': spent, **figures})
 
-    def said(step: int, share: float, losses: Mapping[str, float]) -> None:
-        bar.update(int(share * 100) - bar.n)
-        bar.set_postfix(step=step, **{k: f'{v:.3f}' for k, v in losses.items()})
 
-    try:
-        ending = train_network(progress, batches, config, seconds, seed, said, state, workers)
-    except FloatingPointError as error:
-        raise ValueError(f'{error}; the last good state is {state}; use another --seed') from None
-    finally:
-        bar.close()
-    if ending == 'interrupted':
-        raise KeyboardInterrupt
+def plan(stages: Sequence[Stage], total: float, report: Report) -> str:
+    """A line a stage: how long it may take, and what is done already."""
+    allowed = allowed_seconds(stages, total, report)
+    lines = []
+    for stage in stages:
+        seconds = allowed[stage.name]
+        limit = f'up to {seconds / 60:.1f} min' if seconds < float('inf') else 'no time limit'
+        lines.append(f'{stage.name:12} {"done" if stage.done(seconds) else limit}')
+    return '\n'.join(lines)

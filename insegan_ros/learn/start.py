@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from insegan_ros import __version__
 from insegan_ros.bin import Bin
@@ -18,53 +20,93 @@ from insegan_ros.inference import distilled, distilled_card, model_card
 from insegan_ros.types import DepthFrame
 
 
-def whole_part_finder(model: Path, device: str = 'cpu') -> Finder | None:
-    """Of a model that segments parts of any length; None where it does not."""
-    segmenter = model_card.load_segmenter(str(model), device)
-    if not (isinstance(segmenter, distilled.DistilledSegmenter) and segmenter.any_length):
-        return None
-    chosen = segmenter
+@dataclass(frozen=True)
+class Start:
+    """A model of the default method whose weights training begins with."""
 
-    def finder(length_m: float) -> Callable[[DepthFrame, Bin], NDArray[np.integer]]:
-        chosen.set_part_length(length_m)
-        return chosen.whole_parts
+    folder: Path
 
-    return finder
+    @staticmethod
+    def find(given: str | None) -> Start | None:
+        """None: random weights.
 
+        Args:
+            given: a name or folder, 'none', or None for the one that comes with the package.
 
-def keep_start(start: Path, part_length_m: float, dataset: Dataset, out: Path) -> bool:
-    """Write the model that training would begin with, told the part's length, as the run's.
+        Raises:
+            ModelError: there is no such model, or it is damaged.
+        """
+        folder = model_card.find_start(given)
+        if folder is None:
+            return None
+        start = Start(folder)
+        _ = start.card, start.weights  # damaged ones are told before anything begins
+        return start
 
-    False where that model knows one part alone.
-    """
-    card = model_card.read_card(start)
-    settings = distilled_card.with_length(card, part_length_m)
-    if settings is None:
-        return False
-    told = f'{card.get("part")}, told the length of the part that unlabelled frames tell'
-    card |= {'part': dataset.info.part, 'began_with': told, 'settings': settings}
-    card['frames_of_the_length'] = frames_of(dataset)
-    model_card.save_model(out / 'model', card, model_card.load_weights(start))
-    return True
+    @cached_property
+    def card(self) -> dict[str, Any]:
+        """The card of the model that training begins with."""
+        return model_card.read_card(self.folder)
 
+    @cached_property
+    def weights(self) -> dict[str, Tensor]:
+        """Its weights, without the template."""
+        weights = model_card.load_weights(self.folder)
+        weights.pop(distilled.TEMPLATE, None)
+        return weights
 
-def origin(start: Path) -> str:
-    """What a card says of the model that training began with."""
-    card = model_card.read_card(start)
-    return f'the weights of a model of {card.get("part")} ({card.get("dataset")})'
+    @property
+    def widths(self) -> tuple[int, int, int, int]:
+        """Of the network's layers."""
+        return distilled_card.widths_of(self.card)
+
+    @property
+    def origin(self) -> str:
+        """What a card says of the model that training began with."""
+        return f'the weights of a model of {self.card.get("part")} ({self.card.get("dataset")})'
+
+    def finder(self, device: str = 'cpu') -> Finder | None:
+        """What finds whole parts of any length; None where the model knows one part alone."""
+        segmenter = model_card.load_segmenter(str(self.folder), device)
+        if not (isinstance(segmenter, distilled.DistilledSegmenter) and segmenter.any_length):
+            return None
+        chosen = segmenter
+
+        def finder(length_m: float) -> Callable[[DepthFrame, Bin], NDArray[np.integer]]:
+            chosen.set_part_length(length_m)
+            return chosen.whole_parts
+
+        return finder
+
+    def keep_as(self, model: Path, part_length_m: float, dataset: Dataset) -> bool:
+        """Write this model, told the part's length, as the run's.
+
+        False where it knows one part alone.
+        """
+        settings = distilled_card.with_length(self.card, part_length_m)
+        if settings is None:
+            return False
+        told = f'{self.card.get("part")}, told the length of the part that unlabelled frames tell'
+        card = self.card | {
+            'part': dataset.info.part,
+            'began_with': told,
+            'settings': settings,
+            'frames_of_the_length': account_of(dataset),
+        }
+        model_card.save_model(model, card, self.weights)
+        return True
 
 
 def card_of(dataset: Dataset) -> dict[str, Any]:
     """What the card of a model learned from unlabelled frames begins with."""
     return {
-        'method': 'explicit',
+        'method': 'distilled',
         'part': dataset.info.part,
         'made_by': f'insegan_ros {__version__}',
-        'dataset': frames_of(dataset),
+        'dataset': account_of(dataset),
     }
 
 
-def frames_of(dataset: Dataset) -> dict[str, Any]:
-    """How many, and a hash of their own hashes: the same frames give the same."""
-    joined = ' '.join(str(dataset.records[i].get('sha256', i)) for i in dataset.indices)
-    return {'frames': len(dataset), 'sha256': hashlib.sha256(joined.encode()).hexdigest()[:16]}
+def account_of(dataset: Dataset) -> dict[str, Any]:
+    """How many frames, and a hash that the same frames give again."""
+    return {'frames': len(dataset), 'sha256': dataset.content_hash()}

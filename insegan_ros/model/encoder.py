@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -14,7 +15,14 @@ SLOPE = 0.2
 class Encoder(nn.Module):
     """Derenders an image to the mean feature map, and decodes that to the instances' latents."""
 
-    def __init__(self, config: GeneratorConfig, instances: int) -> None:
+    def __init__(
+        self, config: GeneratorConfig, instances: int, hidden: tuple[int, ...] = ()
+    ) -> None:
+        """Layers of the paper's sizes.
+
+        Args:
+            hidden: widths of layers before the last, which the paper's encoder lacks.
+        """
         super().__init__()
         self.instances = instances
         steps = int(math.log2(config.image_size / config.feature_size))
@@ -37,7 +45,11 @@ class Encoder(nn.Module):
         if config.feature_size == 4:
             decoder += [nn.Conv2d(channels, 4 * channels, 3, padding=1), nn.LeakyReLU(SLOPE)]
             channels *= 4
-        decoder += [nn.Flatten(), nn.Linear(channels * 16, instances * config.z_dim)]
+        decoder.append(nn.Flatten())
+        sizes = (channels * 16, *hidden)
+        for before, after in pairwise(sizes):
+            decoder += [nn.Linear(before, after), nn.LeakyReLU(SLOPE)]
+        decoder.append(nn.Linear(sizes[-1], instances * config.z_dim))
         self.decoder = nn.Sequential(*decoder)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """The generator G: posed copies of an implicit 3-D template, composed into a depth image.
 
 Paper 3.2: F(z) = G_s(STN(Lambda(G_p(z)), T)) (Eq. 1), image = G_r(mean of F(z)) (Eq. 2). Images
-are (B, 1, S, S) in [-1, 1]: -1 the bin's floor, larger is nearer to the camera.
+are (B, 1, S, S) in [-1, 1]: -1 where no part is, larger is nearer to the camera.
 """
 
 from __future__ import annotations
@@ -18,20 +18,33 @@ from torch import Tensor, nn
 from insegan_ros.model.pose import PoseDecoder, rigid_motion
 
 SLOPE = 0.2  # of every leaky rectifier
+BOUND = 0.85  # half sides of the volume: a part's middle is nowhere near the image's edge
 
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """Sizes of the generator; the defaults are the paper's where it names them."""
+    """Sizes and kinds of the generator's layers.
+
+    The paper names h, k, the mean and the renderer's place; what it leaves open, `normalised` to
+    `pose_start`, decides whether instances separate (docs/research.md).
+    """
 
     kind: Literal['3d', '2d'] = '3d'  # 2d: the paper's ablation, no template and no poses
-    z_dim: int = 128  # d
+    z_dim: int = 16  # d; an image shows six numbers of it
     image_size: int = 64  # px
     template_size: int = 4  # h
-    template_channels: int = 128  # k
-    doublings: int = 0  # residual 3-D blocks that double the template's side before it is posed
-    volume_channels: tuple[int, ...] = ()  # of 3-D convolutions after it is posed
-    feature_channels: int = 128  # c
+    template_channels: int = 64  # k
+    doublings: int = 2  # residual 3-D blocks that double the template's side before it is posed
+    volume_channels: tuple[int, ...] = (8, 8)  # of 3-D convolutions after it is posed
+    feature_channels: int = 64  # c
+    normalised: bool = True  # instance norms in the volume; affine ones in 2-D
+    rectified: bool = True  # instances' feature maps are rectified before their mean
+    reach: float | None = 0.7  # no part is wider than this share of the image; None: no bound
+    # How instances become one image. `mean`: their feature maps' mean is rendered (Eq. 2).
+    # `nearest`: each is rendered alone, and the nearest surface shows, as at inference (3.5).
+    composed_by: Literal['mean', 'nearest'] = 'nearest'
+    bounded: bool = True  # instances' middles stay within the image
+    pose_start: tuple[float, float] = (0.7, 0.7)  # first deviations: rotation, rad; translation
 
     def __post_init__(self) -> None:
         steps = math.log2(self.image_size / self.feature_size)
@@ -47,12 +60,18 @@ class GeneratorConfig:
             )
 
     @property
+    def code_dim(self) -> int:
+        """Numbers that say how one instance looks: a rigid motion's 3 x 4, or a latent's d."""
+        return 12 if self.kind == '3d' else self.z_dim
+
+    @property
     def feature_size(self) -> int:
         """Side of an instance's feature map, px."""
         return self.template_size * 2**self.doublings
 
     @property
     def volume_channels_in(self) -> int:
+        """Channels of the template after its doublings."""
         return self.template_channels // 2**self.doublings
 
 
@@ -63,16 +82,42 @@ class Generator(nn.Module):
         super().__init__()
         self.instance = (InstanceVolume if config.kind == '3d' else InstancePlane)(config)
         self.renderer = Renderer(config)
+        self.kind, self.composed_by = config.kind, config.composed_by
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """(B, n, d) -> image (B, 1, S, S) and mean feature map (B, c, h, h), Eq. 2."""
-        features = self.instance(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+        features = self.features(self.place(z))
         mean = features.mean(dim=1)
-        return self.renderer(mean), mean
+        if self.composed_by == 'mean':
+            return self.renderer(mean), mean
+        return self.alone(features).amax(dim=1, keepdim=True), mean
+
+    def alone(self, features: Tensor) -> Tensor:
+        """(B, n, c, h, h) -> (B, n, S, S)."""
+        return self.renderer(features.flatten(0, 1)).unflatten(0, features.shape[:2]).squeeze(2)
+
+    def place(self, z: Tensor) -> Tensor:
+        """Latents (..., d) -> what an image shows of them, (..., code_dim).
+
+        In 3-D the rigid motion Lambda(G_p(z)), 3 x 4, row by row; in 2-D the latents themselves.
+        """
+        return self.instance.place(z)
+
+    def features(self, codes: Tensor) -> Tensor:
+        """(B, n, code_dim) -> every instance's feature map F, (B, n, c, h, h), Eq. 1."""
+        return self.instance.draw(codes.flatten(0, 1)).unflatten(0, codes.shape[:2])
+
+    def render_both(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, n, code_dim) -> all in one image (B, 1, S, S); each as if alone (B, n, S, S)."""
+        features = self.features(codes)
+        alone = self.alone(features)
+        if self.composed_by == 'mean':
+            return self.renderer(features.mean(dim=1)), alone
+        return alone.amax(dim=1, keepdim=True), alone
 
     def render_each(self, z: Tensor) -> Tensor:
         """(B, n, d) -> (B, n, S, S): every instance as if it were alone (paper 3.5)."""
-        return self.renderer(self.instance(z.flatten(0, 1))).unflatten(0, z.shape[:2]).squeeze(2)
+        return self.render_both(self.place(z))[1]
 
 
 class InstanceVolume(nn.Module):
@@ -81,34 +126,64 @@ class InstanceVolume(nn.Module):
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         side, channels = config.template_size, config.template_channels
-        self.template = nn.Parameter(torch.randn(1, channels, side, side, side))
-        blocks = [DoublingBlock(channels // 2**k) for k in range(config.doublings)]
-        self.doubling = nn.Sequential(*blocks)
-        self.pose = PoseDecoder(config.z_dim)
+        first = torch.randn(1, channels, side, side, side)
+        # normalised before its first use: small values learn faster by the same updates
+        self.template = nn.Parameter(first * (0.02 if config.normalised else 1.0))
+        self.normalised, self.bounded = config.normalised, config.bounded
+        block = NormalisedDoublingBlock if config.normalised else DoublingBlock
+        self.doubling = nn.Sequential(*(block(channels // 2**k) for k in range(config.doublings)))
+        self.register_buffer('ball', ball(config.feature_size, config.reach), persistent=False)
+        self.pose = PoseDecoder(config.z_dim, config.pose_start)
         sizes = (config.volume_channels_in, *config.volume_channels)
-        self.volume = nn.Sequential(
-            *(
-                layer
-                for before, after in pairwise(sizes)
-                for layer in (nn.Conv3d(before, after, 3, padding=1), nn.LeakyReLU(SLOPE))
-            )
-        )
-        folded = sizes[-1] * config.feature_size
-        self.project = nn.Sequential(
-            nn.Conv2d(folded, config.feature_channels, 3, padding=1, bias=False),
-            nn.InstanceNorm2d(config.feature_channels),
-        )
+        layers: list[nn.Module] = []
+        for before, after in pairwise(sizes):
+            layers.append(nn.Conv3d(before, after, 3, padding=1, bias=not config.normalised))
+            if config.normalised:
+                layers += [nn.InstanceNorm3d(after, affine=True), nn.ReLU()]
+            else:
+                layers.append(nn.LeakyReLU(SLOPE))
+        self.volume = nn.Sequential(*layers)
+        self.project = projection(sizes[-1] * config.feature_size, config)
 
-    def forward(self, z: Tensor) -> Tensor:
-        """(M, d) -> (M, c, h, h)."""
-        template = self.doubling(self.template)  # once for all poses: (1, k, h, h, h)
-        posed = warp(template, rigid_motion(self.pose(z).float()))  # (M, k, h, h, h)
+    def place(self, z: Tensor) -> Tensor:
+        """(..., d) -> (..., 12) rigid motions."""
+        pose = self.pose(z).float()
+        if self.bounded:
+            pose = torch.cat([pose[..., :3], BOUND * pose[..., 3:].tanh()], dim=-1)
+        return rigid_motion(pose).flatten(-2)
+
+    def draw(self, motions: Tensor) -> Tensor:
+        """(M, 12) -> (M, c, h, h)."""
+        template = F.instance_norm(self.template) if self.normalised else self.template
+        template = self.doubling(template) * self.ball  # once for all: (1, k, h, h, h)
+        posed = warp(template, motions.unflatten(-1, (3, 4)))  # (M, k, h, h, h)
         posed = posed.contiguous(memory_format=torch.channels_last_3d)
         return self.project(self.volume(posed).flatten(1, 2))  # depth joins the channels
 
 
+def ball(side: int, reach: float | None) -> Tensor:
+    """(side, side, side): 1 within a ball of diameter `reach` of the side, 0 well outside."""
+    if reach is None:
+        return torch.ones(side, side, side)
+    line = (torch.arange(side) + 0.5) / side * 2 - 1
+    radius = torch.stack(torch.meshgrid(line, line, line, indexing='ij')).norm(dim=0)
+    return ((reach - radius) * side / 2 + 0.5).clamp(0, 1)
+
+
+def projection(channels: int, config: GeneratorConfig) -> nn.Sequential:
+    """A convolution to the instance's feature map, normalised, and rectified where it shall be."""
+    wide = config.feature_channels
+    layers: list[nn.Module] = [
+        nn.Conv2d(channels, wide, 3, padding=1, bias=False),
+        nn.InstanceNorm2d(wide, affine=config.normalised),
+    ]
+    if config.rectified:
+        layers.append(nn.ReLU())
+    return nn.Sequential(*layers)
+
+
 class DoublingBlock(nn.Module):
-    """A residual 3-D block that doubles the side and halves the channels."""
+    """A residual 3-D block that doubles the side and halves the channels, without norms."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -121,6 +196,24 @@ class DoublingBlock(nn.Module):
         large = F.interpolate(volume, scale_factor=2, mode='trilinear', align_corners=False)
         inner = F.leaky_relu(self.first(F.leaky_relu(large, SLOPE)), SLOPE)
         return self.skip(large) + self.second(inner)
+
+
+class NormalisedDoublingBlock(nn.Module):
+    """A pre-activated residual 3-D block with instance norms, then a doubling."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        half = channels // 2
+        self.skip = nn.Conv3d(channels, half, 1, bias=False)
+        self.first = nn.Conv3d(channels, half, 3, padding=1, bias=False)
+        self.second = nn.Conv3d(half, half, 3, padding=1, bias=False)
+        self.norm = nn.InstanceNorm3d(half, affine=True)
+
+    def forward(self, volume: Tensor) -> Tensor:
+        """(1, k, h, h, h) -> (1, k / 2, 2h, 2h, 2h)."""
+        inner = self.first(F.leaky_relu(F.instance_norm(volume), SLOPE))
+        inner = self.second(F.leaky_relu(F.instance_norm(inner), SLOPE))
+        return self.norm(F.interpolate(self.skip(volume) + inner, scale_factor=2.0))
 
 
 def warp(volume: Tensor, motion: Tensor) -> Tensor:
@@ -152,17 +245,17 @@ class InstancePlane(nn.Module):
             layers += [
                 nn.Upsample(scale_factor=2),
                 nn.Conv2d(channels, channels // 2, 3, padding=1, bias=False),
-                nn.InstanceNorm2d(channels // 2),
+                nn.InstanceNorm2d(channels // 2, affine=config.normalised),
                 nn.LeakyReLU(SLOPE),
             ]
             channels //= 2
-        layers += [
-            nn.Conv2d(channels, config.feature_channels, 3, padding=1, bias=False),
-            nn.InstanceNorm2d(config.feature_channels),
-        ]
-        self.grow = nn.Sequential(*layers)
+        self.grow = nn.Sequential(*layers, *projection(channels, config))
 
-    def forward(self, z: Tensor) -> Tensor:
+    def place(self, z: Tensor) -> Tensor:
+        """The latents as they are."""
+        return z
+
+    def draw(self, z: Tensor) -> Tensor:
         """(M, d) -> (M, c, h, h)."""
         return self.grow(self.start(z).unflatten(1, (-1, 4, 4)))
 
@@ -172,12 +265,12 @@ class Renderer(nn.Sequential):
 
     def __init__(self, config: GeneratorConfig) -> None:
         channels = config.feature_channels
-        layers: list[nn.Module] = [nn.LeakyReLU(SLOPE)]
+        layers: list[nn.Module] = [] if config.rectified else [nn.LeakyReLU(SLOPE)]
         for _ in range(int(math.log2(config.image_size / config.feature_size)) - 1):
             layers += [
                 nn.ConvTranspose2d(channels, channels // 2, 4, 2, 1, bias=False),
-                nn.InstanceNorm2d(channels // 2),
-                nn.LeakyReLU(SLOPE),
+                nn.InstanceNorm2d(channels // 2, affine=config.normalised),
+                nn.ReLU() if config.rectified else nn.LeakyReLU(SLOPE),
             ]
             channels //= 2
         super().__init__(*layers, nn.ConvTranspose2d(channels, 1, 4, 2, 1), nn.Tanh())

@@ -8,14 +8,19 @@ import torch
 from torch import Tensor, nn
 
 WIDTHS = (64, 32)  # of the decoder's hidden layers
-# standard deviations of what an untrained decoder gives: any rotation, places all over the bin
-ROTATION, TRANSLATION = 1.5, 0.35
 
 
 class PoseDecoder(nn.Sequential):
     """G_p: a latent -> axis-angle (radians) and translation (half the template's side)."""
 
-    def __init__(self, z_dim: int) -> None:
+    def __init__(self, z_dim: int, start: tuple[float, float] = (0.7, 0.7)) -> None:
+        """Weights whose poses spread as they shall.
+
+        Args:
+            start: standard deviations of what an untrained decoder gives: axis-angle and
+                translation. Where rotations are large against translations, the template becomes
+                the whole scene, which only turns.
+        """
         sizes = (z_dim, *WIDTHS)
         layers: list[nn.Module] = []
         for before, after in pairwise(sizes):
@@ -27,7 +32,7 @@ class PoseDecoder(nn.Sequential):
             nn.init.kaiming_normal_(layer.weight, a=0.2)
         # The paper leaves this open. With PyTorch's own start all poses are within 0.1 of each
         # other, and a discriminator wins before they have spread.
-        wanted = torch.tensor([ROTATION] * 3 + [TRANSLATION] * 3)
+        wanted = torch.tensor([start[0]] * 3 + [start[1]] * 3)
         with torch.no_grad():
             spread = self(torch.randn(1024, z_dim)).std(dim=0)
             last.weight *= (wanted / spread)[:, None]

@@ -15,6 +15,8 @@ from insegan_ros.types import Intrinsics
 
 @dataclass(frozen=True)
 class Surface:
+    """Points on a surface, with outward unit normals."""
+
     points: NDArray[np.float64]  # (M, 3)
     normals: NDArray[np.float64]  # (M, 3)
 
@@ -25,6 +27,7 @@ class Surface:
 
 
 def sample_surface(mesh: trimesh.Trimesh, count: int, seed: int) -> Surface:
+    """Points spread evenly over a mesh."""
     points, faces = trimesh.sample.sample_surface(mesh, count, seed=seed)
     return Surface(np.asarray(points), np.asarray(mesh.face_normals[faces]))
 
@@ -40,6 +43,7 @@ class DistanceField:
 
     @staticmethod
     def of(template: Template, origin: NDArray) -> DistanceField:
+        """The signed distances around a template."""
         margin = 6  # voxels around the grid
         occupancy = np.pad(template.occupancy, margin)
         inside = occupancy > 0.5

@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from builtin_interfaces.msg import Duration
-from rclpy.action import ActionClient
+from rclpy.action import ActionClient  # type: ignore[attr-defined]
 from rclpy.node import Node
+from rclpy.task import Future
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from insegan_ros.collection.machine import Motion
@@ -63,16 +64,20 @@ class ActionArm:
         from control_msgs.action import FollowJointTrajectory
 
         self._type = FollowJointTrajectory
-        self._client = ActionClient(node, FollowJointTrajectory, name, callback_group=joints.group)
+        self._client: Any = ActionClient(
+            node, FollowJointTrajectory, name, callback_group=joints.group
+        )
         self._name, self._joints, self._limits = name, joints, limits
         self._handle = None
         self._cancelled = False
         self.motion, self.reason = Motion.IDLE, ''
 
     def ready(self) -> str | None:
+        """What is missing before a trajectory can be sent, in words; None: nothing."""
         return None if self._client.server_is_ready() else f'the action server {self._name}'
 
     def send(self, trajectory: Trajectory) -> None:
+        """Send a trajectory, or raise UnsafeTrajectoryError with nothing sent."""
         require_safe(trajectory, self._limits, self._joints)
         self.motion, self.reason = Motion.ACTIVE, ''
         self._handle, self._cancelled = None, False
@@ -80,7 +85,7 @@ class ActionArm:
         goal = self._type.Goal(trajectory=to_message(trajectory))
         self._client.send_goal_async(goal).add_done_callback(self._answered)
 
-    def _answered(self, future) -> None:
+    def _answered(self, future: Future[Any]) -> None:
         handle = future.result()
         if handle is None or not handle.accepted:
             self._fail('the controller rejected the trajectory')
@@ -90,7 +95,7 @@ class ActionArm:
             handle.cancel_goal_async()
         handle.get_result_async().add_done_callback(self._ended)
 
-    def _ended(self, future) -> None:
+    def _ended(self, future: Future[Any]) -> None:
         result = future.result().result
         if self._cancelled:
             self._fail('cancelled')
@@ -104,11 +109,13 @@ class ActionArm:
         self.motion, self.reason = Motion.FAILED, reason
 
     def cancel(self) -> None:
+        """Cancel the goal, also one that is not accepted yet."""
         self._cancelled = True
         if self._handle is not None:
             self._handle.cancel_goal_async()
 
     def poll(self) -> None:
+        """Bring `motion` up to date."""
         if self.motion is Motion.ACTIVE and not self._client.server_is_ready():
             self._fail(f'the action server {self._name} is gone')
         elif self.motion is Motion.ACTIVE and (
@@ -117,6 +124,7 @@ class ActionArm:
             self._fail(why)
 
     def close(self) -> None:
+        """Undo the constructor."""
         self._client.destroy()
 
 
@@ -135,11 +143,13 @@ class TopicArm:
         self.motion, self.reason = Motion.IDLE, ''
 
     def ready(self) -> str | None:
+        """What is missing before a trajectory can be sent, in words; None: nothing."""
         if self._publisher.get_subscription_count():
             return None
         return f'a controller on {self._publisher.topic_name}'
 
     def send(self, trajectory: Trajectory) -> None:
+        """Send a trajectory, or raise UnsafeTrajectoryError with nothing sent."""
         require_safe(trajectory, self._limits, self._joints)
         self._publisher.publish(to_message(trajectory))
         self._way, self._sent = trajectory, time.monotonic()
@@ -153,6 +163,7 @@ class TopicArm:
         self.motion, self.reason = Motion.FAILED, 'cancelled'
 
     def poll(self) -> None:
+        """Bring `motion` up to date."""
         if self.motion is not Motion.ACTIVE:
             return
         if why := strayed(self._way, self._sent, self._joints):
@@ -169,6 +180,7 @@ class TopicArm:
             self.reason = f'the arm stands {error:.3f} rad from the end of its trajectory'
 
     def close(self) -> None:
+        """Undo the constructor."""
         self._node.destroy_publisher(self._publisher)
 
 

@@ -11,7 +11,8 @@ import time
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.timer import Timer
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
@@ -24,7 +25,7 @@ from insegan_ros.nodes.parameters import Parameter, declare, values
 from insegan_ros.synthetic.arm import SimulatedArm
 
 if TYPE_CHECKING:
-    from insegan_ros.synthetic.scene_stream import SceneStream
+    from insegan_ros.synthetic.scene_stream import BinScene, SceneStream
 
 PARAMETERS = (
     Parameter('part', 'nut', 'what lies in the bin; docs/parts.md shows them all'),
@@ -50,10 +51,11 @@ class BinSimulator(LifecycleNode):
         super().__init__('bin_simulator')
         declare(self, PARAMETERS)
         self._stream: SceneStream | None = None
-        self._scene = None
-        self._timer = None
+        self._scene: BinScene | None = None
+        self._timer: Timer | None = None
 
-    def on_configure(self, state) -> TransitionCallbackReturn:
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Read the parameters and build what they ask for; a failure says why in the log."""
         # Here, where interrupts are handled: physics and meshes take a while to import, and a
         # Ctrl-C in the middle of that is lost in their C code.
         from insegan_ros.depth_camera import D435, D435_NOISE
@@ -89,19 +91,23 @@ class BinSimulator(LifecycleNode):
         self.create_subscription(JointTrajectory, 'joint_trajectory', self._follow, 1)
         return super().on_configure(state)
 
-    def on_activate(self, state) -> TransitionCallbackReturn:
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin to work."""
         self._timer = self.create_timer(1 / self.get_parameter('rate').value, self._publish)
         return super().on_activate(state)
 
-    def on_deactivate(self, state) -> TransitionCallbackReturn:
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop working; the settings stay."""
         self.destroy_timer(self._timer)
         return super().on_deactivate(state)
 
-    def on_cleanup(self, state) -> TransitionCallbackReturn:
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give everything back; parameters can be changed again."""
         self._close_stream()
         return super().on_cleanup(state)
 
-    def on_shutdown(self, state) -> TransitionCallbackReturn:
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop, and give everything back."""
         self._close_stream()
         return super().on_shutdown(state)
 
@@ -110,7 +116,7 @@ class BinSimulator(LifecycleNode):
             self._stream.close()
             self._stream = None
 
-    def _show(self, scene) -> None:
+    def _show(self, scene: BinScene) -> None:
         self._exposures = [to_image(depth) for depth in scene.depth]
         self._labels = to_image(scene.labels.astype(np.uint16), 'mono16')
         self._scene = scene

@@ -10,8 +10,10 @@ import threading
 
 import numpy as np
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter as Changed
 from rclpy.time import Time
+from rclpy.timer import Timer
 from sensor_msgs.msg import Image
 
 from insegan_ros import config
@@ -82,7 +84,7 @@ class Camera(LifecycleNode):
         declare(self, PARAMETERS)
         self._replay: Replay | None = None
         self._publisher: DepthPublisher | None = None
-        self._timer = None
+        self._timer: Timer | None = None
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._reopen = threading.Event()
@@ -90,7 +92,8 @@ class Camera(LifecycleNode):
         self._given: dict = {}
         self.add_on_set_parameters_callback(self._check_parameters)
 
-    def on_configure(self, state) -> TransitionCallbackReturn:
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Read the parameters and build what they ask for; a failure says why in the log."""
         given = values(self, PARAMETERS)
         try:
             self._device_settings = device_settings(given)
@@ -105,7 +108,8 @@ class Camera(LifecycleNode):
         self._truth = self.create_lifecycle_publisher(Image, '~/true_labels', QOS)
         return super().on_configure(state)
 
-    def on_activate(self, state) -> TransitionCallbackReturn:
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin to work."""
         done = super().on_activate(state)
         if self._replay is not None:
             self._timer = self.create_timer(1 / self._given['rate'], self._replay_one)
@@ -115,15 +119,18 @@ class Camera(LifecycleNode):
             self._thread.start()
         return done
 
-    def on_deactivate(self, state) -> TransitionCallbackReturn:
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop working; the settings stay."""
         self._halt()
         return super().on_deactivate(state)
 
-    def on_cleanup(self, state) -> TransitionCallbackReturn:
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give everything back; parameters can be changed again."""
         self._release()
         return super().on_cleanup(state)
 
-    def on_shutdown(self, state) -> TransitionCallbackReturn:
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop, and give everything back."""
         self._halt()
         self._release()
         return super().on_shutdown(state)
@@ -147,7 +154,7 @@ class Camera(LifecycleNode):
             self._replay.close()
             self._replay = None
 
-    def _check_parameters(self, changed) -> SetParametersResult:
+    def _check_parameters(self, changed: list[Changed]) -> SetParametersResult:
         """Refuse what cannot be; a device is opened again with what can."""
         if not self._given:  # on_configure says what is wrong
             return SetParametersResult(successful=True)

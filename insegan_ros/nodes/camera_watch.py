@@ -9,6 +9,7 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from insegan_ros.collection.quality import changed_fraction
 from insegan_ros.data.depth_messages import depth_from_message
+from insegan_ros.nodes.cameras import scales
 
 CALM_LOOKS = 3  # that must find the scene unchanged
 STRIDE = 4  # pixels skipped when two frames are compared
@@ -17,20 +18,23 @@ STRIDE = 4  # pixels skipped when two frames are compared
 class CameraWatch:
     """Callbacks store into it; `look` is called a few times a second."""
 
-    def __init__(self, max_still_fraction: float) -> None:
+    def __init__(self, max_still_fraction: float, depth_unit: float = 0.0) -> None:
         """Of a bin at rest at most this share of the pixels changes between two frames."""
         self.image: Image | None = None
         self.info: CameraInfo | None = None
         self._limit = max_still_fraction
+        self._scales = scales(depth_unit)
         self._seen: Image | None = None  # the image looked at last
         self._depth: np.ndarray | None = None  # of that, (h, w) metres
         self._changed_at = -math.inf  # when an image with new content last came, s
         self._calm = 0
 
     def store_image(self, image: Image) -> None:
+        """Keep the newest image."""
         self.image = image
 
     def store_info(self, info: CameraInfo) -> None:
+        """Keep the newest camera_info."""
         self.info = info
 
     def look(self, now: float) -> None:
@@ -47,7 +51,7 @@ class CameraWatch:
         if frozen:  # a sensor is never without noise: the same bytes again are the same frame
             return
         self._changed_at = -math.inf
-        depth = depth_from_message(image)[::STRIDE, ::STRIDE]
+        depth = depth_from_message(image, **self._scales)[::STRIDE, ::STRIDE]
         self._changed_at = now
         previous, self._depth = self._depth, depth
         calm = previous is not None and changed_fraction(depth, previous) <= self._limit
@@ -63,4 +67,5 @@ class CameraWatch:
 
     @property
     def still(self) -> bool:
+        """Whether the scene has been at rest for some looks."""
         return self._calm >= CALM_LOOKS

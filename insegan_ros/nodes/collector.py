@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -28,6 +29,7 @@ from insegan_ros.data.camera_model import frame_from_messages
 from insegan_ros.nodes import parameters
 from insegan_ros.nodes.arm import Arm, UnsafeTrajectoryError, make_arm
 from insegan_ros.nodes.camera_watch import CameraWatch
+from insegan_ros.nodes.cameras import scales
 from insegan_ros.nodes.collector_report import CollectorReport, beginning
 from insegan_ros.nodes.diagnostics import diagnostics
 from insegan_ros.nodes.joints import JointMonitor
@@ -40,7 +42,9 @@ OK = TransitionCallbackReturn.SUCCESS
 
 
 class Collector(LifecycleNode):
-    def __init__(self, **options) -> None:
+    """The node; what it decides is `collection.machine`."""
+
+    def __init__(self, **options: Any) -> None:
         super().__init__('collector', **options)
         parameters.declare_settings(self, CollectorSettings)
         self._machine: Machine | None = None
@@ -51,7 +55,8 @@ class Collector(LifecycleNode):
 
     # --- lifecycle -----------------------------------------------------------------------------
 
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+    def on_configure(self, _: LifecycleState) -> TransitionCallbackReturn:
+        """Read the parameters and build what they ask for; a failure says why in the log."""
         try:
             settings = parameters.read_settings(self, CollectorSettings)
             if not settings.dataset or not settings.part:
@@ -65,7 +70,7 @@ class Collector(LifecycleNode):
         except Exception as error:  # all: rclpy's lifecycle says nothing of what it catches
             self.get_logger().error(str(error) or repr(error))
             return TransitionCallbackReturn.FAILURE
-        self._camera = CameraWatch(settings.gates.max_still_fraction)
+        self._camera = CameraWatch(settings.gates.max_still_fraction, settings.depth_unit)
         self._run_stop: bool | None = None
         self._recorder = Recorder(settings, self.get_logger().warning)
         self._progress = CollectorReport()
@@ -75,6 +80,7 @@ class Collector(LifecycleNode):
         return OK
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin to work."""
         sensor = qos_profile_sensor_data
         self._heard = [
             self.create_subscription(Image, 'depth/image', self._camera.store_image, sensor),
@@ -111,12 +117,14 @@ class Collector(LifecycleNode):
         return super().on_deactivate(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop, and give everything back."""
         if self._ticking:  # from the active state
             self._bring_to_rest('shut down')
             self._fall_silent()
         return self.on_cleanup(state)
 
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+    def on_cleanup(self, _: LifecycleState) -> TransitionCallbackReturn:
+        """Give everything back; parameters can be changed again."""
         self._machine = None
         for part in (self._recorder, self._joints, self._arm):
             if part is not None:
@@ -213,7 +221,7 @@ class Collector(LifecycleNode):
         if action is Action.CAPTURE:
             self._capture(now)
         elif action is Action.SHAKE:
-            self._shake(now)
+            self._shake()
         elif action is Action.CANCEL and self._arm is not None:
             self._arm.cancel()
 
@@ -231,7 +239,9 @@ class Collector(LifecycleNode):
     def _capture(self, now: float) -> None:
         """Judge the newest frame and store it if it is good."""
         try:
-            frame = frame_from_messages(self._camera.image, self._camera.info)
+            frame = frame_from_messages(
+                self._camera.image, self._camera.info, **scales(self._settings.depth_unit)
+            )
             if not self._recorder.is_open:
                 self._open(frame)
             reason = self._recorder.rejection(frame)
@@ -255,7 +265,7 @@ class Collector(LifecycleNode):
         if stored:
             self.get_logger().info(f'{self._settings.dataset} holds {stored} frames')
 
-    def _shake(self, now: float) -> None:
+    def _shake(self) -> None:
         """Send one shake, drawn from the seed and the number of shakes so far."""
         settings = self._settings
         self._camera.stirred()

@@ -71,4 +71,5 @@ class JointMonitor:
 
     @property
     def still(self) -> bool:
+        """Whether no joint moves."""
         return self.velocities is not None and all(abs(v) < STILL_RAD_S for v in self.velocities)

@@ -30,7 +30,9 @@ def run(make_node: Callable[[], LifecycleNode], args: Sequence[str] | None = Non
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    rclpy.init(
+        args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO
+    )
     try:
         node = make_node()
     except ParameterError as error:

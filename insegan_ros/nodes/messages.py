@@ -54,7 +54,7 @@ def to_image(pixels: NDArray, encoding: str = '', header: Header | None = None) 
     message.step = width * channels * pixels.dtype.itemsize
     native = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder('='))
     message.data = array('B')  # rclpy checks anything else byte by byte
-    message.data.frombytes(memoryview(native).cast('B') if native.size else b'')
+    message.data.frombytes(memoryview(native.data).cast('B') if native.size else b'')
     return message
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.exceptions import ParameterException
@@ -83,7 +83,7 @@ def read_settings(node: Node, settings: type[T], where: str = '') -> T:
 
 
 def _present(node: Node, settings: type, where: str) -> dict:
-    present = {}
+    present: dict[str, Any] = {}
     for field in dataclasses.fields(settings):
         value = getattr(settings(), field.name)
         if dataclasses.is_dataclass(value):

@@ -16,7 +16,8 @@ import message_filters
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseArray
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter as Changed
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_srvs.srv import Trigger
@@ -26,6 +27,7 @@ from insegan_ros.bin import load_bin
 from insegan_ros.data.camera_model import frame_from_messages
 from insegan_ros.data.depth_messages import stamp_ns, suspicious_depth
 from insegan_ros.nodes import messages
+from insegan_ros.nodes.cameras import scales
 from insegan_ros.nodes.diagnostics import diagnostics
 from insegan_ros.nodes.lifecycle import main_of
 from insegan_ros.nodes.parameters import Parameter, declare, values
@@ -47,11 +49,12 @@ PARAMETERS = (
         'pose_seconds',
         0.2,
         "a frame's, for 6-DoF poses of a model with a template, while ~/poses or a rendered "
-        'topic is heard; 0: rough poses',
+        'topic is heard, 0: rough poses; and for an InSeGAN model to refine what it found',
         0.0,
         60.0,
     ),
     Parameter('device', 'auto', 'where a model runs: auto, cpu or cuda[:index]'),
+    Parameter('depth_unit', 0.0, 'metres a unit of the images; 0: 16-bit mm, float m', 0.0, 1.0),
     Parameter('continuous', True, 'segment every frame; false: only on a call of ~/segment'),
     Parameter('reliable', False, 'ask the camera for reliable delivery instead of best effort'),
     Parameter('slop', 0.02, 'seconds that image and camera_info may be apart', 0.001, 1.0),
@@ -78,6 +81,8 @@ def make_segmenter(given: dict) -> Segmenter:
 
 
 class SegmenterNode(LifecycleNode):
+    """The node; a method or model does the work in a thread of its own."""
+
     def __init__(self, make: Callable[[dict], Segmenter] = make_segmenter) -> None:
         super().__init__('segmenter')
         declare(self, PARAMETERS)
@@ -89,7 +94,8 @@ class SegmenterNode(LifecycleNode):
 
     # --- life cycle ----------------------------------------------------------------------------
 
-    def on_configure(self, state) -> TransitionCallbackReturn:
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Read the parameters and build what they ask for; a failure says why in the log."""
         given = values(self, PARAMETERS)
         try:
             self._segmenter = self._make(given)
@@ -101,12 +107,12 @@ class SegmenterNode(LifecycleNode):
         self._progress = SegmenterReport()
         output = partial(self.create_lifecycle_publisher, qos_profile=QoSProfile(depth=1))
         self._outputs = {  # publisher: (frame, segmentation, header) -> message
-            output(Image, '~/label_image'): lambda f, s, h: messages.label_image(s, h),
-            output(Image, '~/instance_masks'): lambda f, s, h: messages.instance_masks(s, h),
-            output(Image, '~/instance_depths'): lambda f, s, h: messages.instance_depths(s, h),
-            output(Image, '~/rendered_depth'): lambda f, s, h: messages.rendered_depth(s, h),
+            output(Image, '~/label_image'): lambda _, s, h: messages.label_image(s, h),
+            output(Image, '~/instance_masks'): lambda _, s, h: messages.instance_masks(s, h),
+            output(Image, '~/instance_depths'): lambda _, s, h: messages.instance_depths(s, h),
+            output(Image, '~/rendered_depth'): lambda _, s, h: messages.rendered_depth(s, h),
             output(PointCloud2, '~/points'): messages.points,
-            output(PoseArray, '~/poses'): lambda f, s, h: messages.poses(s, h),
+            output(PoseArray, '~/poses'): lambda _, s, h: messages.poses(s, h),
             output(Image, '~/overlay'): messages.overlay,
         }
         whole = ('~/poses', '~/instance_depths', '~/rendered_depth')
@@ -115,7 +121,8 @@ class SegmenterNode(LifecycleNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         return super().on_configure(state)
 
-    def on_activate(self, state) -> TransitionCallbackReturn:
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin to work."""
         done = super().on_activate(state)
         self._worker = NewestWorker(self._segment_pair)
         reliability = QoSReliabilityPolicy.BEST_EFFORT
@@ -136,16 +143,19 @@ class SegmenterNode(LifecycleNode):
         self._timer = self.create_timer(REPORT_S, self._report)
         return done
 
-    def on_deactivate(self, state) -> TransitionCallbackReturn:
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop working; the settings stay."""
         self._stop()
         return super().on_deactivate(state)
 
-    def on_cleanup(self, state) -> TransitionCallbackReturn:
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give everything back; parameters can be changed again."""
         self._destroy_outputs()
         self._segmenter = None  # parameters are free again
         return super().on_cleanup(state)
 
-    def on_shutdown(self, state) -> TransitionCallbackReturn:
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop, and give everything back."""
         self._stop()
         return super().on_shutdown(state)
 
@@ -166,7 +176,7 @@ class SegmenterNode(LifecycleNode):
 
     # --- parameters ----------------------------------------------------------------------------
 
-    def _check_parameters(self, changed) -> SetParametersResult:
+    def _check_parameters(self, changed: list[Changed]) -> SetParametersResult:
         """Refuse what cannot be; take what can at once, where that is sensible."""
         if self._segmenter is None:  # on_configure says what is wrong
             return SetParametersResult(successful=True)
@@ -212,14 +222,16 @@ class SegmenterNode(LifecycleNode):
     def _segment(self, pair: tuple[Image, CameraInfo]) -> Segmentation | None:
         suspicion = None
         try:
-            frame = frame_from_messages(*pair)
+            frame = frame_from_messages(*pair, **scales(self._given['depth_unit']))
             if suspicion := suspicious_depth(frame.depth_m):
                 self.get_logger().warning(suspicion, throttle_duration_sec=WARN_S)
                 self._progress.last_error = suspicion
             with self._busy:
-                if hasattr(self._segmenter, 'pose_seconds'):
-                    self._segmenter.pose_seconds = self._pose_seconds()
-                found = self._segmenter.segment(frame)
+                found = self._segmenter.segment(
+                    frame,
+                    pose_seconds=self._pose_seconds(),
+                    refine_seconds=self._given['pose_seconds'],
+                )
             self._publish(frame, found, pair[0])
         except Exception as error:  # a frame must not end the node, whatever the method raises
             reason = f'{type(error).__name__}: {error}'

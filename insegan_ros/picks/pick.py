@@ -26,6 +26,7 @@ class Cues:
 
     @staticmethod
     def names() -> tuple[str, ...]:
+        """The names of the measures, in the order of their values."""
         return ('seal', 'smooth', 'level', 'centred', 'room', 'visible', 'score')
 
 

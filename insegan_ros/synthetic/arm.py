@@ -95,6 +95,7 @@ class SimulatedArm:
         self._began, self._duration = now, duration
 
     def moving(self, now: float) -> bool:
+        """Whether a trajectory is being carried out at time `now`."""
         return now < self._began + self._duration
 
     def state(self, now: float) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -15,6 +15,7 @@ from insegan_ros.synthetic.generate import StoredScene
 
 
 def cloud_file(folder: Path, index: int, kind: Literal['ply', 'npz']) -> Path:
+    """Where the point cloud of a frame is stored."""
     return folder / 'clouds' / f'{index:06d}.{kind}'
 
 

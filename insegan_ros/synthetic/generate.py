@@ -112,6 +112,7 @@ class SceneConfig:
 
     @property
     def intrinsics(self) -> Intrinsics:
+        """Of the image that a scene has: the crop, or the whole frame."""
         if self.camera == 'd435':
             return D435
         x, y = (D435.width - self.size) // 2, (D435.height - self.size) // 2
@@ -119,6 +120,7 @@ class SceneConfig:
 
     @property
     def bin_spec(self) -> BinSpec:
+        """The bin of these scenes."""
         lengths = tight_width(self.part) if self.bin_width is None else self.bin_width
         return BinSpec.for_part(make_part(self.part), lengths)
 
@@ -232,6 +234,7 @@ class StoredScene:
 
 
 def dataset_info(config: SceneConfig, seed: int) -> DatasetInfo:
+    """What the dataset says of itself."""
     low, high = config.instances
     pose = looking_down(config.camera_height, config.tilt_degrees)
     floor = floor_plane(Camera(config.intrinsics, pose))

@@ -26,6 +26,7 @@ class Camera:
 
     @property
     def camera_T_world(self) -> NDArray[np.floating]:
+        """The transform from the world into the camera frame, (4, 4)."""
         return np.linalg.inv(self.world_T_camera)
 
 

@@ -58,6 +58,7 @@ class BinConfig:
 
     @property
     def bin_spec(self) -> BinSpec:
+        """The bin of these scenes."""
         part = make_part(self.part)
         lengths = self.bin_width / part.length if self.bin_width else tight_width(self.part)
         return BinSpec.for_part(part, lengths)

@@ -117,10 +117,12 @@ def swept(path: NDArray[np.float64], radius: float, sides: int) -> list[Solid]:
 
 
 def union(solids: Iterable[Solid]) -> Solid:
+    """One solid of several."""
     return Solid.batch_boolean(list(solids), manifold3d.OpType.Add)
 
 
 def hull(solids: Iterable[Solid]) -> Solid:
+    """The convex hull of several solids."""
     return Solid.batch_hull(list(solids))
 
 

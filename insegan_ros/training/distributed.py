@@ -53,6 +53,7 @@ class Group:
             tensor.copy_(mean.view_as(tensor))
 
     def average_gradients(self, network: nn.Module) -> None:
+        """Replace the gradients by their mean over all processes."""
         self.average([p.grad for p in network.parameters() if p.grad is not None])
 
     def any(self, value: bool) -> bool:
@@ -82,5 +83,6 @@ def join(device: str) -> tuple[Group, str]:
 
 
 def leave(group: Group) -> None:
+    """End the process group."""
     if group.size > 1:
         dist.destroy_process_group()

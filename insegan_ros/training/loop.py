@@ -92,12 +92,13 @@ def run_loop(
     return ending
 
 
-def require_finite(losses: Mapping[str, Tensor], steps: int) -> None:
-    """Raises: FloatingPointError, where a loss is NaN or infinite after so many steps."""
+def require_finite(losses: Mapping[str, Tensor], steps: int, most: float = float('inf')) -> None:
+    """Raises: FloatingPointError, where a loss after so many steps is NaN or not below `most`."""
     values = torch.stack(list(losses.values()))
-    if not torch.isfinite(values).all():
+    if not (values.abs() < most).all():
         told = ', '.join(f'{name} {value:.3g}' for name, value in zip(losses, values.tolist()))
-        raise FloatingPointError(f'a loss is not finite after {steps} steps: {told}')
+        what = 'not finite' if not torch.isfinite(values).all() else f'{most:g} or more'
+        raise FloatingPointError(f'a loss is {what} after {steps} steps: {told}')
 
 
 @contextmanager
@@ -106,7 +107,7 @@ def stop_requests() -> Iterator[list[int]]:
     asked: list[int] = []
     before: dict[signal.Signals, Any] = {}
 
-    def ask(number: int, frame: FrameType | None) -> None:
+    def ask(number: int, _: FrameType | None) -> None:
         asked.append(number)
         signal.signal(number, before[signal.Signals(number)])
 

@@ -1,4 +1,8 @@
-"""One update of the discriminator, the generator and the encoder (paper 3.3, 3.4, 3.6)."""
+"""One update of InSeGAN's networks (paper 3.3, 3.4, 3.6), and when which of them learns.
+
+Generator and discriminator learn first, the encoder afterwards on the generator's frozen average
+(`generator_steps`); 0 lets all three learn together, as in the paper.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +14,17 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from insegan_ros.model import losses
+from insegan_ros.model import losses, set_losses
+from insegan_ros.model.generator import Generator
 from insegan_ros.model.insegan import InSeGAN
 from insegan_ros.model.matching import match
+from insegan_ros.model.set_encoder import SetEncoder
 from insegan_ros.training.distributed import ALONE, Group
 from insegan_ros.training.ema import Ema
 from insegan_ros.training.loop import require_finite
+
+EXPLODED = 40.0  # a loss above it counts as not finite
+MOST_GRADIENT = 5.0  # norm of the set encoder's
 
 
 @dataclass(frozen=True)
@@ -24,22 +33,35 @@ class LossConfig:
 
     discriminator: float = 1.0
     generator: float = 1.0
-    alignment: float = 1.0  # L_a
-    intermediate: float = 1.0  # L_i, lambda_1
     pose: float = 1.0  # L_p, lambda_2
     pose_norm: Literal['l1', 'l2'] = 'l1'
+    real: float = 2.0  # re-rendering of real frames, L1; of a set encoder, in its later steps
+    # of encoders that name all latents at once
+    alignment: float = 1.0  # L_a
+    intermediate: float = 1.0  # L_i, lambda_1
     matching: Literal['ot', 'hungarian', 'greedy'] = 'ot'
+    # of set encoders, whose alignment is given by where an instance is seen
+    centre: float = 1.0
+    appearance: float = 1.0  # each instance rendered alone
+    motion: float = 1.0  # rigid motions: translations, and at first rotations
 
 
 @dataclass(frozen=True)
 class StepConfig:
-    """How the networks are updated; learning rates and betas are the paper's."""
+    """How the networks are updated."""
 
-    batch: int = 128
-    learning_rate: float = 2e-4  # of generator and discriminator
-    encoder_learning_rate: float = 2e-4
+    batch: int = 32
+    learning_rate: float = 4e-4  # of the generator
+    discriminator_rate: float = 0.5  # of that rate
+    encoder_learning_rate: float = 5e-4
     betas: tuple[float, float] = (0.5, 0.99)
-    ema: float = 0.999  # of generator and encoder
+    ema: float = 0.995  # of generator and encoder
+    noise: float = 0.08  # deviation added to all that the discriminator sees; images span 2
+    generator_steps: int = 6000  # then the encoder learns; 0: all together
+    held_steps: int = 2000  # in which poses hardly learn, so that they keep their spread
+    held_rate: float = 0.02  # of the generator's rate, of poses until then
+    pose_rate: float = 0.3  # afterwards
+    real_after: int = 2500  # steps of the encoder, before it sees real frames
     losses: LossConfig = field(default_factory=LossConfig)
 
 
@@ -53,32 +75,55 @@ class Trainer:
         precision: torch.dtype = torch.float32,
         group: Group = ALONE,
     ) -> None:
-        """
+        """Hold what a step needs.
+
         Args:
             precision: of convolutions and products; weights, losses and the warp stay float32.
         """
         self.model, self.config, self.group = model, config, group
-        self._precision = precision
-
-        def adam(network: nn.Module, rate: float) -> torch.optim.Adam:
-            return torch.optim.Adam(network.parameters(), lr=rate, betas=config.betas)
-
-        self._optimizers = {
-            'discriminator': adam(model.discriminator, config.learning_rate),
-            'generator': adam(model.generator, config.learning_rate),
-            'encoder': adam(model.encoder, config.encoder_learning_rate),
-        }
+        self.precision = precision
+        self._optimizers = self._fresh_optimizers()
         self.ema: dict[str, Ema[nn.Module]] = {
             'generator': Ema(model.generator, config.ema),
             'encoder': Ema(model.encoder, config.ema),
         }
         self.steps = 0
+        self._rng = torch.Generator()
+
+    def _fresh_optimizers(self) -> dict[str, torch.optim.Adam]:
+        rate, config = self.config.learning_rate, self.config
+        poses = [p for n, p in self.model.generator.named_parameters() if '.pose.' in n]
+        known = {id(p) for p in poses}
+        rest = [p for p in self.model.generator.parameters() if id(p) not in known]
+        groups = [{'params': rest}] + ([{'params': poses}] if poses else [])
+        return {
+            'discriminator': torch.optim.Adam(
+                self.model.discriminator.parameters(),
+                rate * config.discriminator_rate,
+                config.betas,
+            ),
+            'generator': torch.optim.Adam(groups, rate, config.betas),
+            'encoder': torch.optim.Adam(
+                self.model.encoder.parameters(), config.encoder_learning_rate, config.betas
+            ),
+        }
+
+    @property
+    def phase(self) -> Literal['together', 'generator', 'encoder']:
+        """Which networks the next step teaches."""
+        if not self.config.generator_steps:
+            return 'together'
+        return 'generator' if self.steps < self.config.generator_steps else 'encoder'
+
+    @property
+    def frozen_generator(self) -> Generator:
+        """The averaged generator, on which the encoder learns."""
+        network = self.ema['generator'].network
+        assert isinstance(network, Generator)
+        return network
 
     def step(self, real: Tensor, z: Tensor) -> dict[str, Tensor]:
-        """One update of all three networks.
-
-        One generated batch serves all three: the discriminator and the encoder see its image as
-        data, and the encoder's loss L_p re-renders it with the generator's weights held fixed.
+        """One update of the networks whose turn it is.
 
         Args:
             real: (B, 1, S, S).
@@ -88,49 +133,131 @@ class Trainer:
             Each loss by name, unweighted, averaged over all processes.
 
         Raises:
-            FloatingPointError: a loss is not finite; no weight has been changed then.
+            FloatingPointError: a loss is not finite or exploded; no weight has been changed then.
         """
-        model, weights = self.model.train(), self.config.losses
+        self.model.train()
         for optimizer in self._optimizers.values():
             optimizer.zero_grad(set_to_none=True)
+        phase = self.phase
+        # what is drawn depends on the step alone: a resumed run draws the same
+        number = self.steps * self.group.size + self.group.rank
+        self._rng = torch.Generator(device=real.device).manual_seed(number)
         with self._autocast(real):
-            fake, features = model.generator(z)
-            seen, features = fake.detach(), features.detach()
-            d_loss = losses.discriminator_loss(
-                model.discriminator(real).float(), model.discriminator(seen).float()
+            if phase == 'encoder':
+                total, found = self._encoder_losses(real, z)
+            else:
+                total, found = self._adversarial_losses(real, z, phase == 'together')
+        total.backward()
+        told = torch.stack([value.detach().float() for value in found.values()])
+        self.group.average([told])
+        named = {f'L_{name}': value for name, value in zip(found, told)}
+        require_finite(named, self.steps, EXPLODED)
+        self._update(phase)
+        return dict(zip(found, told))
+
+    def _update(self, phase: str) -> None:
+        config = self.config
+        learning = {
+            'together': ('discriminator', 'generator', 'encoder'),
+            'generator': ('discriminator', 'generator'),
+            'encoder': ('encoder',),
+        }[phase]
+        for group in self._optimizers['generator'].param_groups[1:]:
+            held = self.steps < config.held_steps
+            group['lr'] = config.learning_rate * (config.held_rate if held else config.pose_rate)
+        for name in learning:
+            self.group.average_gradients(getattr(self.model, name))
+            self._optimizers[name].step()
+        self.steps += 1
+        for name in set(learning) & set(self.ema):
+            self.ema[name].update(getattr(self.model, name), self.steps)
+
+    def _noisy(self, images: Tensor) -> Tensor:
+        if not self.config.noise:
+            return images
+        return images + self.config.noise * normal(images, self._rng)
+
+    def _adversarial_losses(
+        self, real: Tensor, z: Tensor, together: bool
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Eq. 7: one generated batch serves all networks; each term reaches one's weights."""
+        model, weights = self.model, self.config.losses
+        fake, features = model.generator(z)
+        fake = fake.float()
+        d_loss = losses.discriminator_loss(
+            model.discriminator(self._noisy(real)).float(),
+            model.discriminator(self._noisy(fake.detach())).float(),
+        )
+        with frozen(model.discriminator):
+            g_loss = losses.generator_loss(model.discriminator(self._noisy(fake)).float())
+        total = weights.discriminator * d_loss + weights.generator * g_loss
+        found = {'D': d_loss, 'G': g_loss}
+        if together:
+            more, named = self._inversion_losses(
+                model.generator, real, z, fake.detach(), features.detach()
             )
-            with frozen(model.discriminator):
-                g_loss = losses.generator_loss(model.discriminator(fake).float())
-            z_hat, derendered = model.encoder(seen)
+            total, found = total + more, found | named
+        return total, found
+
+    def _encoder_losses(self, real: Tensor, z: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        generator = self.frozen_generator
+        with torch.no_grad():
+            image, features = generator(z)
+        return self._inversion_losses(generator, real, z, image.float(), features)
+
+    def _inversion_losses(
+        self, generator: Generator, real: Tensor, z: Tensor, image: Tensor, features: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """L_E of either encoder; the generator's weights are held fixed."""
+        with frozen(generator):
+            if isinstance(self.model.encoder, SetEncoder):
+                return self._set_losses(self.model.encoder, generator, real, z)
+            weights = self.config.losses
+            z_hat, derendered = self.model.encoder(image)
             z_hat = z_hat.float()
             a_loss = losses.alignment_loss(z, z_hat, match(z, z_hat, weights.matching))
             i_loss = losses.intermediate_loss(features.float(), derendered.float())
             p_loss = torch.zeros_like(a_loss)
             if weights.pose:
-                with frozen(model.generator):
-                    again = model.generator(z_hat)[0]
-                p_loss = losses.pose_loss(seen.float(), again.float(), weights.pose_norm)
-        # Eq. 7; each term reaches one network's weights
-        total = weights.discriminator * d_loss + weights.generator * g_loss
-        total = total + weights.alignment * a_loss + weights.intermediate * i_loss
-        (total + weights.pose * p_loss).backward()
-        found = {'D': d_loss, 'G': g_loss, 'a': a_loss, 'i': i_loss, 'p': p_loss}
-        told = torch.stack([value.detach() for value in found.values()])
-        self.group.average([told])
-        require_finite({f'L_{name}': value for name, value in zip(found, told)}, self.steps)
-        for name, optimizer in self._optimizers.items():
-            self.group.average_gradients(getattr(model, name))
-            optimizer.step()
-        self.steps += 1
-        for name, ema in self.ema.items():
-            ema.update(getattr(model, name), self.steps)
-        return dict(zip(found, told))
+                p_loss = losses.pose_loss(image, generator(z_hat)[0].float(), weights.pose_norm)
+        total = weights.alignment * a_loss + weights.intermediate * i_loss
+        return total + weights.pose * p_loss, {'a': a_loss, 'i': i_loss, 'p': p_loss}
+
+    def _set_losses(
+        self, encoder: SetEncoder, generator: Generator, real: Tensor, z: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        weights, since = self.config.losses, self.steps - self.config.generator_steps
+        with torch.no_grad():
+            codes = generator.place(z)
+            image, alone = (some.float() for some in generator.render_both(codes))
+            found = set_losses.seen(alone)
+        heat, features = encoder(measured(image, self._rng))
+        again = encoder.codes(features, found.cells)
+        known = torch.where(found.asked[..., None] > 0.5, again, codes)
+        rendered, single = (some.float() for some in generator.render_both(known))
+        named = {
+            'centre': set_losses.centre_loss(heat, found),
+            'each': set_losses.appearance_loss(alone, single, found.asked),
+            'p': losses.pose_loss(image, rendered, weights.pose_norm),
+        }
+        total = weights.centre * named['centre'] + weights.appearance * named['each']
+        total = total + 5 * weights.pose * named['p']
+        if generator.kind == '3d':
+            turn, move = set_losses.motion_loss(codes, again, found.asked)
+            # equal parts have many right rotations: these only begin with the true ones
+            total = total + weights.motion * (move + 0.5 * turn * (since < self.config.real_after))
+            named['move'] = move
+        if weights.real and since >= self.config.real_after:
+            explained = generator.render_both(encoder.explain(real, z.shape[1]))[0].float()
+            named['real'] = losses.pose_loss(real, explained)
+            total = total + weights.real * named['real']
+        return total, named
 
     def _autocast(self, real: Tensor) -> torch.autocast:
         # no cache: a weight cast while its network was not frozen would still pass gradients
-        enabled = self._precision != torch.float32
+        enabled = self.precision != torch.float32
         return torch.autocast(
-            real.device.type, self._precision, enabled=enabled, cache_enabled=False
+            real.device.type, self.precision, enabled=enabled, cache_enabled=False
         )
 
     def state(self) -> dict[str, Any]:
@@ -142,21 +269,47 @@ class Trainer:
             'optimizers': {name: o.state_dict() for name, o in self._optimizers.items()},
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Raises: RuntimeError or KeyError, for a state of other networks."""
+    def restore(self, state: Mapping[str, Any], fresh: bool = False) -> None:
+        """Go on from a state of `state`.
+
+        Args:
+            fresh: the optimisers begin anew, as after a loss that exploded.
+
+        Raises:
+            RuntimeError or KeyError: a state of other networks.
+        """
         self.model.load_state_dict(state['model'])
         for name, ema in self.ema.items():
             ema.network.load_state_dict(state['ema'][name])
-        for name, optimizer in self._optimizers.items():
-            optimizer.load_state_dict(state['optimizers'][name])
+        if fresh:
+            self._optimizers = self._fresh_optimizers()
+        else:
+            for name, optimizer in self._optimizers.items():
+                optimizer.load_state_dict(state['optimizers'][name])
         self.steps = int(state['steps'])
+
+
+def normal(like: Tensor, generator: torch.Generator) -> Tensor:
+    """N(0, 1) of a tensor's shape, on its device."""
+    return torch.randn(like.shape, device=like.device, generator=generator)
+
+
+def measured(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Generated images (B, 1, S, S) with a depth camera's noise and pixels without a value."""
+    device = images.device
+    spread = 0.03 * torch.rand((len(images), 1, 1, 1), device=device, generator=generator)
+    images = images + spread * normal(images, generator)
+    hole = torch.rand(images.shape, device=device, generator=generator) < 0.01
+    return torch.where(hole, -1.0, images).clamp(-1, 1)
 
 
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
     """Gradients pass through, and reach none of the network's weights."""
+    before = [(p, p.requires_grad) for p in network.parameters()]
     network.requires_grad_(False)
     try:
         yield
     finally:
-        network.requires_grad_(True)
+        for parameter, learns in before:
+            parameter.requires_grad_(learns)

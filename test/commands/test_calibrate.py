@@ -32,6 +32,16 @@ def test_the_floor_of_a_dataset_is_stored_and_drawn(
     assert abs(found.floor.offset - scene.floor.offset) < 0.004
     assert found.corners is not None
     assert cv2.imread(str(picture)).shape == (480, 848, 3)
+    assert cli.main([*words, '--region', '300,100,200,200', '--max-depth', '0.9']) == 0
+    x, y, width, height = load_bin(out).region
+    assert x >= 300
+    assert y >= 100
+    assert x + width <= 500
+    assert y + height <= 300
+    with pytest.raises(SystemExit):
+        cli.main([*words, '--region', '300,100,200'])
+    assert cli.main([*words, '--max-depth', '0.1']) == 1
+    assert 'nothing is measured' in capsys.readouterr().err
 
 
 def test_an_input_that_is_nothing_is_named(

@@ -33,3 +33,13 @@ def test_rare_views_are_preferred() -> None:
     flat = [piece(0.05, 1200) for _ in range(100)]
     chosen = choose_pieces(standing + flat, 0.05, 100, np.random.default_rng(0))
     assert sum(len(p.points) == 1200 for p in chosen) > 30  # of 10 if drawn alike
+
+
+def test_specks_of_noise_are_not_the_part() -> None:
+    """Many alike, but all of them together are hardly anything beside what else is seen."""
+    rng = np.random.default_rng(1)
+    specks = [piece(float(v), 12) for v in rng.normal(0.012, 0.0002, 60)]
+    parts = [piece(float(v), 1500) for v in rng.normal(0.07, 0.004, 60)]
+    lengths = candidate_lengths(specks + parts)
+    assert min(lengths) > 0.05
+    assert likeliest_length(specks + parts) > 0.05

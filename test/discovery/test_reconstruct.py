@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import numpy as np
 import pytest
 import torch
 import trimesh
+from searching import searching
 
-from insegan_ros.data.store import Dataset
 from insegan_ros.discovery import discover
 from insegan_ros.discovery.accuracy import compare
 from insegan_ros.discovery.crops import Piece, rasterise
@@ -20,7 +18,7 @@ from insegan_ros.discovery.discover import first_guess
 from insegan_ros.discovery.lengths import candidate_lengths
 from insegan_ros.discovery.reconstruct import Reconstruction
 from insegan_ros.discovery.resume import stored_pieces
-from insegan_ros.discovery.state import Poses, Settings, State
+from insegan_ros.discovery.state import DiscoveryConfig, Poses, State
 from insegan_ros.discovery.views import residuals
 from insegan_ros.model.template import (
     Template,
@@ -31,7 +29,7 @@ from insegan_ros.model.template import (
 )
 
 GRID, VOXEL_M = 20, 0.003
-QUICK = Settings(
+QUICK = DiscoveryConfig(
     crops=70, seeds=2, seed_rounds=3, seed_crops=60, seed_rotations=300, grids=(14,), rounds=(7,),
     rotations=(500,), step_crops=40,
 )  # fmt: skip
@@ -100,9 +98,8 @@ def test_without_time_discovery_makes_one_round_and_ends_in_a_shape(
     start = torch.from_numpy(ell().logits).clamp(-3, 3)
     begun = State(start, work.width_m, None)
     monkeypatch.setattr(discover, 'first_guess', lambda *_: (work, begun))
-    dataset = cast(Dataset, SimpleNamespace(path=tmp_path))
-    template = discover.discover(dataset, [], tmp_path, QUICK, max_seconds=0)
-    assert template.account['residual'] < discover.UNLIKE
+    template = discover.discover(replace(searching(QUICK), out=tmp_path, max_seconds=0))
+    assert template.account['residual'] < QUICK.unlike
     assert (tmp_path / discover.PICTURE).stat().st_size > 500
 
 
@@ -187,10 +184,10 @@ def test_the_longest_length_whose_pieces_are_alike_is_the_parts() -> None:
     stray = [replace(halves[0], length_m=length) for length in (0.015, 0.12)]
     pieces = single + pairs + halves + stray
     assert np.allclose(candidate_lengths(pieces), [0.08, 0.05, 0.025], rtol=0.02)
-    work, _ = first_guess(pieces, replace(QUICK, seeds=3))
+    work, _ = first_guess(searching(replace(QUICK, seeds=3)), pieces)
     assert work.width_m == pytest.approx(0.05 * QUICK.margin, rel=0.02)
     with pytest.raises(ValueError, match='one and the same part'):
-        first_guess(pairs, replace(QUICK, seeds=2))
+        first_guess(searching(replace(QUICK, seeds=2)), pairs)
 
 
 def test_a_length_is_given_up_only_when_no_seed_shows_one_part(
@@ -208,13 +205,14 @@ def test_a_length_is_given_up_only_when_no_seed_shows_one_part(
         return State(torch.full((2, 2, 2), residual), self.width_m, None), residual
 
     monkeypatch.setattr(Reconstruction, 'begin', begin)
-    work, state = first_guess(pieces, replace(QUICK, seeds=4))
+    work, state = first_guess(searching(replace(QUICK, seeds=4)), pieces)
     assert tried == [(0.09, 0, 1), (0.06, 0, 1), (0.06, 2, 3)]
     assert work.width_m == pytest.approx(0.06 * QUICK.margin)
     assert float(state.logits.mean()) == pytest.approx(0.25)
     found[0.06] = found[0.03] = [0.5] * 4
+    told = replace(searching(replace(QUICK, seeds=4)), part_length_m=0.048)
     with pytest.raises(discover.UnexplainedError, match='one and the same part') as caught:
-        first_guess(pieces, replace(QUICK, seeds=4), 0.048)
+        first_guess(told, pieces)
     assert caught.value.part_length_m == 0.048
 
 

@@ -43,7 +43,7 @@ def pixel_loss(off: float, spread: float) -> tuple[torch.Tensor, torch.Tensor]:
     output = torch.cat([output[:, :1], vote.view(1, 1, 1, 1), output[:, 2:]], dim=1)
     target = torch.zeros(1, 6, 1, 1)
     target[0, 0] = target[0, 5] = 1
-    loss = vote_loss(output, target, CONFIG)['votes']
+    loss = vote_loss(output, target)['votes']
     (slope,) = torch.autograd.grad(loss, vote)
     return loss.detach(), slope
 
@@ -67,10 +67,10 @@ def test_each_loss_looks_at_its_own_answer() -> None:
     right[:, 0, :, 0] = right[:, 4] = right[:, 5] = 1
     output = torch.zeros(1, OUTPUTS, 2, 2)
     output[:, 0, :, 0], output[:, 0, :, 1], output[:, 5] = 30.0, -30.0, 30.0
-    good = vote_loss(output, right, CONFIG)
+    good = vote_loss(output, right)
     assert [value.item() for value in good.values()] == pytest.approx([0, 0, 0], abs=1e-5)
     for channel, name in ((0, 'part'), (3, 'votes'), (5, 'visible')):
         wrong = output.clone()
         wrong[:, channel] = 1 - wrong[:, channel]
-        changed = vote_loss(wrong, right, CONFIG)
+        changed = vote_loss(wrong, right)
         assert [key for key in good if changed[key] > good[key] + 0.1] == [name]

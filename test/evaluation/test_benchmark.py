@@ -192,7 +192,12 @@ class FloorRenderer:
     def __init__(self) -> None:
         self.calls = 0
 
-    def segment(self, frame: DepthFrame) -> Segmentation:
+    part_length_m = None
+    bin = None
+
+    def segment(
+        self, frame: DepthFrame, *, pose_seconds: float = 0.0, refine_seconds: float = float('inf')
+    ) -> Segmentation:
         self.calls += 1
         if self.calls % 2 == 0:
             return nothing(frame)

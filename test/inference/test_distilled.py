@@ -113,7 +113,7 @@ def test_an_instance_of_a_resampled_image_has_edges_of_its_own_pixels() -> None:
 
 def test_a_saved_model_gives_the_same_output(tmp_path: Path) -> None:
     original = network(3.0)
-    card = {'method': 'explicit', 'settings': distilled_card.to_card(CONFIG, VOTES)}
+    card = {'method': 'distilled', 'settings': distilled_card.to_card(CONFIG, VOTES)}
     model_card.save_model(tmp_path, card, original.state_dict())
     loaded = model_card.load_segmenter(str(tmp_path), bin=FLAT)
     ours = distilled.DistilledSegmenter(original, VOTES, FLAT).segment(frame())
@@ -124,7 +124,7 @@ def test_a_saved_model_gives_the_same_output(tmp_path: Path) -> None:
 
 
 def test_a_damaged_model_is_refused_with_a_reason(tmp_path: Path) -> None:
-    card = {'method': 'explicit', 'settings': distilled_card.to_card(CONFIG, VOTES)}
+    card = {'method': 'distilled', 'settings': distilled_card.to_card(CONFIG, VOTES)}
     model_card.save_model(tmp_path, card, {'head.0.bias': torch.zeros(3)})
     with pytest.raises(model_card.ModelError, match='cannot be loaded'):
         model_card.load_segmenter(str(tmp_path))
@@ -190,7 +190,7 @@ def test_a_model_whose_writing_is_cut_short_has_no_card(
             raise OSError(28, 'No space left on device')
         path.write_bytes(content)
 
-    card = {'method': 'explicit', 'settings': distilled_card.to_card(CONFIG, VOTES)}
+    card = {'method': 'distilled', 'settings': distilled_card.to_card(CONFIG, VOTES)}
     monkeypatch.setattr(model_card, 'write_atomically', full)
     with pytest.raises(OSError, match='No space left'):
         model_card.save_model(tmp_path, card, network(3.0).state_dict())

@@ -26,7 +26,13 @@ from insegan_ros.types import DepthFrame, Intrinsics
 
 CAMERA = Intrinsics(120, 100, 200.0, 200.0, 59.5, 49.5)
 BIN = Bin(Plane((0.0, 0.0, -1.0), 0.5), (10, 0, 100, 100))
-TINY = InSeGANConfig(z_dim=8, template_channels=8, feature_channels=16, instances=3)
+SIZES = {
+    'z_dim': 8,
+    'template_channels': 8,
+    'feature_channels': 16,
+    'encoder_channels': 16,
+}
+TINY = InSeGANConfig(**SIZES, instances=3)
 CARD = InSeGANCard(TINY, CropConfig(0.24, 0.05), FilterConfig(-0.5))
 
 
@@ -38,10 +44,18 @@ def frame() -> DepthFrame:
     return DepthFrame(depth, CAMERA)
 
 
+def as_stored(networks: InSeGANNetworks) -> InSeGANNetworks:
+    """Models are stored in half precision."""
+    networks.load_state_dict({k: v.half().float() for k, v in networks.state_dict().items()})
+    return networks
+
+
 class Knows(InSeGANNetworks):
     """In place of trained weights: renders the two blocks, each alone, and an empty instance."""
 
-    def decompose(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def decompose(
+        self, images: Tensor, refine_steps: int = 0, seconds: float = 0
+    ) -> tuple[Tensor, Tensor]:
         column = torch.arange(64)[None, None]
         left = torch.where(column < 32, images[:, 0], -1.0)
         right = torch.where(column >= 32, images[:, 0], -1.0)
@@ -101,11 +115,9 @@ def test_the_threshold_is_found_without_labels() -> None:
 @pytest.mark.parametrize('method', ['insegan3d', 'insegan2d'])
 def test_a_saved_model_segments_as_the_one_in_memory(tmp_path: Path, method: str) -> None:
     torch.manual_seed(0)
-    model = InSeGANConfig(
-        kind=method[-2:], z_dim=8, template_channels=8, feature_channels=16, instances=3
-    )
-    card = InSeGANCard(model, CARD.crop, CARD.filters)
-    networks = InSeGANNetworks(model).half().float()  # models are stored in half precision
+    model = InSeGANConfig(**SIZES, kind=method[-2:], instances=3)
+    card = InSeGANCard(model, CARD.crop, CARD.filters, refine_steps=2)
+    networks = as_stored(InSeGANNetworks(model))
     settings = insegan.to_card(card)
     model_card.save_model(
         tmp_path, {'method': method, 'settings': settings}, networks.state_dict()
@@ -116,7 +128,7 @@ def test_a_saved_model_segments_as_the_one_in_memory(tmp_path: Path, method: str
 
 
 def test_weights_of_other_sizes_and_damaged_ones_are_refused(tmp_path: Path) -> None:
-    other = InSeGANConfig(z_dim=8, template_channels=8, feature_channels=16, instances=4)
+    other = InSeGANConfig(**{**SIZES, 'z_dim': 9}, instances=3)
     card = {'method': 'insegan3d', 'settings': insegan.to_card(CARD)}
     model_card.save_model(tmp_path, card, InSeGANNetworks(other).state_dict())
     with pytest.raises(model_card.ModelError, match='size mismatch'):
@@ -125,6 +137,30 @@ def test_weights_of_other_sizes_and_damaged_ones_are_refused(tmp_path: Path) -> 
     weights.write_bytes(weights.read_bytes()[:5000])
     with pytest.raises(model_card.ModelError, match='cannot be loaded'):
         model_card.load_segmenter(str(tmp_path))
+
+
+def test_a_card_from_before_the_gap_is_the_model_that_it_was(tmp_path: Path) -> None:
+    model = InSeGANConfig(**SIZES, **{**insegan.BEFORE, 'pose_start': (1.5, 0.35)}, instances=3)
+    networks = as_stored(InSeGANNetworks(model))
+    card = InSeGANCard(model, CARD.crop, CARD.filters)
+    settings = insegan.to_card(card)
+    for key in (*insegan.BEFORE, 'encoder_channels', 'encoder_hidden'):
+        del settings['model'][key]  # a card of that time had none of these
+    del settings['crop']['coding'], settings['filters']['owner'], settings['refine_steps']
+    saved = {'method': 'insegan3d', 'settings': settings}
+    model_card.save_model(tmp_path, saved, networks.state_dict())
+    loaded = model_card.load_segmenter(str(tmp_path), bin=BIN)
+    expected = InSeGANSegmenter(networks, card, BIN).segment(frame())
+    assert (loaded.segment(frame()).labels == expected.labels).all()
+
+
+def test_a_measured_pixel_goes_to_the_rendering_that_comes_closest() -> None:
+    images = np.array(
+        [[[0.9, 0.3, -1.0, -0.9, -1.0]], [[0.2, -1.0, -1.0, -0.99, 0.5]]], np.float32
+    )
+    measured = np.array([[0.25, 0.3, 0.4, 0.4, -1.0]])
+    # nearest to the camera is not nearest to what was measured; nothing rises, one barely, floor
+    assert insegan.closest_to_measured(images, measured, -0.45).tolist() == [[2, 1, 0, 1, 0]]
 
 
 def test_the_crop_of_a_known_scene_is_what_the_networks_see() -> None:

@@ -12,26 +12,27 @@ import numpy as np
 import pytest
 import torch
 import trimesh
+import yaml
 
 from insegan_ros.bin import find_bin
 from insegan_ros.cli import main
 from insegan_ros.data.store import Dataset
 from insegan_ros.discovery.crops import MASK_EDGE, Piece, frame_pieces
-from insegan_ros.discovery.discover import WHOLE, UnexplainedError
+from insegan_ros.discovery.discover import WHOLE, Search, UnexplainedError
 from insegan_ros.discovery.resume import stored_pieces
-from insegan_ros.distillation.alike import AlikeConfig
 from insegan_ros.distillation.examples import Piles
 from insegan_ros.distillation.piles import PileConfig, PileMaker, store_piles
 from insegan_ros.distillation.pretrain import ShapesConfig
-from insegan_ros.distillation.surroundings import Surroundings
+from insegan_ros.distillation.surroundings import Surroundings, measure_surroundings
 from insegan_ros.distillation.views import ViewConfig
 from insegan_ros.inference import model_card
-from insegan_ros.learn import alike_shapes, any_model, distilled_run
-from insegan_ros.learn.stages import Report
+from insegan_ros.learn import any_model, stage_discovery
 from insegan_ros.model.template import Template
 from insegan_ros.types import DepthFrame, Intrinsics
 
 SIZE = (0.04, 0.024, 0.016)  # m
+FEW = ('--set', 'least_piles=8')
+SHAPES = ('--set', 'alike={shapes: 4, looks: 3, kept: 2, piles: 6}')
 
 
 def brick() -> Template:
@@ -58,7 +59,7 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_bin_is_measured_in_unlabelled_frames(frames: Path) -> None:
-    around = distilled_run.measure_surroundings(Dataset(frames), np.random.default_rng(0))
+    around = measure_surroundings(Dataset(frames), np.random.default_rng(0))
     assert around.camera_height == pytest.approx(0.5, abs=0.002)
     assert around.bin_width == pytest.approx(0.12, rel=0.06)
     assert around.wall_height == pytest.approx(0.03, abs=0.006)
@@ -70,15 +71,14 @@ def test_training_ends_in_a_model_that_loads_is_not_done_twice_and_goes_on_when_
     torch.set_num_threads(1)
     calls = []
 
-    def found(dataset, indices, out, settings, seconds, finder, part_length_m, device):
-        calls.append(len(indices))
-        brick().save(out)
+    def found(search: Search) -> Template:
+        calls.append(len(search.indices))
+        brick().save(search.out)
         return brick()
 
-    monkeypatch.setattr(distilled_run, 'discover', found)
-    monkeypatch.setattr(distilled_run, 'LEAST_PILES', 8)
+    monkeypatch.setattr(stage_discovery, 'discover', found)
     command = ['train', '--dataset', str(frames), '--out', str(tmp_path)]
-    command += ['--max-minutes', '0.06', '--workers', '1', '--device', 'cpu']
+    command += ['--max-minutes', '0.06', '--workers', '1', '--device', 'cpu', *FEW]
     assert main(command) == 0
     card = model_card.read_card(tmp_path / 'model')
     assert card['labels_used'].startswith('none')
@@ -113,10 +113,10 @@ def test_what_was_taught_is_neither_read_nor_scored_on(
 
     monkeypatch.setattr(Piles, 'heights', remembered)
     brick().save(tmp_path / 'template')
-    Report(tmp_path / 'report.yaml').add('discovery', explained=0.9)
-    monkeypatch.setattr(distilled_run, 'LEAST_PILES', 12)
+    monkeypatch.setattr(stage_discovery, 'discover', lambda _: brick())
     command = ['train', '--dataset', str(frames), '--out', str(tmp_path)]
     command += ['--max-minutes', '0.03', '--workers', '1', '--device', 'cpu']
+    command += ['--set', 'least_piles=12']
     assert main(command) == 0
     taught = seen['mixed_batch']
     assert taught
@@ -145,10 +145,9 @@ def test_pretraining_makes_a_model_that_training_begins_with(
     assert segmenter.segment(frame).labels.shape == frame.depth_m.shape
 
     run = ['train', '--dataset', str(frames), '--out', str(tmp_path), '--max-minutes', '0.03']
-    run += ['--workers', '1', '--device', 'cpu', '--start']
+    run += ['--workers', '1', '--device', 'cpu', *FEW, '--start']
     brick().save(tmp_path / 'template')
-    Report(tmp_path / 'report.yaml').add('discovery', explained=0.9)
-    monkeypatch.setattr(distilled_run, 'LEAST_PILES', 8)
+    monkeypatch.setattr(stage_discovery, 'discover', lambda _: brick())
     shutil.copytree(start / 'model', tmp_path / 'torn')
     (tmp_path / 'torn' / model_card.WEIGHTS).write_bytes(b'torn')
     assert main([*run, str(tmp_path / 'torn')]) == 1
@@ -166,6 +165,70 @@ def test_pretraining_makes_a_model_that_training_begins_with(
     assert '1 or more shapes' in capsys.readouterr().err
 
 
+def test_a_finished_run_is_not_taken_for_one_of_another_dataset_seed_or_setting(
+    frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    torch.set_num_threads(1)
+    run = tmp_path / 'run'
+    brick().save(run / 'template')
+    monkeypatch.setattr(stage_discovery, 'discover', lambda _: brick())
+    other = shutil.copytree(frames, tmp_path / 'other')
+    info = (other / 'dataset.yaml').read_text()
+    (other / 'dataset.yaml').write_text(info.replace('part: template', 'part: bolt'))
+    command = ['train', '--out', str(run), '--workers', '1', '--device', 'cpu']
+    command += ['--max-minutes', '0.04']
+    mine = ['--dataset', str(frames), '--start', 'none', *FEW]
+    assert main([*command, *mine]) == 0
+    before = {p: p.read_bytes() for p in run.rglob('*') if p.is_file()}
+    for given, said in (
+        ([*mine, '--dataset', str(other)], 'dataset_hash was'),
+        ([*mine, '--seed', '7'], 'seed was 0, is 7'),
+        ([*mine, '--set', 'piles.count=9'], 'piles.count was 12000, is 9'),
+        ([*mine, '--part-length', '0.05'], 'part_length_m was None, is 0.05'),
+        (
+            [*mine[:2], '--method', 'insegan3d', '--set', 'model.instances=2'],
+            'method was distilled, is insegan3d',
+        ),
+    ):
+        assert main([*command, *given]) == 1
+        assert said in capsys.readouterr().err
+    assert {p: p.read_bytes() for p in run.rglob('*') if p.is_file()} == before
+    described = yaml.safe_load((run / 'run.yaml').read_text())
+    assert described['dataset_hash'] == Dataset(frames).content_hash()
+    (run / 'run.yaml').unlink()
+    assert main([*command, *mine]) == 1
+    assert 'earlier version' in capsys.readouterr().err
+
+
+def test_a_dry_run_says_all_settings_and_times_and_leaves_no_trace(
+    frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    out = tmp_path / 'run'
+    command = ['train', '--dataset', str(frames), '--out', str(out), '--dry-run']
+    assert main([*command, '--max-minutes', '20', '--set', 'discovery.crops=99']) == 0
+    said = capsys.readouterr().out
+    settings, _, plan = said.partition('\n\n')
+    assert yaml.safe_load(settings)['discovery']['crops'] == 99
+    assert 'discovery    up to 7.0 min' in plan
+    assert 'network      up to 9.0 min' in plan
+    (tmp_path / 'said.yaml').write_text(settings)
+    assert main([*command, '--config', str(tmp_path / 'said.yaml')]) == 0
+    assert capsys.readouterr().out == said
+    assert not out.exists()
+
+
+@pytest.mark.parametrize('method', ['distilled', 'insegan3d'])
+@pytest.mark.skipif(torch.cuda.device_count() > 8, reason='it has as many GPUs')
+def test_a_gpu_that_is_not_there_is_an_error_for_every_method(
+    frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture, method: str
+) -> None:
+    given = ['--dataset', str(frames), '--out', str(tmp_path / 'run'), '--method', method]
+    if method == 'insegan3d':
+        given += ['--set', 'model.instances=3']
+    assert main(['train', *given, '--device', 'cuda:8']) == 1
+    assert "device 'cuda:8'" in capsys.readouterr().err
+
+
 def test_an_empty_dataset_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(['train', '--dataset', str(tmp_path), '--out', str(tmp_path / 'run')]) == 1
     assert 'no dataset' in capsys.readouterr().err
@@ -174,33 +237,37 @@ def test_an_empty_dataset_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ('method', 'option'),
     [
-        ('explicit', ('--set', 'step.batch=8')),
+        ('distilled', ('--set', 'step.batch=8')),
         ('insegan3d', ('--part-length', '.05')),
     ],
 )
 def test_options_of_another_method_are_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture, method: str, option: tuple[str, str]
+    frames: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture,
+    method: str,
+    option: tuple[str, str],
 ) -> None:
-    given = ['--dataset', str(tmp_path), '--out', str(tmp_path / 'run'), '--method', method]
+    given = ['--dataset', str(frames), '--out', str(tmp_path / 'run'), '--method', method]
     assert main(['train', *given, *option]) == 1
-    assert f'{option[0]} is not for the method {method}' in capsys.readouterr().err
+    assert f'is not for the method {method}' in capsys.readouterr().err
 
 
 def test_where_no_shape_explains_the_frames_random_shapes_that_look_alike_teach_the_network(
     frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    def unlike(*_):
+    def unlike(_: Search) -> Template:
         raise UnexplainedError('no shape explains what the frames show', 0.04)
 
     torch.set_num_threads(1)
-    monkeypatch.setattr(distilled_run, 'discover', unlike)
+    monkeypatch.setattr(stage_discovery, 'discover', unlike)
     command = ['train', '--dataset', str(frames), '--out', str(tmp_path), '--max-minutes', '0.03']
-    command += ['--workers', '1', '--device', 'cpu']
-    assert main([*command, '--start', 'none']) == 1
+    command += ['--workers', '1', '--device', 'cpu', *SHAPES]
+    without = ['--out', str(tmp_path / 'without'), '--start', 'none']
+    assert main([*command, *without]) == 1
     assert 'no shape explains' in capsys.readouterr().err
 
     store_pieces(tmp_path / 'template' / WHOLE, [])
-    monkeypatch.setattr(alike_shapes, 'AlikeConfig', lambda: SHAPES)
     assert main(command) == 0  # too few parts are seen whole
     assert 'is any, told that the part is 40 mm long' in (said := capsys.readouterr().out)
     assert 'too few parts' in said
@@ -215,7 +282,7 @@ def test_where_no_shape_explains_the_frames_random_shapes_that_look_alike_teach_
         assert (tmp_path / picture).stat().st_size > 500
     card = model_card.read_card(tmp_path / 'model')
     assert card['training']['steps'] > 0
-    assert card['training']['shapes'] == SHAPES.kept - 1  # it is judged on the other
+    assert card['training']['shapes'] == 1  # it is judged on the other
     assert 0 <= card['figures']['strict_miou_on_unseen_shapes'] <= 1
     written = (tmp_path / 'model' / model_card.WEIGHTS).stat().st_mtime_ns
     assert main(command) == 0
@@ -223,9 +290,6 @@ def test_where_no_shape_explains_the_frames_random_shapes_that_look_alike_teach_
     segmenter = model_card.load_segmenter(str(tmp_path / 'model'))
     frame = Dataset(frames)[0].frame
     assert segmenter.segment(frame).labels.shape == frame.depth_m.shape
-
-
-SHAPES = AlikeConfig(shapes=4, looks=3, kept=2, piles=6)
 
 
 def store_pieces(file: Path, pieces: list[Piece]) -> None:

@@ -19,7 +19,9 @@ from insegan_ros.cli import main
 from insegan_ros.data.store import Dataset, DatasetInfo, to_units
 from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.inference import model_card
+from insegan_ros.learn import insegan_run
 from insegan_ros.training import checkpoint
+from insegan_ros.training.health import Health
 from insegan_ros.training.step import Trainer
 from insegan_ros.types import Intrinsics
 
@@ -30,7 +32,12 @@ SMALL = [
     'model.template_channels=8',
     'model.feature_channels=16',
     'model.discriminator_channels=8',
+    'model.doublings=1',
+    'model.encoder_channels=16',
     'step.batch=4',
+    'step.generator_steps=2',
+    'step.real_after=1',
+    'refine_steps=2',
     'loop.validate_every=2',
 ]
 
@@ -77,7 +84,9 @@ def test_a_run_ends_in_a_model_that_segments(
     line = command(blocks, tmp_path)
     line[2] = method
     assert main(line) == 0
-    assert 'finished: 4 of 4' in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert 'finished: 4 of 4' in said
+    assert 'separated' in said
     for name in ('picture.png', 'config.yaml', 'run.yaml', 'train.npz', 'val.npz'):
         assert (tmp_path / name).stat().st_size > 100, name
     assert list((tmp_path / 'tensorboard').iterdir())
@@ -128,7 +137,9 @@ def test_a_run_that_is_killed_goes_on_to_the_same_result(blocks: Path, tmp_path:
 
 
 def test_two_processes_learn_what_one_does(blocks: Path, tmp_path: Path) -> None:
-    one, two = (command(blocks, tmp_path / name, 'precision=float32') for name in 'ab')
+    # what is drawn at random within a step is each process's own
+    alike = ('precision=float32', 'step.noise=0', 'step.generator_steps=9')
+    one, two = (command(blocks, tmp_path / name, *alike) for name in 'ab')
     assert main(one) == 0
     launch = [sys.executable, '-m', 'torch.distributed.run', '--nproc-per-node', '2']
     done = subprocess.run(
@@ -163,7 +174,7 @@ def test_another_run_in_the_same_folder_is_refused(
 ) -> None:
     assert main([*command(blocks, tmp_path), '--max-minutes', '1e-9']) == 0
     assert main(command(blocks, tmp_path, 'step.learning_rate=0.1')) == 1
-    assert 'step.learning_rate was 0.0002, is 0.1' in capsys.readouterr().err
+    assert 'step.learning_rate was 0.0004, is 0.1' in capsys.readouterr().err
     assert main([*command(blocks, tmp_path), '--seed', '3']) == 1
     assert 'seed was 0, is 3' in capsys.readouterr().err
     assert main(command(blocks, tmp_path, iterations=6)) == 0  # longer is the same run
@@ -204,13 +215,57 @@ def test_settings_and_datasets_that_do_not_fit_are_refused(
 
 
 def test_another_number_of_instances_can_be_asked_for(blocks: Path, tmp_path: Path) -> None:
-    more = ('model.instances=2', 'data.allow_other_count=true')
+    more = ('model.instances=2', 'data.allow_other_count=true', 'step.generator_steps=0')
     assert main(command(blocks, tmp_path, *more, iterations=1)) == 0
     settings = model_card.read_card(tmp_path / 'model')['settings']
     assert settings['model']['instances'] == 2
 
 
 def test_the_papers_way_to_a_threshold_is_said_on_the_card(blocks: Path, tmp_path: Path) -> None:
-    assert main(command(blocks, tmp_path, 'data.threshold_from=labels', iterations=1)) == 0
+    assert (
+        main(
+            command(
+                blocks,
+                tmp_path,
+                'data.threshold_from=labels',
+                'step.generator_steps=0',
+                iterations=1,
+            )
+        )
+        == 0
+    )
     said = model_card.read_card(tmp_path / 'model')['labels_used']
     assert 'chosen on labelled validation frames' in said
+
+
+def test_a_run_that_draws_whole_scenes_begins_anew_and_says_so(
+    blocks: Path, tmp_path: Path, monkeypatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(Health, 'whole_scenes', True)
+    more = ('rescue.examine_at=1', 'rescue.restarts=2', 'step.generator_steps=9')
+    assert main(command(blocks, tmp_path, *more)) == 0
+    said = capsys.readouterr()
+    told = said.out + said.err
+    assert 'begins anew with seed 1000' in told
+    assert 'begins anew with seed 2000' in told
+    assert '2 restarts have not mended it' in told
+    assert 'There is no model yet' in told
+    state = checkpoint.load(tmp_path / 'checkpoint.pt')
+    assert (state['done'], state['attempt'], state['trainer']['steps']) == (4, 2, 2)
+
+
+def test_a_loss_that_explodes_goes_back_to_the_last_good_state(
+    blocks: Path, tmp_path: Path, monkeypatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(insegan_run, 'KEPT_EVERY', 1)
+    step, calls = Trainer.step, []
+
+    def once(self: Trainer, real: torch.Tensor, z: torch.Tensor) -> dict[str, torch.Tensor]:
+        calls.append(self.steps)
+        return step(self, real * torch.nan if len(calls) == 2 else real, z)
+
+    monkeypatch.setattr(Trainer, 'step', once)
+    assert main(command(blocks, tmp_path, 'step.generator_steps=9')) == 0
+    said = capsys.readouterr()
+    assert 'back to the state after 1 steps' in said.out + said.err
+    assert calls == [0, 1, 1, 2]

@@ -20,6 +20,8 @@ KINDS = [
     GeneratorConfig(**SMALL, doublings=1, volume_channels=(4,)),
     GeneratorConfig(**SMALL, kind='2d'),
     GeneratorConfig(**SMALL, kind='2d', doublings=1),
+    GeneratorConfig(**SMALL, composed_by='mean'),
+    GeneratorConfig(**SMALL, composed_by='mean', normalised=False, rectified=False, reach=None),
 ]
 
 
@@ -67,7 +69,7 @@ def test_images_are_in_range_and_every_weight_is_used(kind: GeneratorConfig) -> 
     assert features.shape == (2, 16, kind.feature_size, kind.feature_size)
     assert image.abs().max() <= 1
     assert generator.render_each(torch.randn(2, 3, 8)).shape == (2, 3, 64, 64)
-    image.square().sum().backward()
+    (image.square().sum() + features.square().sum()).backward()
     unused = [n for n, p in generator.named_parameters() if p.grad is None or not p.grad.any()]
     assert not unused
 
@@ -83,15 +85,15 @@ def test_the_template_is_grown_once_a_batch_not_once_an_instance(monkeypatch) ->
     volume = InstanceVolume(GeneratorConfig(**SMALL, doublings=1))
     seen: list[int] = []
     volume.doubling[0].register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
-    volume(torch.randn(20, 8))
+    volume.draw(volume.place(torch.randn(20, 8)))
     assert seen == [1]
 
 
 def test_the_reference_has_the_published_number_of_weights() -> None:
-    from insegan_ros.learn.insegan_settings import TrainingConfig
+    from insegan_ros.learn.config import LearnConfig
 
     folder = Path(__file__).parents[2] / 'config/train'
-    settings = config.load(TrainingConfig, [folder / 'insegan_reference.yaml'])
+    settings = config.load(LearnConfig, [folder / 'insegan_reference.yaml'])
     model = InSeGAN(settings.model)
     millions = [
         sum(p.numel() for p in network.parameters()) / 1e6

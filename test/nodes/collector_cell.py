@@ -109,7 +109,7 @@ class World:
             self.infos.publish(info)
             self.images.publish(image)
 
-    def spin_until(self, condition: Callable[[], object], seconds: float = 20.0) -> bool:
+    def spin_until(self, condition: Callable[[], object], seconds: float = 60.0) -> bool:
         deadline = time.monotonic() + seconds
         while not condition() and time.monotonic() < deadline:
             self.executor.spin_once(timeout_sec=0.02)
@@ -168,8 +168,8 @@ class Operator:
         self.said += [status.message for status in array.status]
 
     def begins_a_shake(self) -> None:
-        assert self.world.spin_until(self._client.service_is_ready, seconds=40)
-        assert self.world.spin_until(self.world.moving, seconds=40)
+        assert self.world.spin_until(self._client.service_is_ready, seconds=60)
+        assert self.world.spin_until(self.world.moving, seconds=60)
         self.world.spin_until(lambda: False, seconds=0.3)
 
     def change(self, transition: int) -> bool:

@@ -6,12 +6,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+PATIENCE_S = 60.0  # until an event counts as absent: much longer than it takes on a busy machine
 PROJECT = Path(__file__).parents[2]
 # the stand-ins come last: where ROS is installed, its own packages are found first
 PYTHONPATH = ':'.join([str(PROJECT), os.environ.get('PYTHONPATH', ''), f'{PROJECT}/embedded'])
@@ -41,7 +44,7 @@ def wait_for(ros) -> Callable[..., bool]:
     """wait_for(condition, seconds) spins the test's node until the condition holds."""
     import rclpy
 
-    def wait(condition: Callable[[], bool], seconds: float = 15.0) -> bool:
+    def wait(condition: Callable[[], bool], seconds: float = PATIENCE_S) -> bool:
         deadline = time.monotonic() + seconds
         while not condition() and time.monotonic() < deadline:
             rclpy.spin_once(ros, timeout_sec=0.05)
@@ -76,7 +79,7 @@ def start_node(ros_environment, tmp_path) -> Iterator[Callable[..., subprocess.P
             process.send_signal(signal.SIGINT)
     for process in started:
         try:
-            process.wait(timeout=10)
+            process.wait(timeout=PATIENCE_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -112,12 +115,41 @@ def world(ros_environment: None) -> Iterator:
     rclpy.try_shutdown()
 
 
+class SteadyClock:
+    """Seconds that this process had: while a busy machine lets it wait, the clock waits too.
+
+    Collector, arm and camera share a process and its executor, which asks for the time every few
+    milliseconds; a longer gap is the machine's, and would look like joint_states that stopped.
+    """
+
+    GAP_S = 0.05  # counted at most between two questions
+
+    def __init__(self) -> None:
+        self._seconds, self._asked = 1000.0, time.monotonic()
+        self._one_at_a_time = threading.Lock()
+
+    def __call__(self) -> float:
+        with self._one_at_a_time:
+            now = time.monotonic()
+            self._seconds += min(now - self._asked, self.GAP_S)
+            self._asked = now
+            return self._seconds
+
+
 @pytest.fixture
-def cell(ros_environment: None, tmp_path: Path) -> Iterator[Callable]:
+def cell(
+    ros_environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable]:
     """cell(**parameters) is a collector_cell.Cell whose collector fills the folder `nuts`."""
     rclpy = pytest.importorskip('rclpy', reason='ROS 2 is not installed')
+    import collector_cell
     from collector_cell import Cell
 
+    from insegan_ros.nodes import arm, collector, joints, lifecycle
+
+    steady = SimpleNamespace(monotonic=SteadyClock())
+    for module in (collector_cell, arm, collector, joints, lifecycle):
+        monkeypatch.setattr(module, 'time', steady)
     rclpy.init()
     made: list[Cell] = []
 

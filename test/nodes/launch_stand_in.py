@@ -52,6 +52,11 @@ class OpaqueFunction:
         return self.function(context)
 
 
+class LogInfo:
+    def __init__(self, *, msg: str) -> None:
+        self.msg = msg
+
+
 class LaunchDescription:
     def __init__(self, entities: list) -> None:
         self.entities = entities
@@ -68,7 +73,12 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make them importable under ROS 2's names."""
     contents = {
         'launch': [LaunchDescription],
-        'launch.actions': [DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable],
+        'launch.actions': [
+            DeclareLaunchArgument,
+            LogInfo,
+            OpaqueFunction,
+            SetEnvironmentVariable,
+        ],
         'launch.launch_context': [LaunchContext],
         'launch.substitutions': [LaunchConfiguration],
         'launch_ros': [],

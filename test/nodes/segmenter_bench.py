@@ -32,14 +32,18 @@ class NearIsPart:
     """A Segmenter whose answer is known: what is nearer than half a metre is one part."""
 
     delay_s = 0.0
-    pose_seconds = 0.0
 
     def __init__(self) -> None:
         self.given_for_poses: list[float] = []  # seconds, a frame
 
-    def segment(self, frame: DepthFrame) -> Segmentation:
+    part_length_m = None
+    bin = None
+
+    def segment(
+        self, frame: DepthFrame, *, pose_seconds: float = 0.0, refine_seconds: float = float('inf')
+    ) -> Segmentation:
         time.sleep(self.delay_s)
-        self.given_for_poses.append(self.pose_seconds)
+        self.given_for_poses.append(pose_seconds)
         with np.errstate(invalid='ignore'):
             return segmentation_from_labels(frame, (frame.depth_m < 0.5).astype(np.uint8))
 
@@ -82,7 +86,7 @@ class Bench:
             if status.name == 'segmenter: segmentation':
                 self.status = {v.key: v.value for v in status.values} | {'message': status.message}
 
-    def spin_until(self, condition: Callable[[], object], seconds: float = 8.0) -> bool:
+    def spin_until(self, condition: Callable[[], object], seconds: float = 60.0) -> bool:
         deadline = time.monotonic() + seconds
         while not condition() and time.monotonic() < deadline:
             self.executor.spin_once(timeout_sec=0.02)
@@ -119,7 +123,7 @@ class Bench:
         Best-effort delivery may lose one, so it is sent again, as a camera would.
         """
         sent: list[int] = []
-        for _ in range(3):
+        for _ in range(12):
             sent.append(self.send())
             if self.spin_until(lambda: any(self.answered(stamp) for stamp in sent), seconds=4.0):
                 break

@@ -90,7 +90,7 @@ class Setup:
             self.executor.add_node(node)
         assert self.spin_until(lambda: self.arm.ready() is None and self.monitor.positions)
 
-    def spin_until(self, condition: Callable[[], object], seconds: float = 10.0) -> bool:
+    def spin_until(self, condition: Callable[[], object], seconds: float = 60.0) -> bool:
         deadline = time.monotonic() + seconds
         while not condition() and time.monotonic() < deadline:
             self.executor.spin_once(timeout_sec=0.02)

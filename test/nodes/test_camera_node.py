@@ -71,7 +71,7 @@ def test_without_loop_it_ends_once_and_stays_alive(ros, wait_for, start_node, da
 @pytest.mark.parametrize(('path', 'said'), [('absent', 'there is no'), ('.', 'dataset folder')])
 def test_a_wrong_path_is_refused_with_what_is_valid(start_node, path: str, said: str) -> None:
     node = start_node('camera', path=path)
-    assert node.wait(timeout=20) != 0
+    assert node.wait(timeout=60) != 0
     assert said in node.log.read_text()
 
 
@@ -165,7 +165,7 @@ def received_size(ros, wait_for, software, size: tuple[int, int]) -> Image | Non
     sender = threading.Thread(target=software.send, args=(60,))
     sender.start()
     fitting = lambda: [m for m in images if (m.height, m.width) == size]  # noqa: E731
-    wait_for(lambda: bool(fitting()), seconds=5.0)
+    wait_for(lambda: bool(fitting()), seconds=20.0)
     sender.join()
     ros.destroy_subscription(subscription)
     return next(iter(fitting()), None)
@@ -212,7 +212,7 @@ def test_a_wrong_setting_at_the_start_is_told_with_the_valid_ones(
     start_node, name: str, value: object, said: str
 ) -> None:
     node = start_node('camera', **{name: value})
-    assert node.wait(timeout=20) == 1
+    assert node.wait(timeout=60) == 1
     assert said in node.log.read_text()
     assert 'Traceback' not in node.log.read_text()
 

@@ -90,7 +90,7 @@ def stored(folder: Path) -> dict[int, dict]:
 def goes_on(world: World, collect: Callable, folder: Path, before: dict[int, dict]) -> None:
     """Another collector adds what is missing, and leaves what is there."""
     collect()
-    assert world.spin_until(lambda: len(Dataset(folder)) == 3, seconds=40)
+    assert world.spin_until(lambda: len(Dataset(folder)) == 3, seconds=60)
     after = stored(folder)
     assert {index: after[index] for index in before} == before
     assert len({record['stamp_ns'] for record in after.values()}) == 3
@@ -101,7 +101,7 @@ def test_a_kill_in_the_middle_of_a_write_loses_nothing_stored(
     world: World, collect: Callable, tmp_path: Path, moment: str
 ) -> None:
     process = collect(MOMENTS[moment])
-    assert world.spin_until(lambda: process.status() == psutil.STATUS_STOPPED, seconds=40)
+    assert world.spin_until(lambda: process.status() == psutil.STATUS_STOPPED, seconds=60)
     shakes = world.shakes
     process.kill()
     process.wait()
@@ -117,7 +117,7 @@ def test_after_a_kill_in_a_shake_the_arm_ends_that_shake_and_rests(
 ) -> None:
     """A dead process can cancel nothing: the guarantee is the end of what was sent, at rest."""
     process = collect(**{'shake.frequency_hz': [0.5, 0.6]})
-    assert world.spin_until(world.moving, seconds=40)
+    assert world.spin_until(world.moving, seconds=60)
     process.kill()
     process.wait()
     before = dict(stored(tmp_path / 'nuts'))

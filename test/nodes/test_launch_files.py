@@ -12,8 +12,10 @@ import launch_stand_in
 import pytest
 
 from insegan_ros.nodes.arguments import Argument, ArgumentError
+from insegan_ros.nodes.cameras import PRESETS
 
 LAUNCH = Path(__file__).parents[2] / 'launch'
+DRIVERS = sorted(name for name, preset in PRESETS.items() if preset.executable is None)
 TRUE = ['true', 'True', 'TRUE', '1', 'yes', 'Yes', 'YES', 'y', 'on', 'On', 'ON', ' true ']
 FALSE = ['false', 'False', 'FALSE', '0', 'no', 'No', 'NO', 'n', 'off', 'Off', 'OFF']
 NEITHER = ['', ' ', 'tru', 'flase', 'fales', '2', '-1', '0.0', 'none', 'null', '~', 'dry', '[]']
@@ -45,6 +47,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., dict[str,
             for given in node['parameters']:
                 merged |= given if isinstance(given, dict) else {'file': given}
             found[node['executable']] = merged
+            found[node['executable']]['topics'] = dict(node['remappings'])
         return found
 
     yield start
@@ -97,3 +100,67 @@ def test_a_real_number_is_finite(text: str) -> None:
 def test_an_argument_without_a_default_is_left_alone_unless_it_is_given() -> None:
     argument = Argument('seconds', '', '', float)
     assert (argument.read(' '), argument.read('0.5')) == (None, 0.5)
+
+
+@pytest.mark.parametrize('camera', sorted(PRESETS))
+def test_a_camera_s_name_sets_its_topics_and_starts_what_it_needs(
+    started: Callable, camera: str
+) -> None:
+    nodes, preset = started('segment', camera=camera, path='bag'), PRESETS[camera]
+    assert set(nodes) == {'segmenter', preset.executable} - {None}
+    for node in nodes.values():
+        assert node['topics']['depth/image'] == preset.depth_topic
+        assert node['topics']['depth/camera_info'] == preset.camera_info_topic
+    assert nodes['segmenter'].get('depth_unit', 0.0) == preset.depth_unit
+
+
+@pytest.mark.parametrize('name', ['segment', 'collect'])
+def test_a_topic_or_unit_that_is_given_goes_before_the_camera_s(
+    started: Callable, name: str
+) -> None:
+    given = {'depth_topic': '/my/depth', 'camera_info_topic': '/my/info', 'depth_unit': '1e-4'}
+    node = next(iter(started(name, camera='orbbec', **given).values()))
+    assert node['topics']['depth/image'] == '/my/depth'
+    assert node['topics']['depth/camera_info'] == '/my/info'
+    assert node['depth_unit'] == 1e-4
+
+
+def test_photoneo_s_float_millimetres_are_not_taken_for_metres(started: Callable) -> None:
+    assert started('segment', camera='photoneo')['segmenter']['depth_unit'] == 0.001
+
+
+def test_a_collector_is_not_offered_a_camera_that_waits_to_be_asked(started: Callable) -> None:
+    for camera in DRIVERS:
+        if PRESETS[camera].trigger:
+            with pytest.raises(Exception, match='camera'):
+                started('collect', camera=camera)
+        else:
+            assert set(started('collect', camera=camera)) == {'collector'}
+
+
+def test_a_replay_without_a_path_starts_nothing(started: Callable) -> None:
+    with pytest.raises(ValueError, match='camera:=replay needs path:='):
+        started('segment', camera='replay')
+
+
+def test_what_is_given_to_the_segmenter_arrives_with_its_type(started: Callable) -> None:
+    given = {'model': 'nut', 'instances': '7', 'bin_file': 'bin.yaml', 'pose_seconds': '1'}
+    given |= {'reliable': 'yes', 'continuous': 'off', 'device': 'cpu'}
+    segmenter = started('segment', camera='none', **given)['segmenter']
+    expected = {'model': 'nut', 'instances': 7, 'bin_file': 'bin.yaml', 'pose_seconds': 1.0}
+    expected |= {'reliable': True, 'continuous': False, 'device': 'cpu'}
+    assert expected.items() <= segmenter.items()
+    assert isinstance(segmenter['pose_seconds'], float)
+
+
+def test_what_is_not_given_is_left_to_the_file_of_parameters(started: Callable) -> None:
+    segmenter = started('segment', camera='none')['segmenter']
+    assert segmenter.keys() == {'file', 'use_sim_time', 'topics'}
+    assert Path(segmenter['file']).is_file()
+
+
+def test_every_argument_of_the_segmenter_is_one_of_its_parameters(started: Callable) -> None:
+    segmenter = pytest.importorskip('insegan_ros.nodes.segmenter', exc_type=ImportError)
+    chosen = runpy.run_path(str(LAUNCH / 'segment.launch.py'))['CHOSEN']
+    kinds = {p.name: type(p.default) for p in segmenter.PARAMETERS}
+    assert {a.name: a.kind for a in chosen}.items() <= kinds.items()

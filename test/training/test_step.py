@@ -22,6 +22,9 @@ TINY = InSeGANConfig(
     feature_channels=16,
     discriminator_channels=8,
     instances=3,
+    doublings=1,
+    encoder='latents',
+    encoder_channels=16,
 )
 NONE = LossConfig(discriminator=0, generator=0, alignment=0, intermediate=0, pose=0)
 
@@ -31,7 +34,7 @@ ALL = LossConfig()
 
 def trainer(losses: LossConfig = ALL, precision: torch.dtype = torch.float32) -> Trainer:
     torch.manual_seed(0)
-    return Trainer(InSeGAN(TINY), StepConfig(batch=4, losses=losses), precision)
+    return Trainer(InSeGAN(TINY), StepConfig(batch=4, generator_steps=0, losses=losses), precision)
 
 
 def batch(seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -100,6 +103,23 @@ def test_a_resumed_trainer_does_what_an_unbroken_one_does_bit_for_bit() -> None:
             assert torch.equal(x, y)
 
 
+def test_the_encoder_learns_on_a_frozen_generator_once_that_is_done() -> None:
+    torch.manual_seed(0)
+    model = InSeGAN(replace(TINY, encoder='set'))
+    one = Trainer(model, StepConfig(batch=4, generator_steps=1, real_after=0))
+    assert one.step(*batch(0)).keys() == {'D', 'G'}
+    before = copy.deepcopy(one.model)
+    frozen = copy.deepcopy(one.frozen_generator.state_dict())
+    found = one.step(*batch(1))
+    assert {'centre', 'each', 'p', 'move', 'real'} == found.keys()
+    for name in ('generator', 'discriminator'):
+        theirs = getattr(before, name).state_dict()
+        assert all(torch.equal(theirs[k], v) for k, v in getattr(model, name).state_dict().items())
+    assert all(torch.equal(frozen[k], v) for k, v in one.frozen_generator.state_dict().items())
+    after = model.encoder.state_dict()
+    assert any(not torch.equal(v, after[k]) for k, v in before.encoder.state_dict().items())
+
+
 def _tensors(value: object) -> list[Tensor]:
     if isinstance(value, Tensor):
         return [value]
@@ -136,7 +156,7 @@ def test_adversaries_learn_the_brightness_of_eight_images() -> None:
     torch.manual_seed(0)
     real = torch.full((8, 1, 16, 16), -1.0)
     real[:, :, 4:12, 4:12] = 0.5
-    one = Trainer(InSeGAN(TINY), StepConfig(batch=8, learning_rate=1e-3, ema=0.9))
+    one = Trainer(InSeGAN(TINY), StepConfig(batch=8, learning_rate=1e-3, ema=0.9, noise=0))
     z = torch.randn(8, 3, 8)
     before = F.l1_loss(one.model.generator(z)[0].mean(0), real[0]).item()
     for k in range(150):

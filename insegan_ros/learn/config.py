@@ -1,0 +1,194 @@
+"""Every default of `insegan train`: one configuration, of which each method has its sections."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from insegan_ros import config
+from insegan_ros.config import ConfigError
+from insegan_ros.data.frames import AugmentConfig
+from insegan_ros.data.store import Dataset, DatasetError
+from insegan_ros.discovery.state import DiscoveryConfig
+from insegan_ros.distillation.alike import AlikeConfig
+from insegan_ros.distillation.piles import PileConfig
+from insegan_ros.distillation.train import TrainConfig
+from insegan_ros.inference.insegan import FilterConfig
+from insegan_ros.model.insegan import InSeGANConfig
+from insegan_ros.training.loop import LoopConfig
+from insegan_ros.training.step import StepConfig
+
+Method = Literal['distilled', 'insegan3d', 'insegan2d']
+INSEGAN: tuple[Method, ...] = ('insegan3d', 'insegan2d')
+METHODS: tuple[Method, ...] = ('distilled', *INSEGAN)
+# sections that a resumed run may change: they say how long it takes, not what it learns
+FREE = ('max_minutes', 'shares', 'loop', 'precision')
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """What of the dataset InSeGAN learns from."""
+
+    validation: int = 100  # frames held out where the dataset has no val split
+    limit: int | None = None  # at most so many training frames (paper Fig. 4a)
+    allow_other_count: bool = False  # a model of another number of instances (paper Fig. 4b)
+    threshold_from: Literal['foreground', 'labels'] = 'foreground'  # labels: the paper's way
+    # `gap`: parts lie well apart from the floor; `linear`: heights begin at the floor's value
+    coding: Literal['gap', 'linear'] = 'gap'
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RescueConfig:
+    """When a run of InSeGAN that fails begins anew or goes back, by itself."""
+
+    examine_at: int = 500  # iterations; a run that draws whole scenes then begins anew; 0: never
+    restarts: int = 3  # at most
+    falls: int = 3  # losses that exploded, before a run gives up
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShareConfig:
+    """Shares of `max_minutes`; what is left is for the choice of how votes are read."""
+
+    discovery: float = 0.35
+    piles: float = 0.15
+    network: float = 0.45
+
+    def __post_init__(self) -> None:
+        values = (self.discovery, self.piles, self.network)
+        if min(values) <= 0 or sum(values) > 1:
+            raise ValueError(f'shares {values}: above 0 each, and at most 1 in all, are expected')
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnConfig:
+    """All settings of a run; `--config` and `--set` override them."""
+
+    method: Method = 'distilled'
+    # None: 30 for distilled, no limit for insegan, whose length is loop.iterations
+    max_minutes: float | None = None
+
+    # distilled
+    shares: ShareConfig = field(default_factory=ShareConfig)
+    # the model whose network to begin with, by name or folder, or none; None: any, if it is there
+    start: str | None = None
+    part_length_m: float | None = None  # of the longest side; None: what the frames show
+    frames: int = 2400  # looked at by discovery: full bins show some 300 whole parts in 1,000
+    least_piles: int = 50  # made whatever the time
+    discovery: DiscoveryConfig = field(default_factory=DiscoveryConfig)
+    piles: PileConfig = field(default_factory=PileConfig)
+    network: TrainConfig = field(default_factory=TrainConfig)
+    alike: AlikeConfig = field(default_factory=AlikeConfig)  # where no shape explains the frames
+
+    # insegan3d, insegan2d
+    model: InSeGANConfig = field(default_factory=InSeGANConfig)
+    step: StepConfig = field(default_factory=StepConfig)
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    # of the finished model; the threshold is chosen
+    filters: FilterConfig = field(default_factory=lambda: FilterConfig(owner='measured'))
+    refine_steps: int = 40  # on each frame's codes, of the finished model
+    rescue: RescueConfig = field(default_factory=RescueConfig)
+    precision: Literal['auto', 'float32', 'bfloat16'] = 'auto'  # auto: bfloat16 where it is fast
+
+    def __post_init__(self) -> None:
+        if self.max_minutes is not None and not self.max_minutes > 0:
+            raise ValueError(f'max_minutes is {self.max_minutes}; more than 0 is expected')
+        if self.part_length_m is not None and not 0.001 <= self.part_length_m <= 2:
+            raise ValueError(
+                f'part_length_m is {self.part_length_m}; 0.001 to 2 metres are expected'
+            )
+        if self.frames < 1 or self.least_piles < 1:
+            raise ValueError(
+                f'frames {self.frames}, least_piles {self.least_piles}: 1 or more are expected'
+            )
+
+    @property
+    def seconds(self) -> float:
+        """What a run may take."""
+        minutes = 30.0 if self.method == 'distilled' else float('inf')
+        return 60 * (minutes if self.max_minutes is None else self.max_minutes)
+
+
+COMMON = ('method', 'max_minutes')
+OF_DISTILLED = (
+    *('shares', 'start', 'part_length_m', 'frames', 'least_piles'),
+    *('discovery', 'piles', 'network', 'alike'),
+)
+
+
+def sections(method: Method) -> list[str]:
+    """The fields of LearnConfig that mean something to a method."""
+    names = [f.name for f in dataclasses.fields(LearnConfig)]
+    distilled = method == 'distilled'
+    return [n for n in names if n in COMMON or (n in OF_DISTILLED) == distilled]
+
+
+def resolve(files: Sequence[Path], overrides: Sequence[str], dataset: Dataset) -> LearnConfig:
+    """The settings of a run; the method and the dataset fill in what they know.
+
+    Args:
+        files: YAML, later ones override earlier ones.
+        overrides: 'key=value' strings, which override the files.
+
+    Raises:
+        ConfigError: unknown keys or values, or settings of another method.
+        DatasetError: the number of instances does not fit.
+    """
+    try:
+        settings = config.load(LearnConfig, files, overrides)
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    given = _given(files, overrides)
+    for key in given:
+        if key not in sections(settings.method):
+            methods = ', '.join(m for m in METHODS if key in sections(m))
+            raise ConfigError(f'{key} is not for the method {settings.method}, but for {methods}')
+    if settings.method not in INSEGAN:
+        return settings
+    return _counted(settings, 'instances' in (given.get('model') or {}), dataset)
+
+
+def _given(files: Sequence[Path], overrides: Sequence[str]) -> dict[str, Any]:
+    """What differs from the defaults because somebody said so."""
+    given: dict[str, Any] = {}
+    for file in files:
+        config.merge(given, yaml.safe_load(file.read_text()) or {})
+    for override in overrides:
+        config.merge(given, config.nested(override))
+    return given
+
+
+def _counted(settings: LearnConfig, given: bool, dataset: Dataset) -> LearnConfig:
+    """InSeGAN's with the number of instances, which the dataset may know."""
+    kind: Literal['2d', '3d'] = '2d' if settings.method == 'insegan2d' else '3d'
+    model = replace(settings.model, kind=kind)
+    count = dataset.info.instances
+    if count is None and not given:
+        raise DatasetError(
+            f'{dataset.path}: the number of parts in a frame varies or is unknown, and InSeGAN '
+            'needs it; set it: --set model.instances=5'
+        )
+    if count is not None and not given:
+        model = replace(model, instances=count)
+    elif count not in (None, model.instances) and not settings.data.allow_other_count:
+        raise DatasetError(
+            f'{dataset.path} has {count} parts in a frame and model.instances is '
+            f'{model.instances}; leave it out, or set data.allow_other_count=true'
+        )
+    return replace(settings, model=model)
+
+
+def dump(settings: LearnConfig) -> str:
+    """The sections of its method as YAML, which `resolve` takes as a file."""
+    whole: Mapping[str, Any] = yaml.safe_load(config.dump(settings))
+    kept = {name: whole[name] for name in sections(settings.method)}
+    return yaml.safe_dump(kept, sort_keys=False)

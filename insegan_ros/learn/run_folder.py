@@ -1,0 +1,153 @@
+"""The folder of a run: what the run is made of, what its stages found, whose it is."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from insegan_ros import __version__
+from insegan_ros.data.store import Dataset
+from insegan_ros.files import write_atomically
+from insegan_ros.learn.config import FREE, LearnConfig, dump
+
+CONFIG, RUN, REPORT = 'config.yaml', 'run.yaml', 'report.yaml'
+
+
+class Report:
+    """Figures of the stages, on the screen and in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.content: dict[str, Any] = {}
+        if path.exists():
+            self.content = yaml.safe_load(path.read_text()) or {}
+
+    def __contains__(self, stage: str) -> bool:
+        return stage in self.content
+
+    def of(self, stage: str) -> Mapping[str, Any]:
+        """A stage's figures; none before it has ended."""
+        return self.content.get(stage) or {}
+
+    def add(self, stage: str, **figures: Any) -> None:
+        """Write the figures of a stage."""
+        self.content[stage] = figures
+        write_atomically(self._path, yaml.safe_dump(self.content, sort_keys=False).encode())
+        print(f'{stage}: ' + ', '.join(f'{k} {v}' for k, v in figures.items()), flush=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What is learned from, where to, and how."""
+
+    dataset: Dataset
+    out: Path
+    config: LearnConfig
+    seed: int
+    device: str  # cpu or cuda[:index]
+    workers: int  # processes that make piles
+
+    @cached_property
+    def report(self) -> Report:
+        """The figures of the stages that are done."""
+        return Report(self.out / REPORT)
+
+    @property
+    def indices(self) -> list[int]:
+        """The frames that are learned from: those of a train split where there is one."""
+        return self.dataset.split('train' if 'train' in self.dataset.splits() else 'all')
+
+    @property
+    def model(self) -> Path:
+        """The folder of the model that the run makes."""
+        return self.out / 'model'
+
+
+def claim(job: Job) -> None:
+    """Write what the run is made of; refuse a folder that holds another run.
+
+    Raises:
+        ValueError: the folder's run has other settings, data or seed, or is of an earlier version
+            of insegan_ros; the message says what differs.
+    """
+    out = job.out
+    out.mkdir(parents=True, exist_ok=True)
+    described = description(job)
+    if (out / RUN).exists():
+        before = yaml.safe_load((out / RUN).read_text())
+        differ = _changed_settings(out / CONFIG, job.config) + [
+            f'{key} was {before.get(key)}, is {described[key]}'
+            for key in ('dataset_hash', 'seed')
+            if before.get(key) != described[key]
+        ]
+        if differ:
+            raise ValueError(
+                f'{out} holds another run: {"; ".join(differ)}. Choose another --out, or the '
+                'dataset, seed and settings it was begun with'
+            )
+        described = before
+    elif (out / REPORT).exists():
+        raise ValueError(
+            f'{out} holds a run of an earlier version of insegan_ros, which did not write down '
+            'its dataset, seed and settings; choose another --out'
+        )
+    write_atomically(out / CONFIG, dump(job.config).encode())
+    write_atomically(out / RUN, yaml.safe_dump(described, sort_keys=False).encode())
+
+
+def description(job: Job) -> dict[str, Any]:
+    """Of a run, for run.yaml."""
+    return {
+        'dataset': str(job.dataset.path.resolve()),
+        'dataset_hash': job.dataset.content_hash(),
+        'part': job.dataset.info.part,
+        'seed': job.seed,
+        'insegan_ros': __version__,
+        'git_revision': git_revision(),
+        'torch': str(torch.__version__),
+        'machine': f'{platform.machine()}, {os.cpu_count()} cores',
+        'command': ' '.join(sys.argv),
+    }
+
+
+def _changed_settings(file: Path, settings: LearnConfig) -> list[str]:
+    """What says otherwise in a run's file than now."""
+    theirs, ours = (_flat(yaml.safe_load(text)) for text in (file.read_text(), dump(settings)))
+    return [
+        f'{key} was {theirs.get(key)}, is {ours.get(key)}'
+        for key in sorted(theirs.keys() | ours.keys())
+        if key.split('.')[0] not in FREE and theirs.get(key) != ours.get(key)
+    ]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        nested = isinstance(value, Mapping)
+        flat.update(_flat(value, f'{prefix}{key}.') if nested else {prefix + key: value})
+    return flat
+
+
+def git_revision() -> str | None:
+    """Of the sources, with a + where they were changed; None for an installed package."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ['git', *arguments], cwd=Path(__file__).parent, capture_output=True, text=True
+        ).stdout.strip()
+
+    try:
+        revision = git('rev-parse', 'HEAD')
+        return f'{revision}{"+" if git("status", "--porcelain") else ""}' if revision else None
+    except OSError:
+        return None

@@ -1,0 +1,64 @@
+"""Codes made better on the image itself: gradient steps on the re-rendering error."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import Tensor
+
+from insegan_ros.model.generator import Generator
+from insegan_ros.model.pose import rotation_matrix
+
+RATE = 0.02  # of Adam: radians, half sides of the image, or a latent's numbers
+
+
+def moved(codes: Tensor, change: Tensor, kind: str) -> Tensor:
+    """Codes (B, n, code_dim), each changed a little.
+
+    Args:
+        change: (B, n, 6) turns (axis-angle, radians) and shifts of rigid motions in 3-D; what is
+            added to the latents in 2-D.
+    """
+    if kind == '2d':
+        return codes + change
+    motion = codes.unflatten(-1, (3, 4))
+    turned = rotation_matrix(change[..., :3]) @ motion[..., :3]
+    shifted = motion[..., 3] + change[..., 3:]
+    return torch.cat([turned, shifted[..., None]], dim=-1).flatten(-2)
+
+
+@torch.enable_grad()
+def refine(
+    generator: Generator,
+    codes: Tensor,
+    images: Tensor,
+    *,
+    steps: int,
+    seconds: float = float('inf'),
+) -> Tensor:
+    """The codes of the lowest re-rendering error (L1) met on the way, for each image by itself.
+
+    Args:
+        codes: (B, n, code_dim) to begin with.
+        images: (B, 1, S, S) what they shall render.
+        steps: at most so many; 0 gives the codes back.
+        seconds: after them no step is begun.
+    """
+    begun = time.monotonic()
+    size = 6 if generator.kind == '3d' else codes.shape[-1]
+    change = codes.new_zeros(*codes.shape[:2], size, requires_grad=True)
+    adam = torch.optim.Adam([change], RATE)
+    best, lowest = codes, codes.new_full((len(codes),), torch.inf)
+    for step in range(steps + 1):
+        now = moved(codes, change, generator.kind)
+        error = (generator.render_both(now)[0].float() - images).abs().mean(dim=(1, 2, 3))
+        better = error.detach() < lowest
+        best = torch.where(better[:, None, None], now.detach(), best)
+        lowest = torch.where(better, error.detach(), lowest)
+        if step == steps or time.monotonic() - begun > seconds:
+            break
+        (gradient,) = torch.autograd.grad(error.sum(), change)
+        change.grad = gradient
+        adam.step()
+    return best
