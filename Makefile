@@ -11,7 +11,7 @@ export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 DEMO_ARGS = $(if $(PART),--part $(PART)) $(if $(METHOD),--method $(METHOD)) \
 	$(if $(MODEL),--model $(MODEL)) $(if $(FRAMES),--frames $(FRAMES))
 
-.PHONY: help demo collect-demo learn-demo view test test-jazzy lint format type bench soak release-check clean
+.PHONY: help demo collect-demo learn-demo view test test-jazzy cases lint format type bench soak release-check clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -87,6 +87,9 @@ mutants: $(VENV)/.ready $(VENV)/.mutants  ## change what decides, piece by piece
 $(VENV)/.mutants: requirements-mutants.txt | $(VENV)/.ready
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-mutants.txt
 	@touch $@
+
+cases: $(VENV)/.ready  ## run every run.sh below CASES=<folder>, troublesome recordings and files
+	@$(BIN)/python test/run_cases.py $(CASES)
 
 lint: $(VENV)/.ready  ## ruff's findings
 	$(BIN)/ruff check .
