@@ -59,16 +59,14 @@ class Work:
         """Unlabelled ones to learn from, and others to judge by."""
         blocks = part == 'block'
         judged = ['--count', '62', '--seed', '77'] if blocks else ['--count', str(JUDGED)]
+        noise: list[str] = BLOCKS if blocks else []
         wanted = {'train': ['--count', str(FRAMES), '--seed', '1000'], 'sets': judged}
         for kind, options in wanted.items():
             folder = self.path / kind / part
             if not (folder / 'splits.yaml').exists():
-                self.insegan(
-                    *('generate', '--part', part, '--out', folder, *options),
-                    *(BLOCKS if blocks else []),
-                    *('--workers', str(self._workers)),
-                    log=f'generate.{kind}.{part}',
-                )
+                line: list[str | Path] = ['generate', '--part', part, '--out', folder, *options]
+                line += [*noise, '--workers', str(self._workers)]
+                self.insegan(*line, log=f'generate.{kind}.{part}')
         if blocks and not self.bin.exists():  # strong noise hides the bin in single frames
             train = self.path / 'train' / part
             self.insegan('calibrate', '--input', train, '--out', self.bin, log='calibrate')
