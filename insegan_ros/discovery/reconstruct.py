@@ -33,7 +33,7 @@ class Reconstruction:
     """Expectation and maximisation on one set of crops."""
 
     def __init__(
-        self, pieces: list[Piece], width_m: float, config: DiscoveryConfig, device: str = 'cpu'
+        self, pieces: list[Piece], width_m: float, config: DiscoveryConfig, *, device: str = 'cpu'
     ) -> None:
         self.pieces, self.width_m, self.config = pieces, width_m, config
         self.scale_m = config.height_scale * width_m
@@ -48,7 +48,7 @@ class Reconstruction:
 
     @torch.no_grad()
     def expect(
-        self, state: State, crops: Crops, rotations: int, generator: torch.Generator
+        self, state: State, crops: Crops, rotations: int, *, generator: torch.Generator
     ) -> State:
         """The best of `rotations` random rotations for each crop, unless its own is better."""
         grid = state.logits.shape[0]
@@ -57,7 +57,7 @@ class Reconstruction:
             self._tensor(part).flatten(1) for part in (crops.mask, crops.sure, crops.height)
         )
         alone = self._tensor(crops.alone)
-        view_mask, view, shifts = centred_views(state.occupancy, state.voxel_m, turns, grid)
+        view_mask, view, shifts = centred_views(state.occupancy, state.voxel_m, turns, pixels=grid)
         rest = resting_heights(state.occupancy, state.voxel_m, turns)
         error = residuals(mask, sure, height, alone, view_mask, view, rest, self.scale_m)
         residual, best = error.min(dim=1)
@@ -95,7 +95,7 @@ class Reconstruction:
         return torch.cat(scores)
 
     def search_nearby(
-        self, state: State, crops: Crops, tries: int, generator: torch.Generator
+        self, state: State, crops: Crops, tries: int, *, generator: torch.Generator
     ) -> State:
         """Each crop's pose changed by ever smaller random steps, kept where they are better."""
         assert state.poses is not None
@@ -119,7 +119,7 @@ class Reconstruction:
         return replace(state, poses=poses)
 
     def maximise(
-        self, state: State, crops: Crops, stage: int, generator: torch.Generator
+        self, state: State, crops: Crops, stage: int, *, generator: torch.Generator
     ) -> State:
         """Adam on the logits and on the poses of the crops, those well explained first."""
         assert state.poses is not None
@@ -195,9 +195,9 @@ class Reconstruction:
             logits = self._seed(crops, k, generator).to(self.device)
             state = State(logits, self.width_m, None)
             for _ in range(config.seed_rounds):
-                state = self.expect(state, crops, config.seed_rotations, generator)
-                state = self.maximise(state, crops, 0, generator)
-            state = self.expect(state, crops, config.seed_rotations, generator)
+                state = self.expect(state, crops, config.seed_rotations, generator=generator)
+                state = self.maximise(state, crops, 0, generator=generator)
+            state = self.expect(state, crops, config.seed_rotations, generator=generator)
             assert state.poses is not None
             tried.append((float(state.poses.residual.median()), state))
             done()
@@ -235,9 +235,9 @@ class Reconstruction:
             )[0, 0]
             state = replace(state, logits=logits)
         crops = self.crops(grid)
-        state = self.expect(state, crops, self.config.rotations[stage], generator)
-        state = self.search_nearby(state, crops, self.config.nearby[stage], generator)
-        return self.maximise(state, crops, stage, generator)
+        state = self.expect(state, crops, self.config.rotations[stage], generator=generator)
+        state = self.search_nearby(state, crops, self.config.nearby[stage], generator=generator)
+        return self.maximise(state, crops, stage, generator=generator)
 
     def halves(self, state: State, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Two occupancies, each fitted anew from a blurred shape to half of the crops."""
@@ -249,7 +249,7 @@ class Reconstruction:
             part = torch.arange(first, len(crops), 2)
             poses = Poses(*(values[part] for values in vars(state.poses).values()))
             half = replace(state, logits=torch.logit(occupancy, 1e-3), poses=poses)
-            half = self.maximise(half, crops.select(part.numpy()), last, generator)
+            half = self.maximise(half, crops.select(part.numpy()), last, generator=generator)
             found.append(half.occupancy)
         return found[0], found[1]
 
@@ -260,8 +260,8 @@ class Reconstruction:
             turns = random_rotations(192, generator).to(self.device)
             solid = fill_unseen(state.occupancy, turns)
         state = replace(state, logits=torch.logit(solid, 4e-4))
-        state = self.expect(state, crops, self.config.rotations[0], generator)
-        return self.search_nearby(state, crops, self.config.nearby[-1], generator)
+        state = self.expect(state, crops, self.config.rotations[0], generator=generator)
+        return self.search_nearby(state, crops, self.config.nearby[-1], generator=generator)
 
 
 def explained(residual: NDArray[np.float32]) -> float:
@@ -274,5 +274,5 @@ def reconstruction(
 ) -> Reconstruction:
     """Of the pieces about as long as that."""
     rng = np.random.default_rng([seed, 1])
-    chosen = choose_pieces(pieces, length_m, config.crops, rng)
-    return Reconstruction(chosen, length_m * config.margin, config, device)
+    chosen = choose_pieces(pieces, length_m, config.crops, rng=rng)
+    return Reconstruction(chosen, length_m * config.margin, config, device=device)

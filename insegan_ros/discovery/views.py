@@ -12,7 +12,7 @@ UNSURE_WEIGHT = 0.2  # of a silhouette's edge, where the camera cannot tell
 
 
 def centred_views(
-    occupancy: Tensor, voxel_m: float, rotations: Tensor, pixels: int
+    occupancy: Tensor, voxel_m: float, rotations: Tensor, *, pixels: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Masks and heights (B, P, P) with the silhouette's extent centred; shifts (B, 2) to it."""
     masks, heights, shifts = [], [], []

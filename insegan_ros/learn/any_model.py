@@ -43,7 +43,7 @@ GENEROSITY = tuple(product((0.7, 0.5, 0.35, 0.2), (2.0, 1.0)))  # parts may be t
 class GrowingShapes:
     """Batches of all shapes of a folder, those that are made meanwhile too."""
 
-    def __init__(self, folder: Path, config: ViewConfig, first: int, batch: int) -> None:
+    def __init__(self, folder: Path, config: ViewConfig, first: int, *, batch: int) -> None:
         self._folder, self._config, self._first, self._batch = folder, config, first, batch
         self._known: set[str] = set()
         self._parts: list[tuple[Piles, NetworkConfig]] = []
@@ -105,16 +105,16 @@ def pretrain(
         train = TrainConfig(learning_rate=1.5 * STARTED_RATE).adapted(device)
         weights = widened(model_card.load_weights(start), assumed, seed)
     progress = begin(assumed, train, seed, device, weights)
-    with _made_meanwhile(config, folder, seed, workers, min(held + ENOUGH, shapes)):
-        taught = GrowingShapes(folder, config.view, min(held, shapes - 1), train.batch)
+    with _made_meanwhile(config, folder, seed, workers=workers, enough=min(held + ENOUGH, shapes)):
+        taught = GrowingShapes(folder, config.view, min(held, shapes - 1), batch=train.batch)
         train_with_bar(
             progress,
             taught,
             train,
-            60 * minutes,
-            seed,
-            out / 'state.pt',
-            batch_workers(device, workers),
+            seconds=60 * minutes,
+            seed=seed,
+            state=out / 'state.pt',
+            workers=batch_workers(device, workers),
         )
     taught.look()
     parts = [part for views in load_shapes(folder, config, last=held) for part in views]
@@ -152,7 +152,7 @@ def pretrain(
 
 @contextmanager
 def _made_meanwhile(
-    config: ShapesConfig, folder: Path, seed: int, workers: int, enough: int
+    config: ShapesConfig, folder: Path, seed: int, *, workers: int, enough: int
 ) -> Iterator[None]:
     """Shapes are made by other processes, at a lower priority, from when there are enough on."""
     maker = multiprocessing.get_context('spawn').Process(
@@ -170,5 +170,5 @@ def _made_meanwhile(
 
 def _make(config: ShapesConfig, folder: Path, seed: int, workers: int) -> None:
     os.nice(10)
-    for _ in store_shapes(config, folder, seed, workers):
+    for _ in store_shapes(config, folder, seed, workers=workers):
         pass

@@ -287,7 +287,9 @@ class SegmenterNode(LifecycleNode):
         figures = progress.figures(self._given, self._worker.dropped if self._worker else 0)
         level = DiagnosticStatus.WARN if silent else DiagnosticStatus.OK
         message = silent or f'{progress.rate:.1f} Hz'
-        self._diagnostics.publish(diagnostics(self, 'segmentation', message, figures, level))
+        self._diagnostics.publish(
+            diagnostics(self, 'segmentation', message, values=figures, level=level)
+        )
 
 
 main = main_of(SegmenterNode)

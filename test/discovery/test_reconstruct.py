@@ -67,11 +67,11 @@ def test_a_gpu_finds_the_poses_that_a_processor_finds() -> None:
     truth, pieces = ell(), pieces_of(ell(), 70, 1, lift_m=0.02)
     found = []
     for device in ('cpu', 'cuda'):
-        work = Reconstruction(pieces, GRID * VOXEL_M, QUICK, device)
+        work = Reconstruction(pieces, GRID * VOXEL_M, QUICK, device=device)
         logits = torch.from_numpy(truth.logits).to(device)
         state = State(logits, GRID * VOXEL_M, None)
         generator = torch.Generator().manual_seed(0)
-        state = work.expect(state, work.crops(GRID), 300, generator)
+        state = work.expect(state, work.crops(GRID), 300, generator=generator)
         assert state.poses is not None
         found.append(state.poses.residual.cpu())
     assert torch.allclose(*found, atol=1e-3)
@@ -115,7 +115,7 @@ def test_searching_nearby_mends_poses_that_are_a_little_off_and_worsens_none() -
     state = State(torch.from_numpy(truth.logits), GRID * VOXEL_M, poses)
     before = work.score(state, crops)
     state = replace(state, poses=replace(poses, residual=before))
-    after = work.search_nearby(state, crops, 12, generator)
+    after = work.search_nearby(state, crops, 12, generator=generator)
     assert after.poses is not None
     assert (after.poses.residual <= before).all()
     assert after.poses.residual.median() < 0.75 * before.median()
@@ -150,7 +150,7 @@ def test_two_parts_in_a_crop_are_explained_worse_than_one() -> None:
     crops = rasterise(single + double, GRID * VOXEL_M, GRID)
     work = Reconstruction(single + double, GRID * VOXEL_M, QUICK)
     state = State(torch.from_numpy(truth.logits), GRID * VOXEL_M, None)
-    state = work.expect(state, crops, 1500, torch.Generator().manual_seed(0))
+    state = work.expect(state, crops, 1500, generator=torch.Generator().manual_seed(0))
     assert state.poses is not None
     one, two = state.poses.residual[:12], state.poses.residual[12:]
     assert one.median() < 0.7 * two.median()
