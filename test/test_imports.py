@@ -22,6 +22,7 @@ CORE = {
     'depth_camera',
     'optional',
     'tensors',
+    'shipped',
 }
 DATA = CORE | {'data', 'drawing'}
 # part -> what it may import besides itself
@@ -38,6 +39,7 @@ ALLOWED = {
     'drawing': CORE,
     'optional': CORE,
     'tensors': CORE,
+    'shipped': CORE,
     'data': DATA,
     'synthetic': CORE | {'data.store', 'data.writer', 'collection.trajectory'},
     'model': CORE,

@@ -41,6 +41,7 @@ class CellConfig:
     bin_height: float = 1.6  # part lengths; the bin is as wide as its parts need
     filled: float = 0.25  # of the bin's room, by the parts' convex hulls
     camera_height_m: float = 0.55
+    pose_seconds: float = 0.1  # a frame's, for poses of models that know the shape
     noise: StereoNoise = D435_NOISE
     density: float = 1000.0  # kg/m^3 of the parts: plastic
     misses: int = 3  # in a row end a bin
@@ -124,7 +125,7 @@ class SimulatedCell:
             frame, true_ids = self._photograph(rng)
             segmenter = make_segmenter(self.bin_, len(self._world.present))
             prepared = time.perf_counter()
-            found = segmenter.segment(frame)
+            found = segmenter.segment(frame, pose_seconds=self.config.pose_seconds)
             plan = plan_picks(frame, found, self.bin_, gripper=self.gripper)
             seconds = time.perf_counter() - prepared
             pick = self._choose(plan, failed)
