@@ -126,19 +126,10 @@ def run(args: argparse.Namespace) -> int:
         return run_poses(dataset, indices, methods, args=args, out=out)
     instances, bin = chosen_instances(args, dataset.info.instances), chosen_bin(args)
     total = sum(len(seeds_of(method, args.seeds)) for method in methods) * len(indices)
+    told = {'instances': instances, 'bin': bin, 'device': args.device, 'truth': truth}
+    how = {'seeds': args.seeds, 'workers': args.workers}
     with tqdm(total=total, unit='frame') as bar:
-        runs = benchmark(
-            dataset,
-            methods,
-            indices,
-            seeds=args.seeds,
-            instances=instances,
-            bin=bin,
-            device=args.device,
-            workers=args.workers,
-            progress=bar.update,
-            truth=truth,
-        )
+        runs = benchmark(dataset, methods, indices, progress=bar.update, **how, **told)
     tallies = [damaged, unusable.images, unusable.annotations]
     settings = account(args, dataset, truth, indices)
     settings['split'] = f'{split}, {len(indices)} frames'

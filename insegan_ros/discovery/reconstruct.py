@@ -21,6 +21,7 @@ from insegan_ros.discovery.lengths import choose_pieces
 from insegan_ros.discovery.state import DiscoveryConfig, Poses, State
 from insegan_ros.discovery.views import BATCH, UNSURE_WEIGHT, centred_views, residuals
 from insegan_ros.model.template import (
+    Views,
     fill_unseen,
     random_rotations,
     render,
@@ -59,7 +60,9 @@ class Reconstruction:
         alone = self._tensor(crops.alone)
         view_mask, view, shifts = centred_views(state.occupancy, state.voxel_m, turns, pixels=grid)
         rest = resting_heights(state.occupancy, state.voxel_m, turns)
-        error = residuals(mask, sure, height, alone, view_mask, view, rest, self.scale_m)
+        error = residuals(
+            mask, sure, height, alone, view_mask, view, rest=rest, scale_m=self.scale_m
+        )
         residual, best = error.min(dim=1)
         found = Poses(turns[best], shifts[best], residual)
         if state.poses is not None:
@@ -89,7 +92,7 @@ class Reconstruction:
             )
             alone = self._tensor(crops.alone[chosen])
             each = residuals(
-                mask, sure, height, alone, view_mask, view, rest[chosen], self.scale_m
+                mask, sure, height, alone, view_mask, view, rest=rest[chosen], scale_m=self.scale_m
             )
             scores.append(each.diagonal())
         return torch.cat(scores)
@@ -151,12 +154,8 @@ class Reconstruction:
             shifts = poses.shifts[chosen] + shift[chosen] * self.width_m
             views = render(occupancy, state.voxel_m, turns, shifts, grid)
             mask, height = masks[chosen], heights[chosen]
-            with torch.no_grad():
-                rest = resting_heights(occupancy, state.voxel_m, turns)
-                both = mask * views.silhouette
-                gap = mask * (height * views.silhouette - views.height)
-                lift = gap.sum((1, 2)) / both.sum((1, 2)).clamp(min=1)
-                lift = torch.where(alone[chosen], rest, torch.maximum(lift, rest))
+            rest = resting_heights(occupancy.detach(), state.voxel_m, turns.detach())
+            lift = _lift(views, mask, height, rest=rest, alone=alone[chosen])
             gap = views.height + (lift[:, None, None] - height) * views.silhouette
             gap = (gap.abs() / self.scale_m).clamp(max=1.5) * mask
             beyond = views.silhouette - mask
@@ -276,3 +275,16 @@ def reconstruction(
     rng = np.random.default_rng([seed, 1])
     chosen = choose_pieces(pieces, length_m, config.crops, rng=rng)
     return Reconstruction(chosen, length_m * config.margin, config, device=device)
+
+
+@torch.no_grad()
+def _lift(views: Views, mask: Tensor, height: Tensor, *, rest: Tensor, alone: Tensor) -> Tensor:
+    """(B,) metres by which views are lifted to lie where the crops' parts do.
+
+    Args:
+        rest: (B,) that of a part on the floor, which those that lie `alone` have.
+    """
+    both = mask * views.silhouette
+    gap = mask * (height * views.silhouette - views.height)
+    lift = gap.sum((1, 2)) / both.sum((1, 2)).clamp(min=1)
+    return torch.where(alone, rest, torch.maximum(lift, rest))

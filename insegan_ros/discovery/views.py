@@ -39,7 +39,7 @@ def centred_views(
 
 def residuals(
     mask: Tensor, sure: Tensor, height: Tensor, alone: Tensor, view_mask: Tensor, view: Tensor,
-    rest: Tensor, scale_m: float,
+    *, rest: Tensor, scale_m: float,
 ) -> Tensor:  # fmt: skip
     """(N, K) disagreement of N crops with K views (flattened), each lifted as suits it best.
 

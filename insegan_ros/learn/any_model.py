@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -124,7 +125,24 @@ def pretrain(
         'count_accuracy_on_unseen_shapes': round(read.count_accuracy, 4),
         'false_instances_a_picture': round(read.false_instances, 4),
     }
-    card = {
+    training = {
+        'steps': progress.step,
+        'batch': train.batch,
+        'minutes': minutes,
+        'seed': seed,
+        'processor': processor(device),
+    }
+    settings = distilled_card.to_card(
+        assumed, read.votes, lengths_px=config.view.told_px, existence=read.existence
+    )
+    card = _card(taught) | {'training': training, 'figures': figures, 'settings': settings}
+    model_card.save_model(out / 'model', card, progress.average.state_dict())
+    return figures
+
+
+def _card(taught: GrowingShapes) -> dict[str, Any]:
+    """What it says but of the training."""
+    return {
         'method': 'distilled',
         'part': 'any',
         'made_by': f'insegan_ros {__version__}, insegan pretrain',
@@ -134,20 +152,7 @@ def pretrain(
             'piles': taught.pictures,
             'frames_of_parts': 0,
         },
-        'training': {
-            'steps': progress.step,
-            'batch': train.batch,
-            'minutes': minutes,
-            'seed': seed,
-            'processor': processor(device),
-        },
-        'figures': figures,
-        'settings': distilled_card.to_card(
-            assumed, read.votes, lengths_px=config.view.told_px, existence=read.existence
-        ),
     }
-    model_card.save_model(out / 'model', card, progress.average.state_dict())
-    return figures
 
 
 @contextmanager

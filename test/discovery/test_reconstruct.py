@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -162,10 +163,10 @@ def test_residual_is_zero_for_the_same_view_at_another_height() -> None:
     height = torch.linspace(0.01, 0.03, 36)[None] * mask
     alone = torch.tensor([False])
     sure = torch.ones(1, 36)
-    views = (mask, height, torch.zeros(1), 0.01)
-    same = residuals(mask, sure, height + 0.05 * mask, alone, *views)
+    views = partial(residuals, view_mask=mask, view=height, rest=torch.zeros(1), scale_m=0.01)
+    same = views(mask, sure, height + 0.05 * mask, alone)
     assert float(same) == pytest.approx(0, abs=1e-4)
-    fixed = residuals(mask, sure, height + 0.05 * mask, ~alone, *views)
+    fixed = views(mask, sure, height + 0.05 * mask, ~alone)
     assert float(fixed) > 0.9  # alone on the floor it cannot be that high
 
 
