@@ -118,20 +118,15 @@ def pretrain(
             workers=batch_workers(device, workers),
         )
     taught.look()
-    parts = [part for views in load_shapes(folder, config, last=held) for part in views]
-    read = learn_to_read(progress.average, parts, seed, generosity=GENEROSITY)
+    unseen = [part for views in load_shapes(folder, config, last=held) for part in views]
+    read = learn_to_read(progress.average, unseen, seed, generosity=GENEROSITY)
     figures = {
         'strict_miou_on_unseen_shapes': round(read.strict_miou, 4),
         'count_accuracy_on_unseen_shapes': round(read.count_accuracy, 4),
         'false_instances_a_picture': round(read.false_instances, 4),
     }
-    training = {
-        'steps': progress.step,
-        'batch': train.batch,
-        'minutes': minutes,
-        'seed': seed,
-        'processor': processor(device),
-    }
+    training = {'steps': progress.step, 'batch': train.batch, 'minutes': minutes}
+    training |= {'seed': seed, 'processor': processor(device)}
     settings = distilled_card.to_card(
         assumed, read.votes, lengths_px=config.view.told_px, existence=read.existence
     )
