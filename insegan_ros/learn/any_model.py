@@ -125,7 +125,7 @@ def pretrain(
         'count_accuracy_on_unseen_shapes': round(read.count_accuracy, 4),
         'false_instances_a_picture': round(read.false_instances, 4),
     }
-    training = {'steps': progress.step, 'batch': train.batch, 'minutes': minutes}
+    training: dict[str, Any] = {'steps': progress.step, 'batch': train.batch, 'minutes': minutes}
     training |= {'seed': seed, 'processor': processor(device)}
     settings = distilled_card.to_card(
         assumed, read.votes, lengths_px=config.view.told_px, existence=read.existence
