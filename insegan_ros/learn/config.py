@@ -93,7 +93,7 @@ class LearnConfig:
     data: DataConfig = field(default_factory=DataConfig)
     # of the finished model; the threshold is chosen
     filters: FilterConfig = field(default_factory=lambda: FilterConfig(owner='measured'))
-    refine_steps: int = 40  # on each frame's codes, of the finished model
+    refine_steps: int = 0  # on each frame's codes, of the finished model; docs/research.md
     rescue: RescueConfig = field(default_factory=RescueConfig)
     precision: Literal['auto', 'float32', 'bfloat16'] = 'auto'  # auto: bfloat16 where it is fast
 

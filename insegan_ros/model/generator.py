@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from insegan_ros.model.pose import PoseDecoder, rigid_motion
 
 SLOPE = 0.2  # of every leaky rectifier
-BOUND = 0.85  # half sides of the volume: a part's middle is nowhere near the image's edge
 
 
 @dataclass(frozen=True)
@@ -39,11 +38,11 @@ class GeneratorConfig:
     feature_channels: int = 64  # c
     normalised: bool = True  # instance norms in the volume; affine ones in 2-D
     rectified: bool = True  # instances' feature maps are rectified before their mean
-    reach: float | None = 0.7  # no part is wider than this share of the image; None: no bound
+    reach: float | None = 0.8  # no part is wider than this share of the image; None: no bound
     # How instances become one image. `mean`: their feature maps' mean is rendered (Eq. 2).
     # `nearest`: each is rendered alone, and the nearest surface shows, as at inference (3.5).
     composed_by: Literal['mean', 'nearest'] = 'nearest'
-    bounded: bool = True  # instances' middles stay within the image
+    bound: float | None = 0.85  # of instances' middles, half sides of the image; None: none
     pose_start: tuple[float, float] = (0.7, 0.7)  # first deviations: rotation, rad; translation
 
     def __post_init__(self) -> None:
@@ -129,7 +128,7 @@ class InstanceVolume(nn.Module):
         first = torch.randn(1, channels, side, side, side)
         # normalised before its first use: small values learn faster by the same updates
         self.template = nn.Parameter(first * (0.02 if config.normalised else 1.0))
-        self.normalised, self.bounded = config.normalised, config.bounded
+        self.normalised, self.bound = config.normalised, config.bound
         block = NormalisedDoublingBlock if config.normalised else DoublingBlock
         self.doubling = nn.Sequential(*(block(channels // 2**k) for k in range(config.doublings)))
         self.register_buffer('ball', ball(config.feature_size, config.reach), persistent=False)
@@ -148,8 +147,8 @@ class InstanceVolume(nn.Module):
     def place(self, z: Tensor) -> Tensor:
         """(..., d) -> (..., 12) rigid motions."""
         pose = self.pose(z).float()
-        if self.bounded:
-            pose = torch.cat([pose[..., :3], BOUND * pose[..., 3:].tanh()], dim=-1)
+        if self.bound is not None:
+            pose = torch.cat([pose[..., :3], self.bound * pose[..., 3:].tanh()], dim=-1)
         return rigid_motion(pose).flatten(-2)
 
     def draw(self, motions: Tensor) -> Tensor:
