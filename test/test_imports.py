@@ -76,6 +76,7 @@ ALLOWED = {
         'distillation',
         'training',
         'inference',
+        'baselines.learned',
         'evaluation.metrics',
     },
     'demos': DATA | {'nodes', 'evaluation.metrics', 'synthetic', 'learn', 'inference', 'cli'},

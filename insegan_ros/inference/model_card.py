@@ -29,6 +29,10 @@ METHODS = {
     'distilled': 'insegan_ros.inference.distilled',
     'insegan3d': 'insegan_ros.inference.insegan',
     'insegan2d': 'insegan_ros.inference.insegan',
+    'slot_attention': 'insegan_ros.baselines.learned.segmenter',
+    'bo_qsa': 'insegan_ros.baselines.learned.segmenter',
+    'iodine': 'insegan_ros.baselines.learned.segmenter',
+    'wu': 'insegan_ros.baselines.learned.segmenter',
 }
 FORMER_NAMES = {'explicit': 'distilled'}  # of methods, on cards of earlier versions
 
