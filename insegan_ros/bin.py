@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from insegan_ros import config
 from insegan_ros.camera import Plane, height_map, pixel_rays, points_from_depth
+from insegan_ros.deadline import check_time
 from insegan_ros.depth_camera import D435_NOISE
 from insegan_ros.floor import (
     FloorNotFoundError,
@@ -274,6 +275,7 @@ class BinTracker:
             return self._given
         if self._looks and not self._fits(frame):
             self._looks = []
+        check_time()
         if len(self._looks) < self.LOOKS:
             try:
                 seen = find_bin(frame, self._rng)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insegan_ros.camera import Plane, height_map, points_from_depth
+from insegan_ros.deadline import check_time
 from insegan_ros.depth_camera import D435_NOISE
 from insegan_ros.types import DepthFrame, Intrinsics
 
@@ -58,6 +59,7 @@ def find_floor(frame: DepthFrame, rng: np.random.Generator) -> Plane:
     if len(planes):
         planes = planes[np.argsort(-_floor_scores(planes, sample, near, under))[:24]]
         for widen in (4.0, 2.0, 1.0, 1.0):
+            check_time()
             planes = np.array([_refit(p, sample, near * widen, sigma) for p in planes])
         scores = _floor_scores(planes, sample, near, under)
         tilts = np.degrees(np.arccos(np.clip(-planes[:, 2], -1, 1)))

@@ -17,7 +17,7 @@ NODES = ('segmenter', 'camera', 'bin_simulator')
 def parameters_of(node: str) -> tuple:
     pytest.importorskip('rclpy', reason='ROS 2 is not installed')
     if node == 'segmenter':
-        from insegan_ros.nodes.segmenter import PARAMETERS
+        from insegan_ros.nodes.segmenter_parameters import PARAMETERS
     elif node == 'camera':
         from insegan_ros.nodes.camera import PARAMETERS
     else:

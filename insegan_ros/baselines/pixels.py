@@ -12,6 +12,7 @@ from sklearn.neighbors import KDTree
 
 from insegan_ros.bin import Bin, BinTracker, foreground
 from insegan_ros.camera import points_from_depth, segmentation_from_labels
+from insegan_ros.deadline import check_time
 from insegan_ros.depth_camera import D435_NOISE
 from insegan_ros.floor import floor_coordinates
 from insegan_ros.types import DepthFrame, Segmentation
@@ -80,6 +81,7 @@ class ClassicalSegmenter:
             window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
             pixels = part_pixels(frame, bin, mask, window)
             count = self._instances or estimate_count(pixels)
+            check_time()
             labels[window] = self._method(pixels, min(count, len(pixels.points)), rng)
         return segmentation_from_labels(frame, labels)
 

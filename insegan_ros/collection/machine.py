@@ -95,6 +95,7 @@ class Machine:
         return replace(self, state=state, since=now, reason=reason)
 
 
+CAMERA, STANDSTILL = 'the camera', 'the arm to stand still'  # what may be waited for
 MAX_STRENGTH = 2.0
 STRONGER = 1.25
 REST_S = 0.3  # stillness sooner after a cancellation may be the turn of a swing
@@ -166,13 +167,13 @@ def at_rest(machine: Machine, inputs: Inputs) -> bool:
 
 def _missing(machine: Machine, inputs: Inputs) -> str | None:
     if inputs.frame_age > machine.timing.frame_timeout:
-        return 'the camera'
+        return CAMERA
     if inputs.needs_arm and inputs.joints_age > machine.timing.joints_timeout:
         return 'joint_states'
     if inputs.needs_arm and not inputs.run_stop_known:
         return 'the run-stop state'
     if inputs.needs_arm and not inputs.arm_still:  # of what was sent before this process began
-        return 'the arm to stand still'
+        return STANDSTILL
     return inputs.arm_lacks if inputs.needs_arm else None
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from insegan_ros.deadline import check_time
 from insegan_ros.distillation.network import SPREAD, NetworkConfig
 
 SURE = 0.2  # spread up to which a vote counts in full, vote units
@@ -211,6 +212,7 @@ def _peaks(
     for candidate in candidates[order[: 8 * MOST_CANDIDATES]]:
         if count == len(centres):
             break
+        check_time()
         near = tuple(slice(max(k - 1, 0), k + 2) for k in candidate)  # its cell and those around
         support = mass[near].sum()
         if support < least * 0.5:

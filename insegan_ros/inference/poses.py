@@ -18,6 +18,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from insegan_ros.camera import points_from_depth
+from insegan_ros.deadline import check_time
 from insegan_ros.inference.pose_search import PoseSearch, PoseSettings
 from insegan_ros.model.surface import (
     DistanceField,
@@ -82,6 +83,7 @@ class PoseEstimator:
         begun = time.monotonic()
         found: list[PoseFit | None] = []
         for k, mask in enumerate(masks):
+            check_time()
             late = time.monotonic() - begun > seconds
             centre = None if centres is None else np.asarray(centres[k], np.float64)
             found.append(None if late else self._fit(frame, points, mask, centre))

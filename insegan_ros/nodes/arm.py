@@ -157,9 +157,8 @@ class TopicArm:
 
     def cancel(self) -> None:
         """Replace what is being carried out by a stop along the limits of acceleration."""
-        joints = self._joints
-        if joints.positions is not None and joints.velocities is not None:
-            self._publisher.publish(to_message(braking(joints, self._limits)))
+        if self._joints.positions is not None:
+            self._publisher.publish(to_message(braking(self._joints, self._limits)))
         self.motion, self.reason = Motion.FAILED, 'cancelled'
 
     def poll(self) -> None:
@@ -213,8 +212,13 @@ def require_safe(
 
 
 def braking(joints: JointMonitor, limits: Sequence[JointLimits]) -> Trajectory:
-    """From the present motion to rest, each joint at most at its acceleration limit."""
-    velocity = np.asarray(joints.velocities, np.float64)
+    """From the present motion to rest, each joint at most at its acceleration limit.
+
+    Where the velocity is not known the arm is to stop where it was seen last.
+    """
+    fastest = np.array([limit.max_velocity for limit in limits])
+    known = joints.velocities or (0.0,) * len(fastest)
+    velocity = np.clip(np.asarray(known, np.float64), -fastest, fastest)
     most = np.array([limit.max_acceleration for limit in limits])
     # a quintic from v to rest in T decelerates by at most 1.5 v / T
     duration = max(0.1, float((1.6 * np.abs(velocity) / most).max()))

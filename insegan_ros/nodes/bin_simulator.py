@@ -19,7 +19,7 @@ from trajectory_msgs.msg import JointTrajectory
 from insegan_ros.collection.settings import CollectorSettings
 from insegan_ros.nodes.arm import from_message
 from insegan_ros.nodes.depth_publisher import QOS, DepthPublisher
-from insegan_ros.nodes.lifecycle import main_of
+from insegan_ros.nodes.lifecycle import main_of, transition
 from insegan_ros.nodes.messages import to_image
 from insegan_ros.nodes.parameters import Parameter, declare, values
 from insegan_ros.synthetic.arm import SimulatedArm
@@ -54,6 +54,7 @@ class BinSimulator(LifecycleNode):
         self._scene: BinScene | None = None
         self._timer: Timer | None = None
 
+    @transition
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read the parameters and build what they ask for; a failure says why in the log."""
         # Here, where interrupts are handled: physics and meshes take a while to import, and a
@@ -91,21 +92,25 @@ class BinSimulator(LifecycleNode):
         self.create_subscription(JointTrajectory, 'joint_trajectory', self._follow, 1)
         return super().on_configure(state)
 
+    @transition
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to work."""
         self._timer = self.create_timer(1 / self.get_parameter('rate').value, self._publish)
         return super().on_activate(state)
 
+    @transition
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop working; the settings stay."""
         self.destroy_timer(self._timer)
         return super().on_deactivate(state)
 
+    @transition
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Give everything back; parameters can be changed again."""
         self._close_stream()
         return super().on_cleanup(state)
 
+    @transition
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop, and give everything back."""
         self._close_stream()

@@ -21,7 +21,7 @@ from insegan_ros.data.realsense import CameraError, RealSense, RealSenseSettings
 from insegan_ros.data.replay import KINDS, Replay, Replayed
 from insegan_ros.data.store import DatasetError, to_units
 from insegan_ros.nodes.depth_publisher import QOS, DepthPublisher
-from insegan_ros.nodes.lifecycle import main_of
+from insegan_ros.nodes.lifecycle import main_of, transition
 from insegan_ros.nodes.messages import to_image
 from insegan_ros.nodes.parameters import Parameter, declare, values
 from insegan_ros.types import DepthFrame
@@ -92,6 +92,7 @@ class Camera(LifecycleNode):
         self._given: dict = {}
         self.add_on_set_parameters_callback(self._check_parameters)
 
+    @transition
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read the parameters and build what they ask for; a failure says why in the log."""
         given = values(self, PARAMETERS)
@@ -108,6 +109,7 @@ class Camera(LifecycleNode):
         self._truth = self.create_lifecycle_publisher(Image, '~/true_labels', QOS)
         return super().on_configure(state)
 
+    @transition
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to work."""
         done = super().on_activate(state)
@@ -119,16 +121,19 @@ class Camera(LifecycleNode):
             self._thread.start()
         return done
 
+    @transition
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop working; the settings stay."""
         self._halt()
         return super().on_deactivate(state)
 
+    @transition
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Give everything back; parameters can be changed again."""
         self._release()
         return super().on_cleanup(state)
 
+    @transition
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop, and give everything back."""
         self._halt()
