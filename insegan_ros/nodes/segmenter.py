@@ -31,6 +31,7 @@ from insegan_ros.nodes.depth_input import DepthInput
 from insegan_ros.nodes.diagnostics import diagnostics
 from insegan_ros.nodes.lifecycle import in_words, main_of, steady_timer, transition
 from insegan_ros.nodes.parameters import declare, values
+from insegan_ros.nodes.picking import pick_topics
 from insegan_ros.nodes.segmenter_parameters import (
     FIXED,
     LIVE,
@@ -92,7 +93,9 @@ class SegmenterNode(LifecycleNode):
             output(PoseArray, '~/poses'): lambda _, s, h: messages.poses(s, h),
             output(Image, '~/overlay'): messages.overlay,
         }
-        whole = ('~/poses', '~/instance_depths', '~/rendered_depth')
+        picking = pick_topics(given, lambda: self._segmenter and self._segmenter.bin, self)
+        self._outputs |= {output(kind, name): make for name, (kind, make) in picking.items()}
+        whole = ('~/poses', '~/instance_depths', '~/rendered_depth', *picking)
         names = [self.resolve_topic_name(name) for name in whole]
         self._posed = [output for output in self._outputs if output.topic_name in names]
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)

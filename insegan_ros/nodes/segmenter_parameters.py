@@ -32,6 +32,11 @@ PARAMETERS = (
     Parameter('device', 'auto', 'where a model runs: auto, cpu or cuda[:index]'),
     Parameter('depth_unit', 0.0, 'metres a unit of the images; 0: 16-bit mm, float m', 0.0, 1.0),
     Parameter('continuous', True, 'segment every frame; false: only on a call of ~/segment'),
+    Parameter(
+        'gripper',
+        'cup_9mm',
+        'for ~/picks: by the name of one that comes with the package, or a YAML file',
+    ),
     Parameter('reliable', False, 'ask the camera for reliable delivery instead of best effort'),
     Parameter('max_instances', 100, 'the best are published; more mean no bin', 1, 1000),
     Parameter(
@@ -50,7 +55,7 @@ PARAMETERS = (
     ),
 )
 LIVE = ('method', 'model', 'instances', 'bin_file', 'device')  # these build a new segmenter
-FIXED = ('reliable',)  # only while unconfigured
+FIXED = ('reliable', 'gripper')  # only while unconfigured
 
 
 def make_segmenter(given: Mapping) -> Segmenter:
