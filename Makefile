@@ -11,7 +11,8 @@ export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 DEMO_ARGS = $(if $(PART),--part $(PART)) $(if $(METHOD),--method $(METHOD)) \
 	$(if $(MODEL),--model $(MODEL)) $(if $(FRAMES),--frames $(FRAMES))
 
-.PHONY: help demo collect-demo learn-demo pick-demo view test test-jazzy lint format type bench soak release-check clean
+.PHONY: help demo collect-demo learn-demo pick-demo view test test-jazzy cases lint format type bench \
+	soak release-check clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -83,6 +84,9 @@ soak: $(VENV)/.ready  ## 2,000 simulated captures: nothing lost, nothing doubled
 release-check: $(VENV)/.ready  ## versions, installations, and rosdep's keys in ROSDISTRO=<a copy of rosdistro>
 	$(if $(ROSDISTRO),$(BIN)/python tools/rosdep_keys.py $(ROSDISTRO))
 	$(BIN)/python -m pytest test/test_release.py test/test_install.py test/test_optional.py
+
+cases: $(VENV)/.ready  ## run every run.sh below CASES=<folder>, troublesome recordings and files
+	@$(BIN)/python test/run_cases.py $(CASES)
 
 lint: $(VENV)/.ready  ## ruff's findings
 	$(BIN)/ruff check .
