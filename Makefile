@@ -81,6 +81,13 @@ release-check: $(VENV)/.ready  ## versions, installations, and rosdep's keys in 
 	$(if $(ROSDISTRO),$(BIN)/python tools/rosdep_keys.py $(ROSDISTRO))
 	$(BIN)/python -m pytest test/test_release.py test/test_install.py test/test_optional.py
 
+mutants: $(VENV)/.ready $(VENV)/.mutants  ## change what decides, piece by piece: does a test notice? an hour
+	OMP_NUM_THREADS=1 $(BIN)/python -m mutmut run; $(BIN)/python -m mutmut results
+
+$(VENV)/.mutants: requirements-mutants.txt | $(VENV)/.ready
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-mutants.txt
+	@touch $@
+
 cases: $(VENV)/.ready  ## run every run.sh below CASES=<folder>, troublesome recordings and files
 	@$(BIN)/python test/run_cases.py $(CASES)
 
@@ -94,4 +101,4 @@ type: $(VENV)/.ready  ## mypy on the package
 	$(BIN)/mypy
 
 clean:  ## remove what was built, not datasets or runs
-	rm -rf $(VENV) build install log demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build install log demo .pytest_cache .mypy_cache .ruff_cache mutants
