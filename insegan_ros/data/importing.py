@@ -58,6 +58,8 @@ def import_frames(
             holds something else.
         OSError: the disk is full or gone; the frames stored before are unharmed.
     """
+    if not isinstance(replay.source, Recording | ImageFolder):
+        raise DatasetError(f'{replay.path} is a dataset already')
     frames = iter(replay)
     first = list(islice(frames, SAMPLED))
     if not first:
@@ -165,8 +167,6 @@ class _Keys:
         self._recording = source if isinstance(source, Recording) else None
         self._name = replay.path.resolve().name
         self._seen: Counter[int] = Counter()
-        if not isinstance(source, Recording | ImageFolder):
-            raise DatasetError(f'{replay.path} is a dataset already')
         self._known = {self._key(record) for record in records}
 
     @staticmethod

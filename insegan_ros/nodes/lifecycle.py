@@ -131,7 +131,12 @@ def autostart(node: LifecycleNode) -> bool:
     if not node.get_parameter('autostart').value:
         return True
     done = TransitionCallbackReturn.SUCCESS
-    return node.trigger_configure() == done and node.trigger_activate() == done
+    up = node.trigger_configure() == done and node.trigger_activate() == done
+    if up:
+        heard = {s.topic_name for s in node.subscriptions} - {'/parameter_events'}
+        hears = f'hears {", ".join(sorted(heard))}' if heard else 'hears nothing'
+        node.get_logger().info(f'{node.get_fully_qualified_name()} is up; it {hears}')
+    return up
 
 
 @contextmanager
