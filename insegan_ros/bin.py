@@ -135,6 +135,8 @@ def _is_box(block: NDArray[np.bool_]) -> bool:
 
     Under a tilted camera a near bin is no rectangle.
     """
+    if not block.any():
+        return False
     hull = cv2.convexHull(np.argwhere(block).astype(np.float32))
     around = cv2.arcLength(hull, True)
     corners = cv2.approxPolyDP(hull, CORNER * around, True)

@@ -234,7 +234,7 @@ def to_card(card: InSeGANCard) -> dict[str, Any]:
 
 # what models were before cards named it
 BEFORE = {
-    'composed_by': 'mean', 'bounded': False, 'normalised': False, 'rectified': False,
+    'composed_by': 'mean', 'bound': None, 'normalised': False, 'rectified': False,
     'reach': None, 'encoder': 'latents', 'pose_start': [1.5, 0.35],
 }  # fmt: skip
 

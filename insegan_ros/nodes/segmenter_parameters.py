@@ -12,45 +12,69 @@ from insegan_ros.nodes.parameters import Parameter
 from insegan_ros.types import Segmenter
 
 PARAMETERS = (
-    Parameter('method', 'kmeans', f'without a model: {", ".join(baselines.METHODS)}'),
+    Parameter('method', 'kmeans', f'used where no model is given: {", ".join(baselines.METHODS)}'),
     Parameter(
         'model',
         '',
-        'a trained model, by name or folder, or any:<length of the part in metres>; empty: '
-        'the method',
+        'a trained model, by its name or folder, or any:<length of the part in metres>; if it is '
+        'empty, the method is used',
     ),
-    Parameter('instances', 0, 'parts in the bin; 0: estimated in each frame', 0, 255),
-    Parameter('bin_file', '', 'from `insegan calibrate`; empty: the bin is found in the frames'),
+    Parameter(
+        'instances', 0, 'how many parts are in the bin; 0 estimates it in each frame', 0, 255
+    ),
+    Parameter(
+        'bin_file',
+        '',
+        'a file of `insegan calibrate`; if it is empty, the bin is found in the frames',
+    ),
     Parameter(
         'pose_seconds',
         0.2,
-        "a frame's, for 6-DoF poses of a model with a template, while ~/poses or a rendered "
-        'topic is heard, 0: rough poses; and for an InSeGAN model to refine what it found',
+        'the time that each frame may take for 6-DoF poses, if the model has a template and '
+        'somebody listens to ~/poses or a rendered topic, or for an InSeGAN model to refine its '
+        'result; 0 gives rough poses',
         0.0,
         60.0,
     ),
-    Parameter('device', 'auto', 'where a model runs: auto, cpu or cuda[:index]'),
-    Parameter('depth_unit', 0.0, 'metres a unit of the images; 0: 16-bit mm, float m', 0.0, 1.0),
-    Parameter('continuous', True, 'segment every frame; false: only on a call of ~/segment'),
-    Parameter('reliable', False, 'ask the camera for reliable delivery instead of best effort'),
-    Parameter('max_instances', 100, 'the best are published; more mean no bin', 1, 1000),
+    Parameter('device', 'auto', 'the device that a model runs on: auto, cpu or cuda[:index]'),
+    Parameter(
+        'depth_unit',
+        0.0,
+        'metres that one unit of the images stands for; 0 means mm in 16 bits, m in floats',
+        0.0,
+        1.0,
+    ),
+    Parameter('continuous', True, 'segment every frame; if false, only on a call of ~/segment'),
+    Parameter(
+        'gripper',
+        'cup_9mm',
+        'what ~/picks are planned for: the name of a gripper of the package, or a YAML file',
+    ),
+    Parameter('reliable', False, 'ask the camera for reliable instead of best-effort delivery'),
+    Parameter(
+        'max_instances',
+        100,
+        'at most so many instances are published, the best of them; more mean that no bin is seen',
+        1,
+        1000,
+    ),
     Parameter(
         'max_seconds',
         5.0,
-        "a frame's, besides pose_seconds; then it is given up with a warning",
+        'the time after which a frame is given up with a warning, without pose_seconds',
         0.1,
         3600.0,
     ),
     Parameter(
         'max_latency',
         2.0,
-        'seconds from an image to its answer, beyond which /diagnostics warns',
+        '/diagnostics warns if the answer to an image comes later than so many seconds',
         0.0,
         3600.0,
     ),
 )
 LIVE = ('method', 'model', 'instances', 'bin_file', 'device')  # these build a new segmenter
-FIXED = ('reliable',)  # only while unconfigured
+FIXED = ('reliable', 'gripper')  # only while unconfigured
 
 
 def make_segmenter(given: Mapping) -> Segmenter:
