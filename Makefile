@@ -11,7 +11,8 @@ export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 DEMO_ARGS = $(if $(PART),--part $(PART)) $(if $(METHOD),--method $(METHOD)) \
 	$(if $(MODEL),--model $(MODEL)) $(if $(FRAMES),--frames $(FRAMES))
 
-.PHONY: help demo collect-demo learn-demo view test test-jazzy cases lint format type bench soak release-check clean
+.PHONY: help demo collect-demo learn-demo pick-demo view test test-jazzy cases lint format type bench \
+	soak release-check clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -32,6 +33,9 @@ demo: $(VENV)/.ready  ## segment a simulated bin, or FRAMES=<folder>, with real 
 
 collect-demo: $(VENV)/.ready  ## a simulated arm shakes a simulated bin until 20 frames are stored
 	@$(BIN)/python -m insegan_ros.demos.collect_demo $(if $(PART),--part $(PART))
+
+pick-demo: $(VENV)/.ready  ## a simulated cell empties a bin with the published picks, PART=cylinder
+	@$(BIN)/python -m insegan_ros.demos.pick_demo $(if $(PART),--part $(PART))
 
 learn-demo: $(VENV)/.ready  ## collect unlabelled frames, learn the part, segment: eight minutes on a CPU
 	@$(BIN)/python -m insegan_ros.demos.learn_demo $(if $(PART),--part $(PART))

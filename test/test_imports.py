@@ -81,7 +81,17 @@ ALLOWED = {
         'baselines.learned',
         'evaluation.metrics',
     },
-    'demos': DATA | {'nodes', 'evaluation.metrics', 'synthetic', 'learn', 'inference', 'cli'},
+    'demos': DATA
+    | {
+        'nodes',
+        'evaluation.picking',
+        'picks',
+        'evaluation.metrics',
+        'synthetic',
+        'learn',
+        'inference',
+        'cli',
+    },
 }
 NO_TORCH = (CORE - {'device'}) | {'synthetic', 'evaluation.metrics', 'picks'}
 MODULES = sorted(

@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from geometry_msgs.msg import PoseArray
+from rclpy.node import Node
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from insegan_ros.bin import Bin
 from insegan_ros.nodes import pick_messages
 from insegan_ros.picks.boxes import OrientedBox, box_of
-from insegan_ros.picks.gripper import Gripper
+from insegan_ros.picks.gripper import Gripper, find_gripper
 from insegan_ros.picks.planner import Plan, plan_picks
 from insegan_ros.picks.scene import Scene
 from insegan_ros.types import DepthFrame, Segmentation
 
+DETECTIONS = '~/detections'
 Message = Any  # of ROS
 ToMessage = Callable[[DepthFrame, Segmentation, Header], Message]
+
+
+def pick_topics(
+    given: Mapping, bin_of: Callable[[], Bin | None], node: Node
+) -> dict[str, tuple[type, ToMessage]]:
+    """The topics of a node with these parameters: name -> message type, and what makes it.
+
+    What is missing is said in the node's log.
+
+    Raises:
+        ConfigError: there is no such gripper.
+    """
+    class_id = Path(given['model'].partition(':')[0]).name or given['method']
+    topics = PickOutputs(find_gripper(given['gripper']), class_id, bin_of).topics()
+    if DETECTIONS not in topics:
+        node.get_logger().info(
+            f'without {DETECTIONS}: the package vision_msgs is not installed '
+            '(apt install ros-$ROS_DISTRO-vision-msgs)'
+        )
+    return topics
 
 
 class PickOutputs:
@@ -48,7 +71,7 @@ class PickOutputs:
             from vision_msgs.msg import Detection3DArray
         except ImportError:
             return made
-        made['~/detections'] = (Detection3DArray, self._detections)
+        made[DETECTIONS] = (Detection3DArray, self._detections)
         return made
 
     def _picks(self, frame: DepthFrame, found: Segmentation, header: Header) -> PoseArray:
@@ -56,7 +79,7 @@ class PickOutputs:
 
     def _markers(self, frame: DepthFrame, found: Segmentation, header: Header) -> MarkerArray:
         plan, boxes = self._plan(frame, found)
-        return pick_messages.pick_markers(plan, boxes, self._gripper, header)
+        return pick_messages.pick_markers(plan, boxes, self._gripper, header=header)
 
     def _detections(self, frame: DepthFrame, found: Segmentation, header: Header) -> Message:
         _, boxes = self._plan(frame, found)

@@ -22,6 +22,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_srvs.srv import Trigger
 
+from insegan_ros.bin import Bin
 from insegan_ros.data.camera_model import cached_camera, info_from_message
 from insegan_ros.data.depth_messages import depth_from_message, stamp_ns, suspicious_depth
 from insegan_ros.deadline import Deadline
@@ -31,6 +32,7 @@ from insegan_ros.nodes.depth_input import DepthInput
 from insegan_ros.nodes.diagnostics import diagnostics
 from insegan_ros.nodes.lifecycle import in_words, main_of, steady_timer, transition
 from insegan_ros.nodes.parameters import declare, values
+from insegan_ros.nodes.picking import pick_topics
 from insegan_ros.nodes.segmenter_parameters import (
     FIXED,
     LIVE,
@@ -92,11 +94,16 @@ class SegmenterNode(LifecycleNode):
             output(PoseArray, '~/poses'): lambda _, s, h: messages.poses(s, h),
             output(Image, '~/overlay'): messages.overlay,
         }
-        whole = ('~/poses', '~/instance_depths', '~/rendered_depth')
+        picking = pick_topics(given, self._bin, self)
+        self._outputs |= {output(kind, name): make for name, (kind, make) in picking.items()}
+        whole = ('~/poses', '~/instance_depths', '~/rendered_depth', *picking)
         names = [self.resolve_topic_name(name) for name in whole]
         self._posed = [output for output in self._outputs if output.topic_name in names]
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         return super().on_configure(state)
+
+    def _bin(self) -> Bin | None:
+        return None if self._segmenter is None else self._segmenter.bin
 
     @transition
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -296,7 +303,9 @@ class SegmenterNode(LifecycleNode):
             self.get_logger().warning(silent, throttle_duration_sec=WARN_S)
         level, message = progress.look(silent, self._given['max_latency'])
         figures = progress.figures(self._given, self._worker.dropped if self._worker else 0)
-        self._diagnostics.publish(diagnostics(self, 'segmentation', message, figures, level))
+        self._diagnostics.publish(
+            diagnostics(self, 'segmentation', message, values=figures, level=level)
+        )
 
 
 main = main_of(SegmenterNode)

@@ -45,6 +45,11 @@ PARAMETERS = (
         1.0,
     ),
     Parameter('continuous', True, 'segment every frame; if false, only on a call of ~/segment'),
+    Parameter(
+        'gripper',
+        'cup_9mm',
+        'what ~/picks are planned for: the name of a gripper of the package, or a YAML file',
+    ),
     Parameter('reliable', False, 'ask the camera for reliable instead of best-effort delivery'),
     Parameter(
         'max_instances',
@@ -69,7 +74,7 @@ PARAMETERS = (
     ),
 )
 LIVE = ('method', 'model', 'instances', 'bin_file', 'device')  # these build a new segmenter
-FIXED = ('reliable',)  # only while unconfigured
+FIXED = ('reliable', 'gripper')  # only while unconfigured
 
 
 def make_segmenter(given: Mapping) -> Segmenter:
