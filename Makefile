@@ -11,7 +11,8 @@ export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 DEMO_ARGS = $(if $(PART),--part $(PART)) $(if $(METHOD),--method $(METHOD)) \
 	$(if $(MODEL),--model $(MODEL)) $(if $(FRAMES),--frames $(FRAMES))
 
-.PHONY: help demo collect-demo learn-demo view test test-jazzy lint format type bench soak release-check clean
+.PHONY: help demo collect-demo learn-demo pick-demo view test test-jazzy cases lint format type bench \
+	soak release-check clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -32,6 +33,9 @@ demo: $(VENV)/.ready  ## segment a simulated bin, or FRAMES=<folder>, with real 
 
 collect-demo: $(VENV)/.ready  ## a simulated arm shakes a simulated bin until 20 frames are stored
 	@$(BIN)/python -m insegan_ros.demos.collect_demo $(if $(PART),--part $(PART))
+
+pick-demo: $(VENV)/.ready  ## a simulated cell empties a bin with the published picks, PART=cylinder
+	@$(BIN)/python -m insegan_ros.demos.pick_demo $(if $(PART),--part $(PART))
 
 learn-demo: $(VENV)/.ready  ## collect unlabelled frames, learn the part, segment: eight minutes on a CPU
 	@$(BIN)/python -m insegan_ros.demos.learn_demo $(if $(PART),--part $(PART))
@@ -81,6 +85,16 @@ release-check: $(VENV)/.ready  ## versions, installations, and rosdep's keys in 
 	$(if $(ROSDISTRO),$(BIN)/python tools/rosdep_keys.py $(ROSDISTRO))
 	$(BIN)/python -m pytest test/test_release.py test/test_install.py test/test_optional.py
 
+mutants: $(VENV)/.ready $(VENV)/.mutants  ## change what decides, piece by piece: does a test notice? an hour
+	OMP_NUM_THREADS=1 $(BIN)/python -m mutmut run; $(BIN)/python -m mutmut results
+
+$(VENV)/.mutants: requirements-mutants.txt | $(VENV)/.ready
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-mutants.txt
+	@touch $@
+
+cases: $(VENV)/.ready  ## run every run.sh below CASES=<folder>, troublesome recordings and files
+	@$(BIN)/python test/run_cases.py $(CASES)
+
 lint: $(VENV)/.ready  ## ruff's findings
 	$(BIN)/ruff check .
 
@@ -91,4 +105,4 @@ type: $(VENV)/.ready  ## mypy on the package
 	$(BIN)/mypy
 
 clean:  ## remove what was built, not datasets or runs
-	rm -rf $(VENV) build install log demo .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) build install log demo .pytest_cache .mypy_cache .ruff_cache mutants

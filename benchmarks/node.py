@@ -7,6 +7,7 @@ sent and, busy, did not answer; CPU is the node's process, 100 % being one core.
     make bench
     python benchmarks/node.py --methods kmeans felzenszwalb --seconds 20 --rate 30
     python benchmarks/node.py --models nut --device cuda
+    python benchmarks/node.py --load --models nut     worst moments and memory: node_load.py
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import node_load
 import numpy as np
 import psutil
 import rclpy
@@ -135,7 +137,13 @@ def main() -> int:
     add('--seconds', type=float, default=10.0, help='a measurement (default: 10)')
     add('--seed', type=int, default=0, help='of the scene (default: 0)')
     add('--out', type=Path, default=Path('demo'), help="folder of the node's log")
+    add('--load', action='store_true', help='5 to 40 parts, boxes, a room: node_load.py')
+    add('--scenes', nargs='*', default=[], help='with --load, some of them (default: all)')
+    add('--calls', type=int, default=30, help='with --load, frames a scene (default: 30)')
+    add('--minutes', type=float, default=0.0, help='with --load, watch the memory for so long')
     args = parser.parse_args()
+    if args.load:
+        return node_load.main(args)
     args.out.mkdir(parents=True, exist_ok=True)
     prepare_environment()
     config = BinConfig(part=args.part, instances=args.instances, seed=args.seed)

@@ -25,7 +25,14 @@ from ten_parts import LENGTHS, PARTS
 
 from insegan_ros import baselines
 from insegan_ros.bin import Bin
-from insegan_ros.evaluation.picking import BinRun, CellConfig, MakeSegmenter, SimulatedCell
+from insegan_ros.evaluation.picking import (
+    BinRun,
+    CellConfig,
+    Look,
+    MakeSegmenter,
+    SimulatedCell,
+    looker,
+)
 from insegan_ros.files import write_atomically
 from insegan_ros.inference import model_card
 from insegan_ros.picks.chance import expected_calibration_error, fit_chance
@@ -71,9 +78,9 @@ def maker(method: str, part: str) -> MakeSegmenter:
     return make
 
 
-def run_bin(cell: SimulatedCell, make: MakeSegmenter, seed: int, path: Path) -> None:
+def run_bin(cell: SimulatedCell, look: Look, seed: int, path: Path) -> None:
     """Empty one bin and keep what happened."""
-    run: BinRun = cell.run(make, seed)
+    run: BinRun = cell.run(look, seed)
     content = {
         'parts': run.parts,
         'left': run.left,
@@ -102,7 +109,7 @@ def run_all(args: argparse.Namespace, first_seed: int) -> None:
     """What is missing, bin by bin over all parts and methods, so that early tables are fair."""
     gripper = load_gripper(args.gripper)
     cells: dict[str, SimulatedCell] = {}
-    makers: dict[tuple[str, str], MakeSegmenter] = {}
+    looks: dict[tuple[str, str], Look] = {}
     for seed in range(first_seed, first_seed + args.bins):
         for part in args.parts:
             for method in args.methods:
@@ -112,8 +119,9 @@ def run_all(args: argparse.Namespace, first_seed: int) -> None:
                 if part not in cells:
                     config = CellConfig(part=make_part(part), count=args.count)
                     cells[part] = SimulatedCell(config, gripper)
-                make = makers.setdefault((part, method), maker(method, part))
-                run_bin(cells[part], make, seed, path)
+                if (part, method) not in looks:
+                    looks[part, method] = looker(maker(method, part), gripper)
+                run_bin(cells[part], looks[part, method], seed, path)
                 print(f'{path.name}: {line([json.loads(path.read_text())])}', flush=True)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from insegan_ros import config
 from insegan_ros.camera import Plane, height_map, pixel_rays, points_from_depth
+from insegan_ros.deadline import check_time
 from insegan_ros.depth_camera import D435_NOISE
 from insegan_ros.floor import (
     FloorNotFoundError,
@@ -102,7 +103,7 @@ def find_bin(frame: DepthFrame, rng: np.random.Generator, floor: Plane | None = 
     inside = _enclosed(heights, ~measured | (heights > 0.5 * tallest))
     low = inside & measured & (heights < 0.3 * tallest)
     rim = measured & (heights > 0.85 * tallest) & ~inside
-    corners = _floor_rectangle(frame, floor, low, rim)
+    corners = _floor_rectangle(frame, floor, low, rim=rim)
     if corners is None:
         return Bin(floor, _window(measured), None)
     top = corners - np.asarray(floor.normal) * -tallest  # the walls lean outwards in the image
@@ -134,6 +135,8 @@ def _is_box(block: NDArray[np.bool_]) -> bool:
 
     Under a tilted camera a near bin is no rectangle.
     """
+    if not block.any():
+        return False
     hull = cv2.convexHull(np.argwhere(block).astype(np.float32))
     around = cv2.arcLength(hull, True)
     corners = cv2.approxPolyDP(hull, CORNER * around, True)
@@ -146,7 +149,7 @@ def _at_edge(areas: NDArray) -> NDArray:
 
 
 def _floor_rectangle(
-    frame: DepthFrame, floor: Plane, low: NDArray[np.bool_], rim: NDArray[np.bool_]
+    frame: DepthFrame, floor: Plane, low: NDArray[np.bool_], *, rim: NDArray[np.bool_]
 ) -> NDArray | None:
     """(4, 3) corners of the bin's floor, camera frame, or None where too little of it is seen.
 
@@ -274,6 +277,7 @@ class BinTracker:
             return self._given
         if self._looks and not self._fits(frame):
             self._looks = []
+        check_time()
         if len(self._looks) < self.LOOKS:
             try:
                 seen = find_bin(frame, self._rng)

@@ -36,10 +36,9 @@ def read_text(path: Path, at_most: int = MAX_TEXT_BYTES) -> str:
         OSError: it cannot be read.
         ValueError: it is no text, or larger than `at_most` bytes.
     """
-    with open(path, 'rb') as file:
-        content = file.read(at_most + 1)
-    if len(content) > at_most:
+    if path.stat().st_size > at_most:
         raise ValueError(f'{path} is larger than {at_most >> 20} MiB')
+    content = path.read_bytes()
     encoding = 'utf-16' if content[:2] in (b'\xff\xfe', b'\xfe\xff') else 'utf-8-sig'
     try:
         return content.decode(encoding)

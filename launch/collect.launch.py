@@ -18,27 +18,35 @@ SHARE = get_package_share_path('insegan_ros')
 # a camera that takes frames only when asked would count as silent
 CAMERAS = tuple(n for n, preset in PRESETS.items() if n != 'replay' and not preset.trigger)
 CHOSEN = (  # their values are the collector's parameters
-    Argument('dataset', '', 'the folder that grows'),
-    Argument('part', '', 'what lies in the bin'),
-    Argument('count', '1000', 'frames wanted in all', int),
-    Argument('instances', '0', 'parts in the bin; 0: unknown', int),
-    Argument('dry_run', 'true', 'everything but motion; false: the arm moves', bool),
-    Argument('start', 'false', 'begin without a call of ~/start', bool),
+    Argument('dataset', '', 'the folder of the dataset that grows'),
+    Argument('part', '', 'the name of the part in the bin'),
+    Argument('count', '1000', 'how many frames the dataset shall have', int),
+    Argument('instances', '0', 'how many parts are in the bin; 0 means unknown', int),
+    Argument('dry_run', 'true', 'do everything but move the arm; if false, the arm moves', bool),
+    Argument('start', 'false', 'begin without waiting for a call of ~/start', bool),
 )
 ARGUMENTS = (
     *CHOSEN,
     Argument('camera', 'none', listed(CAMERAS), choices=CAMERAS),
-    Argument('arm', 'real', 'simulated: the camera then too', choices=('real', 'simulated')),
+    Argument('arm', 'real', 'simulated also simulates the camera', choices=('real', 'simulated')),
     Argument(
-        'params_file', str(SHARE / 'config' / 'collector.yaml'), "the arm's names and limits"
+        'params_file',
+        str(SHARE / 'config' / 'collector.yaml'),
+        "the file with the arm's names and limits",
     ),
-    Argument('depth_topic', '', "depth images; empty: the camera's"),
-    Argument('camera_info_topic', '', "their camera_info; empty: the camera's"),
-    Argument('depth_unit', '', "metres a unit of the images; empty: the camera's", float),
-    Argument('run_stop_topic', '/software_runstop_enabled', 'std_msgs/Bool, true: stop'),
-    Argument('namespace', '', 'of the nodes'),
+    Argument('depth_topic', '', "the topic of the depth images; if it is empty, the camera's own"),
+    Argument(
+        'camera_info_topic', '', "the topic of their camera_info; if it is empty, the camera's own"
+    ),
+    Argument('depth_unit', '', 'metres that one unit of the images stands for', float),
+    Argument(
+        'run_stop_topic',
+        '/software_runstop_enabled',
+        'a topic with std_msgs/Bool; true stops the arm',
+    ),
+    Argument('namespace', '', 'the namespace of the nodes'),
     Argument('use_sim_time', 'false', 'take the time from /clock', bool),
-    Argument('log_level', 'info', 'debug, info, warn, error or fatal'),
+    Argument('log_level', 'info', 'what is logged: debug, info, warn, error or fatal'),
 )
 
 

@@ -20,29 +20,40 @@ CAMERAS = tuple(PRESETS)
 # their values are the segmenter's parameters; an empty one leaves the parameter as it is
 CHOSEN = (
     Argument(
-        'model', '', 'a trained model, by name or folder, or any:<length of the part in metres>'
+        'model',
+        '',
+        'a trained model, by its name or folder, or any:<length of the part in metres>',
     ),
     Argument('method', '', 'a classical method instead of a model'),
-    Argument('instances', '', 'parts in the bin, for a method; 0: estimated', int),
-    Argument('bin_file', '', 'where the bin is, from `insegan calibrate`'),
-    Argument('pose_seconds', '', "a frame's, for poses; 0: rough poses", float),
-    Argument('device', '', 'where a model runs: auto, cpu or cuda[:index]'),
-    Argument('continuous', '', 'false: segment only on a call of ~/segment', bool),
-    Argument('reliable', '', 'ask the camera for reliable delivery', bool),
+    Argument('instances', '', 'how many parts are in the bin, for a method; 0 estimates it', int),
+    Argument('bin_file', '', 'a file of `insegan calibrate`, which says where the bin is'),
+    Argument(
+        'pose_seconds',
+        '',
+        'the time that each frame may take for poses; 0 gives rough poses',
+        float,
+    ),
+    Argument('device', '', 'the device that a model runs on: auto, cpu or cuda[:index]'),
+    Argument('continuous', '', 'segment every frame; if false, only on a call of ~/segment', bool),
+    Argument('reliable', '', 'ask the camera for reliable instead of best-effort delivery', bool),
 )
 ARGUMENTS = (
     Argument('camera', 'realsense', listed(CAMERAS), choices=CAMERAS),
-    Argument('path', '', 'with camera:=replay, the recording: a dataset, images, or a bag'),
+    Argument('path', '', 'the recording for camera:=replay: a dataset, images, or a bag'),
     *CHOSEN,
-    Argument('depth_topic', '', "depth images: in, or to be sent; empty: the camera's"),
-    Argument('camera_info_topic', '', "their camera_info; empty: the camera's"),
-    Argument('depth_unit', '', "metres a unit of the images; empty: the camera's", float),
+    Argument('depth_topic', '', "the topic of the depth images; if it is empty, the camera's own"),
     Argument(
-        'params_file', str(SHARE / 'config' / 'segmenter.yaml'), "the segmenter's parameters"
+        'camera_info_topic', '', "the topic of their camera_info; if it is empty, the camera's own"
     ),
-    Argument('namespace', '', 'of the nodes'),
+    Argument('depth_unit', '', 'metres that one unit of the images stands for', float),
+    Argument(
+        'params_file',
+        str(SHARE / 'config' / 'segmenter.yaml'),
+        "the file with the segmenter's parameters",
+    ),
+    Argument('namespace', '', 'the namespace of the nodes'),
     Argument('use_sim_time', 'false', 'take the time from /clock', bool),
-    Argument('log_level', 'info', 'debug, info, warn, error or fatal'),
+    Argument('log_level', 'info', 'what is logged: debug, info, warn, error or fatal'),
 )
 
 

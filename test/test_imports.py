@@ -18,10 +18,12 @@ CORE = {
     'bin',
     'crop',
     'files',
+    'deadline',
     'device',
     'depth_camera',
     'optional',
     'tensors',
+    'shipped',
 }
 DATA = CORE | {'data', 'drawing'}
 # part -> what it may import besides itself
@@ -34,10 +36,12 @@ ALLOWED = {
     'crop': CORE,
     'files': CORE,
     'device': CORE,
+    'deadline': CORE,
     'depth_camera': CORE,
     'drawing': CORE,
     'optional': CORE,
     'tensors': CORE,
+    'shipped': CORE,
     'data': DATA,
     'synthetic': CORE | {'data.store', 'data.writer', 'collection.trajectory'},
     'model': CORE,
@@ -74,9 +78,20 @@ ALLOWED = {
         'distillation',
         'training',
         'inference',
+        'baselines.learned',
         'evaluation.metrics',
     },
-    'demos': DATA | {'nodes', 'evaluation.metrics', 'synthetic', 'learn', 'inference', 'cli'},
+    'demos': DATA
+    | {
+        'nodes',
+        'evaluation.picking',
+        'picks',
+        'evaluation.metrics',
+        'synthetic',
+        'learn',
+        'inference',
+        'cli',
+    },
 }
 NO_TORCH = (CORE - {'device'}) | {'synthetic', 'evaluation.metrics', 'picks'}
 MODULES = sorted(

@@ -131,10 +131,10 @@ def test_the_models_are_found_in_what_colcon_installs(prefix: Path, tmp_path: Pa
     'place', ['lib/python3.12/site-packages', 'local/lib/python3.10/dist-packages', '']
 )
 def test_the_models_are_found_however_deep_the_package_lies(tmp_path: Path, place: str) -> None:
-    from insegan_ros.inference import model_card
+    from insegan_ros.shipped import shipped
 
-    file = tmp_path / place / 'insegan_ros' / 'inference' / 'model_card.py'
-    assert tmp_path / 'share/insegan_ros/models' in model_card.places(file)
+    package = tmp_path / place / 'insegan_ros'
+    assert tmp_path / 'share/insegan_ros/models' in shipped('models', package)
 
 
 @pytest.fixture(scope='module')

@@ -1,4 +1,4 @@
-"""What the README says of topics, parameters, commands and targets is what the code has."""
+"""README and docs/nodes.md say of topics, parameters, commands and targets what the code has."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from insegan_ros import cli
 
 PROJECT = Path(__file__).parents[1]
 README = (PROJECT / 'README.md').read_text()
+NODES_PAGE = (PROJECT / 'docs' / 'nodes.md').read_text()
 NODES = ('segmenter', 'camera', 'bin_simulator')
 
 
 def parameters_of(node: str) -> tuple:
     pytest.importorskip('rclpy', reason='ROS 2 is not installed')
     if node == 'segmenter':
-        from insegan_ros.nodes.segmenter import PARAMETERS
+        from insegan_ros.nodes.segmenter_parameters import PARAMETERS
     elif node == 'camera':
         from insegan_ros.nodes.camera import PARAMETERS
     else:
@@ -26,7 +27,7 @@ def parameters_of(node: str) -> tuple:
 
 
 def table(node: str) -> str:
-    """The table of a node's parameters as the README shall hold it."""
+    """The table of a node's parameters as docs/nodes.md shall hold it."""
     rows = ['| parameter | default | |', '|---|---|---|']
     for p in parameters_of(node):
         default = str(p.default).lower() if isinstance(p.default, bool) else p.default
@@ -37,16 +38,16 @@ def table(node: str) -> str:
 
 @pytest.mark.parametrize('node', NODES)
 def test_the_table_of_parameters_is_the_node_s_own(node: str) -> None:
-    assert table(node) in README, f'put this into README.md:\n{table(node)}'
+    assert table(node) in NODES_PAGE, f'put this into docs/nodes.md:\n{table(node)}'
 
 
 @pytest.mark.parametrize('node', [*NODES, 'collector'])
 def test_every_topic_named_for_a_node_is_in_its_code(node: str) -> None:
-    section = README.split(f'### {node}')[1].split('## ')[0]
+    section = NODES_PAGE.split(f'\n## {node}\n')[1].split('\n## ')[0]
     names = re.findall(r'`((?:depth/|~/|/)\w+|joint_states|joint_trajectory|run_stop)`', section)
     assert len(names) >= 2
     nodes = PROJECT / 'insegan_ros' / 'nodes'
-    files = [f'{node}.py', 'depth_publisher.py', 'arm.py', 'joints.py']
+    files = [f'{node}.py', 'depth_publisher.py', 'arm.py', 'joints.py', 'picking.py']
     code = ''.join((nodes / file).read_text() for file in files)
     assert [name for name in names if f"'{name}'" not in code] == []
 
@@ -65,5 +66,18 @@ def test_every_make_target_exists() -> None:
 
 
 def test_every_link_leads_somewhere() -> None:
-    links = re.findall(r'\]\(([^)#]+)\)', README)
+    links = re.findall(r'\]\(([^)#]+)(?:#[^)]*)?\)', README)
+    assert len(links) >= 6
     assert [link for link in links if not (PROJECT / link).exists()] == []
+
+
+def test_every_section_linked_to_is_there() -> None:
+    for page, section in re.findall(r'\]\((docs/[\w.]+)#([^)]+)\)', README):
+        headings = re.findall(r'^#+ (.*)$', (PROJECT / page).read_text(), re.MULTILINE)
+        assert section in [heading.lower().replace(' ', '-') for heading in headings]
+
+
+def test_every_output_of_the_segmenter_that_the_readme_names_is_on_its_page() -> None:
+    names = set(re.findall(r'`(~/\w+)`', README))
+    assert '~/label_image' in names
+    assert all(f'| `{name}` |' in NODES_PAGE for name in names)

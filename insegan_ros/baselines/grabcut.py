@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from insegan_ros.baselines.kmeans import kmeans
 from insegan_ros.baselines.pixels import PartPixels
+from insegan_ros.deadline import check_time
 
 ITERATIONS = 2
 SURE = np.ones((5, 5), np.uint8)  # a cluster shrunk by this is certainly its part
@@ -22,6 +23,7 @@ def grabcut_kmeans(pixels: PartPixels, count: int, rng: np.random.Generator) -> 
     image = _as_colours(pixels)
     labels = np.zeros_like(clusters)
     for k in range(1, clusters.max() + 1):
+        check_time()
         own = (clusters == k).astype(np.uint8)
         mask = np.where(own > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
         mask[cv2.erode(own, SURE) > 0] = cv2.GC_FGD

@@ -11,6 +11,7 @@ from insegan_ros.optional import needed_for
 
 SMOOTHNESS = 2.0  # cost of two neighbours with different labels, in nats
 FIT_POINTS = 2000
+MOST_COSTS = 12e6  # pixels times labels
 MOST_COST = 20.0  # nats: no pixel rules a label out
 
 
@@ -18,9 +19,18 @@ def graph_cut(pixels: PartPixels, count: int, rng: np.random.Generator) -> NDArr
     """(h, w) labels of least energy: Gaussians over x, y, height, and a Potts model.
 
     The background is a label of its own that costs nothing where no part is.
+
+    Raises:
+        ValueError: more pixels and instances than can be cut in a moment.
     """
     with needed_for('the method graph_cut'):
         from maxflow import fastmin
+    if pixels.mask.size * (count + 1) > MOST_COSTS:
+        height, width = pixels.mask.shape
+        raise ValueError(
+            f'{width} x {height} px are too many for a graph cut into {count} instances; give '
+            "the bin's region in a bin file (insegan calibrate), or take kmeans"
+        )
     points = pixels.points * 100  # cm: the mixture's regularisation is absolute
     chosen = points[rng.choice(len(points), min(FIT_POINTS, len(points)), replace=False)]
     mixture = GaussianMixture(count, random_state=int(rng.integers(2**31)), reg_covar=1e-3)

@@ -13,6 +13,7 @@ examples:
   insegan train --dataset ~/bins/nut --out ~/runs/nut --set discovery.crops=500 --dry-run
   insegan train --dataset ~/bins/nut --out ~/runs/gan --method insegan3d --max-minutes 60 \
       --config config/train/insegan_reference.yaml --set step.batch=32
+  insegan train --dataset ~/bins/nut --out ~/runs/slots --method bo_qsa --max-minutes 60
   torchrun --nproc-per-node 4 -m insegan_ros.cli train --dataset ~/bins/nut --out ~/runs/gan \
       --method insegan3d
 then:
@@ -32,6 +33,10 @@ METHODS = {
     'insegan3d': "the paper's InSeGAN: a GAN with an implicit 3-D template, and an encoder that "
     'inverts it',
     'insegan2d': "the paper's ablation without a template",
+    'slot_attention': 'Slot Attention (Locatello et al. 2020)',
+    'bo_qsa': 'Slot Attention with learned starts (BO-QSA, 2023)',
+    'iodine': 'IODINE (Greff et al. 2019)',
+    'wu': 'our reconstruction of Wu et al. 2019',
 }
 # option -> the setting that it overrides
 SETTINGS = {
@@ -52,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--max-minutes',
         type=float,
         help='distilled: shared out among its stages (30), and with more than a finished run had '
-        'its network goes on learning; insegan: of this call (no limit)',
+        'its network goes on learning; all others: of this call (no limit)',
     )
     parser.add_argument(
         '--config',

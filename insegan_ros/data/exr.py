@@ -33,7 +33,7 @@ def decode_exr(content: bytes, where: str) -> NDArray[Any]:
     """
     try:
         return _decode(content, where)
-    except (struct.error, KeyError, IndexError, UnicodeDecodeError, zlib.error) as error:
+    except (struct.error, KeyError, IndexError, OverflowError, zlib.error) as error:
         raise ValueError(f'{where} is damaged or cut short ({error!r})') from None
 
 

@@ -58,6 +58,8 @@ def import_frames(
             holds something else.
         OSError: the disk is full or gone; the frames stored before are unharmed.
     """
+    if not isinstance(replay.source, Recording | ImageFolder):
+        raise DatasetError(f'{replay.path} is a dataset already')
     frames = iter(replay)
     first = list(islice(frames, SAMPLED))
     if not first:
@@ -73,7 +75,7 @@ def import_frames(
         intrinsics=opening.frame.intrinsics,
         source='recording' if isinstance(replay.source, Recording) else 'images',
         instances=request.instances,
-        depth_scale=_stored_scale([item.frame for item in first], replay, request, say),
+        depth_scale=_stored_scale([item.frame for item in first], replay, request, say=say),
     )
     with DatasetWriter(request.out, info) as writer:
         keys = _Keys(replay, writer.records.values())
@@ -130,7 +132,11 @@ def _check_unit(
 
 
 def _stored_scale(
-    frames: list[DepthFrame], replay: Replay, request: ImportRequest, say: Callable[[str], object]
+    frames: list[DepthFrame],
+    replay: Replay,
+    request: ImportRequest,
+    *,
+    say: Callable[[str], object],
 ) -> float:
     """What was asked for, what the folder has, or what keeps the detail of the frames."""
     measured = np.concatenate([f.depth_m[np.isfinite(f.depth_m)] for f in frames]).astype(float)
@@ -165,8 +171,6 @@ class _Keys:
         self._recording = source if isinstance(source, Recording) else None
         self._name = replay.path.resolve().name
         self._seen: Counter[int] = Counter()
-        if not isinstance(source, Recording | ImageFolder):
-            raise DatasetError(f'{replay.path} is a dataset already')
         self._known = {self._key(record) for record in records}
 
     @staticmethod

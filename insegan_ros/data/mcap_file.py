@@ -22,42 +22,36 @@ def read_mcap(path: Path, note: Note) -> Iterator[RawMessage]:
     """All messages that can be read, in the order of the file."""
     with open(path, 'rb') as file:
         file.seek(len(MAGIC))
-        yield from _Scan(note, path.stat().st_size).messages(file, whole=True)
+        yield from _Scan(note).messages(file, path.stat().st_size, whole=True)
 
 
 class _Scan:
-    def __init__(self, note: Note, size: int) -> None:
-        self._note, self._size = note, size
+    def __init__(self, note: Note) -> None:
+        self._note = note
         self._schemas: dict[int, str] = {}
         self._channels: dict[int, tuple[str, str, str]] = {}  # topic, type, encoding
 
-    def messages(self, file: BinaryIO, whole: bool) -> Iterator[RawMessage]:
+    def messages(self, file: BinaryIO, size: int, whole: bool) -> Iterator[RawMessage]:
         """Of a file, or (`whole` false) of the records in a chunk."""
-        while head := file.read(RECORD.size):
-            if len(head) < RECORD.size:
-                break
+        while len(head := file.read(RECORD.size)) == RECORD.size:
             opcode, length = RECORD.unpack(head)
             if opcode == DATA_END:
                 return
+            there = min(length, size - file.tell())
             if opcode not in (SCHEMA, CHANNEL, MESSAGE, CHUNK):
-                if file.tell() + length > self._size and whole:
-                    break
-                file.seek(length, 1)
+                file.seek(there, 1)
                 continue
-            content = file.read(min(length, self._size if whole else length))
-            if len(content) < length and opcode != CHUNK:
+            content = file.read(there)
+            if there < length and not (opcode == CHUNK and whole):
                 break
             try:
-                yield from self._record(opcode, content)
+                yield from self._record(opcode, content, whole)
             except (struct.error, UnicodeDecodeError, IndexError) as error:
                 self._note(f'a record is damaged ({error})')
-        else:
-            if not whole:
-                return
         if whole:
             self._note(CUT)
 
-    def _record(self, opcode: int, content: bytes) -> Iterator[RawMessage]:
+    def _record(self, opcode: int, content: bytes, whole: bool) -> Iterator[RawMessage]:
         if opcode == MESSAGE:
             channel, _, time_ns, _ = MESSAGE_HEAD.unpack_from(content)
             known = self._channels.get(channel)
@@ -71,7 +65,8 @@ class _Scan:
                     data, _ = decompressed(data, 'zstd')
                 yield RawMessage(topic, kind, encoding == 'ros1', time_ns, data)
         elif opcode == CHUNK:
-            yield from self._chunk(content)
+            if whole:  # no chunk holds chunks
+                yield from self._chunk(content)
         elif opcode == SCHEMA:
             number, name = struct.unpack_from('<H', content)[0], _string(content, 2)[0]
             self._schemas[number] = kind_of(name)
@@ -92,7 +87,7 @@ class _Scan:
             return
         if not all_of_it:
             self._note(f'a chunk is damaged or cut: {len(records)} of its {size} bytes are read')
-        yield from self.messages(io.BytesIO(records), whole=False)
+        yield from self.messages(io.BytesIO(records), len(records), whole=False)
 
 
 def _string(content: bytes, start: int) -> tuple[str, int]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from insegan_ros.optional import needed_for
 
-MAX_CHUNK_BYTES = 1 << 30  # of messages that were compressed together
+MAX_CHUNK_BYTES = 1 << 28  # of messages that were compressed together
 ZSTD, LZ4, GZIP, BZIP2 = b'\x28\xb5\x2f\xfd', b'\x04\x22\x4d\x18', b'\x1f\x8b', b'BZh'
 
 Note = Callable[[str], None]

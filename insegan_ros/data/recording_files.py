@@ -106,7 +106,7 @@ class RecordingFiles:
             loaded = yaml.safe_load(read_text(file))
             paths = loaded['rosbag2_bagfile_information']['relative_file_paths']
             return [str(path).rsplit('/', 1)[-1] for path in paths]
-        except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError, RecursionError) as error:
+        except Exception as error:  # PyYAML has many for what is no YAML
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             self._note(file, f'is damaged ({reason}); `ros2 bag reindex` writes a new one')
             return []

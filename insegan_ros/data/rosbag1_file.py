@@ -44,20 +44,22 @@ class _Scan:
                 fields = _fields(header)
                 opcode = fields['op'][0]
                 if opcode not in (MESSAGE, BAG_HEADER, CHUNK, CONNECTION):
-                    file.seek(count, 1)
+                    file.seek(min(count, size - file.tell()), 1)
                     continue
-                content = file.read(count)
+                content = file.read(min(count, size - file.tell()))
                 if len(content) < count and opcode != CHUNK:
                     self._note(CUT)
                     return
-                yield from self._record(opcode, fields, content)
+                yield from self._record(opcode, fields, content, whole)
             except (KeyError, IndexError, struct.error, ValueError) as error:
                 self._note(f'a record is damaged ({error!r})')
                 return  # where the next one begins is not known
         if whole and not self._closed:
             self._note(CUT)
 
-    def _record(self, opcode: int, fields: Fields, content: bytes) -> Iterator[RawMessage]:
+    def _record(
+        self, opcode: int, fields: Fields, content: bytes, whole: bool
+    ) -> Iterator[RawMessage]:
         if opcode == MESSAGE:
             known = self._connections.get(_number(fields['conn']))
             if known is not None:
@@ -68,6 +70,8 @@ class _Scan:
             self._connections[_number(fields['conn'])] = (fields['topic'].decode(), kind)
         elif opcode == CHUNK:
             compression, size = fields['compression'].decode(), _number(fields['size'])
+            if not whole:  # no chunk holds chunks
+                return
             records, all_of_it = decompressed(content, compression, size)
             if not all_of_it:
                 self._note(f'a chunk is damaged or cut: {len(records)} of its {size} bytes read')

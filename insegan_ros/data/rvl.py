@@ -13,7 +13,7 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_PIXELS = 1 << 26  # of a depth image; a larger size is damage
+MAX_PIXELS = 1 << 24  # of a depth image; a larger size is damage
 MAX_NIBBLES = 11  # of a number of 32 bits
 
 
@@ -28,23 +28,27 @@ def decode_rvl(data: bytes) -> NDArray[np.uint16]:
     width, height = struct.unpack_from('<II', data)
     if not 0 < width * height <= MAX_PIXELS:
         raise ValueError(f'RVL data says {width} x {height} px')
-    numbers = _numbers(data[8:])
-    flat = np.zeros(width * height, np.int64)
-    filled, at, last = 0, 0, 0
-    while filled < flat.size:
+    numbers, pixels = _numbers(data[8:]), width * height
+    runs: list[tuple[int, NDArray[np.int64]]] = []  # where it begins, its folded differences
+    filled = at = 0
+    while filled < pixels:
         if at + 2 > len(numbers):
-            raise ValueError(f'RVL data ends after {filled} of {flat.size} pixels')
+            raise ValueError(f'RVL data ends after {filled} of {pixels} pixels')
         zeros, values = int(numbers[at]), int(numbers[at + 1])
         folded = numbers[at + 2 : at + 2 + values]
-        if filled + zeros + values > flat.size or len(folded) < values or zeros + values == 0:
-            raise ValueError(f'RVL data is damaged after {filled} of {flat.size} pixels')
-        steps = (folded >> 1) ^ -(folded & 1)
-        flat[filled + zeros : filled + zeros + values] = last + np.cumsum(steps)
+        if filled + zeros + values > pixels or len(folded) < values or zeros + values == 0:
+            raise ValueError(f'RVL data is damaged after {filled} of {pixels} pixels')
+        runs.append((filled + zeros, folded))
         filled, at = filled + zeros + values, at + 2 + values
-        last = int(flat[filled - 1]) if values else last
-    if flat.min() < 0 or flat.max() > 65535:
+    steps = np.concatenate([folded for _, folded in runs])
+    depth = np.cumsum((steps >> 1) ^ -(steps & 1))
+    if len(depth) and (depth.min() < 0 or depth.max() > 65535):
         raise ValueError('RVL data is damaged: its values leave 16 bits')
-    return flat.reshape(height, width).astype(np.uint16)
+    flat, at = np.zeros(pixels, np.uint16), 0
+    for start, folded in runs:
+        flat[start : start + len(folded)] = depth[at : at + len(folded)]
+        at += len(folded)
+    return flat.reshape(height, width)
 
 
 def _numbers(data: bytes) -> NDArray[np.int64]:

@@ -216,8 +216,10 @@ def read_yaml(file: Path) -> Any:
     except yaml.YAMLError as error:
         hint = '; indent with spaces, YAML takes no tabs' if '\\t' in str(error) else ''
         raise DatasetError(f'{file} is no YAML: {error}{hint}') from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise DatasetError(f'{file}: {error}') from None
+    except Exception as error:  # PyYAML has many for a tag on what is none of it
+        raise DatasetError(f'{file} is no YAML: {error!r}') from None
 
 
 def read_info(path: Path) -> DatasetInfo:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from insegan_ros.deadline import check_time
 from insegan_ros.distillation.network import SPREAD, NetworkConfig
 
 SURE = 0.2  # spread up to which a vote counts in full, vote units
@@ -68,7 +69,7 @@ class Clusters:
         self.centres: NDArray[np.floating] = np.zeros((0, 3))  # (N, 3) px
         if len(v) >= settings.min_area:
             apart = settings.separation * config.part_thickness_m / config.pixel_m
-            self.centres = _peaks(self._votes, sure, apart, settings.min_support)
+            self.centres = _peaks(self._votes, sure, apart, least=settings.min_support)
         self._apart: NDArray[np.floating] | None = None
         self._owner = np.zeros(len(v), np.int64)
         self._sums = np.zeros((len(self.centres), 5))  # of _told's columns, and of disagreement
@@ -184,7 +185,7 @@ def find_instances(
 
 
 def _peaks(
-    votes: NDArray[np.floating], weights: NDArray[np.floating], apart: float, least: float
+    votes: NDArray[np.floating], weights: NDArray[np.floating], apart: float, *, least: float
 ) -> NDArray[np.floating]:
     """(M, 3) votes -> (N, 3) centres at least `apart` px from each other, densest first."""
     cell = max(apart / 3, 1.0)
@@ -211,6 +212,7 @@ def _peaks(
     for candidate in candidates[order[: 8 * MOST_CANDIDATES]]:
         if count == len(centres):
             break
+        check_time()
         near = tuple(slice(max(k - 1, 0), k + 2) for k in candidate)  # its cell and those around
         support = mass[near].sum()
         if support < least * 0.5:

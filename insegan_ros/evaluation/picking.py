@@ -17,19 +17,33 @@ from insegan_ros.bin import Bin, find_bin
 from insegan_ros.depth_camera import D435, D435_NOISE, StereoNoise
 from insegan_ros.picks.gripper import Gripper, SuctionCup
 from insegan_ros.picks.pick import Pick
-from insegan_ros.picks.planner import Plan, plan_picks
+from insegan_ros.picks.planner import plan_picks
 from insegan_ros.synthetic.bin_world import BinSpec, Physics, SceneRejectedError
 from insegan_ros.synthetic.d435 import add_noise
 from insegan_ros.synthetic.parts import Part
 from insegan_ros.synthetic.pick_cell import CupModel, JawModel, Outcome, PickCell
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
-from insegan_ros.types import DepthFrame, Segmentation, Segmenter
+from insegan_ros.types import DepthFrame, Segmenter
 
+POSE_SECONDS = 0.1  # a frame's, for poses of models that know the shape
 SAME_PLACE_M = 0.006  # nearer to one that failed: not tried again while there are others
 DROPS = 50  # that may be rejected before a bin counts as impossible
 
 # A segmenter for a bin and the number of parts left in it, which most of them ignore.
 MakeSegmenter = Callable[[Bin, int], Segmenter]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sight:
+    """What was made of one frame."""
+
+    labels: NDArray[np.uint16]  # (H, W), 0 background, k = instance k
+    picks: tuple[Pick, ...]  # in the order in which they may be tried
+    seconds: float  # from the frame to the picks
+
+
+# frame, bin and the number of parts left in it -> picks
+Look = Callable[[DepthFrame, Bin, int], Sight]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +98,26 @@ class View:
     """What the camera saw before a try, for pictures."""
 
     frame: DepthFrame
-    found: Segmentation
-    plan: Plan
+    sight: Sight
     chosen: Pick | None
     outcome: Outcome | None
+    left: int  # parts in the bin, before the try
+
+
+def looker(
+    make_segmenter: MakeSegmenter, gripper: Gripper, *, pose_seconds: float = POSE_SECONDS
+) -> Look:
+    """Segment and plan in this process."""
+
+    def look(frame: DepthFrame, bin_: Bin, left: int) -> Sight:
+        segmenter = make_segmenter(bin_, left)
+        began = time.perf_counter()
+        found = segmenter.segment(frame, pose_seconds=pose_seconds)
+        plan = plan_picks(frame, found, bin_, gripper=gripper)
+        seconds = time.perf_counter() - began
+        return Sight(labels=found.labels, picks=plan.ready or plan.picks, seconds=seconds)
+
+    return look
 
 
 class SimulatedCell:
@@ -110,7 +140,7 @@ class SimulatedCell:
 
     def run(
         self,
-        make_segmenter: MakeSegmenter,
+        look: Look,
         seed: int,
         *,
         watch: Callable[[View], None] | None = None,
@@ -122,24 +152,21 @@ class SimulatedCell:
         misses = 0
         while len(self._world.present) and misses < self.config.misses:
             frame, true_ids = self._photograph(rng)
-            segmenter = make_segmenter(self.bin_, len(self._world.present))
-            prepared = time.perf_counter()
-            found = segmenter.segment(frame)
-            plan = plan_picks(frame, found, self.bin_, gripper=self.gripper)
-            seconds = time.perf_counter() - prepared
-            pick = self._choose(plan, failed)
+            left = len(self._world.present)
+            sight = look(frame, self.bin_, left)
+            pick = self._choose(sight.picks, failed)
             outcome = None
             if pick is None:  # the next frame has other noise, and may show one
                 misses += 1
                 run.blind += 1
             else:
-                outcome = self._try(pick, found, true_ids)
+                outcome = self._try(pick, sight.labels, true_ids)
                 run.tries.append(
                     Try(
                         outcome=outcome,
                         chance=pick.chance,
                         cues=pick.cues.vector(),
-                        seconds=seconds,
+                        seconds=sight.seconds,
                     )
                 )
                 if outcome is Outcome.LIFTED:
@@ -148,7 +175,7 @@ class SimulatedCell:
                     misses += 1
                     failed.append(self._in_world(pick)[:3, 3])
             if watch:
-                watch(View(frame, found, plan, pick, outcome))
+                watch(View(frame, sight, pick, outcome, left))
         run.left = len(self._world.present)
         return run
 
@@ -169,24 +196,23 @@ class SimulatedCell:
         """A D435's frame, and (H, W) which part each pixel truly shows (index + 1)."""
         poses, present = self._world.poses(), self._world.present
         depth, ids = self._raycaster.render(poses, self._camera)
-        measured = add_noise(depth, self._camera.intrinsics, rng, self.config.noise)
+        measured = add_noise(depth, self._camera.intrinsics, rng, noise=self.config.noise)
         return DepthFrame(measured, self._camera.intrinsics), np.concatenate([[-1], present])[ids]
 
-    def _choose(self, plan: Plan, failed: list[NDArray[np.float64]]) -> Pick | None:
+    def _choose(self, picks: tuple[Pick, ...], failed: list[NDArray[np.float64]]) -> Pick | None:
         """The best pick, away from where others failed if there is one."""
 
         def fresh(pick: Pick) -> bool:
             place = self._in_world(pick)[:3, 3]
             return all(np.linalg.norm(place - other) > SAME_PLACE_M for other in failed)
 
-        ready = plan.ready or plan.picks
-        return next(filter(fresh, ready), ready[0] if ready else None)
+        return next(filter(fresh, picks), picks[0] if picks else None)
 
     def _in_world(self, pick: Pick) -> NDArray[np.float64]:
         return np.asarray(self._camera.world_T_camera @ pick.pose)
 
-    def _try(self, pick: Pick, found: Segmentation, true_ids: NDArray) -> Outcome:
-        shown = true_ids[found.labels == pick.label]
+    def _try(self, pick: Pick, labels: NDArray, true_ids: NDArray) -> Outcome:
+        shown = true_ids[labels == pick.label]
         shown = shown[shown >= 0]
         meant = int(np.bincount(shown).argmax()) if len(shown) else None
         return self._world.pick(self._in_world(pick), meant=meant, width_m=pick.width_m)

@@ -16,6 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from insegan_ros import config
 from insegan_ros.bin import Bin, BinTracker, foreground, lowest_part
 from insegan_ros.camera import TopDownView, height_map, segmentation_from_labels
+from insegan_ros.deadline import check_time
 from insegan_ros.distillation.clusters import Instances, VoteSettings, find_instances
 from insegan_ros.distillation.network import (
     STRIDE,
@@ -38,6 +39,7 @@ MAX_TILT_DEGREES = 3.0  # beyond it the frame is first seen straight down
 TEMPLATE = 'template.logits'  # its name among a model's tensors
 WHOLE_VISIBLE, WHOLE_AGREEMENT = 0.9, 0.6  # above both an instance counts as seen whole
 SCALE_TOLERANCE = 0.06  # of a pixel's side: beyond it the image is resampled
+MOST_PIXELS = 800_000  # of an image that is magnified for the network
 
 
 class DistilledSegmenter:
@@ -122,7 +124,7 @@ class DistilledSegmenter:
             scores = np.where(known, fitted, plain.scores)
         else:
             scores = plain.scores
-        return with_poses(frame, plain, fits, scores, self.poses)
+        return with_poses(frame, plain, fits, scores=scores, estimator=self.poses)
 
     def find(self, frame: DepthFrame, bin: Bin | None = None) -> Found:
         """Instances in no order; `bin` None: tracked.
@@ -181,14 +183,17 @@ class DistilledSegmenter:
         factor, config = self._scaled(pixel_m)
         if factor != 1:
             size = (max(round(shape[0] * factor), 1), max(round(shape[1] * factor), 1))
+            _require_small(shape, factor, self._config.part_length_m / pixel_m)
             heights = resize(heights, size)
         seen = heights.shape
         padding = [(0, -side % STRIDE) for side in seen]
         padded = np.pad(heights, padding, constant_values=np.nan)
         image = torch.from_numpy(network_input(padded, config)[None])
         image = image.to(self._device, memory_format=torch.channels_last)
+        check_time()
         with torch.inference_mode():
             output = self.network(image)[0].float().cpu().numpy()
+        check_time()
         output = output[:, : seen[0], : seen[1]]
         if seen == shape:
             return find_instances(output, config, self._votes, self._existence)
@@ -205,6 +210,17 @@ class DistilledSegmenter:
         length = self._config.part_length_m / pixel_m
         factor = float(np.clip(length, *self._lengths_px)) / length
         return factor, replace(self._config, pixel_m=pixel_m / factor)
+
+
+def _require_small(shape: tuple[int, ...], factor: float, length_px: float) -> None:
+    """Raises: ValueError, for an image that no bin and no camera of this model's kind gives."""
+    if factor > 1 and shape[0] * shape[1] * factor**2 > MOST_PIXELS:
+        raise ValueError(
+            f'a part is only {length_px:.0f} px long here, in {shape[1]} x {shape[0]} px that may '
+            f'be the bin; magnified {factor:.1f} times, as the model needs it, that is too much. '
+            'Is the depth in the right unit, the part length right, the camera over the bin? A '
+            "bin file with the bin's region (insegan calibrate) makes it smaller"
+        )
 
 
 def _inside(

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from insegan_ros.deadline import check_time
 from insegan_ros.distillation.clusters import Clusters
 from insegan_ros.inference.confidence import Confidence
 
@@ -34,6 +35,7 @@ class Existence:
     def __call__(self, clusters: Clusters) -> None:
         """Take away what is no part, the least likely first; one candidate always stays."""
         while len(clusters) > 1:
+            check_time()
             cues = existence_cues(clusters)[:, : len(self.rule.weights)]  # of an earlier version
             probability = self.rule(cues)
             worst = int(probability.argmin())

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
-import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from insegan_ros.config import ConfigError
 from insegan_ros.device import pick_device
 from insegan_ros.files import write_atomically
 from insegan_ros.inference import distilled_card
+from insegan_ros.shipped import shipped
 from insegan_ros.types import Segmenter
 
 CARD = 'model.yaml'
@@ -30,28 +29,15 @@ METHODS = {
     'distilled': 'insegan_ros.inference.distilled',
     'insegan3d': 'insegan_ros.inference.insegan',
     'insegan2d': 'insegan_ros.inference.insegan',
+    'slot_attention': 'insegan_ros.baselines.learned.segmenter',
+    'bo_qsa': 'insegan_ros.baselines.learned.segmenter',
+    'iodine': 'insegan_ros.baselines.learned.segmenter',
+    'wu': 'insegan_ros.baselines.learned.segmenter',
 }
 FORMER_NAMES = {'explicit': 'distilled'}  # of methods, on cards of earlier versions
 
 
-def places(file: Path) -> tuple[Path, ...]:
-    """Where the models of the package may be whose module `file` is, the likeliest first.
-
-    In a checkout they lie beside the package. An installation has them in `share`, under the
-    prefix whose `lib` holds the package: how deep differs between colcon, a wheel, a user's own
-    folder and Debian's dist-packages. A link leads to the sources (colcon --symlink-install).
-    """
-    sources = [path.parents[2] / 'models' for path in (file, file.resolve())]
-    prefixes = [
-        *file.parents[2:],
-        Path(sysconfig.get_path('data')),
-        *map(Path, filter(None, os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep))),
-    ]
-    shares = [prefix / 'share' / 'insegan_ros' / 'models' for prefix in prefixes]
-    return tuple(dict.fromkeys([*sources, *shares]))
-
-
-FOLDERS = places(Path(__file__))
+FOLDERS = shipped('models')
 
 
 class ModelError(ValueError):
@@ -85,6 +71,7 @@ def load_segmenter(
     name_or_path: str,
     device: str = 'cpu',
     bin: Bin | None = None,
+    *,
     seed: int = 0,
 ) -> Segmenter:
     """A trained model as a Segmenter.

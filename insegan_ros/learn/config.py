@@ -11,6 +11,7 @@ from typing import Any, Literal
 import yaml
 
 from insegan_ros import config
+from insegan_ros.baselines.learned import methods as learned
 from insegan_ros.config import ConfigError
 from insegan_ros.data.frames import AugmentConfig
 from insegan_ros.data.store import Dataset, DatasetError
@@ -20,19 +21,21 @@ from insegan_ros.distillation.piles import PileConfig
 from insegan_ros.distillation.train import TrainConfig
 from insegan_ros.inference.insegan import FilterConfig
 from insegan_ros.model.insegan import InSeGANConfig
+from insegan_ros.training.descent import DescentConfig
 from insegan_ros.training.loop import LoopConfig
 from insegan_ros.training.step import StepConfig
 
-Method = Literal['distilled', 'insegan3d', 'insegan2d']
+Method = Literal['distilled', 'insegan3d', 'insegan2d', 'slot_attention', 'bo_qsa', 'iodine', 'wu']
 INSEGAN: tuple[Method, ...] = ('insegan3d', 'insegan2d')
-METHODS: tuple[Method, ...] = ('distilled', *INSEGAN)
+BASELINES: tuple[Method, ...] = ('slot_attention', 'bo_qsa', 'iodine', 'wu')
+METHODS: tuple[Method, ...] = ('distilled', *INSEGAN, *BASELINES)
 # sections that a resumed run may change: they say how long it takes, not what it learns
 FREE = ('max_minutes', 'shares', 'loop', 'precision')
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """What of the dataset InSeGAN learns from."""
+    """What of the dataset InSeGAN or a learned baseline learns from."""
 
     validation: int = 100  # frames held out where the dataset has no val split
     limit: int | None = None  # at most so many training frames (paper Fig. 4a)
@@ -67,11 +70,20 @@ class ShareConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BaselineConfig:
+    """A learned baseline's settings; those left out are its own (`baselines.learned.methods`)."""
+
+    model: dict = field(default_factory=dict)  # sizes of its network
+    step: dict = field(default_factory=dict)  # of training.descent.DescentConfig
+    course: dict = field(default_factory=dict)  # of baselines.learned.methods.Course
+
+
+@dataclass(frozen=True, kw_only=True)
 class LearnConfig:
     """All settings of a run; `--config` and `--set` override them."""
 
     method: Method = 'distilled'
-    # None: 30 for distilled, no limit for insegan, whose length is loop.iterations
+    # None: 30 for distilled, no limit for others, whose length is loop.iterations
     max_minutes: float | None = None
 
     # distilled
@@ -89,12 +101,17 @@ class LearnConfig:
     # insegan3d, insegan2d
     model: InSeGANConfig = field(default_factory=InSeGANConfig)
     step: StepConfig = field(default_factory=StepConfig)
-    loop: LoopConfig = field(default_factory=LoopConfig)
-    data: DataConfig = field(default_factory=DataConfig)
     # of the finished model; the threshold is chosen
     filters: FilterConfig = field(default_factory=lambda: FilterConfig(owner='measured'))
-    refine_steps: int = 40  # on each frame's codes, of the finished model
+    refine_steps: int = 0  # on each frame's codes, of the finished model; docs/research.md
     rescue: RescueConfig = field(default_factory=RescueConfig)
+
+    # slot_attention, bo_qsa, iodine, wu
+    baseline: BaselineConfig = field(default_factory=BaselineConfig)
+
+    # all but distilled
+    loop: LoopConfig = field(default_factory=LoopConfig)
+    data: DataConfig = field(default_factory=DataConfig)
     precision: Literal['auto', 'float32', 'bfloat16'] = 'auto'  # auto: bfloat16 where it is fast
 
     def __post_init__(self) -> None:
@@ -123,11 +140,19 @@ OF_DISTILLED = (
 )
 
 
+OF_INSEGAN = ('model', 'step', 'filters', 'refine_steps', 'rescue')
+OF_BASELINES = ('baseline',)
+
+
 def sections(method: Method) -> list[str]:
     """The fields of LearnConfig that mean something to a method."""
-    names = [f.name for f in dataclasses.fields(LearnConfig)]
-    distilled = method == 'distilled'
-    return [n for n in names if n in COMMON or (n in OF_DISTILLED) == distilled]
+    others = {*OF_DISTILLED, *OF_INSEGAN, *OF_BASELINES}
+    if method == 'distilled':
+        kept = {*COMMON, *OF_DISTILLED}
+    else:
+        own = OF_INSEGAN if method in INSEGAN else OF_BASELINES
+        kept = {f.name for f in dataclasses.fields(LearnConfig)} - (others - set(own))
+    return [f.name for f in dataclasses.fields(LearnConfig) if f.name in kept]
 
 
 def resolve(files: Sequence[Path], overrides: Sequence[str], dataset: Dataset) -> LearnConfig:
@@ -152,6 +177,8 @@ def resolve(files: Sequence[Path], overrides: Sequence[str], dataset: Dataset) -
         if key not in sections(settings.method):
             methods = ', '.join(m for m in METHODS if key in sections(m))
             raise ConfigError(f'{key} is not for the method {settings.method}, but for {methods}')
+    if settings.method in BASELINES:
+        return _of_baseline(settings, dataset)
     if settings.method not in INSEGAN:
         return settings
     return _counted(settings, 'instances' in (given.get('model') or {}), dataset)
@@ -167,23 +194,49 @@ def _given(files: Sequence[Path], overrides: Sequence[str]) -> dict[str, Any]:
     return given
 
 
+def _of_baseline(settings: LearnConfig, dataset: Dataset) -> LearnConfig:
+    """With the method's own settings filled in, and the number of instances."""
+    method, given = learned.METHODS[settings.method], settings.baseline
+    sizes = dict(given.model)
+    count = known_count(dataset, sizes.get('instances'), settings, 'baseline.model.instances')
+    whole = {
+        'model': (method.sizes, {**sizes, 'instances': count}),
+        'step': (DescentConfig, {**method.training, **given.step}),
+        'course': (learned.Course, {**method.course, **given.course}),
+    }
+    filled = {
+        name: dataclasses.asdict(config.from_mapping(kind, values, f'baseline.{name}.'))
+        for name, (kind, values) in whole.items()
+    }
+    return replace(settings, baseline=BaselineConfig(**filled))
+
+
+def known_count(dataset: Dataset, told: int | None, settings: LearnConfig, key: str) -> int:
+    """Parts in a frame, by the dataset or as told.
+
+    Raises:
+        DatasetError: neither says, or they disagree and that is not allowed.
+    """
+    count = dataset.info.instances
+    if count is None and told is None:
+        raise DatasetError(
+            f'{dataset.path}: the number of parts in a frame varies or is unknown, and '
+            f'{settings.method} needs it; set it: --set {key}=5'
+        )
+    if None not in (count, told) and count != told and not settings.data.allow_other_count:
+        raise DatasetError(
+            f'{dataset.path} has {count} parts in a frame and {key} is {told}; leave it out, or '
+            'set data.allow_other_count=true'
+        )
+    return told or count or 0
+
+
 def _counted(settings: LearnConfig, given: bool, dataset: Dataset) -> LearnConfig:
     """InSeGAN's with the number of instances, which the dataset may know."""
     kind: Literal['2d', '3d'] = '2d' if settings.method == 'insegan2d' else '3d'
     model = replace(settings.model, kind=kind)
-    count = dataset.info.instances
-    if count is None and not given:
-        raise DatasetError(
-            f'{dataset.path}: the number of parts in a frame varies or is unknown, and InSeGAN '
-            'needs it; set it: --set model.instances=5'
-        )
-    if count is not None and not given:
-        model = replace(model, instances=count)
-    elif count not in (None, model.instances) and not settings.data.allow_other_count:
-        raise DatasetError(
-            f'{dataset.path} has {count} parts in a frame and model.instances is '
-            f'{model.instances}; leave it out, or set data.allow_other_count=true'
-        )
+    told = model.instances if given else None
+    model = replace(model, instances=known_count(dataset, told, settings, 'model.instances'))
     return replace(settings, model=model)
 
 

@@ -14,6 +14,10 @@ MODULES: dict[Method, str] = {
     'distilled': 'insegan_ros.learn.distilled',
     'insegan3d': 'insegan_ros.learn.insegan',
     'insegan2d': 'insegan_ros.learn.insegan',
+    'slot_attention': 'insegan_ros.learn.baseline',
+    'bo_qsa': 'insegan_ros.learn.baseline',
+    'iodine': 'insegan_ros.learn.baseline',
+    'wu': 'insegan_ros.learn.baseline',
 }
 
 

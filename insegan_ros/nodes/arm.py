@@ -58,7 +58,7 @@ class ActionArm:
     """FollowJointTrajectory (control_msgs), e.g. arm_controller/follow_joint_trajectory."""
 
     def __init__(
-        self, node: Node, name: str, joints: JointMonitor, limits: Sequence[JointLimits]
+        self, node: Node, name: str, joints: JointMonitor, *, limits: Sequence[JointLimits]
     ) -> None:
         """Raises: ModuleNotFoundError where control_msgs is not installed."""
         from control_msgs.action import FollowJointTrajectory
@@ -135,7 +135,7 @@ class TopicArm:
     LATE_S = 3.0
 
     def __init__(
-        self, node: Node, topic: str, joints: JointMonitor, limits: Sequence[JointLimits]
+        self, node: Node, topic: str, joints: JointMonitor, *, limits: Sequence[JointLimits]
     ) -> None:
         self._node = node
         self._publisher = node.create_publisher(JointTrajectory, topic, 1)
@@ -157,9 +157,8 @@ class TopicArm:
 
     def cancel(self) -> None:
         """Replace what is being carried out by a stop along the limits of acceleration."""
-        joints = self._joints
-        if joints.positions is not None and joints.velocities is not None:
-            self._publisher.publish(to_message(braking(joints, self._limits)))
+        if self._joints.positions is not None:
+            self._publisher.publish(to_message(braking(self._joints, self._limits)))
         self.motion, self.reason = Motion.FAILED, 'cancelled'
 
     def poll(self) -> None:
@@ -187,8 +186,8 @@ class TopicArm:
 def make_arm(node: Node, settings: ArmSettings, joints: JointMonitor) -> Arm:
     """Raises: ModuleNotFoundError for the action where control_msgs is not installed."""
     if settings.interface == 'topic':
-        return TopicArm(node, settings.topic, joints, settings.limits)
-    return ActionArm(node, settings.action, joints, settings.limits)
+        return TopicArm(node, settings.topic, joints, limits=settings.limits)
+    return ActionArm(node, settings.action, joints, limits=settings.limits)
 
 
 def strayed(trajectory: Trajectory, since: float, joints: JointMonitor) -> str | None:
@@ -213,8 +212,13 @@ def require_safe(
 
 
 def braking(joints: JointMonitor, limits: Sequence[JointLimits]) -> Trajectory:
-    """From the present motion to rest, each joint at most at its acceleration limit."""
-    velocity = np.asarray(joints.velocities, np.float64)
+    """From the present motion to rest, each joint at most at its acceleration limit.
+
+    Where the velocity is not known the arm is to stop where it was seen last.
+    """
+    fastest = np.array([limit.max_velocity for limit in limits])
+    known = joints.velocities or (0.0,) * len(fastest)
+    velocity = np.clip(np.asarray(known, np.float64), -fastest, fastest)
     most = np.array([limit.max_acceleration for limit in limits])
     # a quintic from v to rest in T decelerates by at most 1.5 v / T
     duration = max(0.1, float((1.6 * np.abs(velocity) / most).max()))

@@ -19,7 +19,7 @@ from trajectory_msgs.msg import JointTrajectory
 from insegan_ros.collection.settings import CollectorSettings
 from insegan_ros.nodes.arm import from_message
 from insegan_ros.nodes.depth_publisher import QOS, DepthPublisher
-from insegan_ros.nodes.lifecycle import main_of
+from insegan_ros.nodes.lifecycle import main_of, transition
 from insegan_ros.nodes.messages import to_image
 from insegan_ros.nodes.parameters import Parameter, declare, values
 from insegan_ros.synthetic.arm import SimulatedArm
@@ -28,18 +28,34 @@ if TYPE_CHECKING:
     from insegan_ros.synthetic.scene_stream import BinScene, SceneStream
 
 PARAMETERS = (
-    Parameter('part', 'nut', 'what lies in the bin; docs/parts.md shows them all'),
-    Parameter('instances', 5, 'how many', 0, 100),
-    Parameter('scene_period', 3.0, 'seconds before the bin is filled anew', 0.1, 3600.0),
-    Parameter('rate', 30.0, 'frames a second', 0.1, 120.0),
-    Parameter('seed', 0, 'the same seed shows the same scenes', 0, 2**31 - 1),
-    Parameter('noise', True, 'depth noise of a D435; false: exact to the millimetre'),
-    Parameter('tilt_deg', 0.0, 'tilt of the camera from the vertical, degrees', 0.0, 45.0),
-    Parameter('camera_height', 0.45, 'metres above the floor of the bin', 0.2, 2.0),
-    Parameter('bin_width', 0.0, 'metres; 0: tight for five of the part', 0.0, 1.0),
-    Parameter('resolution', 1.0, "of the image, a share of a D435's", 0.1, 1.0),
-    Parameter('frame_id', 'camera_depth_optical_frame', 'of the images'),
-    Parameter('held', False, 'by an arm, which joint_trajectory moves; never filled anew'),
+    Parameter('part', 'nut', 'the part that lies in the bin; docs/parts.md shows all of them'),
+    Parameter('instances', 5, 'how many parts lie in the bin', 0, 100),
+    Parameter('scene_period', 3.0, 'seconds after which the bin is filled anew', 0.1, 3600.0),
+    Parameter('rate', 30.0, 'frames per second', 0.1, 120.0),
+    Parameter(
+        'seed', 0, 'the seed of the scenes; the same seed shows the same scenes', 0, 2**31 - 1
+    ),
+    Parameter(
+        'noise',
+        True,
+        'add the depth noise of a D435; if false, depths are exact to the millimetre',
+    ),
+    Parameter('tilt_deg', 0.0, 'angle between the camera and the vertical, degrees', 0.0, 45.0),
+    Parameter(
+        'camera_height', 0.45, 'height of the camera above the floor of the bin, metres', 0.2, 2.0
+    ),
+    Parameter(
+        'bin_width', 0.0, 'width of the bin, metres; 0 makes it tight for five parts', 0.0, 1.0
+    ),
+    Parameter(
+        'resolution', 1.0, "width and height of the image, as a share of a D435's", 0.1, 1.0
+    ),
+    Parameter('frame_id', 'camera_depth_optical_frame', 'the frame_id of the images'),
+    Parameter(
+        'held',
+        False,
+        'an arm, which joint_trajectory moves, holds the bin; it is never filled anew',
+    ),
 )
 FIRST_SCENE_S = 60.0
 
@@ -54,6 +70,7 @@ class BinSimulator(LifecycleNode):
         self._scene: BinScene | None = None
         self._timer: Timer | None = None
 
+    @transition
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read the parameters and build what they ask for; a failure says why in the log."""
         # Here, where interrupts are handled: physics and meshes take a while to import, and a
@@ -91,21 +108,25 @@ class BinSimulator(LifecycleNode):
         self.create_subscription(JointTrajectory, 'joint_trajectory', self._follow, 1)
         return super().on_configure(state)
 
+    @transition
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to work."""
         self._timer = self.create_timer(1 / self.get_parameter('rate').value, self._publish)
         return super().on_activate(state)
 
+    @transition
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop working; the settings stay."""
         self.destroy_timer(self._timer)
         return super().on_deactivate(state)
 
+    @transition
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Give everything back; parameters can be changed again."""
         self._close_stream()
         return super().on_cleanup(state)
 
+    @transition
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop, and give everything back."""
         self._close_stream()

@@ -21,7 +21,7 @@ from insegan_ros.data.realsense import CameraError, RealSense, RealSenseSettings
 from insegan_ros.data.replay import KINDS, Replay, Replayed
 from insegan_ros.data.store import DatasetError, to_units
 from insegan_ros.nodes.depth_publisher import QOS, DepthPublisher
-from insegan_ros.nodes.lifecycle import main_of
+from insegan_ros.nodes.lifecycle import main_of, transition
 from insegan_ros.nodes.messages import to_image
 from insegan_ros.nodes.parameters import Parameter, declare, values
 from insegan_ros.types import DepthFrame
@@ -29,44 +29,87 @@ from insegan_ros.types import DepthFrame
 DEFAULT = RealSenseSettings()
 # the fields of RealSenseSettings; the names in them are checked there
 DEVICE = (
-    Parameter('width', DEFAULT.width, 'of the RealSense depth mode, pixels', 1, 4096),
-    Parameter('height', DEFAULT.height, 'of the RealSense depth mode, pixels', 1, 4096),
+    Parameter('width', DEFAULT.width, 'width of the RealSense depth mode, pixels', 1, 4096),
+    Parameter('height', DEFAULT.height, 'height of the RealSense depth mode, pixels', 1, 4096),
     Parameter(
         'preset',
         DEFAULT.preset,
-        'default, hand, high_accuracy, high_density or medium_density; empty: as the device is',
+        'default, hand, high_accuracy, high_density or medium_density; if it is empty, the device '
+        'keeps its own',
     ),
-    Parameter('depth_units', DEFAULT.depth_units, 'metres a unit; 0: as the device is', 0.0, 0.01),
-    Parameter('emitter', DEFAULT.emitter, 'enabled, disabled or auto; empty: as the device is'),
-    Parameter('laser_power', DEFAULT.laser_power, 'mW; -1: as the device is', -1.0, 1000.0),
-    Parameter('decimation', DEFAULT.decimation, 'times narrower and lower; 1: off', 1, 8),
-    Parameter('spatial_filter', DEFAULT.spatial_filter, 'smooth within an image, up to its edges'),
-    Parameter('spatial_alpha', DEFAULT.spatial_alpha, '1: smooths nothing', 0.25, 1.0),
+    Parameter(
+        'depth_units',
+        DEFAULT.depth_units,
+        "metres that one unit of depth stands for; 0 keeps the device's own",
+        0.0,
+        0.01,
+    ),
+    Parameter(
+        'emitter',
+        DEFAULT.emitter,
+        'enabled, disabled or auto; if it is empty, the device keeps its own',
+    ),
+    Parameter(
+        'laser_power',
+        DEFAULT.laser_power,
+        "power of the laser, mW; -1 keeps the device's own",
+        -1.0,
+        1000.0,
+    ),
+    Parameter(
+        'decimation',
+        DEFAULT.decimation,
+        'divide width and height of the image by this number; 1 is off',
+        1,
+        8,
+    ),
+    Parameter('spatial_filter', DEFAULT.spatial_filter, 'smooth each image, but not across edges'),
+    Parameter(
+        'spatial_alpha',
+        DEFAULT.spatial_alpha,
+        'weight of the new value in the spatial filter; 1 smooths nothing',
+        0.25,
+        1.0,
+    ),
     Parameter(
         'spatial_delta',
         DEFAULT.spatial_delta,
-        "what counts as an edge: librealsense's smooth delta",
+        "step in depth that counts as an edge: librealsense's smooth delta",
         1,
         50,
     ),
-    Parameter('temporal_filter', DEFAULT.temporal_filter, 'average images of a scene at rest'),
-    Parameter('temporal_alpha', DEFAULT.temporal_alpha, '1: averages nothing', 0.0, 1.0),
+    Parameter('temporal_filter', DEFAULT.temporal_filter, 'average the images of a scene at rest'),
     Parameter(
-        'temporal_delta', DEFAULT.temporal_delta, 'what counts as a change, likewise', 1, 100
+        'temporal_alpha',
+        DEFAULT.temporal_alpha,
+        'weight of the new image in the temporal filter; 1 averages nothing',
+        0.0,
+        1.0,
+    ),
+    Parameter(
+        'temporal_delta', DEFAULT.temporal_delta, 'step in depth that counts as a change', 1, 100
     ),
     Parameter(
         'hole_filling',
         DEFAULT.hole_filling,
-        'none, left, farthest or nearest: which neighbour fills a hole',
+        'which neighbour fills a hole: none, left, farthest or nearest',
     ),
 )
 PARAMETERS = (
-    Parameter('path', '', f'what to replay: {KINDS}; empty: a RealSense device'),
-    Parameter('loop', True, 'replay: begin again at the end'),
-    Parameter('rate', 30.0, 'frames a second', 0.1, 300.0),
-    Parameter('frame_id', 'camera_depth_optical_frame', 'of the images'),
-    Parameter('encoding', '16UC1', '16UC1 millimetres; 32FC1 metres keep finer depth units'),
-    Parameter('serial', '', "the RealSense's serial number; empty: the first one found"),
+    Parameter('path', '', f'what to replay: {KINDS}; if it is empty, a RealSense is opened'),
+    Parameter('loop', True, 'begin a replay again when it ends'),
+    Parameter('rate', 30.0, 'frames per second of a replay', 0.1, 300.0),
+    Parameter('frame_id', 'camera_depth_optical_frame', 'the frame_id of the images'),
+    Parameter(
+        'encoding',
+        '16UC1',
+        '16UC1 for millimetres, or 32FC1 for metres, which keep finer depth units',
+    ),
+    Parameter(
+        'serial',
+        '',
+        "the RealSense's serial number; if it is empty, the first one found is opened",
+    ),
     *DEVICE,
 )
 FIXED = ('path', 'frame_id', 'encoding')  # only while unconfigured
@@ -92,6 +135,7 @@ class Camera(LifecycleNode):
         self._given: dict = {}
         self.add_on_set_parameters_callback(self._check_parameters)
 
+    @transition
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read the parameters and build what they ask for; a failure says why in the log."""
         given = values(self, PARAMETERS)
@@ -108,6 +152,7 @@ class Camera(LifecycleNode):
         self._truth = self.create_lifecycle_publisher(Image, '~/true_labels', QOS)
         return super().on_configure(state)
 
+    @transition
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to work."""
         done = super().on_activate(state)
@@ -119,16 +164,19 @@ class Camera(LifecycleNode):
             self._thread.start()
         return done
 
+    @transition
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop working; the settings stay."""
         self._halt()
         return super().on_deactivate(state)
 
+    @transition
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Give everything back; parameters can be changed again."""
         self._release()
         return super().on_cleanup(state)
 
+    @transition
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop, and give everything back."""
         self._halt()

@@ -29,13 +29,9 @@ class CameraWatch:
         self._changed_at = -math.inf  # when an image with new content last came, s
         self._calm = 0
 
-    def store_image(self, image: Image) -> None:
-        """Keep the newest image."""
-        self.image = image
-
-    def store_info(self, info: CameraInfo) -> None:
-        """Keep the newest camera_info."""
-        self.info = info
+    def store(self, image: Image, info: CameraInfo) -> None:
+        """Keep the newest pair."""
+        self.image, self.info = image, info
 
     def look(self, now: float) -> None:
         """Compare the newest image with the one looked at before.
@@ -62,8 +58,8 @@ class CameraWatch:
         self._calm = 0
 
     def age(self, now: float) -> float:
-        """Seconds since the newest frame with new content; inf before the first whole one."""
-        return now - self._changed_at if self.info is not None else math.inf
+        """Seconds since the newest frame with new content; inf before the first."""
+        return now - self._changed_at
 
     @property
     def still(self) -> bool:

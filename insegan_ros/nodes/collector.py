@@ -14,9 +14,7 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.qos import qos_profile_sensor_data
 from rclpy.timer import Timer
-from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
@@ -31,9 +29,10 @@ from insegan_ros.nodes.arm import Arm, UnsafeTrajectoryError, make_arm
 from insegan_ros.nodes.camera_watch import CameraWatch
 from insegan_ros.nodes.cameras import scales
 from insegan_ros.nodes.collector_report import CollectorReport, beginning
+from insegan_ros.nodes.depth_input import DepthInput
 from insegan_ros.nodes.diagnostics import diagnostics
 from insegan_ros.nodes.joints import JointMonitor
-from insegan_ros.nodes.lifecycle import main_of, serving
+from insegan_ros.nodes.lifecycle import in_words, main_of, serving, steady_timer, transition
 from insegan_ros.types import DepthFrame
 
 TICK_S = 0.1
@@ -55,48 +54,39 @@ class Collector(LifecycleNode):
 
     # --- lifecycle -----------------------------------------------------------------------------
 
+    @transition
     def on_configure(self, _: LifecycleState) -> TransitionCallbackReturn:
         """Read the parameters and build what they ask for; a failure says why in the log."""
-        try:
-            settings = parameters.read_settings(self, CollectorSettings)
-            if not settings.dataset or not settings.part:
-                raise ValueError(
-                    'the parameters dataset (a folder) and part (its name) are needed'
-                )
-            folder = str(Path(settings.dataset).expanduser())
-            self._settings = settings = replace(settings, dataset=folder)
-            self._joints = JointMonitor(self, settings.arm.joints)
-            self._arm = None if settings.dry_run else make_arm(self, settings.arm, self._joints)
-        except Exception as error:  # all: rclpy's lifecycle says nothing of what it catches
-            self.get_logger().error(str(error) or repr(error))
-            return TransitionCallbackReturn.FAILURE
+        settings = parameters.read_settings(self, CollectorSettings)
+        if not settings.dataset or not settings.part:
+            raise ValueError('the parameters dataset (a folder) and part (its name) are needed')
+        folder = str(Path(settings.dataset).expanduser())
+        self._settings = settings = replace(settings, dataset=folder)
+        self._joints = JointMonitor(self, settings.arm.joints)
+        self._arm = None if settings.dry_run else make_arm(self, settings.arm, self._joints)
         self._camera = CameraWatch(settings.gates.max_still_fraction, settings.depth_unit)
         self._run_stop: bool | None = None
         self._recorder = Recorder(settings, self.get_logger().warning)
         self._progress = CollectorReport()
         self._reported = time.monotonic()
         self._attempt = 0
+        self._bad_image = ''
         self._ticked, self._late = time.monotonic(), False
         return OK
 
+    @transition
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to work."""
-        sensor = qos_profile_sensor_data
-        self._heard = [
-            self.create_subscription(Image, 'depth/image', self._camera.store_image, sensor),
-            self.create_subscription(
-                CameraInfo, 'depth/camera_info', self._camera.store_info, sensor
-            ),
-            self.create_subscription(Bool, 'run_stop', self._store_run_stop, 1),
-        ]
+        self._input = DepthInput(self, self._camera.store)
+        self._heard = [self.create_subscription(Bool, 'run_stop', self._store_run_stop, 1)]
         self._offered = [
             self.create_service(Trigger, '~/start', self._start),
             self.create_service(Trigger, '~/pause', self._pause),
             self.create_service(Trigger, '~/stop', self._pause),
         ]
         self._ticking = [
-            self.create_timer(TICK_S, self._tick),
-            self.create_timer(1.0, self._report),
+            steady_timer(self, TICK_S, self._tick),
+            steady_timer(self, 1.0, self._report),
         ]
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 1)
         settings = self._settings
@@ -109,6 +99,7 @@ class Collector(LifecycleNode):
         self.get_logger().info(beginning(settings, reason))
         return super().on_activate(state)
 
+    @transition
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Only when the arm stands; refused once, and latched, where that cannot be seen."""
         if not self._bring_to_rest('deactivated'):
@@ -116,6 +107,7 @@ class Collector(LifecycleNode):
         self._fall_silent()
         return super().on_deactivate(state)
 
+    @transition
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop, and give everything back."""
         if self._ticking:  # from the active state
@@ -123,6 +115,7 @@ class Collector(LifecycleNode):
             self._fall_silent()
         return self.on_cleanup(state)
 
+    @transition
     def on_cleanup(self, _: LifecycleState) -> TransitionCallbackReturn:
         """Give everything back; parameters can be changed again."""
         self._machine = None
@@ -144,6 +137,7 @@ class Collector(LifecycleNode):
         return machines.at_rest(self._machine, self._inputs(time.monotonic()))
 
     def _fall_silent(self) -> None:
+        self._input.close()
         for subscription in self._heard:
             self.destroy_subscription(subscription)
         for service in self._offered:
@@ -189,8 +183,14 @@ class Collector(LifecycleNode):
         try:
             self._camera.look(now)
         except ValueError as error:
+            self._bad_image = str(error)
             self.get_logger().warning(str(error), throttle_duration_sec=5.0)
-        self._decide(now)
+        else:
+            self._bad_image = ''
+        try:
+            self._decide(now)
+        except Exception as error:  # whatever it was, nothing may move on unwatched
+            self._fault(in_words(error))
 
     def _decide(self, now: float) -> None:
         if self._arm is not None:
@@ -228,7 +228,7 @@ class Collector(LifecycleNode):
     def _halt(self, reason: str, then: State = State.PAUSED) -> None:
         now = time.monotonic()
         self._machine, action = machines.halt(
-            self._machine, self._inputs(now), now, reason, then=then
+            self._machine, self._inputs(now), now, reason=reason, then=then
         )
         self._perform(action, now)
 
@@ -288,20 +288,30 @@ class Collector(LifecycleNode):
     def _report(self) -> None:
         now, m, progress = time.monotonic(), self._machine, self._progress
         lacks = machines.waiting_for(m, self._inputs(now)) if m.state is State.WAITING else ''
-        reason = f'waits for {lacks}' if lacks else m.reason
+        reason = f'waits for {lacks}{self._detail(lacks)}' if lacks else m.reason
+        level = DiagnosticStatus.WARN if lacks else DiagnosticStatus.OK
+        if m.state is State.LATCHED:
+            level = DiagnosticStatus.ERROR
         self._diagnostics.publish(
             diagnostics(
                 self,
                 'collection',
                 reason or m.state.value,
-                progress.figures(m, self._settings),
-                DiagnosticStatus.ERROR if m.state is State.LATCHED else DiagnosticStatus.OK,
+                values=progress.figures(m, self._settings),
+                level=level,
                 hardware_id=self._settings.part,
             )
         )
         if now - self._reported >= PROGRESS_S:
             self._reported = now
             self.get_logger().info(progress.line(m, reason))
+
+    def _detail(self, lacks: str) -> str:
+        """What is known of why something is lacking."""
+        silent = self._input.why_silent()
+        if lacks == machines.CAMERA:
+            return f': {self._bad_image or silent}'
+        return f': {self._joints.unrest}' if lacks == machines.STANDSTILL else ''
 
 
 main = main_of(Collector)

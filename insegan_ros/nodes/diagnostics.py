@@ -12,14 +12,16 @@ def diagnostics(
     node: Node,
     what: str,
     message: str,
+    *,
     values: Mapping[str, object],
     level: bytes = DiagnosticStatus.OK,
     hardware_id: str = '',
 ) -> DiagnosticArray:
-    """One status, named `<node>: <what>`, stamped now."""
+    """One status, named `<namespace>/<node>: <what>`, stamped now."""
+    name = node.get_fully_qualified_name().strip('/')
     status = DiagnosticStatus(
         level=level,
-        name=f'{node.get_name()}: {what}',
+        name=f'{name}: {what}',
         message=message,
         hardware_id=hardware_id,
         values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],

@@ -6,30 +6,79 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import wraps
+from typing import Any
 
 import rclpy
+from rclpy.clock import Clock, ClockType  # type: ignore[attr-defined]
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.logging import get_logger
+from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+from rclpy.timer import Timer
 
 from insegan_ros.nodes.parameters import ParameterError
 
 SPIN_S = 0.1
+SAY_AGAIN_S = 5.0
+Transition = Callable[[Any, LifecycleState], TransitionCallbackReturn]
+
+
+def transition(callback: Transition) -> Transition:
+    """Of a lifecycle node's on_... callback: what it raises is logged, with what to do.
+
+    rclpy says nothing of such exceptions. The transition then fails and the state stays.
+    """
+
+    @wraps(callback)
+    def guarded(node: Any, state: LifecycleState) -> TransitionCallbackReturn:
+        name = callback.__name__.removeprefix('on_')
+        try:
+            return callback(node, state)
+        except Exception as error:
+            retry = f'`ros2 lifecycle set {node.get_fully_qualified_name()} {name}` tries again'
+            node.get_logger().error(f'{name} failed: {in_words(error)}. Once mended, {retry}.')
+            node.get_logger().debug(traceback.format_exc())
+            return TransitionCallbackReturn.FAILURE
+
+    return guarded
+
+
+def in_words(error: Exception) -> str:
+    """An exception's own words where it is made for users, its type before them elsewhere."""
+    words = str(error).rstrip('.')
+    if words and isinstance(error, (ValueError, OSError)):
+        return words
+    return f'{type(error).__name__}: {words}' if words else repr(error)
+
+
+def steady_timer(node: Node, seconds: float, callback: Callable[[], None]) -> Timer:
+    """A timer that goes on when the simulated time stands still or jumps."""
+    return node.create_timer(seconds, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
 
 def run(make_node: Callable[[], LifecycleNode], args: Sequence[str] | None = None) -> int:
     """Spin a node until SIGINT or SIGTERM; the exit code.
 
-    With the node's parameter `autostart` true it is configured and activated at once. Before the
-    process ends, `node.finish()`, where there is one, is called between spins until it returns
-    True: the time to bring an arm to rest.
+    With the node's parameter `autostart` true it is configured and activated at once. An
+    exception in one of its callbacks is logged and costs that callback alone. When the process is
+    asked to end, `node.hurry()`, where there is one, is called at once, and then `node.finish()`
+    between spins until it returns True: the time to bring an arm to rest.
     """
     stop = threading.Event()
+    hurry: list[Callable[[], None]] = []
+
+    def end(*_: object) -> None:
+        stop.set()
+        for call in hurry:
+            call()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, end)
     rclpy.init(
         args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO
     )
@@ -39,22 +88,40 @@ def run(make_node: Callable[[], LifecycleNode], args: Sequence[str] | None = Non
         get_logger('start').error(str(error))
         rclpy.try_shutdown()
         return 1
+    if hasattr(node, 'hurry'):
+        hurry.append(node.hurry)
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
         if autostart(node):
             while not stop.is_set():
-                executor.spin_once(timeout_sec=SPIN_S)
+                _serve(node, executor)
             _finish(node, executor)
             return 0
         return 1
     except ExternalShutdownException:
         return 0
     finally:
-        node.trigger_shutdown()
+        shut_down(node)
         executor.shutdown(timeout_sec=1.0)
         node.destroy_node()
         rclpy.try_shutdown()
+
+
+def _serve(node: LifecycleNode, executor: SingleThreadedExecutor) -> None:
+    try:
+        executor.spin_once(timeout_sec=SPIN_S)
+    except ExternalShutdownException:
+        raise
+    except Exception as error:  # of one callback
+        node.get_logger().error(in_words(error), throttle_duration_sec=SAY_AGAIN_S)
+        node.get_logger().debug(traceback.format_exc())
+
+
+def shut_down(node: LifecycleNode) -> None:
+    """The lifecycle's last transition, where it was not made already."""
+    with suppress(RuntimeError):  # it was, by `ros2 lifecycle set ... shutdown`
+        node.trigger_shutdown()
 
 
 def autostart(node: LifecycleNode) -> bool:
@@ -64,7 +131,12 @@ def autostart(node: LifecycleNode) -> bool:
     if not node.get_parameter('autostart').value:
         return True
     done = TransitionCallbackReturn.SUCCESS
-    return node.trigger_configure() == done and node.trigger_activate() == done
+    up = node.trigger_configure() == done and node.trigger_activate() == done
+    if up:
+        heard = {s.topic_name for s in node.subscriptions} - {'/parameter_events'}
+        hears = f'hears {", ".join(sorted(heard))}' if heard else 'hears nothing'
+        node.get_logger().info(f'{node.get_fully_qualified_name()} is up; it {hears}')
+    return up
 
 
 @contextmanager
@@ -89,7 +161,7 @@ def _finish(node: LifecycleNode, executor: SingleThreadedExecutor, limit_s: floa
     finish = getattr(node, 'finish', None)
     deadline = time.monotonic() + limit_s
     while finish is not None and not finish() and time.monotonic() < deadline:
-        executor.spin_once(timeout_sec=SPIN_S)
+        _serve(node, executor)
 
 
 def main_of(make_node: Callable[[], LifecycleNode]) -> Callable[[], None]:

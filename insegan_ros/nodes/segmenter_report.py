@@ -1,44 +1,57 @@
-"""What the segmenter says of its work: counts, rate and latency for /diagnostics."""
+"""What the segmenter says of its work: counts, rate, latency and health for /diagnostics."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus
 
 LATENCIES = 300  # kept for the percentiles
+LONGEST_S = 60.0  # a stamp older than this is of another clock
 
 
 @dataclass
 class SegmenterReport:
     """Counts since the node was configured, and what has changed since the last `look`."""
 
-    images: int = 0
     pairs: int = 0  # of an image and its camera_info
     segmented: int = 0
     failed: int = 0
     unheard: int = 0  # not segmented: nobody listened
     last_error: str = ''
+    failing: bool = False  # the newest frame was not answered in full
+    camera: str = ''  # what is noteworthy of it
+    doubts: tuple[str, ...] = ()  # of the newest frame, which was answered
+    odd_stamps: bool = False
     rate: float = 0.0  # Hz, between the last two looks
     _latencies_ns: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES))
-    _images_before: int = 0
+    _newest_ns: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES))
     _pairs_before: int = 0
     _segmented_before: int = 0
+    _failed_before: int = 0
     _looked: float = field(default_factory=time.monotonic)
     _paired: float = field(default_factory=time.monotonic)
 
-    def done(self, latency_ns: float) -> None:
-        """A frame was segmented, so long after it was taken."""
-        self.segmented += 1
-        self._latencies_ns.append(latency_ns)
+    def done(self, since_stamp_ns: int, since_arrival_ns: int, doubts: Sequence[str] = ()) -> None:
+        """A frame was answered, so long after its stamp and after its arrival.
 
-    @property
-    def images_arrive(self) -> bool:
-        """Whether any came since the last look."""
-        return self.images != self._images_before
+        A stamp of 0, of the future or of another clock tells nothing; then arrival counts.
+        """
+        self.odd_stamps = not 0 <= since_stamp_ns < LONGEST_S * 1e9
+        latency = since_arrival_ns if self.odd_stamps else since_stamp_ns
+        self.segmented += 1
+        self.failing, self.doubts = False, tuple(doubts)
+        self._latencies_ns.append(latency)
+        self._newest_ns.append(latency)
+
+    def fail(self, reason: str) -> None:
+        """A frame was not answered, or not in full."""
+        self.failed += 1
+        self.failing, self.last_error = True, reason
 
     def silence(self) -> float:
         """Seconds without a pair, as far as looks tell."""
@@ -47,12 +60,35 @@ class SegmenterReport:
             self._paired = now
         return now - self._paired
 
-    def look(self) -> None:
-        """Bring `rate` up to date and begin to count changes anew."""
+    def look(self, silent: str, max_latency_s: float) -> tuple[bytes, str]:
+        """A level and a message for /diagnostics; begins to count changes anew.
+
+        Args:
+            silent: why no frames arrive, in words; empty while they do.
+            max_latency_s: of the frames since the last look, in their median.
+        """
         now = time.monotonic()
         self.rate = (self.segmented - self._segmented_before) / max(now - self._looked, 1e-6)
-        self._images_before, self._pairs_before = self.images, self.pairs
+        failed = self.failed - self._failed_before
+        self._pairs_before, self._failed_before = self.pairs, self.failed
         self._segmented_before, self._looked = self.segmented, now
+        newest_s = np.asarray(self._newest_ns.copy()) / 1e9
+        self._newest_ns.clear()
+        if silent:
+            return DiagnosticStatus.WARN, silent
+        if self.failing:
+            return DiagnosticStatus.ERROR, f'frames fail: {self.last_error}'
+        if failed:
+            return DiagnosticStatus.WARN, f'{failed} frames have failed: {self.last_error}'
+        if len(newest_s) and (latency := float(np.median(newest_s))) > max_latency_s:
+            return (
+                DiagnosticStatus.WARN,
+                f'answers come {latency:.2f} s after their images; max_latency is '
+                f'{max_latency_s:g} s',
+            )
+        if self.doubts:
+            return DiagnosticStatus.WARN, '; '.join(self.doubts)
+        return DiagnosticStatus.OK, f'{self.rate:.1f} Hz'
 
     def figures(self, given: Mapping, dropped: int) -> dict[str, object]:
         """For /diagnostics; `given`: the node's parameters."""
@@ -69,5 +105,9 @@ class SegmenterReport:
             'rate (Hz)': f'{self.rate:.1f}',
             'latency p50 (ms)': f'{p50:.1f}',
             'latency p95 (ms)': f'{p95:.1f}',
+            'latency since': 'arrival: the stamps are of another clock'
+            if self.odd_stamps
+            else 'stamp',
+            'camera': self.camera or 'plain',
             'last error': self.last_error,
         }

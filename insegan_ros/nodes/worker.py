@@ -30,12 +30,13 @@ class NewestWorker(Generic[T]):
             self._slot = item
             self._changed.notify()
 
-    def close(self, timeout_s: float = 5.0) -> None:
-        """Finish the item in work and stop."""
+    def close(self, timeout_s: float = 2.0) -> bool:
+        """Finish the item in work and stop; False: it is still in work after that time."""
         with self._changed:
             self._closed = True
             self._changed.notify()
         self._thread.join(timeout_s)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         while True:

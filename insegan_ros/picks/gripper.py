@@ -12,6 +12,7 @@ import yaml
 from insegan_ros import config
 from insegan_ros.config import ConfigError
 from insegan_ros.picks.chance import UNCALIBRATED, Chance
+from insegan_ros.shipped import shipped
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +83,23 @@ def _check_lengths(gripper: Gripper) -> None:
             raise ValueError(
                 f'{field.name} is {value} m; 0.00001 to 1 m is expected. Are these millimetres?'
             )
+
+
+def find_gripper(name_or_path: str) -> Gripper:
+    """A gripper by the name of one that comes with the package, or by its file.
+
+    Raises:
+        ConfigError: there is none; the message lists those that come with the package.
+    """
+    folders = shipped('config/grippers')
+    for path in (Path(name_or_path).expanduser(), *(f / f'{name_or_path}.yaml' for f in folders)):
+        if path.is_file():
+            return load_gripper(path)
+    names = sorted({path.stem for folder in folders for path in folder.glob('*.yaml')})
+    raise ConfigError(
+        f'no gripper {name_or_path!r}: neither a YAML file nor one that comes with the package '
+        f'({", ".join(names)})'
+    )
 
 
 def load_gripper(path: Path) -> Gripper:

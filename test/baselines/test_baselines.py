@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,9 @@ from insegan_ros.types import DepthFrame, Intrinsics
 
 CAMERA = Intrinsics(120, 100, 200.0, 200.0, 60.0, 50.0)
 BIN = Bin(Plane((0.0, 0.0, -1.0), 0.5))
+
+# PyMaxflow has no wheel for every Python
+NAMES = [n for n in baselines.METHODS if n != 'graph_cut' or importlib.util.find_spec('maxflow')]
 
 
 def boxes(count: int, noise: float = 0.0) -> tuple[DepthFrame, np.ndarray]:
@@ -29,7 +34,7 @@ def boxes(count: int, noise: float = 0.0) -> tuple[DepthFrame, np.ndarray]:
     return DepthFrame(depth.astype(np.float32), CAMERA), labels
 
 
-@pytest.mark.parametrize('name', baselines.METHODS)
+@pytest.mark.parametrize('name', NAMES)
 def test_boxes_that_stand_apart_are_separated(name: str) -> None:
     frame, labels = boxes(6, noise=0.0004)
     found = baselines.make(name, instances=6, bin=BIN).segment(frame)
@@ -37,7 +42,7 @@ def test_boxes_that_stand_apart_are_separated(name: str) -> None:
     assert found.masks.shape == (found.count, 100, 120)
 
 
-@pytest.mark.parametrize('name', baselines.METHODS)
+@pytest.mark.parametrize('name', NAMES)
 def test_the_same_frame_gives_the_same_labels(name: str) -> None:
     method = baselines.make(name, instances=5, bin=BIN)
     first = method.segment(boxes(5)[0])
@@ -45,7 +50,7 @@ def test_the_same_frame_gives_the_same_labels(name: str) -> None:
     np.testing.assert_array_equal(first.labels, method.segment(boxes(5)[0]).labels)
 
 
-@pytest.mark.parametrize('name', baselines.METHODS)
+@pytest.mark.parametrize('name', NAMES)
 @pytest.mark.parametrize('instances', [None, 5])
 def test_an_empty_bin_has_no_instances(name: str, instances: int | None) -> None:
     found = baselines.make(name, instances, bin=BIN).segment(boxes(0)[0])
@@ -53,7 +58,7 @@ def test_an_empty_bin_has_no_instances(name: str, instances: int | None) -> None
     assert not found.labels.any()
 
 
-@pytest.mark.parametrize('name', baselines.METHODS)
+@pytest.mark.parametrize('name', NAMES)
 def test_one_part_and_holes_do_no_harm(name: str) -> None:
     frame, labels = boxes(1)
     frame.depth_m[10:14, :] = np.nan
@@ -67,7 +72,7 @@ def test_one_part_and_holes_do_no_harm(name: str) -> None:
 def test_the_count_of_parts_that_stand_apart_is_right(count: int) -> None:
     frame, _ = boxes(count, noise=0.0003)
     mask = foreground(frame, BIN)
-    assert estimate_count(part_pixels(frame, BIN, mask, np.s_[0:100, 0:120])) == count
+    assert estimate_count(part_pixels(frame, BIN, mask, window=np.s_[0:100, 0:120])) == count
 
 
 def test_an_unknown_method_lists_those_there_are() -> None:

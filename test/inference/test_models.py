@@ -17,7 +17,7 @@ MODELS = model_card.available()
 def test_a_model_is_small_and_its_card_tells_its_origin(name: str) -> None:
     folder = model_card.find(name)
     card = model_card.read_card(folder)
-    assert (folder / model_card.WEIGHTS).stat().st_size <= 4e6
+    assert (folder / model_card.WEIGHTS).stat().st_size <= 6e6
     for key in ('labels_used', 'dataset', 'training', 'figures'):
         assert card[key], f'{name}: no {key}'
 

@@ -22,7 +22,8 @@ from sensor_msgs.msg import CameraInfo, Image
 from insegan_ros.camera import segmentation_from_labels
 from insegan_ros.nodes.lifecycle import autostart
 from insegan_ros.nodes.messages import to_camera_info, to_image
-from insegan_ros.nodes.segmenter import SegmenterNode, make_segmenter
+from insegan_ros.nodes.segmenter import SegmenterNode
+from insegan_ros.nodes.segmenter_parameters import make_segmenter
 from insegan_ros.types import DepthFrame, Intrinsics, Segmentation
 
 CAMERA = Intrinsics(64, 48, 60.0, 60.0, 32.0, 24.0)
@@ -63,6 +64,7 @@ class Bench:
             Image, 'segmenter/label_image', self.labels.append, QoSProfile(depth=50)
         )
         self.status: dict[str, str] = {}
+        self.level = b''
         self.user.create_subscription(DiagnosticArray, '/diagnostics', self._on_status, 10)
         self.executor = SingleThreadedExecutor()
         self.executor.add_node(self.user)
@@ -84,6 +86,7 @@ class Bench:
     def _on_status(self, message: DiagnosticArray) -> None:
         for status in message.status:
             if status.name == 'segmenter: segmentation':
+                self.level = status.level
                 self.status = {v.key: v.value for v in status.values} | {'message': status.message}
 
     def spin_until(self, condition: Callable[[], object], seconds: float = 60.0) -> bool:

@@ -1,4 +1,4 @@
-"""What the nodes use of message_filters and sensor_msgs_py, real or stand-in."""
+"""What the nodes use of sensor_msgs_py, real or stand-in."""
 
 from __future__ import annotations
 
@@ -7,59 +7,9 @@ import pytest
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
-from message_filters import ApproximateTimeSynchronizer, SimpleFilter
-from sensor_msgs.msg import Image, PointField
+from sensor_msgs.msg import PointField
 from sensor_msgs_py import point_cloud2
 from std_msgs.msg import Header
-
-
-def stamped(milliseconds: int) -> Image:
-    image = Image()
-    image.header.stamp.sec, rest = divmod(milliseconds, 1000)
-    image.header.stamp.nanosec = rest * 10**6
-    return image
-
-
-@pytest.fixture
-def synchronised() -> tuple:
-    a, b, pairs = SimpleFilter(), SimpleFilter(), []
-    both = ApproximateTimeSynchronizer([a, b], 4, 0.02)
-    both.registerCallback(lambda x, y: pairs.append((x, y)))
-    return a, b, pairs
-
-
-def test_messages_of_nearly_one_stamp_come_as_a_pair(synchronised: tuple) -> None:
-    a, b, pairs = synchronised
-    first, second = stamped(1000), stamped(1010)
-    a.signalMessage(first)
-    assert pairs == []
-    b.signalMessage(second)
-    assert pairs == [(first, second)]
-
-
-def test_messages_further_apart_than_the_slop_do_not(synchronised: tuple) -> None:
-    a, b, pairs = synchronised
-    a.signalMessage(stamped(1000))
-    b.signalMessage(stamped(1030))
-    assert pairs == []
-
-
-@pytest.mark.parametrize(('slop', 'pairs'), [(0.0, 0), (0.01, 0), (0.0101, 1)])
-def test_stamps_must_differ_by_less_than_the_slop(slop: float, pairs: int) -> None:
-    a, b, found = SimpleFilter(), SimpleFilter(), []
-    both = ApproximateTimeSynchronizer([a, b], 4, slop)
-    both.registerCallback(lambda x, y: found.append((x, y)))
-    a.signalMessage(stamped(1000))
-    b.signalMessage(stamped(1000 if slop == 0 else 1010))
-    assert len(found) == pairs
-
-
-def test_a_message_without_partner_does_not_block_later_pairs(synchronised: tuple) -> None:
-    a, b, pairs = synchronised
-    for k in range(20):
-        a.signalMessage(stamped(1000 + 33 * k))
-    b.signalMessage(stamped(1000 + 33 * 19))
-    assert len(pairs) == 1
 
 
 def test_a_cloud_is_read_back_as_it_was_made() -> None:

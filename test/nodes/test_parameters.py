@@ -15,7 +15,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
 from insegan_ros.collection.settings import CollectorSettings
-from insegan_ros.nodes import camera, segmenter
+from insegan_ros.nodes import camera, segmenter_parameters
 from insegan_ros.nodes.parameters import (
     Parameter,
     ParameterError,
@@ -113,7 +113,7 @@ def test_every_parameter_is_described(node: Node) -> None:
 def test_the_segmenters_file_sets_every_parameter_to_its_default_but_for_a_model() -> None:
     path = Path(__file__).parents[2] / 'config' / 'segmenter.yaml'
     given = yaml.safe_load(path.read_text())['/**/segmenter']['ros__parameters']
-    assert given == {p.name: p.default for p in segmenter.PARAMETERS} | {'model': 'any'}
+    assert given == {p.name: p.default for p in segmenter_parameters.PARAMETERS} | {'model': 'any'}
 
 
 def test_the_cameras_file_sets_parameters_to_their_defaults() -> None:

@@ -12,6 +12,8 @@ import pytest
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
 from geometry_msgs.msg import PoseArray
+from lifecycle_msgs.msg import Transition as LifecycleTransition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.parameter import Parameter
 from segmenter_bench import Bench, big_endian, floats, padded
 from sensor_msgs.msg import Image
@@ -29,7 +31,7 @@ def test_labels_carry_the_stamp_and_frame_of_their_image(bench: Bench) -> None:
 def test_a_fixed_parameter_changes_once_the_node_is_cleaned_up(bench: Bench) -> None:
     bench.node.trigger_deactivate()
     bench.node.trigger_cleanup()
-    assert bench.node.set_parameters([Parameter('slop', value=0.5)])[0].successful
+    assert bench.node.set_parameters([Parameter('reliable', value=True)])[0].successful
     assert autostart(bench.node)
     assert bench.spin_until(lambda: bench.node.count_subscribers('segmenter/label_image'))
     assert bench.spin_until(bench.images.get_subscription_count)
@@ -51,7 +53,8 @@ def test_every_valid_layout_is_read(bench: Bench, image: Image) -> None:
         ('model', '/no/such/model', "no model '/no/such/model'"),
         ('instances', 300, 'range'),
         ('bin_file', '/no/such/bin.yaml', 'no configuration file'),
-        ('slop', 0.5, 'while the node is unconfigured'),
+        ('reliable', True, 'while the node is unconfigured'),
+        ('device', 'gpu', 'auto, cpu or cuda'),
     ],
 )
 def test_a_parameter_that_cannot_be_is_refused_with_the_reason(
@@ -147,3 +150,21 @@ def test_an_interrupt_while_it_starts_ends_it(start_node: Callable, moment_s: fl
         process.send_signal(signal.SIGINT)
         code = process.wait(timeout=60)
     assert code == 0 or 'KeyboardInterrupt' in process.log.read_text() or code == -signal.SIGINT
+
+
+def test_a_lifecycle_shutdown_and_then_an_interrupt_end_it_cleanly(
+    start_node: Callable, bench: Bench
+) -> None:
+    process = start_node('segmenter', '-r', '__node:=other')
+    client = bench.user.create_client(ChangeState, 'other/change_state')
+    assert bench.spin_until(client.service_is_ready, seconds=40)
+    assert answers(process, bench, 'other/overlay'), process.log.read_text()
+    request = ChangeState.Request(
+        transition=LifecycleTransition(id=LifecycleTransition.TRANSITION_ACTIVE_SHUTDOWN)
+    )
+    answer = client.call_async(request)
+    assert bench.spin_until(answer.done, seconds=20)
+    assert answer.result().success
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) == 0
+    assert 'Traceback' not in process.log.read_text()

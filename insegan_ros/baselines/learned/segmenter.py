@@ -1,0 +1,96 @@
+"""A learned baseline as a Segmenter: crop, split, back to the frame's pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from insegan_ros import config
+from insegan_ros.baselines.learned.decomposer import Decomposer
+from insegan_ros.baselines.learned.methods import build
+from insegan_ros.bin import Bin, BinTracker, foreground
+from insegan_ros.camera import segmentation_from_labels
+from insegan_ros.crop import BinCrop, CropConfig
+from insegan_ros.types import DepthFrame, Segmentation
+
+MIN_PIXELS = 12  # of an instance, in the frame
+
+
+@dataclass(frozen=True)
+class LearnedCard:
+    """What the weights need; `settings` of a model's card."""
+
+    method: str  # one of methods.METHODS
+    sizes: dict  # of its network
+    crop: CropConfig
+
+    def __post_init__(self) -> None:
+        if self.crop.coding != 'gap':
+            raise ValueError(f'crop.coding {self.crop.coding!r}: learned baselines expect gap')
+
+
+class LearnedSegmenter:
+    """Pixels above the bin's floor go to the part whose mask is largest there.
+
+    As the classical methods do it is told where parts are by the floor, and it renders nothing:
+    depths are the measured ones, poses the visible points' principal axes.
+    """
+
+    def __init__(
+        self, network: Decomposer, crop: CropConfig, bin: Bin | None = None, seed: int = 0
+    ) -> None:
+        self._network, self._crop = network.eval(), crop
+        self._device = next(network.parameters()).device
+        self._tracker = BinTracker(bin, seed)
+        generator = torch.Generator().manual_seed(seed)
+        # the same for every frame: a frame's labels do not depend on earlier ones
+        self._noise = torch.randn(1, *network.noise_shape, generator=generator).to(self._device)
+
+    def segment(self, frame: DepthFrame) -> Segmentation:
+        """Raises: FloorNotFoundError where no bin was given and the frame shows none."""
+        bin = self._tracker(frame)
+        crop = BinCrop.of(frame, bin, self._crop)
+        image = torch.from_numpy(crop.image).to(self._device)[None, None]
+        with torch.no_grad():
+            parts = self._network.parts(image, self._noise)[0].float().cpu().numpy()
+        seen = crop.restore(parts, frame)  # (n, H, W), -1 outside the crop
+        labels = np.where(foreground(frame, bin) & (seen.max(axis=0) >= 0), seen.argmax(0) + 1, 0)
+        return segmentation_from_labels(frame, without_specks(labels))
+
+
+def without_specks(labels: NDArray[np.integer]) -> NDArray[np.int32]:
+    """(H, W) labels, less those of fewer than MIN_PIXELS pixels."""
+    ids, area = np.unique(labels, return_counts=True)
+    return np.where(np.isin(labels, ids[area >= MIN_PIXELS]), labels, 0).astype(np.int32)
+
+
+def to_card(card: LearnedCard) -> dict[str, Any]:
+    """Plain values for the card's `settings`."""
+    return asdict(card)
+
+
+def load(
+    settings: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    device: str = 'cpu',
+    bin: Bin | None = None,
+    seed: int = 0,
+) -> LearnedSegmenter:
+    """The Segmenter of a card's `settings` and the weights beside it.
+
+    Raises:
+        ConfigError: settings that this version does not know.
+        RuntimeError: weights that do not fit them.
+    """
+    card = config.from_mapping(LearnedCard, settings)
+    network = build(card.method, card.sizes)
+    network.load_state_dict(
+        {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+    )
+    return LearnedSegmenter(network.to(torch.device(device)), card.crop, bin, seed)

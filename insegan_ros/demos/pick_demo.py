@@ -1,0 +1,290 @@
+"""`make pick-demo`: a simulated cell empties a bin with the picks that the segmenter publishes.
+
+The segmenter runs as a ROS 2 process and gets depth images as from a camera. Each pick that it
+publishes is tried in a physics simulation by a gripper whose bodies really touch the parts, until
+the bin is empty or three tries in a row failed. A table says how every try ended; pick.gif shows
+what the camera saw and which place was chosen.
+
+examples:
+  make pick-demo
+  make pick-demo PART=bolt
+  python -m insegan_ros.demos.pick_demo --part obj_14 --count 12 --gripper jaw_60mm
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+import numpy as np
+import rclpy
+from geometry_msgs.msg import Pose, PoseArray
+from numpy.typing import NDArray
+from PIL import Image as Picture
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from scipy.spatial.transform import Rotation
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+from tqdm import tqdm
+
+from insegan_ros.bin import Bin, save_bin
+from insegan_ros.demos.processes import DemoError, NodeProcess, prepare_environment
+from insegan_ros.drawing import picture
+from insegan_ros.evaluation.picking import (
+    BinRun,
+    CellConfig,
+    Sight,
+    SimulatedCell,
+    View,
+    outcomes,
+)
+from insegan_ros.files import write_atomically
+from insegan_ros.inference import model_card
+from insegan_ros.nodes.messages import to_camera_info, to_image
+from insegan_ros.picks.gripper import Gripper, ParallelJaw, find_gripper
+from insegan_ros.picks.pick import Cues, Pick
+from insegan_ros.synthetic.parts import PARTS, make_part
+from insegan_ros.synthetic.pick_cell import Outcome
+from insegan_ros.types import DepthFrame
+
+START_S = 90.0  # importing torch from a cold disk takes a while
+ANSWER_S = 20.0  # for one frame, on a busy machine
+FRAME = 'camera_depth_optical_frame'
+GIF_MS = 700  # a picture
+ZOOM = 3
+GOOD, BAD = (80, 220, 80), (240, 80, 60)  # RGB
+
+
+class NodeLook:
+    """Segments and plans in another process: sends a frame, waits for its picks and labels."""
+
+    def __init__(self, gripper: Gripper, segmenter: NodeProcess) -> None:
+        self._gripper, self._segmenter = gripper, segmenter
+        self._node = Node('pick_demo')
+        newest = QoSProfile(depth=1)
+        self._images = self._node.create_publisher(Image, 'depth/image', newest)
+        self._infos = self._node.create_publisher(CameraInfo, 'depth/camera_info', newest)
+        self._picks: PoseArray | None = None
+        self._labels: Image | None = None
+        for kind, topic, keep in (
+            (PoseArray, 'segmenter/picks', '_picks'),
+            (Image, 'segmenter/label_image', '_labels'),
+        ):
+            self._node.create_subscription(
+                kind, topic, lambda message, keep=keep: setattr(self, keep, message), newest
+            )
+
+    def __enter__(self) -> NodeLook:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._node.destroy_node()
+
+    def __call__(self, frame: DepthFrame, bin_: Bin, left: int) -> Sight:  # noqa: ARG002
+        """As `evaluation.picking.Look`; the node has its bin from a file.
+
+        Raises:
+            DemoError: the segmenter died or did not answer.
+        """
+        stamp = time.time_ns()
+        deadline = time.monotonic() + ANSWER_S
+        if self._picks is None:
+            deadline += START_S
+        self._send(frame, stamp)
+        began = time.perf_counter()
+        sent = time.monotonic()
+        while not (_is_of(self._picks, stamp) and _is_of(self._labels, stamp)):
+            rclpy.spin_once(self._node, timeout_sec=0.05)
+            self._segmenter.require_alive()
+            if time.monotonic() > deadline:
+                raise DemoError(
+                    f'no picks within {ANSWER_S:g} s of a frame; see {self._segmenter.log}'
+                )
+            if time.monotonic() - sent > 5.0:  # a frame sent before the other side listens is lost
+                stamp, sent = time.time_ns(), time.monotonic()
+                self._send(frame, stamp)
+                began = time.perf_counter()
+        seconds = time.perf_counter() - began
+        labels = np.frombuffer(self._labels.data, np.uint16).reshape(frame.depth_m.shape)
+        poses = [_matrix(pose) for pose in self._picks.poses]
+        picks = tuple(self._pick(pose, frame, labels) for pose in poses)
+        return Sight(labels=labels, picks=picks, seconds=seconds)
+
+    def _send(self, frame: DepthFrame, stamp_ns: int) -> None:
+        header = Header(frame_id=FRAME)
+        header.stamp.sec, header.stamp.nanosec = divmod(stamp_ns, 10**9)
+        info = to_camera_info(frame.intrinsics)
+        info.header = header
+        self._infos.publish(info)
+        self._images.publish(to_image(frame.depth_m, '32FC1', header))
+
+    def _pick(self, pose: NDArray, frame: DepthFrame, labels: NDArray[np.uint16]) -> Pick:
+        """The message says where; the label image says which instance lies there."""
+        column, row = _pixel(pose[:3, 3], frame)
+        jaw = isinstance(self._gripper, ParallelJaw)
+        return Pick(
+            label=int(labels[row, column]),
+            kind='parallel' if jaw else 'suction',
+            pose=pose,
+            chance=0.0,
+            cues=Cues(seal=0, smooth=0, level=0, centred=0, room=0, visible=0, score=0),
+            width_m=self._gripper.stroke_m if isinstance(self._gripper, ParallelJaw) else 0.0,
+        )
+
+
+def _is_of(message: PoseArray | Image | None, stamp_ns: int) -> bool:
+    if message is None:
+        return False
+    stamp = message.header.stamp
+    return bool(stamp.sec * 10**9 + stamp.nanosec == stamp_ns)
+
+
+def _matrix(pose: Pose) -> NDArray[np.float64]:
+    made = np.eye(4)
+    q = pose.orientation
+    made[:3, :3] = Rotation.from_quat([q.x, q.y, q.z, q.w]).as_matrix()
+    made[:3, 3] = pose.position.x, pose.position.y, pose.position.z
+    return made
+
+
+def _pixel(point: NDArray, frame: DepthFrame) -> tuple[int, int]:
+    k = frame.intrinsics
+    column = round(float(point[0] / point[2] * k.fx + k.cx))
+    row = round(float(point[1] / point[2] * k.fy + k.cy))
+    return min(max(column, 0), k.width - 1), min(max(row, 0), k.height - 1)
+
+
+class Film:
+    """A picture for every try, as a GIF."""
+
+    def __init__(self, bin_: Bin, gripper: Gripper) -> None:
+        self._region, self._gripper = bin_.region, gripper
+        self._pictures: list[Picture.Image] = []
+
+    def take(self, view: View) -> None:
+        """The instances, the chosen place, and how it ended."""
+        image = picture(view.frame, view.sight.labels).copy()
+        x, y, width, height = self._region or (0, 0, image.shape[1], image.shape[0])
+        image = image[y : y + height, x : x + width].repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)
+        image = np.ascontiguousarray(image)
+        colour = GOOD if view.outcome is Outcome.LIFTED else BAD
+        said = 'no pick found' if view.outcome is None else view.outcome.value
+        if view.chosen is not None:
+            column, row = _pixel(view.chosen.pose[:3, 3], view.frame)
+            at = ((column - x) * ZOOM, (row - y) * ZOOM)
+            cv2.circle(image, at, 10, colour, 2, cv2.LINE_AA)
+        line = f'{view.left} left: {said}'
+        cv2.putText(image, line, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA)
+        self._pictures.append(Picture.fromarray(image))
+
+    def save(self, path: Path) -> None:
+        """All pictures, one after another."""
+        if self._pictures:
+            first, *others = self._pictures
+            first.save(path, save_all=True, append_images=others, duration=GIF_MS, loop=0)
+
+
+def run(args: argparse.Namespace) -> BinRun:
+    """Start the segmenter, empty the bin, write the film and the result.
+
+    Raises:
+        DemoError: the segmenter did not start, died or did not answer.
+        ValueError: the parts do not fit a bin, or there is no such gripper.
+    """
+    gripper = find_gripper(args.gripper)
+    args.out.mkdir(parents=True, exist_ok=True)
+    cell = SimulatedCell(CellConfig(part=make_part(args.part), count=args.count), gripper)
+    save_bin(args.out / 'bin.yaml', cell.bin_)
+    model = args.model or (args.part if args.part in model_card.available() else 'any')
+    parameters = {
+        'model': model,
+        'bin_file': (args.out / 'bin.yaml').resolve(),
+        'gripper': args.gripper,
+    }
+    film = Film(cell.bin_, gripper)
+    rclpy.init()
+    segmenter = NodeProcess('segmenter', args.out, parameters)
+    bar = tqdm(total=args.count, desc='parts lifted', disable=None)
+
+    def watch(view: View) -> None:
+        film.take(view)
+        bar.update(view.outcome is Outcome.LIFTED)
+
+    try:
+        with NodeLook(gripper, segmenter) as look:
+            done = cell.run(look, args.seed, watch=watch)
+    finally:
+        bar.close()
+        segmenter.stop()
+        rclpy.try_shutdown()
+        film.save(args.out / 'pick.gif')
+    return done
+
+
+def report(args: argparse.Namespace, done: BinRun) -> str:
+    """The table that is printed; result.json holds the same."""
+    ended = outcomes([done])
+    ms = np.array([1000 * one.seconds for one in done.tries] or [np.nan])
+    tries = len(done.tries)
+    result = {
+        'part': args.part,
+        'parts': done.parts,
+        'tried': tries,
+        'outcomes': ended,
+        'left': done.left,
+        'frames_without_a_pick': done.blind,
+        'milliseconds': {
+            'p50': round(float(np.percentile(ms, 50)), 1),
+            'p99': round(float(np.percentile(ms, 99)), 1),
+        },
+    }
+    write_atomically(args.out / 'result.json', (json.dumps(result, indent=1) + '\n').encode())
+    lines = [f'{done.parts} parts in the bin, {tries} picks tried, {done.left} parts left']
+    lines += [f'  {name:<12} {count}' for name, count in ended.items() if count]
+    if done.blind:
+        lines.append(f'  {"no pick found":<12} {done.blind} frames')
+    lines.append(
+        f'from a frame to its picks: p50 {result["milliseconds"]["p50"]:.0f} ms, '  # type: ignore[index]
+        f'p99 {result["milliseconds"]["p99"]:.0f} ms'  # type: ignore[index]
+    )
+    lines.append(f'see {args.out / "pick.gif"} and {args.out / "result.json"}')
+    return '\n'.join(lines)
+
+
+def main() -> int:
+    """Exit code 0 where at least one part was lifted."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--part', default='cylinder', choices=sorted(PARTS), help='in the bin')
+    parser.add_argument('--count', type=int, default=20, help='parts in the full bin')
+    parser.add_argument('--gripper', default='cup_9mm', help='by name, or a YAML file')
+    parser.add_argument('--model', help="a trained model; default: the part's own, else any")
+    parser.add_argument('--seed', type=int, default=0, help='of the bin')
+    parser.add_argument('--out', type=Path, default=Path('demo/picking'), help='folder of output')
+    args = parser.parse_args()
+    prepare_environment()
+    try:
+        done = run(args)
+    except (DemoError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    print(report(args, done))
+    return 0 if any(one.outcome is Outcome.LIFTED for one in done.tries) else 1
+
+
+if __name__ == '__main__':
+    sys.exit(main())

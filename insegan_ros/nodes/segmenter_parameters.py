@@ -1,0 +1,103 @@
+"""What the segmenter node can be told, and the method or model that follows from it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from insegan_ros import baselines
+from insegan_ros.bin import load_bin
+from insegan_ros.nodes.parameters import Parameter
+from insegan_ros.types import Segmenter
+
+PARAMETERS = (
+    Parameter('method', 'kmeans', f'used where no model is given: {", ".join(baselines.METHODS)}'),
+    Parameter(
+        'model',
+        '',
+        'a trained model, by its name or folder, or any:<length of the part in metres>; if it is '
+        'empty, the method is used',
+    ),
+    Parameter(
+        'instances', 0, 'how many parts are in the bin; 0 estimates it in each frame', 0, 255
+    ),
+    Parameter(
+        'bin_file',
+        '',
+        'a file of `insegan calibrate`; if it is empty, the bin is found in the frames',
+    ),
+    Parameter(
+        'pose_seconds',
+        0.2,
+        'the time that each frame may take for 6-DoF poses, if the model has a template and '
+        'somebody listens to ~/poses or a rendered topic, or for an InSeGAN model to refine its '
+        'result; 0 gives rough poses',
+        0.0,
+        60.0,
+    ),
+    Parameter('device', 'auto', 'the device that a model runs on: auto, cpu or cuda[:index]'),
+    Parameter(
+        'depth_unit',
+        0.0,
+        'metres that one unit of the images stands for; 0 means mm in 16 bits, m in floats',
+        0.0,
+        1.0,
+    ),
+    Parameter('continuous', True, 'segment every frame; if false, only on a call of ~/segment'),
+    Parameter(
+        'gripper',
+        'cup_9mm',
+        'what ~/picks are planned for: the name of a gripper of the package, or a YAML file',
+    ),
+    Parameter('reliable', False, 'ask the camera for reliable instead of best-effort delivery'),
+    Parameter(
+        'max_instances',
+        100,
+        'at most so many instances are published, the best of them; more mean that no bin is seen',
+        1,
+        1000,
+    ),
+    Parameter(
+        'max_seconds',
+        5.0,
+        'the time after which a frame is given up with a warning, without pose_seconds',
+        0.1,
+        3600.0,
+    ),
+    Parameter(
+        'max_latency',
+        2.0,
+        '/diagnostics warns if the answer to an image comes later than so many seconds',
+        0.0,
+        3600.0,
+    ),
+)
+LIVE = ('method', 'model', 'instances', 'bin_file', 'device')  # these build a new segmenter
+FIXED = ('reliable', 'gripper')  # only while unconfigured
+
+
+def make_segmenter(given: Mapping) -> Segmenter:
+    """The method or model that the parameters ask for.
+
+    Raises:
+        ValueError: no such method, model or device, or a bin file that cannot be read.
+    """
+    bin = load_bin(Path(given['bin_file']).expanduser()) if given['bin_file'] else None
+    if given['model']:
+        from insegan_ros.inference import model_card  # torch: seconds and 200 MB
+
+        return model_card.load_segmenter(given['model'], given['device'], bin)
+    if not re.fullmatch(r'auto|cpu|cuda(:\d+)?', given['device']):
+        raise ValueError(f'device is {given["device"]!r}; auto, cpu or cuda[:index] is expected')
+    return baselines.make(given['method'], given['instances'] or None, bin)
+
+
+def ignored(given: Mapping) -> list[str]:
+    """What is asked for and has no effect, in words."""
+    said = []
+    if given['model'] and given['instances']:
+        said.append(f'instances = {given["instances"]} is ignored: a model finds the number')
+    if not given['model'] and given['device'].startswith('cuda'):
+        said.append(f'device = {given["device"]} is ignored: methods run on the processor')
+    return said

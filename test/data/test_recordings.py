@@ -1,0 +1,360 @@
+"""Recordings as people have them: split, compressed, cut short, of two cameras, damaged."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import shutil
+import sqlite3
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from backports import zstd
+from lz4 import frame as lz4
+from recorded import CAMERA, DEPTH, HEIGHT, START, STEP, WIDTH, Bag, depth_units, storage_file
+from rosbags.highlevel import AnyReader
+
+from insegan_ros.data.bags import Reading, Recording
+from insegan_ros.data.camera_model import CameraInfo
+from insegan_ros.data.store import DatasetError, to_units
+from insegan_ros.types import Intrinsics
+
+IMAGE = f'{DEPTH}/image_rect_raw'
+
+
+def seen(path: Path, topic: str | None = None) -> list[int]:
+    """The millimetres of a corner of every frame."""
+    with Recording(path, topic) as recording:
+        return [int(to_units(frame.depth_m, 0.001)[-1, -1]) for frame in recording]
+
+
+def notes(path: Path) -> str:
+    with Recording(path) as recording:
+        list(recording)
+        return '; '.join([*recording.notes, *recording.left_out.reasons])
+
+
+# --- files -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+@pytest.mark.parametrize('compress', ['', 'message', 'file', 'storage'])
+def test_messages_are_those_that_the_rosbags_library_reads(
+    tmp_path: Path, storage: str, compress: str
+) -> None:
+    if (storage, compress) == ('sqlite3', 'storage'):
+        pytest.skip('SQLite has no compression of its own')
+    path = Bag().frames(5).write(tmp_path / 'b', storage, compress)
+    with AnyReader([path]) as reader:
+        expected = [reader.deserialize(r, c.msgtype) for c, _, r in reader.messages()]
+    images = [m for m in expected if hasattr(m, 'encoding')]
+    with Recording(path) as recording:
+        frames = list(recording)
+        assert recording.is_whole
+        assert recording.notes == []
+    assert len(frames) == len(recording) == len(images) == 5
+    for frame, image in zip(frames, images):
+        units = np.frombuffer(image.data, '<u2').reshape(HEIGHT, WIDTH)
+        np.testing.assert_array_equal(to_units(frame.depth_m, 0.001), units)
+        assert frame.stamp_ns == image.header.stamp.sec * 10**9 + image.header.stamp.nanosec
+
+
+@pytest.mark.parametrize('compress', ['', 'lz4', 'bz2'])
+def test_bags_of_ros_1_are_read_by_any_name(tmp_path: Path, compress: str) -> None:
+    path = Bag(ros1=True).frames(3).write(tmp_path / 'x.bag', compress=compress)
+    path = path.rename(tmp_path / 'x.bag.active')
+    assert seen(path) == [500, 501, 502]
+
+
+@pytest.mark.parametrize(
+    ('ending', 'pack'),
+    [
+        ('.zstd', zstd.compress),
+        ('.zst', lambda c: zstd.compress(c[:500]) + zstd.compress(c[500:])),
+        ('.lz4', lz4.compress),
+        ('.gz', gzip.compress),
+        ('.bz2', bz2.compress),
+    ],
+)
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+def test_compressed_files_are_unpacked(tmp_path: Path, ending: str, pack, storage: str) -> None:
+    file = storage_file(Bag().frames(3).write(tmp_path / 'b', storage))
+    packed = tmp_path / f'part{file.suffix}{ending}'
+    packed.write_bytes(pack(file.read_bytes()))
+    assert seen(packed) == [500, 501, 502]
+
+
+def split(tmp_path: Path, parts: int = 3) -> Path:
+    """A recording of twelve and more files, numbered past nine."""
+    folder = tmp_path / 'rec with ünicode and spaces'
+    folder.mkdir()
+    for k in range(parts):
+        bag = Bag().info(START + k * STEP).image(START + k * STEP, depth_units(k))
+        shutil.copy(storage_file(bag.write(tmp_path / f'p{k}')), folder / f'rec_{k}.mcap')
+    listed = ''.join(f'  - rec_{k}.mcap\n' for k in range(parts))
+    text = f'rosbag2_bagfile_information:\n  version: 5\n  relative_file_paths:\n{listed}'
+    (folder / 'metadata.yaml').write_text(text)
+    return folder
+
+
+def test_a_split_recording_is_read_in_its_order_with_and_without_metadata(tmp_path: Path) -> None:
+    folder = split(tmp_path, 12)
+    assert seen(folder) == list(range(500, 512))
+    (folder / 'metadata.yaml').unlink()
+    assert seen(folder) == list(range(500, 512))
+    assert 'ros2 bag reindex' in notes(folder)
+    link = tmp_path / 'link'
+    link.symlink_to(folder)
+    assert len(seen(link)) == 12
+
+
+def test_a_missing_part_is_named_and_the_others_are_read(tmp_path: Path) -> None:
+    folder = split(tmp_path)
+    (folder / 'rec_1.mcap').unlink()
+    assert seen(folder) == [500, 502]
+    assert 'rec_1.mcap is missing' in notes(folder)
+
+
+@pytest.mark.parametrize('content', ['', 'a: [', 'rosbag2_bagfile_information:\n\t- x', '[]'])
+def test_damaged_metadata_is_named_and_the_files_are_read(tmp_path: Path, content: str) -> None:
+    folder = split(tmp_path)
+    (folder / 'metadata.yaml').write_text(content)
+    assert seen(folder) == [500, 501, 502]
+    assert 'metadata.yaml: is damaged' in notes(folder)
+
+
+def test_a_part_that_lies_there_packed_and_unpacked_is_read_once(tmp_path: Path) -> None:
+    folder = split(tmp_path)
+    file = folder / 'rec_0.mcap'
+    (folder / 'rec_0.mcap.zstd').write_bytes(zstd.compress(file.read_bytes()))
+    (folder / '._rec_0.mcap').write_bytes(b'Mac OS X')
+    assert seen(folder) == [500, 501, 502]
+
+
+@pytest.mark.parametrize('kind', ['mcap', 'mcap zstd', 'sqlite3', 'bag', 'bag lz4'])
+def test_of_a_recording_that_was_cut_short_what_is_there_is_read(
+    tmp_path: Path, kind: str
+) -> None:
+    storage, _, compress = kind.partition(' ')
+    bag, rng = Bag(ros1=storage == 'bag').info(), np.random.default_rng(0)
+    count = 900 if compress == 'zstd' else 200  # zstd packs 128 kB at a time
+    for k in range(count):
+        pixels = rng.integers(1, 60000, (HEIGHT, WIDTH)).astype(np.uint16)
+        pixels[-1, -1] = 500 + k
+        bag.image(START + k * STEP, pixels)
+    if storage == 'bag':
+        file = bag.write(tmp_path / 'x.bag', compress=compress)
+    else:
+        compress = 'storage' if compress else ''
+        file = storage_file(bag.write(tmp_path / 'x', storage, compress))
+    content = file.read_bytes()
+    cut = tmp_path / f'cut{file.suffix}'
+    cut.write_bytes(content[: len(content) * 2 // 3])
+    with Recording(cut) as recording:
+        found = [int(to_units(frame.depth_m, 0.001)[-1, -1]) for frame in recording]
+        said = '; '.join(recording.notes)
+        assert not recording.is_whole
+    assert count / 4 < len(found) < count
+    assert found == list(range(500, 500 + len(found)))
+    assert 'cut' in said
+    assert any(way in said for way in ('mcap recover', '.recover', 'reindex'))
+
+
+def test_what_a_killed_recorder_left_in_the_log_beside_a_db3_is_read(tmp_path: Path) -> None:
+    source = storage_file(Bag().frames(4).write(tmp_path / 'b', 'sqlite3'))
+    file = tmp_path / 'rec' / 'rec_0.db3'
+    file.parent.mkdir()
+    live = tmp_path / 'live.db3'
+    shutil.copy(source, live)
+    database = sqlite3.connect(live)
+    database.execute('PRAGMA journal_mode=WAL')
+    database.execute('PRAGMA wal_autocheckpoint=0')
+    database.execute(
+        'INSERT INTO messages(topic_id, timestamp, data) '
+        'SELECT topic_id, timestamp + 1, data FROM messages'
+    )
+    database.commit()
+    for ending in ('', '-wal'):
+        shutil.copy(f'{live}{ending}', f'{file}{ending}')
+    database.close()
+    before = file.read_bytes()
+    assert len(seen(file.parent)) == 8
+    assert file.read_bytes() == before
+
+
+def test_what_is_no_recording_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / 'empty.mcap').touch()
+    (tmp_path / 'text.bag').write_text('#ROSBAG V1.1\n')
+    (tmp_path / 'x.db3').write_bytes(b'nonsense')
+    (tmp_path / 'folder').mkdir()
+    for name, said in (
+        ('empty.mcap', 'it is empty'),
+        ('text.bag', 'of a version that is not read'),
+        ('x.db3', 'does not begin as one'),
+        ('folder', 'holds no .mcap'),
+        ('absent', 'there is no recording'),
+    ):
+        with pytest.raises(DatasetError, match=said) as error:
+            Recording(tmp_path / name)
+        assert name in str(error.value)
+
+
+def test_a_recording_without_messages_says_so(tmp_path: Path) -> None:
+    bag = Bag().info()
+    with pytest.raises(DatasetError, match='holds no image message'):
+        Recording(bag.write(tmp_path / 'b'))
+    database = storage_file(Bag().frames(1).write(tmp_path / 'c', 'sqlite3'))
+    with sqlite3.connect(database) as connection:
+        connection.execute('DELETE FROM messages')
+    with pytest.raises(DatasetError, match='holds no image message'):
+        Recording(database)
+
+
+# --- messages ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('padding', [0, 5, 32])
+@pytest.mark.parametrize('big', [False, True])
+def test_padding_and_byte_order_of_rows_are_read(tmp_path: Path, padding: int, big: bool) -> None:
+    bag = Bag().info().image(padding=padding, big=big)
+    bag.image(START + STEP, depth_units(1).astype(np.float32) / 1000, encoding='32FC1', big=big)
+    with Recording(bag.write(tmp_path / 'b')) as recording:
+        first, second = recording
+    np.testing.assert_array_equal(to_units(first.depth_m, 0.001), depth_units())
+    np.testing.assert_array_equal(to_units(second.depth_m, 0.001), depth_units(1))
+
+
+def test_one_broken_message_costs_itself_alone(tmp_path: Path) -> None:
+    bag = Bag().frames(2)
+    bag.image(START + 7, data=np.zeros(50, np.uint8)).image(START + 8, step=3)
+    bag.image(START + 9, encoding='8UC1').image(START + 10, depth_units()[:0])
+    bag.image(START + 3 * STEP, depth_units(2))
+    with Recording(bag.write(tmp_path / 'b')) as recording:
+        assert len(list(recording)) == 3
+        assert recording.left_out.count == 4
+    assert f'image 000002 of {IMAGE}, stamp {START + 7} ns' in recording.left_out.reasons[0]
+
+
+def test_bytes_that_are_no_message_cost_themselves_alone(tmp_path: Path) -> None:
+    file = storage_file(Bag().frames(3).write(tmp_path / 'b', 'sqlite3'))
+    with sqlite3.connect(file) as database:
+        ids = [i for (i,) in database.execute('SELECT id FROM messages WHERE length(data) > 380')]
+        database.execute('UPDATE messages SET data = ? WHERE id = ?', (b'\0\1\0\0abc', ids[1]))
+        database.execute('UPDATE messages SET data = NULL WHERE 0')
+    with Recording(file) as recording:
+        assert len(list(recording)) == 2
+    assert 'are no sensor_msgs/msg/Image' in recording.left_out.reasons[0]
+
+
+def test_stamps_may_be_absent_negative_or_out_of_order(tmp_path: Path) -> None:
+    bag = Bag().info().image(0, depth_units(0), time=50).image(START + STEP, depth_units(1))
+    bag.image(START, depth_units(2), time=START + 2 * STEP)
+    header = bag.header(0, 'optical')
+    header.stamp.sec = -5
+    bag.image(0, depth_units(3), time=START + 3 * STEP, header=header)
+    with Recording(bag.write(tmp_path / 'b')) as recording:
+        stamps = [frame.stamp_ns for frame in recording]
+    assert stamps == [50, START + STEP, START, START + 3 * STEP]
+
+
+# --- topics and cameras ------------------------------------------------------------------------
+
+OTHER = Intrinsics(WIDTH, HEIGHT, 99.0, 98.0, 7.5, 5.5)
+COLOUR = '/cam/color/camera_info'
+
+
+def camera(bag: Bag, tmp_path: Path, **how: object) -> Intrinsics:
+    with Recording(bag.write(tmp_path / 'b'), reading=Reading(**how)) as recording:
+        return next(iter(recording)).intrinsics
+
+
+def test_the_camera_is_that_of_the_images_frame(tmp_path: Path) -> None:
+    bag = Bag().info(camera=OTHER, topic=COLOUR, frame_id='colour').info().image()
+    assert camera(bag, tmp_path) == CAMERA
+
+
+def test_depth_aligned_to_colour_has_the_colour_s_camera(tmp_path: Path) -> None:
+    bag = Bag().info(camera=OTHER, topic=COLOUR, frame_id='colour').info()
+    assert camera(bag.image(frame_id='colour'), tmp_path) == OTHER
+
+
+def test_only_another_camera_s_info_is_refused_and_a_file_helps(tmp_path: Path) -> None:
+    bag = Bag().info(camera=OTHER, topic=COLOUR, frame_id='colour').image()
+    path = bag.write(tmp_path / 'b')
+    with pytest.raises(DatasetError, match=r"color.*another camera.*'colour'.*--camera-info FILE"):
+        Recording(path)
+    known = CameraInfo(WIDTH, HEIGHT, tuple(CAMERA.matrix.reshape(-1)))
+    with Recording(path, reading=Reading(camera=known)) as recording:
+        assert next(iter(recording)).intrinsics == CAMERA
+
+
+def test_the_camera_beside_the_images_is_taken_with_a_word_whatever_its_frame(
+    tmp_path: Path,
+) -> None:
+    path = Bag().info(frame_id='depth_frame').image().write(tmp_path / 'b')
+    assert len(seen(path)) == 1
+    assert "'depth_frame', that of the images" in notes(path)
+
+
+def test_a_camera_info_that_came_once_serves_all_images_earlier_ones_too(tmp_path: Path) -> None:
+    bag = Bag().image(START, depth_units(0)).info(START + 5).image(START + STEP, depth_units(1))
+    assert seen(bag.write(tmp_path / 'b')) == [500, 501]
+
+
+def test_a_camera_that_changes_in_mid_recording_changes_with_its_stamp(tmp_path: Path) -> None:
+    bag = Bag().info().image()
+    bag.image(START + STEP, depth_units(1)).info(START + STEP, OTHER)  # the image comes first
+    small = Intrinsics(8, 6, 20.0, 20.0, 3.5, 2.5)
+    bag.info(START + 2 * STEP, small).image(START + 2 * STEP, depth_units()[:6, :8])
+    with Recording(bag.write(tmp_path / 'b')) as recording:
+        assert [frame.intrinsics for frame in recording] == [CAMERA, OTHER, small]
+
+
+def test_of_several_depth_topics_one_is_to_be_chosen(tmp_path: Path) -> None:
+    other = '/cam/aligned_depth_to_color/image_raw'
+    bag = Bag().info().image().image(topic=other, pixels=depth_units(9))
+    path = bag.write(tmp_path / 'b')
+    with pytest.raises(DatasetError, match=f'several depth topics .*{other}.*--topic'):
+        Recording(path)
+    assert seen(path, other) == [509]
+    assert seen(path, other[1:]) == [509]
+    with pytest.raises(DatasetError, match=r'no topic /x; its image topics: .*16UC1'):
+        Recording(path, '/x')
+
+
+def test_pictures_of_the_depth_and_colour_images_are_no_depth_topics(tmp_path: Path) -> None:
+    colour = np.zeros((HEIGHT, WIDTH * 3), np.uint8)
+    bag = Bag().info().image()
+    for topic in ('/cam/depth/image_colorized', '/cam/color/image_raw'):
+        bag.image(topic=topic, pixels=colour, encoding='rgb8', width=WIDTH)
+    assert seen(bag.write(tmp_path / 'b')) == [500]
+
+
+def test_a_depth_topic_of_another_name_is_known_by_its_encoding(tmp_path: Path) -> None:
+    bag = Bag().info(topic='/oak/stereo/camera_info').image(topic='/oak/stereo/image_raw')
+    assert seen(bag.write(tmp_path / 'b')) == [500]
+
+
+def test_a_camera_whose_k_is_not_filled_in_is_that_of_p(tmp_path: Path) -> None:
+    p = np.hstack([CAMERA.matrix, np.zeros((3, 1))])
+    assert camera(Bag().info(k=np.eye(3), p=p).image(), tmp_path) == CAMERA
+
+
+def test_images_of_a_bent_lens_are_undistorted_and_it_is_said(tmp_path: Path) -> None:
+    bag = Bag().info(d=(-2.0, 0.5, 0, 0, 0)).image(topic=f'{DEPTH}/image_raw')
+    assert 'they are undistorted' in notes(bag.write(tmp_path / 'b'))
+
+
+def test_binned_images_have_the_binned_camera(tmp_path: Path) -> None:
+    whole = Intrinsics(32, 24, 84.0, 86.0, 17.5, 13.5)
+    assert camera(Bag().info(camera=whole, binning=(2, 2)).image(), tmp_path) == CAMERA
+
+
+def test_rvl_images_are_read(tmp_path: Path) -> None:
+    from test_depth_messages import rvl_bytes
+
+    data = struct.pack('<iff', 0, 0, 0) + rvl_bytes(depth_units(3))
+    bag = Bag().info().compressed('16UC1; compressedDepth rvl', data)
+    assert seen(bag.write(tmp_path / 'b')) == [503]
