@@ -137,7 +137,7 @@ def test_the_arm_is_never_set_moving_under_a_fault(
         if event == 'tick':
             machine, action = m.step(machine, inputs, now)
         elif event == 'pause':
-            machine, action = m.halt(machine, inputs, now, 'asked')
+            machine, action = m.halt(machine, inputs, now, reason='asked')
         elif event == 'start':
             machine = m.start(machine, now)
         elif before is State.CAPTURING:
