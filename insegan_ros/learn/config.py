@@ -103,7 +103,7 @@ class LearnConfig:
     step: StepConfig = field(default_factory=StepConfig)
     # of the finished model; the threshold is chosen
     filters: FilterConfig = field(default_factory=lambda: FilterConfig(owner='measured'))
-    refine_steps: int = 40  # on each frame's codes, of the finished model
+    refine_steps: int = 0  # on each frame's codes, of the finished model; docs/research.md
     rescue: RescueConfig = field(default_factory=RescueConfig)
 
     # slot_attention, bo_qsa, iodine, wu

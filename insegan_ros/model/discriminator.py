@@ -6,6 +6,8 @@ import math
 
 from torch import Tensor, nn
 
+from insegan_ros.model.generator import instance_norm
+
 SLOPE = 0.2
 
 
@@ -18,7 +20,7 @@ class Discriminator(nn.Module):
         for _ in range(int(math.log2(image_size / 4)) - 1):
             layers += [
                 nn.Conv2d(channels, 2 * channels, 4, 2, 1, bias=False),
-                nn.InstanceNorm2d(2 * channels),
+                instance_norm(2 * channels, affine=False),
                 nn.LeakyReLU(SLOPE),
             ]
             channels *= 2

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from insegan_ros.model.generator import GeneratorConfig
+from insegan_ros.model.generator import GeneratorConfig, instance_norm
 
 SLOPE = 0.2
 
@@ -31,14 +31,14 @@ class Encoder(nn.Module):
         for k, (before, after) in enumerate(zip([1, *widths], widths)):
             layers.append(nn.Conv2d(before, after, 4, 2, 1))
             if k < steps - 1:
-                layers += [nn.InstanceNorm2d(after), nn.LeakyReLU(SLOPE)]
+                layers += [instance_norm(after, affine=False), nn.LeakyReLU(SLOPE)]
         self.derenderer = nn.Sequential(*layers)
         channels = config.feature_channels
         decoder: list[nn.Module] = [nn.LeakyReLU(SLOPE)]
         for _ in range(int(math.log2(config.feature_size / 4))):
             decoder += [
                 nn.Conv2d(channels, 2 * channels, 4, 2, 1, bias=False),
-                nn.InstanceNorm2d(2 * channels),
+                instance_norm(2 * channels, affine=False),
                 nn.LeakyReLU(SLOPE),
             ]
             channels *= 2

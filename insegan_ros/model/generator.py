@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from insegan_ros.model.pose import PoseDecoder, rigid_motion
 
 SLOPE = 0.2  # of every leaky rectifier
-BOUND = 0.85  # half sides of the volume: a part's middle is nowhere near the image's edge
 
 
 @dataclass(frozen=True)
@@ -39,11 +38,11 @@ class GeneratorConfig:
     feature_channels: int = 64  # c
     normalised: bool = True  # instance norms in the volume; affine ones in 2-D
     rectified: bool = True  # instances' feature maps are rectified before their mean
-    reach: float | None = 0.7  # no part is wider than this share of the image; None: no bound
+    reach: float | None = 0.8  # no part is wider than this share of the image; None: no bound
     # How instances become one image. `mean`: their feature maps' mean is rendered (Eq. 2).
     # `nearest`: each is rendered alone, and the nearest surface shows, as at inference (3.5).
     composed_by: Literal['mean', 'nearest'] = 'nearest'
-    bounded: bool = True  # instances' middles stay within the image
+    bound: float | None = 0.85  # of instances' middles, half sides of the image; None: none
     pose_start: tuple[float, float] = (0.7, 0.7)  # first deviations: rotation, rad; translation
 
     def __post_init__(self) -> None:
@@ -129,7 +128,7 @@ class InstanceVolume(nn.Module):
         first = torch.randn(1, channels, side, side, side)
         # normalised before its first use: small values learn faster by the same updates
         self.template = nn.Parameter(first * (0.02 if config.normalised else 1.0))
-        self.normalised, self.bounded = config.normalised, config.bounded
+        self.normalised, self.bound = config.normalised, config.bound
         block = NormalisedDoublingBlock if config.normalised else DoublingBlock
         self.doubling = nn.Sequential(*(block(channels // 2**k) for k in range(config.doublings)))
         self.register_buffer('ball', ball(config.feature_size, config.reach), persistent=False)
@@ -139,7 +138,7 @@ class InstanceVolume(nn.Module):
         for before, after in pairwise(sizes):
             layers.append(nn.Conv3d(before, after, 3, padding=1, bias=not config.normalised))
             if config.normalised:
-                layers += [nn.InstanceNorm3d(after, affine=True), nn.ReLU()]
+                layers += [instance_norm(after), nn.ReLU()]
             else:
                 layers.append(nn.LeakyReLU(SLOPE))
         self.volume = nn.Sequential(*layers)
@@ -148,8 +147,8 @@ class InstanceVolume(nn.Module):
     def place(self, z: Tensor) -> Tensor:
         """(..., d) -> (..., 12) rigid motions."""
         pose = self.pose(z).float()
-        if self.bounded:
-            pose = torch.cat([pose[..., :3], BOUND * pose[..., 3:].tanh()], dim=-1)
+        if self.bound is not None:
+            pose = torch.cat([pose[..., :3], self.bound * pose[..., 3:].tanh()], dim=-1)
         return rigid_motion(pose).flatten(-2)
 
     def draw(self, motions: Tensor) -> Tensor:
@@ -157,8 +156,19 @@ class InstanceVolume(nn.Module):
         template = F.instance_norm(self.template) if self.normalised else self.template
         template = self.doubling(template) * self.ball  # once for all: (1, k, h, h, h)
         posed = warp(template, motions.unflatten(-1, (3, 4)))  # (M, k, h, h, h)
-        posed = posed.contiguous(memory_format=torch.channels_last_3d)
-        return self.project(self.volume(posed).flatten(1, 2))  # depth joins the channels
+        for layer in self.volume:
+            if isinstance(
+                layer, nn.Conv3d
+            ):  # fast with its channels last, norms are with them first
+                posed = layer(posed.contiguous(memory_format=torch.channels_last_3d)).contiguous()
+            else:
+                posed = layer(posed)
+        return self.project(posed.flatten(1, 2))  # depth joins the channels
+
+
+def instance_norm(channels: int, affine: bool = True) -> nn.GroupNorm:
+    """Instance norm: a group is one channel. Faster than PyTorch's own of the name."""
+    return nn.GroupNorm(channels, channels, affine=affine)
 
 
 def ball(side: int, reach: float | None) -> Tensor:
@@ -175,7 +185,7 @@ def projection(channels: int, config: GeneratorConfig) -> nn.Sequential:
     wide = config.feature_channels
     layers: list[nn.Module] = [
         nn.Conv2d(channels, wide, 3, padding=1, bias=False),
-        nn.InstanceNorm2d(wide, affine=config.normalised),
+        instance_norm(wide, config.normalised),
     ]
     if config.rectified:
         layers.append(nn.ReLU())
@@ -207,7 +217,7 @@ class NormalisedDoublingBlock(nn.Module):
         self.skip = nn.Conv3d(channels, half, 1, bias=False)
         self.first = nn.Conv3d(channels, half, 3, padding=1, bias=False)
         self.second = nn.Conv3d(half, half, 3, padding=1, bias=False)
-        self.norm = nn.InstanceNorm3d(half, affine=True)
+        self.norm = instance_norm(half)
 
     def forward(self, volume: Tensor) -> Tensor:
         """(1, k, h, h, h) -> (1, k / 2, 2h, 2h, 2h)."""
@@ -245,7 +255,7 @@ class InstancePlane(nn.Module):
             layers += [
                 nn.Upsample(scale_factor=2),
                 nn.Conv2d(channels, channels // 2, 3, padding=1, bias=False),
-                nn.InstanceNorm2d(channels // 2, affine=config.normalised),
+                instance_norm(channels // 2, config.normalised),
                 nn.LeakyReLU(SLOPE),
             ]
             channels //= 2
@@ -269,7 +279,7 @@ class Renderer(nn.Sequential):
         for _ in range(int(math.log2(config.image_size / config.feature_size)) - 1):
             layers += [
                 nn.ConvTranspose2d(channels, channels // 2, 4, 2, 1, bias=False),
-                nn.InstanceNorm2d(channels // 2, affine=config.normalised),
+                instance_norm(channels // 2, config.normalised),
                 nn.ReLU() if config.rectified else nn.LeakyReLU(SLOPE),
             ]
             channels //= 2

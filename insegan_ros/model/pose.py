@@ -18,8 +18,9 @@ class PoseDecoder(nn.Sequential):
 
         Args:
             start: standard deviations of what an untrained decoder gives: axis-angle and
-                translation. Where rotations are large against translations, the template becomes
-                the whole scene, which only turns.
+                translation. Where feature maps are averaged, rotations that are large against
+                translations make the template the whole scene, which only turns. Where rotations
+                do not reach all ways, the template of an elongated part lies several ways at once.
         """
         sizes = (z_dim, *WIDTHS)
         layers: list[nn.Module] = []

@@ -10,7 +10,8 @@ from torch import Tensor
 from insegan_ros.model.generator import Generator
 from insegan_ros.model.pose import rotation_matrix
 
-RATE = 0.02  # of Adam: radians, half sides of the image, or a latent's numbers
+RATE = 0.05  # of Adam, at first: radians, half sides of the image, or a latent's numbers
+SLOWER = 0.8  # of it is gone in the last step
 
 
 def moved(codes: Tensor, change: Tensor, kind: str) -> Tensor:
@@ -60,5 +61,6 @@ def refine(
             break
         (gradient,) = torch.autograd.grad(error.sum(), change)
         change.grad = gradient
+        adam.param_groups[0]['lr'] = RATE * (1 - SLOWER * step / steps)
         adam.step()
     return best

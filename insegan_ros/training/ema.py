@@ -6,7 +6,7 @@ import copy
 from typing import Generic, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 N = TypeVar('N', bound=nn.Module)
 
@@ -19,6 +19,13 @@ class Ema(Generic[N]):
             raise ValueError(f'decay {decay}: 0 <= decay < 1 is expected')
         self.network: N = copy.deepcopy(network).eval().requires_grad_(False)
         self._decay = decay
+
+    @torch.no_grad()
+    def follow(self, network: nn.Module) -> None:
+        """An update of the full decay, all weights at once; for networks without buffers."""
+        ours: list[Tensor] = list(self.network.parameters())
+        theirs: list[Tensor] = list(network.parameters())
+        torch._foreach_lerp_(ours, theirs, 1 - self._decay)
 
     @torch.no_grad()
     def update(self, network: nn.Module, step: int) -> None:

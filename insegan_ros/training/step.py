@@ -73,22 +73,25 @@ class Trainer:
         model: InSeGAN,
         config: StepConfig,
         precision: torch.dtype = torch.float32,
+        *,
         group: Group = ALONE,
+        capturable: bool = False,
     ) -> None:
         """Hold what a step needs.
 
         Args:
             precision: of convolutions and products; weights, losses and the warp stay float32.
+            capturable: the optimisers can be part of a CUDA graph.
         """
         self.model, self.config, self.group = model, config, group
-        self.precision = precision
+        self.precision, self._capturable = precision, capturable
         self._optimizers = self._fresh_optimizers()
         self.ema: dict[str, Ema[nn.Module]] = {
             'generator': Ema(model.generator, config.ema),
             'encoder': Ema(model.encoder, config.ema),
         }
         self.steps = 0
-        self._rng = torch.Generator()
+        self._rng: torch.Generator | None = None  # None: the device's own
 
     def _fresh_optimizers(self) -> dict[str, torch.optim.Adam]:
         rate, config = self.config.learning_rate, self.config
@@ -96,16 +99,18 @@ class Trainer:
         known = {id(p) for p in poses}
         rest = [p for p in self.model.generator.parameters() if id(p) not in known]
         groups = [{'params': rest}] + ([{'params': poses}] if poses else [])
+
+        def adam(parameters: Any, rate: float) -> torch.optim.Adam:
+            return torch.optim.Adam(
+                parameters, rate, config.betas, capturable=self._capturable, foreach=True
+            )
+
         return {
-            'discriminator': torch.optim.Adam(
-                self.model.discriminator.parameters(),
-                rate * config.discriminator_rate,
-                config.betas,
+            'discriminator': adam(
+                self.model.discriminator.parameters(), rate * config.discriminator_rate
             ),
-            'generator': torch.optim.Adam(groups, rate, config.betas),
-            'encoder': torch.optim.Adam(
-                self.model.encoder.parameters(), config.encoder_learning_rate, config.betas
-            ),
+            'generator': adam(groups, rate),
+            'encoder': adam(self.model.encoder.parameters(), config.encoder_learning_rate),
         }
 
     @property
@@ -135,42 +140,59 @@ class Trainer:
         Raises:
             FloatingPointError: a loss is not finite or exploded; no weight has been changed then.
         """
-        self.model.train()
-        for optimizer in self._optimizers.values():
-            optimizer.zero_grad(set_to_none=True)
-        phase = self.phase
         # what is drawn depends on the step alone: a resumed run draws the same
         number = self.steps * self.group.size + self.group.rank
         self._rng = torch.Generator(device=real.device).manual_seed(number)
-        with self._autocast(real):
-            if phase == 'encoder':
-                total, found = self._encoder_losses(real, z)
-            else:
-                total, found = self._adversarial_losses(real, z, phase == 'together')
+        self.zero_gradients()
+        total, found = self.losses(real, z)
         total.backward()
         told = torch.stack([value.detach().float() for value in found.values()])
         self.group.average([told])
         named = {f'L_{name}': value for name, value in zip(found, told)}
         require_finite(named, self.steps, EXPLODED)
-        self._update(phase)
+        self._update()
         return dict(zip(found, told))
 
-    def _update(self, phase: str) -> None:
-        config = self.config
-        learning = {
+    def zero_gradients(self) -> None:
+        """Of all networks."""
+        for optimizer in self._optimizers.values():
+            optimizer.zero_grad(set_to_none=True)
+
+    def losses(self, real: Tensor, z: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted sum of the next step's losses, and each of them by name."""
+        self.model.train()
+        phase = self.phase
+        with self._autocast(real):
+            if phase == 'encoder':
+                return self._encoder_losses(real, z)
+            return self._adversarial_losses(real, z, phase == 'together')
+
+    @property
+    def learning(self) -> tuple[str, ...]:
+        """The networks that the next step teaches, by name."""
+        return {
             'together': ('discriminator', 'generator', 'encoder'),
             'generator': ('discriminator', 'generator'),
             'encoder': ('encoder',),
-        }[phase]
-        for group in self._optimizers['generator'].param_groups[1:]:
-            held = self.steps < config.held_steps
-            group['lr'] = config.learning_rate * (config.held_rate if held else config.pose_rate)
+        }[self.phase]
+
+    def _update(self) -> None:
+        learning = self.learning
         for name in learning:
             self.group.average_gradients(getattr(self.model, name))
-            self._optimizers[name].step()
+        self.descend()
         self.steps += 1
         for name in set(learning) & set(self.ema):
             self.ema[name].update(getattr(self.model, name), self.steps)
+
+    def descend(self) -> None:
+        """Move the weights of the networks whose turn it is along their gradients."""
+        config = self.config
+        for group in self._optimizers['generator'].param_groups[1:]:
+            held = self.steps < config.held_steps
+            group['lr'] = config.learning_rate * (config.held_rate if held else config.pose_rate)
+        for name in self.learning:
+            self._optimizers[name].step()
 
     def _noisy(self, images: Tensor) -> Tensor:
         if not self.config.noise:
@@ -194,7 +216,7 @@ class Trainer:
         found = {'D': d_loss, 'G': g_loss}
         if together:
             more, named = self._inversion_losses(
-                model.generator, real, z, fake.detach(), features.detach()
+                model.generator, real, z, image=fake.detach(), features=features.detach()
             )
             total, found = total + more, found | named
         return total, found
@@ -203,15 +225,15 @@ class Trainer:
         generator = self.frozen_generator
         with torch.no_grad():
             image, features = generator(z)
-        return self._inversion_losses(generator, real, z, image.float(), features)
+        return self._inversion_losses(generator, real, z, image=image.float(), features=features)
 
     def _inversion_losses(
-        self, generator: Generator, real: Tensor, z: Tensor, image: Tensor, features: Tensor
+        self, generator: Generator, real: Tensor, z: Tensor, *, image: Tensor, features: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """L_E of either encoder; the generator's weights are held fixed."""
         with frozen(generator):
             if isinstance(self.model.encoder, SetEncoder):
-                return self._set_losses(self.model.encoder, generator, real, z)
+                return self._set_losses(self.model.encoder, generator, real, z=z)
             weights = self.config.losses
             z_hat, derendered = self.model.encoder(image)
             z_hat = z_hat.float()
@@ -224,7 +246,7 @@ class Trainer:
         return total + weights.pose * p_loss, {'a': a_loss, 'i': i_loss, 'p': p_loss}
 
     def _set_losses(
-        self, encoder: SetEncoder, generator: Generator, real: Tensor, z: Tensor
+        self, encoder: SetEncoder, generator: Generator, real: Tensor, *, z: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         weights, since = self.config.losses, self.steps - self.config.generator_steps
         with torch.no_grad():
@@ -289,12 +311,12 @@ class Trainer:
         self.steps = int(state['steps'])
 
 
-def normal(like: Tensor, generator: torch.Generator) -> Tensor:
+def normal(like: Tensor, generator: torch.Generator | None) -> Tensor:
     """N(0, 1) of a tensor's shape, on its device."""
     return torch.randn(like.shape, device=like.device, generator=generator)
 
 
-def measured(images: Tensor, generator: torch.Generator) -> Tensor:
+def measured(images: Tensor, generator: torch.Generator | None) -> Tensor:
     """Generated images (B, 1, S, S) with a depth camera's noise and pixels without a value."""
     device = images.device
     spread = 0.03 * torch.rand((len(images), 1, 1, 1), device=device, generator=generator)
