@@ -63,7 +63,7 @@ def measure(repeat: int) -> None:
         peer = milliseconds(lambda: cast_by_trimesh(part.mesh, poses, small), 3)  # noqa: B023
         large = milliseconds(lambda: raycaster.render(poses, whole), repeat)  # noqa: B023
         depth = raycaster.render(poses, whole)[0]
-        noise = milliseconds(lambda: add_noise(depth, D435, rng, D435_NOISE), repeat)  # noqa: B023
+        noise = milliseconds(lambda: add_noise(depth, D435, rng, noise=D435_NOISE), repeat)  # noqa: B023
         speed = np.median(simulated) * 1e3 / fall
         print(
             f'| {name} | {fall:.0f} | {speed:.0f} | {ours:.1f} | {peer:.0f} | {peer / ours:.0f} '
@@ -154,7 +154,7 @@ def draw_noise(path: Path) -> None:
         measured = []
         for z in distances:
             wall = np.full((window.height, window.width), z, np.float32) + slope
-            measured.append(np.nanstd(add_noise(wall, window, rng, model) - wall) * 1e3)
+            measured.append(np.nanstd(add_noise(wall, window, rng, noise=model) - wall) * 1e3)
         axis.plot(distances, measured, '.', label=f'simulated, {label}')
     curve = distances**2 * noise.disparity_sigma / f_b * 1e3
     axis.plot(distances, curve, 'k-', lw=0.8, label=r'$z^2 s/(fB)$, s = 0.08 px')

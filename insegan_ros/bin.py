@@ -103,7 +103,7 @@ def find_bin(frame: DepthFrame, rng: np.random.Generator, floor: Plane | None = 
     inside = _enclosed(heights, ~measured | (heights > 0.5 * tallest))
     low = inside & measured & (heights < 0.3 * tallest)
     rim = measured & (heights > 0.85 * tallest) & ~inside
-    corners = _floor_rectangle(frame, floor, low, rim)
+    corners = _floor_rectangle(frame, floor, low, rim=rim)
     if corners is None:
         return Bin(floor, _window(measured), None)
     top = corners - np.asarray(floor.normal) * -tallest  # the walls lean outwards in the image
@@ -149,7 +149,7 @@ def _at_edge(areas: NDArray) -> NDArray:
 
 
 def _floor_rectangle(
-    frame: DepthFrame, floor: Plane, low: NDArray[np.bool_], rim: NDArray[np.bool_]
+    frame: DepthFrame, floor: Plane, low: NDArray[np.bool_], *, rim: NDArray[np.bool_]
 ) -> NDArray | None:
     """(4, 3) corners of the bin's floor, camera frame, or None where too little of it is seen.
 

@@ -93,12 +93,12 @@ class TopDownView:
         """The frame as the virtual camera sees it: depths are along its own axis."""
         along = _along(frame.depth_m, self.source, np.asarray(self.rotation)[2])
         size = (self.intrinsics.width, self.intrinsics.height)
-        depth = _warp(along, np.linalg.inv(self.homography), size, np.nan)
+        depth = _warp(along, np.linalg.inv(self.homography), size, fill=np.nan)
         return replace(frame, depth_m=depth, intrinsics=self.intrinsics)
 
     def restore(self, image: NDArray, fill: float) -> NDArray:
         """(h, w) labels of the virtual view -> (H, W) of the real image, nearest pixel."""
-        return _warp(image, self.homography, (self.source.width, self.source.height), fill)
+        return _warp(image, self.homography, (self.source.width, self.source.height), fill=fill)
 
     def restore_depth(self, depth_m: FloatImage) -> FloatImage:
         """(h, w) depth along the virtual axis -> (H, W) depth along the real one, metres."""
@@ -120,7 +120,7 @@ def _along(depth_m: FloatImage, k: Intrinsics, axis: NDArray[np.floating]) -> Fl
     return np.asarray(depth_m * share, np.float32)
 
 
-def _warp(image: NDArray, homography: NDArray, size: tuple[int, int], fill: float) -> NDArray:
+def _warp(image: NDArray, homography: NDArray, size: tuple[int, int], *, fill: float) -> NDArray:
     """Nearest neighbour; `homography` maps pixels of `image` to pixels of the result."""
     return cv2.warpPerspective(
         image,

@@ -53,15 +53,15 @@ def find_floor(frame: DepthFrame, rng: np.random.Generator) -> Plane:
     sigma = D435_NOISE.depth_sigma(sample[:, 2], frame.intrinsics)
     near = np.maximum(0.002, 2 * sigma)  # m: on the plane
     under = np.maximum(0.005, 5 * sigma)  # m: below it
-    patches = [_flat_patches(points, frame.intrinsics, reach, rng) for reach in PATCH_REACHES]
+    patches = [_flat_patches(points, frame.intrinsics, reach, rng=rng) for reach in PATCH_REACHES]
     means, normals = (np.concatenate(kind) for kind in zip(*patches))
-    planes = _candidate_planes(means, normals, sample, rng)  # (K, 4)
+    planes = _candidate_planes(means, normals, sample, rng=rng)  # (K, 4)
     if len(planes):
-        planes = planes[np.argsort(-_floor_scores(planes, sample, near, under))[:24]]
+        planes = planes[np.argsort(-_floor_scores(planes, sample, near, under=under))[:24]]
         for widen in (4.0, 2.0, 1.0, 1.0):
             check_time()
-            planes = np.array([_refit(p, sample, near * widen, sigma) for p in planes])
-        scores = _floor_scores(planes, sample, near, under)
+            planes = np.array([_refit(p, sample, near * widen, sigma=sigma) for p in planes])
+        scores = _floor_scores(planes, sample, near, under=under)
         tilts = np.degrees(np.arccos(np.clip(-planes[:, 2], -1, 1)))
         level = tilts <= MAX_TILT_DEGREES
         steep = float(scores[~level].max(initial=-np.inf))
@@ -82,13 +82,13 @@ def find_floor(frame: DepthFrame, rng: np.random.Generator) -> Plane:
     all_points = points[rows, columns].astype(np.float64)
     all_sigma = D435_NOISE.depth_sigma(all_points[:, 2], frame.intrinsics)
     nx, ny, nz, offset = _refit(
-        best, all_points, np.maximum(0.002, 2 * all_sigma), all_sigma
+        best, all_points, np.maximum(0.002, 2 * all_sigma), sigma=all_sigma
     ).tolist()
     return Plane((nx, ny, nz), offset)
 
 
 def _flat_patches(
-    points: NDArray[np.float32], intrinsics: Intrinsics, reach: int, rng: np.random.Generator
+    points: NDArray[np.float32], intrinsics: Intrinsics, reach: int, *, rng: np.random.Generator
 ) -> tuple[NDArray, NDArray]:
     """Windows of the image whose points lie on a plane: (K, 3) centres and (K, 3) unit normals."""
     height, width = points.shape[:2]
@@ -114,7 +114,7 @@ def _flat_patches(
 
 
 def _candidate_planes(
-    means: NDArray, normals: NDArray, sample: NDArray, rng: np.random.Generator
+    means: NDArray, normals: NDArray, sample: NDArray, *, rng: np.random.Generator
 ) -> NDArray:
     """(K', 4) planes through the patches with least below them, alone and in threes that agree."""
     single = np.concatenate([normals, -(normals * means).sum(axis=1, keepdims=True)], axis=1)
@@ -142,7 +142,7 @@ def _facing(planes: NDArray) -> NDArray:
     return planes[-planes[:, 2] > np.cos(np.radians(SEEN_TILT_DEGREES))]
 
 
-def _floor_scores(planes: NDArray, sample: NDArray, near: NDArray, under: NDArray) -> NDArray:
+def _floor_scores(planes: NDArray, sample: NDArray, near: NDArray, *, under: NDArray) -> NDArray:
     """(K, 4) planes and (M, 3) points -> (K,) points on each less 8 times those below it.
 
     A few below count once: a camera has flying pixels, and a side wall of a tote, which has none
@@ -154,7 +154,7 @@ def _floor_scores(planes: NDArray, sample: NDArray, near: NDArray, under: NDArra
     return (np.abs(heights) < near).sum(1) - below - (BELOW_WEIGHT - 1) * many
 
 
-def _refit(plane: NDArray, sample: NDArray, near: NDArray, sigma: NDArray) -> NDArray:
+def _refit(plane: NDArray, sample: NDArray, near: NDArray, *, sigma: NDArray) -> NDArray:
     """Least squares through the points near a plane, weighted by their noise."""
     inside = np.abs(sample @ plane[:3] + plane[3]) < near
     if inside.sum() < 10:

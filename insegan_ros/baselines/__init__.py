@@ -35,4 +35,4 @@ def make(
         raise ValueError(f'unknown method {name!r}; valid: {", ".join(METHODS)}')
     if instances is not None and not 0 <= instances <= 255:
         raise ValueError(f'instances is {instances}; 0 (estimate) to 255 is expected')
-    return ClassicalSegmenter(METHODS[name], instances or None, bin, seed)
+    return ClassicalSegmenter(METHODS[name], instances or None, bin, seed=seed)

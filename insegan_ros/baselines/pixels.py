@@ -46,7 +46,7 @@ class ClassicalSegmenter:
     """A Segmenter made of a function that labels pixels."""
 
     def __init__(
-        self, method: Method, instances: int | None, bin: Bin | None, seed: int = 0
+        self, method: Method, instances: int | None, bin: Bin | None, *, seed: int = 0
     ) -> None:
         self._method, self._instances, self._seed = method, instances, seed
         self._tracker = BinTracker(bin, seed)
@@ -79,7 +79,7 @@ class ClassicalSegmenter:
         if mask.sum() >= MIN_PIXELS:
             rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
             window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-            pixels = part_pixels(frame, bin, mask, window)
+            pixels = part_pixels(frame, bin, mask, window=window)
             count = self._instances or estimate_count(pixels)
             check_time()
             labels[window] = self._method(pixels, min(count, len(pixels.points)), rng)
@@ -87,7 +87,7 @@ class ClassicalSegmenter:
 
 
 def part_pixels(
-    frame: DepthFrame, bin: Bin, mask: NDArray[np.bool_], window: tuple[slice, slice]
+    frame: DepthFrame, bin: Bin, mask: NDArray[np.bool_], *, window: tuple[slice, slice]
 ) -> PartPixels:
     """What the clustering methods know of the pixels of `mask` in a window."""
     points = floor_coordinates(

@@ -106,7 +106,7 @@ def step(machine: Machine, inputs: Inputs, now: float) -> tuple[Machine, Action 
     """The next state and what to do now; call it a few times a second, with a monotonic clock."""
     elapsed = now - machine.since
     if machine.state in MOVING and (fault := _fault(machine, inputs, elapsed)):
-        return _stop(machine, inputs, now, fault, State.LATCHED)
+        return _stop(machine, inputs, now, reason=fault, then=State.LATCHED)
     if machine.state is State.WAITING:
         if _missing(machine, inputs) is None and not inputs.run_stop:
             return machine.entered(State.SETTLING, now), None
@@ -119,7 +119,7 @@ def step(machine: Machine, inputs: Inputs, now: float) -> tuple[Machine, Action 
         if inputs.motion is Motion.SUCCEEDED:
             return machine.entered(State.SETTLING, now), None
     elif machine.state is State.STOPPING:
-        return _stopping(machine, inputs, now, elapsed), None
+        return _stopping(machine, inputs, now, elapsed=elapsed), None
     return machine, None
 
 
@@ -146,11 +146,11 @@ def start(machine: Machine, now: float) -> Machine:
 
 
 def halt(
-    machine: Machine, inputs: Inputs, now: float, reason: str, then: State = State.PAUSED
+    machine: Machine, inputs: Inputs, now: float, *, reason: str, then: State = State.PAUSED
 ) -> tuple[Machine, Action | None]:
     """A person's ~/pause or ~/stop, the end of the process, or (LATCHED) the caller's fault."""
     if machine.state in (State.WAITING, *MOVING):
-        return _stop(machine, inputs, now, reason, then)
+        return _stop(machine, inputs, now, reason=reason, then=then)
     return machine, None
 
 
@@ -196,7 +196,7 @@ def _fault(machine: Machine, inputs: Inputs, elapsed: float) -> str | None:
 
 
 def _stop(
-    machine: Machine, inputs: Inputs, now: float, reason: str, then: State
+    machine: Machine, inputs: Inputs, now: float, *, reason: str, then: State
 ) -> tuple[Machine, Action | None]:
     if machine.state is not State.SHAKING or not inputs.needs_arm:
         return machine.entered(then, now, reason), None
@@ -204,7 +204,7 @@ def _stop(
     return machine.entered(State.STOPPING, now, reason), Action.CANCEL
 
 
-def _stopping(machine: Machine, inputs: Inputs, now: float, elapsed: float) -> Machine:
+def _stopping(machine: Machine, inputs: Inputs, now: float, *, elapsed: float) -> Machine:
     seen = inputs.joints_age <= machine.timing.joints_timeout
     if elapsed >= REST_S and at_rest(machine, inputs):
         return machine.entered(machine.after_stop, now, machine.reason)

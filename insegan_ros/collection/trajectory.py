@@ -112,12 +112,14 @@ def shake(
     home = np.asarray(spec.home, np.float64)
     require_pose(home, limits, 'home')
     require_pose(np.asarray(start, np.float64), limits, 'start')
-    pieces = [_move(np.asarray(start, np.float64), home, limits, margin)]
+    pieces = [_move(np.asarray(start, np.float64), home, limits, margin=margin)]
     for _ in range(spec.repetitions):
         direction = np.asarray(spec.directions[rng.integers(len(spec.directions))], np.float64)
         wanted = direction * rng.uniform(*spec.amplitude) * strength * rng.choice([-1.0, 1.0])
         frequency = rng.uniform(*spec.frequency_hz)
-        pieces.append(_swing(home, wanted, frequency, spec.cycles, limits, margin))
+        pieces.append(
+            _swing(home, wanted, frequency, cycles=spec.cycles, limits=limits, margin=margin)
+        )
     ends = np.cumsum([0.0] + [times[-1] for times, *_ in pieces])
     times = np.concatenate([t + end for (t, *_), end in zip(pieces, ends)])
     positions, velocities, accelerations = (
@@ -130,7 +132,7 @@ def shake(
 Piece = tuple[FloatArray, FloatArray, FloatArray, FloatArray]
 
 
-def _move(a: FloatArray, b: FloatArray, limits: Sequence[JointLimits], margin: float) -> Piece:
+def _move(a: FloatArray, b: FloatArray, limits: Sequence[JointLimits], *, margin: float) -> Piece:
     """Rest to rest along 10 u^3 - 15 u^4 + 6 u^5, as fast as `margin` of the limits lets."""
     step = b - a
     # the polynomial's largest slope is 15/8, its largest second derivative 10/sqrt(3)
@@ -155,6 +157,7 @@ def _swing(
     home: FloatArray,
     wanted: FloatArray,
     frequency: float,
+    *,
     cycles: int,
     limits: Sequence[JointLimits],
     margin: float,
@@ -239,6 +242,7 @@ def violations(
     trajectory: Trajectory,
     limits: Sequence[JointLimits],
     start: Sequence[float],
+    *,
     start_tolerance: float = 0.05,
 ) -> list[str]:
     """Every reason not to send a trajectory; an empty list lets it through.

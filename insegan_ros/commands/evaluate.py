@@ -123,22 +123,13 @@ def run(args: argparse.Namespace) -> int:
     if args.poses:
         from insegan_ros.commands.evaluate_poses import run_poses
 
-        return run_poses(dataset, indices, methods, args, out)
+        return run_poses(dataset, indices, methods, args=args, out=out)
     instances, bin = chosen_instances(args, dataset.info.instances), chosen_bin(args)
     total = sum(len(seeds_of(method, args.seeds)) for method in methods) * len(indices)
+    told = {'instances': instances, 'bin': bin, 'device': args.device, 'truth': truth}
+    how = {'seeds': args.seeds, 'workers': args.workers}
     with tqdm(total=total, unit='frame') as bar:
-        runs = benchmark(
-            dataset,
-            methods,
-            indices,
-            seeds=args.seeds,
-            instances=instances,
-            bin=bin,
-            device=args.device,
-            workers=args.workers,
-            progress=bar.update,
-            truth=truth,
-        )
+        runs = benchmark(dataset, methods, indices, progress=bar.update, **how, **told)
     tallies = [damaged, unusable.images, unusable.annotations]
     settings = account(args, dataset, truth, indices)
     settings['split'] = f'{split}, {len(indices)} frames'
@@ -149,9 +140,9 @@ def run(args: argparse.Namespace) -> int:
         out / 'scenes.png',
         dataset,
         runs,
-        lambda method: make_segmenter(method, instances, bin, device=args.device),
-        short_names(methods),
-        truth,
+        make=lambda method: make_segmenter(method, instances, bin, device=args.device),
+        names=short_names(methods),
+        truth=truth,
     )
     print(f'written: {out}/results.md, results.json, results.png, scenes.png')
     for text in [*dataset.notes, *(tally.summary() for tally in tallies if tally)]:

@@ -32,7 +32,12 @@ def true_part(name: str, mesh: Path | None) -> Part:
 
 
 def run_poses(
-    dataset: Dataset, indices: list[int], methods: list[str], args: argparse.Namespace, out: Path
+    dataset: Dataset,
+    indices: list[int],
+    methods: list[str],
+    *,
+    args: argparse.Namespace,
+    out: Path,
 ) -> int:
     """Judge models with a template; prints a table and writes poses.json.
 

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
         if every < 1:
             raise ValueError(f'--every {every}: at least 1 is expected')
         indices = dataset.indices[::every]
-        written = write_pictures(dataset, indices, args.out, left_out)
+        written = write_pictures(dataset, indices, args.out, left_out=left_out)
         total = len(indices)
     else:
         if args.every is not None:
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def write_pictures(
-    dataset: Dataset, indices: list[int], out: Path, left_out: LeftOut
+    dataset: Dataset, indices: list[int], out: Path, *, left_out: LeftOut
 ) -> Iterator[int]:
     """Write <out>/<frame>.png, near red and far blue; yields each index when it is written."""
     import numpy as np

@@ -128,7 +128,9 @@ def import_insta10(args: argparse.Namespace) -> int:
     camera = Intrinsics(args.size, args.size, args.focal, args.focal, middle, middle)
     code = DepthCode(args.depth_scale, args.depth_offset)
     with tqdm(unit='mask', desc='masks') as bar:
-        source = Insta10(args.recording, camera, code, args.background, bar.update)
+        source = Insta10(
+            args.recording, camera, code, background=args.background, progress=bar.update
+        )
     info = DatasetInfo(
         part=args.part or args.recording.resolve().name,
         intrinsics=camera,

@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
         instances, bin = chosen_instances(args, source.instances), chosen_bin(args)
         segmenter: Segmenter
         if args.model is not None:
-            segmenter = load_segmenter(args.model, args.device, bin, args.seed)
+            segmenter = load_segmenter(args.model, args.device, bin, seed=args.seed)
         else:
             segmenter = baselines.make(args.method, instances, bin, args.seed)
         settings = {
@@ -87,8 +87,12 @@ def run(args: argparse.Namespace) -> int:
             'seed': args.seed,
         }
         count = len(source) if args.limit is None else min(args.limit, len(source))
-        with ResultWriter(args.out, settings, source.depth_scale, source.left_out) as writer:
-            done, found = segment_all(source, segmenter, writer, count, args.pose_seconds)
+        with ResultWriter(
+            args.out, settings, source.depth_scale, left_out=source.left_out
+        ) as writer:
+            done, found = segment_all(
+                source, segmenter, writer, count=count, pose_seconds=args.pose_seconds
+            )
         for text in [*source.notes, *source.skipped]:
             print(text, file=sys.stderr)
         print(f'{args.out}: {done} of {count} frames, {found} instances')
@@ -100,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def segment_all(
-    source: Replay, segmenter: Segmenter, writer: ResultWriter, count: int, pose_seconds: float
+    source: Replay, segmenter: Segmenter, writer: ResultWriter, *, count: int, pose_seconds: float
 ) -> tuple[int, int]:
     """Segment the first `count` frames; how many were, and how many instances they show."""
     import time

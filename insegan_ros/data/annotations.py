@@ -195,7 +195,7 @@ def _read_coco(
         name = images[key].get('file_name')
         if not isinstance(name, str):
             unusable.images.add(f'{file}, image {key}', 'it has no file_name')
-        elif (combined := _combine(name, drawn, file, unusable)) is not None:
+        elif (combined := _combine(name, drawn, file, unusable=unusable)) is not None:
             yield combined
 
 
@@ -234,7 +234,9 @@ def _read_labelme(
             continue
         masks[key] = (where, mask | masks[key][1] if key in masks else mask)
     if masks:
-        combined = _combine(str(content['imagePath']), list(masks.values()), file, unusable)
+        combined = _combine(
+            str(content['imagePath']), list(masks.values()), file, unusable=unusable
+        )
         if combined is not None:
             yield combined
 
@@ -261,7 +263,7 @@ def _labelme_mask(shape: dict[str, Any], size: Size) -> BoolImage:
 
 
 def _combine(
-    image: str, drawn: list[tuple[str, BoolImage]], file: Path, unusable: Unusable
+    image: str, drawn: list[tuple[str, BoolImage]], file: Path, *, unusable: Unusable
 ) -> AnnotatedImage | None:
     """Later masks lie on earlier ones; what then has no pixel left is no part that is seen."""
     labels = np.zeros(drawn[0][1].shape, np.uint16)

@@ -45,7 +45,9 @@ def write_bag(
         shutil.rmtree(partial)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        yield from _write(dataset, partial / path.name, frame_id, topic, storage, left_out)
+        yield from _write(
+            dataset, partial / path.name, frame_id, topic=topic, storage=storage, left_out=left_out
+        )
         (partial / path.name).rename(path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -55,6 +57,7 @@ def _write(
     dataset: Dataset,
     path: Path,
     frame_id: str,
+    *,
     topic: str,
     storage: str,
     left_out: LeftOut | None,

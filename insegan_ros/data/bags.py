@@ -66,7 +66,7 @@ class Recording:
             self.topic = choose_image_topic(survey, self.path, image_topic)
             self._told: list[str] = []
             self._cameras = (
-                choose_camera_topic(survey, self.path, self.topic, self._told.append)
+                choose_camera_topic(survey, self.path, self.topic, note=self._told.append)
                 if reading.camera is None
                 else None
             )
@@ -132,7 +132,7 @@ class Recording:
         if self._cameras is not None:
             info = self._cameras.at(stamp)
         assert info is not None
-        camera = cached_camera(info, depth_m.shape[::-1], reading.rectified, self.topic)
+        camera = cached_camera(info, depth_m.shape[::-1], reading.rectified, topic=self.topic)
         for note in camera.notes:
             if note not in self._told:
                 self._told.append(note)

@@ -260,7 +260,7 @@ def frame_from_messages(
     """
     depth_m = depth_from_message(image, depth_scale, float_scale)
     known = info if isinstance(info, CameraInfo) else info_from_message(info)
-    camera = cached_camera(known, depth_m.shape[::-1], rectified, topic)
+    camera = cached_camera(known, depth_m.shape[::-1], rectified, topic=topic)
     return camera.frame(depth_m, stamp_ns(image.header), image.header.frame_id)
 
 
@@ -268,7 +268,7 @@ _CAMERAS: dict[tuple[Any, ...], Camera] = {}
 
 
 def cached_camera(
-    info: CameraInfo, size: tuple[int, int], rectified: bool | None = None, topic: str = ''
+    info: CameraInfo, size: tuple[int, int], rectified: bool | None = None, *, topic: str = ''
 ) -> Camera:
     """`camera_of`, worked out once for a camera that does not change."""
     key = (replace(info, frame_id=''), size, rectified, topic)

@@ -39,6 +39,7 @@ def measure_crop(
     dataset: Dataset,
     indices: Sequence[int],
     size: int,
+    *,
     seed: int,
     coding: Literal['linear', 'gap'] = 'linear',
 ) -> CropConfig:
@@ -73,6 +74,7 @@ def crop_frames(
     dataset: Dataset,
     indices: Sequence[int],
     crop: CropConfig,
+    *,
     seed: int,
     progress: Callable[[int], object] = lambda _: None,
 ) -> NDArray[np.float16]:

@@ -148,7 +148,7 @@ class ImageFolder:
                 replace(info, depth_scale=None),
                 depth_m.shape[::-1],
                 self.reading.rectified,
-                'image_raw',
+                topic='image_raw',
             )
             frame = camera.frame(depth_m)
         except MessageError as error:

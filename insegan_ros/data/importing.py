@@ -75,7 +75,7 @@ def import_frames(
         intrinsics=opening.frame.intrinsics,
         source='recording' if isinstance(replay.source, Recording) else 'images',
         instances=request.instances,
-        depth_scale=_stored_scale([item.frame for item in first], replay, request, say),
+        depth_scale=_stored_scale([item.frame for item in first], replay, request, say=say),
     )
     with DatasetWriter(request.out, info) as writer:
         keys = _Keys(replay, writer.records.values())
@@ -132,7 +132,11 @@ def _check_unit(
 
 
 def _stored_scale(
-    frames: list[DepthFrame], replay: Replay, request: ImportRequest, say: Callable[[str], object]
+    frames: list[DepthFrame],
+    replay: Replay,
+    request: ImportRequest,
+    *,
+    say: Callable[[str], object],
 ) -> float:
     """What was asked for, what the folder has, or what keeps the detail of the frames."""
     measured = np.concatenate([f.depth_m[np.isfinite(f.depth_m)] for f in frames]).astype(float)

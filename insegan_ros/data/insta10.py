@@ -91,6 +91,7 @@ class Insta10:
         path: Path | str,
         intrinsics: Intrinsics,
         code: DepthCode = DepthCode(),
+        *,
         background: Sequence[Colour] = (),
         progress: Callable[[int], object] = lambda _: None,
     ) -> None:

@@ -144,16 +144,16 @@ class RealSense:
         asked = self.settings
         if asked.preset:
             value = int(getattr(rs.rs400_visual_preset, asked.preset))
-            self._set_option(rs.option.visual_preset, value, 'preset', asked.preset)
+            self._set_option(rs.option.visual_preset, value, 'preset', word=asked.preset)
         if asked.depth_units:
             self._set_option(rs.option.depth_units, asked.depth_units, 'depth_units')
         if asked.emitter:
             value = EMITTER[asked.emitter]
-            self._set_option(rs.option.emitter_enabled, value, 'emitter', asked.emitter)
+            self._set_option(rs.option.emitter_enabled, value, 'emitter', word=asked.emitter)
         if asked.laser_power >= 0:
             self._set_option(rs.option.laser_power, asked.laser_power, 'laser_power')
 
-    def _set_option(self, option: Any, value: float, name: str, word: str = '') -> None:
+    def _set_option(self, option: Any, value: float, name: str, *, word: str = '') -> None:
         sensor, asked = self._sensor, f'{name} {word or f"{value:g}"}'
         if not sensor.supports(option):
             self.warnings.append(f'{asked} is ignored: this device has no option {option.name}')

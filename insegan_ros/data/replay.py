@@ -64,7 +64,7 @@ class Replay:
         reading = replace(reading or Reading(), left_out=self.left_out)
         if not self.path.exists():
             raise DatasetError(f'there is no {self.path}; {KINDS} is expected')
-        self.source = _open(self.path, reading, camera_file, topic)
+        self.source = _open(self.path, reading, camera_file, topic=topic)
         if split != 'all' and not isinstance(self.source, Dataset):
             raise DatasetError(f'--split {split}: {path} is no dataset and has no splits')
         self._indices = self.source.split(split) if isinstance(self.source, Dataset) else []
@@ -125,7 +125,7 @@ class Replay:
 
 
 def _open(
-    path: Path, reading: Reading, camera_file: Path | None, topic: str | None
+    path: Path, reading: Reading, camera_file: Path | None, *, topic: str | None
 ) -> Dataset | ImageFolder | Recording:
     if (path / 'dataset.yaml').exists():
         return Dataset(path)

@@ -33,6 +33,7 @@ class ResultWriter:
         path: Path,
         settings: Mapping[str, Any],
         depth_scale: float,
+        *,
         left_out: LeftOut | None = None,
     ) -> None:
         """Claim `path`, made if absent.

@@ -154,7 +154,7 @@ def choose_image_topic(survey: Survey, path: Path, wanted: str | None) -> str:
 
 
 def choose_camera_topic(
-    survey: Survey, path: Path, image_topic: str, note: Callable[[str], object]
+    survey: Survey, path: Path, image_topic: str, *, note: Callable[[str], object]
 ) -> CameraTopic:
     """The camera_info that belongs to the images: by frame_id, and else by name.
 

@@ -44,13 +44,13 @@ def compare(
     best: list[tuple[float, NDArray, NDArray]] = []
     for rotation in Rotation.random(starts, random_state=seed).as_matrix():
         turn, shift = rotation, few_b.mean(axis=0) - rotation @ few_a.mean(axis=0)
-        turn, shift = _closest_points(few_a, few_b, coarse, turn, shift, 10)
+        turn, shift = _closest_points(few_a, few_b, coarse, turn=turn, shift=shift, rounds=10)
         best.append((_chamfer(few_a @ turn.T + shift, few_b, coarse), turn, shift))
     best.sort(key=lambda entry: entry[0])
     fine = KDTree(b)
     results = []
     for _, turn, shift in best[:5]:
-        turn, shift = _closest_points(a, b, fine, turn, shift, 25)
+        turn, shift = _closest_points(a, b, fine, turn=turn, shift=shift, rounds=25)
         results.append((_chamfer(a @ turn.T + shift, b, fine), turn, shift))
     distance, turn, shift = min(results, key=lambda entry: entry[0])
     pose = np.eye(4)
@@ -65,7 +65,7 @@ def _chamfer(a: NDArray, b: NDArray, tree: KDTree) -> float:
 
 
 def _closest_points(
-    a: NDArray, b: NDArray, tree: KDTree, turn: NDArray, shift: NDArray, rounds: int
+    a: NDArray, b: NDArray, tree: KDTree, *, turn: NDArray, shift: NDArray, rounds: int
 ) -> tuple[NDArray, NDArray]:
     """Least-squares rigid motion onto nearest points, both ways, again and again."""
     for _ in range(rounds):

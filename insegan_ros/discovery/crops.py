@@ -89,13 +89,13 @@ def frame_pieces(frame: DepthFrame, bin: Bin, stacked: bool = True) -> Iterator[
         ring = _ring(mask)
         alone = (solid[ring] < lowest).mean() >= ALONE
         if alone:
-            yield _piece(points[mask], floor.offset, focal, True)
+            yield _piece(points[mask], floor.offset, focal, alone=True)
         if not stacked:
             continue
         for segment in _segments(mask, solid):
             whole = alone and segment.sum() > 0.9 * mask.sum()
             if not whole and _hides_its_neighbours(segment, solid):
-                yield _piece(points[segment], floor.offset, focal, False)
+                yield _piece(points[segment], floor.offset, focal, alone=False)
 
 
 def pieces_of(
@@ -118,7 +118,7 @@ def pieces_of(
         if mask.sum() < MIN_PIXELS:
             continue
         alone = (solid[_ring(mask)] < lowest).mean() >= ALONE
-        piece = _piece(points[mask], floor.offset, focal, bool(alone), MASK_EDGE)
+        piece = _piece(points[mask], floor.offset, focal, alone=bool(alone), edge_px=MASK_EDGE)
         if piece.length_m <= longest_m:
             yield piece
 
@@ -158,6 +158,7 @@ def _piece(
     points: NDArray[np.float32],
     camera_height: float,
     focal: float,
+    *,
     alone: bool,
     edge_px: float = SEGMENT_EDGE,
 ) -> Piece:
@@ -187,6 +188,7 @@ def dataset_pieces(
     dataset: Dataset,
     indices: Sequence[int],
     rng: np.random.Generator,
+    *,
     progress: bool = True,
     cut: Callable[[DepthFrame, Bin], Iterable[Piece]] = frame_pieces,
     enough: float = math.inf,

@@ -116,7 +116,7 @@ def discover(search: Search) -> Template:
     """
     begun = time.monotonic()
     search.out.mkdir(parents=True, exist_ok=True)
-    run = run_of(search.dataset.path, len(search.indices), search.config, search.seed)
+    run = run_of(search.dataset.path, len(search.indices), search.config, seed=search.seed)
     same_run(search.out / RUN, run)
     pieces = find_pieces(search)
     work, state, place = resume(
@@ -125,7 +125,7 @@ def discover(search: Search) -> Template:
     if state is None or work is None:
         work, state = first_guess(search, pieces)
         save_checkpoint(search.out / CHECKPOINT, work, state, place)
-    state = run_rounds(search, work, state, place, begun)
+    state = run_rounds(search, work, state, place=place, begun=begun)
     return conclude(search, work, state, len(pieces))
 
 
@@ -146,7 +146,7 @@ def find_pieces(search: Search) -> list[Piece]:
 
 
 def run_rounds(
-    search: Search, work: Reconstruction, state: State, place: Place, begun: float
+    search: Search, work: Reconstruction, state: State, *, place: Place, begun: float
 ) -> State:
     """Rounds on each grid, from `place` on; a checkpoint after each.
 

@@ -61,7 +61,7 @@ def _peaks(pieces: list[Piece]) -> list[tuple[float, float]]:
 
 
 def choose_pieces(
-    pieces: list[Piece], length_m: float, count: int, rng: np.random.Generator
+    pieces: list[Piece], length_m: float, count: int, *, rng: np.random.Generator
 ) -> list[Piece]:
     """Those about as long as the part, at most `count`: shorter ones may be fragments.
 

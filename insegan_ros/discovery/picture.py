@@ -43,7 +43,7 @@ def draw(file: Path, work: Reconstruction, state: State, columns: int = 12) -> N
 
 
 def draw_pieces(
-    file: Path, rows: Sequence[Sequence[Piece]], length_m: float, columns: int = 12
+    file: Path, rows: Sequence[Sequence[Piece]], length_m: float, *, columns: int = 12
 ) -> None:
     """Some pieces of each row, of a part that is about so long."""
     pictures = []

@@ -21,6 +21,7 @@ from insegan_ros.discovery.lengths import choose_pieces
 from insegan_ros.discovery.state import DiscoveryConfig, Poses, State
 from insegan_ros.discovery.views import BATCH, UNSURE_WEIGHT, centred_views, residuals
 from insegan_ros.model.template import (
+    Views,
     fill_unseen,
     random_rotations,
     render,
@@ -33,7 +34,7 @@ class Reconstruction:
     """Expectation and maximisation on one set of crops."""
 
     def __init__(
-        self, pieces: list[Piece], width_m: float, config: DiscoveryConfig, device: str = 'cpu'
+        self, pieces: list[Piece], width_m: float, config: DiscoveryConfig, *, device: str = 'cpu'
     ) -> None:
         self.pieces, self.width_m, self.config = pieces, width_m, config
         self.scale_m = config.height_scale * width_m
@@ -48,7 +49,7 @@ class Reconstruction:
 
     @torch.no_grad()
     def expect(
-        self, state: State, crops: Crops, rotations: int, generator: torch.Generator
+        self, state: State, crops: Crops, rotations: int, *, generator: torch.Generator
     ) -> State:
         """The best of `rotations` random rotations for each crop, unless its own is better."""
         grid = state.logits.shape[0]
@@ -57,9 +58,11 @@ class Reconstruction:
             self._tensor(part).flatten(1) for part in (crops.mask, crops.sure, crops.height)
         )
         alone = self._tensor(crops.alone)
-        view_mask, view, shifts = centred_views(state.occupancy, state.voxel_m, turns, grid)
+        view_mask, view, shifts = centred_views(state.occupancy, state.voxel_m, turns, pixels=grid)
         rest = resting_heights(state.occupancy, state.voxel_m, turns)
-        error = residuals(mask, sure, height, alone, view_mask, view, rest, self.scale_m)
+        error = residuals(
+            mask, sure, height, alone, view_mask, view, rest=rest, scale_m=self.scale_m
+        )
         residual, best = error.min(dim=1)
         found = Poses(turns[best], shifts[best], residual)
         if state.poses is not None:
@@ -89,13 +92,13 @@ class Reconstruction:
             )
             alone = self._tensor(crops.alone[chosen])
             each = residuals(
-                mask, sure, height, alone, view_mask, view, rest[chosen], self.scale_m
+                mask, sure, height, alone, view_mask, view, rest=rest[chosen], scale_m=self.scale_m
             )
             scores.append(each.diagonal())
         return torch.cat(scores)
 
     def search_nearby(
-        self, state: State, crops: Crops, tries: int, generator: torch.Generator
+        self, state: State, crops: Crops, tries: int, *, generator: torch.Generator
     ) -> State:
         """Each crop's pose changed by ever smaller random steps, kept where they are better."""
         assert state.poses is not None
@@ -119,7 +122,7 @@ class Reconstruction:
         return replace(state, poses=poses)
 
     def maximise(
-        self, state: State, crops: Crops, stage: int, generator: torch.Generator
+        self, state: State, crops: Crops, stage: int, *, generator: torch.Generator
     ) -> State:
         """Adam on the logits and on the poses of the crops, those well explained first."""
         assert state.poses is not None
@@ -151,12 +154,8 @@ class Reconstruction:
             shifts = poses.shifts[chosen] + shift[chosen] * self.width_m
             views = render(occupancy, state.voxel_m, turns, shifts, grid)
             mask, height = masks[chosen], heights[chosen]
-            with torch.no_grad():
-                rest = resting_heights(occupancy, state.voxel_m, turns)
-                both = mask * views.silhouette
-                gap = mask * (height * views.silhouette - views.height)
-                lift = gap.sum((1, 2)) / both.sum((1, 2)).clamp(min=1)
-                lift = torch.where(alone[chosen], rest, torch.maximum(lift, rest))
+            rest = resting_heights(occupancy.detach(), state.voxel_m, turns.detach())
+            lift = _lift(views, mask, height, rest=rest, alone=alone[chosen])
             gap = views.height + (lift[:, None, None] - height) * views.silhouette
             gap = (gap.abs() / self.scale_m).clamp(max=1.5) * mask
             beyond = views.silhouette - mask
@@ -195,9 +194,9 @@ class Reconstruction:
             logits = self._seed(crops, k, generator).to(self.device)
             state = State(logits, self.width_m, None)
             for _ in range(config.seed_rounds):
-                state = self.expect(state, crops, config.seed_rotations, generator)
-                state = self.maximise(state, crops, 0, generator)
-            state = self.expect(state, crops, config.seed_rotations, generator)
+                state = self.expect(state, crops, config.seed_rotations, generator=generator)
+                state = self.maximise(state, crops, 0, generator=generator)
+            state = self.expect(state, crops, config.seed_rotations, generator=generator)
             assert state.poses is not None
             tried.append((float(state.poses.residual.median()), state))
             done()
@@ -235,9 +234,9 @@ class Reconstruction:
             )[0, 0]
             state = replace(state, logits=logits)
         crops = self.crops(grid)
-        state = self.expect(state, crops, self.config.rotations[stage], generator)
-        state = self.search_nearby(state, crops, self.config.nearby[stage], generator)
-        return self.maximise(state, crops, stage, generator)
+        state = self.expect(state, crops, self.config.rotations[stage], generator=generator)
+        state = self.search_nearby(state, crops, self.config.nearby[stage], generator=generator)
+        return self.maximise(state, crops, stage, generator=generator)
 
     def halves(self, state: State, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Two occupancies, each fitted anew from a blurred shape to half of the crops."""
@@ -249,7 +248,7 @@ class Reconstruction:
             part = torch.arange(first, len(crops), 2)
             poses = Poses(*(values[part] for values in vars(state.poses).values()))
             half = replace(state, logits=torch.logit(occupancy, 1e-3), poses=poses)
-            half = self.maximise(half, crops.select(part.numpy()), last, generator)
+            half = self.maximise(half, crops.select(part.numpy()), last, generator=generator)
             found.append(half.occupancy)
         return found[0], found[1]
 
@@ -260,8 +259,8 @@ class Reconstruction:
             turns = random_rotations(192, generator).to(self.device)
             solid = fill_unseen(state.occupancy, turns)
         state = replace(state, logits=torch.logit(solid, 4e-4))
-        state = self.expect(state, crops, self.config.rotations[0], generator)
-        return self.search_nearby(state, crops, self.config.nearby[-1], generator)
+        state = self.expect(state, crops, self.config.rotations[0], generator=generator)
+        return self.search_nearby(state, crops, self.config.nearby[-1], generator=generator)
 
 
 def explained(residual: NDArray[np.float32]) -> float:
@@ -274,5 +273,18 @@ def reconstruction(
 ) -> Reconstruction:
     """Of the pieces about as long as that."""
     rng = np.random.default_rng([seed, 1])
-    chosen = choose_pieces(pieces, length_m, config.crops, rng)
-    return Reconstruction(chosen, length_m * config.margin, config, device)
+    chosen = choose_pieces(pieces, length_m, config.crops, rng=rng)
+    return Reconstruction(chosen, length_m * config.margin, config, device=device)
+
+
+@torch.no_grad()
+def _lift(views: Views, mask: Tensor, height: Tensor, *, rest: Tensor, alone: Tensor) -> Tensor:
+    """(B,) metres by which views are lifted to lie where the crops' parts do.
+
+    Args:
+        rest: (B,) that of a part on the floor, which those that lie `alone` have.
+    """
+    both = mask * views.silhouette
+    gap = mask * (height * views.silhouette - views.height)
+    lift = gap.sum((1, 2)) / both.sum((1, 2)).clamp(min=1)
+    return torch.where(alone, rest, torch.maximum(lift, rest))

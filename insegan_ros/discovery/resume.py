@@ -27,7 +27,7 @@ class Place:
     round: int
 
 
-def run_of(dataset: Path, frames: int, config: DiscoveryConfig, seed: int) -> dict[str, Any]:
+def run_of(dataset: Path, frames: int, config: DiscoveryConfig, *, seed: int) -> dict[str, Any]:
     """What must not change when a run goes on, as YAML can hold it."""
     plain = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config).items()}
     return {'dataset': str(dataset), 'frames': frames, 'seed': seed, 'settings': plain}

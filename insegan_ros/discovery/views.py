@@ -12,7 +12,7 @@ UNSURE_WEIGHT = 0.2  # of a silhouette's edge, where the camera cannot tell
 
 
 def centred_views(
-    occupancy: Tensor, voxel_m: float, rotations: Tensor, pixels: int
+    occupancy: Tensor, voxel_m: float, rotations: Tensor, *, pixels: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Masks and heights (B, P, P) with the silhouette's extent centred; shifts (B, 2) to it."""
     masks, heights, shifts = [], [], []
@@ -39,7 +39,7 @@ def centred_views(
 
 def residuals(
     mask: Tensor, sure: Tensor, height: Tensor, alone: Tensor, view_mask: Tensor, view: Tensor,
-    rest: Tensor, scale_m: float,
+    *, rest: Tensor, scale_m: float,
 ) -> Tensor:  # fmt: skip
     """(N, K) disagreement of N crops with K views (flattened), each lifted as suits it best.
 

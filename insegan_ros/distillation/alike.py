@@ -44,7 +44,7 @@ class AlikeConfig:
 
 
 def maker_of(
-    around: Surroundings, length_m: float, config: AlikeConfig, seed: int, shape: int
+    around: Surroundings, length_m: float, config: AlikeConfig, *, seed: int, shape: int
 ) -> PileMaker:
     """Piles of one random shape in the bin and under the camera of the frames."""
     rng = np.random.default_rng([seed, 2, shape])
@@ -72,7 +72,7 @@ class Order:
         Raises:
             DatasetError: the folder holds piles of another shape.
         """
-        maker = maker_of(self.around, self.length_m, self.config, self.seed, self.shape)
+        maker = maker_of(self.around, self.length_m, self.config, seed=self.seed, shape=self.shape)
         piles = store_piles(maker, self.path, self.seed, workers=1)
         try:
             for made in piles:

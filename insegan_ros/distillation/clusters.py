@@ -69,7 +69,7 @@ class Clusters:
         self.centres: NDArray[np.floating] = np.zeros((0, 3))  # (N, 3) px
         if len(v) >= settings.min_area:
             apart = settings.separation * config.part_thickness_m / config.pixel_m
-            self.centres = _peaks(self._votes, sure, apart, settings.min_support)
+            self.centres = _peaks(self._votes, sure, apart, least=settings.min_support)
         self._apart: NDArray[np.floating] | None = None
         self._owner = np.zeros(len(v), np.int64)
         self._sums = np.zeros((len(self.centres), 5))  # of _told's columns, and of disagreement
@@ -185,7 +185,7 @@ def find_instances(
 
 
 def _peaks(
-    votes: NDArray[np.floating], weights: NDArray[np.floating], apart: float, least: float
+    votes: NDArray[np.floating], weights: NDArray[np.floating], apart: float, *, least: float
 ) -> NDArray[np.floating]:
     """(M, 3) votes -> (N, 3) centres at least `apart` px from each other, densest first."""
     cell = max(apart / 3, 1.0)

@@ -67,7 +67,7 @@ class Piles:
         )
         depth = self.depth[index]
         if rng.random() < 0.95:  # some without noise
-            depth = add_noise(depth, self.intrinsics, rng, noise)
+            depth = add_noise(depth, self.intrinsics, rng, noise=noise)
         # the floor is found to about a millimetre
         return self.camera_height[index] + np.float32(rng.normal(0, 0.0007)) - depth
 
@@ -93,7 +93,7 @@ class Piles:
 
 
 def make_batch(
-    piles: Piles, config: NetworkConfig, size: int, rng: np.random.Generator
+    piles: Piles, config: NetworkConfig, size: int, *, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
     """(B, 2, H, W) input and (B, 6, H, W) target: random piles, noise, flips, quarter turns."""
     return mixed_batch([(piles, config)], size, rng)

@@ -126,14 +126,14 @@ class PileMaker:
             except SceneRejectedError as error:
                 reason = str(error)
                 continue
-            return self._photograph(part, spec, world.poses(), rng)
+            return self._photograph(part, spec, world.poses(), rng=rng)
         raise ValueError(
             f'no valid pile in {MAX_ATTEMPTS} drops ({reason}); is the bin '
             f'{around.bin_width * 1e3:.0f} mm wide, and the part {part.length * 1e3:.0f} mm long?'
         )
 
     def _photograph(
-        self, part: Part, spec: BinSpec, poses: NDArray[np.float64], rng: np.random.Generator
+        self, part: Part, spec: BinSpec, poses: NDArray[np.float64], *, rng: np.random.Generator
     ) -> Pile:
         settings, around = self.config, self.surroundings
         x, y = np.array(around.bin_centre) + rng.uniform(-1, 1, 2) * settings.shift_jitter
@@ -210,7 +210,7 @@ def _decompose(
 
 
 def store_piles(
-    maker: PileMaker, path: Path, seed: int, workers: int
+    maker: PileMaker, path: Path, seed: int, *, workers: int
 ) -> Generator[int, None, None]:
     """Make the piles that `path` lacks, in `workers` processes; yields how many there are.
 
@@ -230,7 +230,7 @@ def store_piles(
     path.mkdir(parents=True, exist_ok=True)
     with DatasetWriter(path, info) as writer:
         missing = [i for i in range(maker.config.count) if i not in writer.indices]
-        for index, pile in zip(missing, _make(maker, seed, missing, workers)):
+        for index, pile in zip(missing, _make(maker, seed, missing, workers=workers)):
             record = {
                 'floor': [0.0, 0.0, -1.0, round(pile.camera_height, 6)],
                 'visible': [round(float(v), 3) for v in pile.visible],
@@ -240,7 +240,7 @@ def store_piles(
             yield len(writer.indices)
 
 
-def _make(maker: PileMaker, seed: int, indices: Iterable[int], workers: int) -> Iterator[Pile]:
+def _make(maker: PileMaker, seed: int, indices: Iterable[int], *, workers: int) -> Iterator[Pile]:
     seeds = [(seed, index) for index in indices]
     if workers <= 1:
         yield from map(maker, seeds)

@@ -113,7 +113,7 @@ def _fill_one(config: ShapesConfig, part: Part, rng: np.random.Generator) -> lis
 
 
 def picture_bins(
-    config: ShapesConfig, seed: int, index: int, filled: Sequence[Filled]
+    config: ShapesConfig, seed: int, index: int, *, filled: Sequence[Filled]
 ) -> list[Picture]:
     """Pictures of one shape's bins."""
     mesh = shape(seed, index).mesh
@@ -133,6 +133,7 @@ def store_shapes(
     config: ShapesConfig,
     path: Path,
     seed: int,
+    *,
     workers: int,
     seconds: float = np.inf,
     pictures: bool = True,
@@ -166,7 +167,7 @@ def _store_shape(task: tuple[ShapesConfig, Path, int, int, float, bool]) -> None
         poses = np.concatenate([np.zeros((0, 3, 4), np.float32), *(f.poses for f in filled)])
         _save(bins, {'counts': np.array(counts, int), 'widths': np.array(widths), 'poses': poses})
     if pictures:
-        taken = picture_bins(config, seed, index, filled)
+        taken = picture_bins(config, seed, index, filled=filled)
         _save(views, _packed(taken))
 
 
@@ -225,7 +226,7 @@ def load_views(path: Path, config: ViewConfig) -> list[tuple[View, NetworkConfig
 
 
 def load_shapes(
-    path: Path, config: ShapesConfig, first: int = 0, last: int | None = None
+    path: Path, config: ShapesConfig, first: int = 0, *, last: int | None = None
 ) -> Iterator[list[tuple[View, NetworkConfig]]]:
     """The stored shapes from `first` to before `last`, those that have any pictures."""
     for file in sorted(path.glob('[0-9]*' + VIEWS)):

@@ -94,7 +94,7 @@ def begin(
 
 
 def train_step(
-    progress: Progress, batch: tuple[Tensor, Tensor], rate: float, config: TrainConfig
+    progress: Progress, batch: tuple[Tensor, Tensor], rate: float, *, config: TrainConfig
 ) -> dict[str, Tensor]:
     """One update; returns the losses.
 
@@ -138,7 +138,7 @@ class Steps(Dataset[tuple[Tensor, Tensor]]):
 
 
 def batches_from(
-    step: int, batches: Batches, seed: int, workers: int, device: torch.device
+    step: int, batches: Batches, seed: int, *, workers: int, device: torch.device
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches of this and all later steps; made by `workers` processes, 0: by this one."""
     apart: dict[str, Any] = {}
@@ -169,6 +169,7 @@ def train_network(
     progress: Progress,
     batches: Batches,
     config: TrainConfig,
+    *,
     seconds: float,
     seed: int,
     report: Callable[[int, float, Mapping[str, float]], None],
@@ -188,13 +189,13 @@ def train_network(
     recent: list[Tensor] = []
     device = next(progress.network.parameters()).device
     torch.backends.cudnn.benchmark = True  # all batches are alike
-    ready = batches_from(progress.step, batches, seed, workers, device)
+    ready = batches_from(progress.step, batches, seed, workers=workers, device=device)
 
     def share() -> float:
         return (spent + time.monotonic() - begun) / seconds
 
     def step(_: int) -> dict[str, Tensor]:
-        return train_step(progress, next(ready), rate_at(share(), config), config)
+        return train_step(progress, next(ready), rate_at(share(), config), config=config)
 
     def tell(done: int, losses: Mapping[str, Tensor]) -> None:
         nonlocal said
@@ -211,7 +212,9 @@ def train_network(
     if spent >= seconds:
         return 'out of time'
     hooks = Hooks(save, lambda _: None, lambda _: None, tell)
-    return run_loop(step, progress.step, UNTIL_THE_TIME_IS_OVER, hooks, seconds - spent)
+    return run_loop(
+        step, progress.step, UNTIL_THE_TIME_IS_OVER, hooks=hooks, seconds=seconds - spent
+    )
 
 
 def save_checkpoint(progress: Progress, path: Path, seconds: float) -> None:

@@ -102,7 +102,7 @@ def photograph(
     if height < 2 * tallest:  # no camera is that near
         height = 2 * tallest
         focal = height / pixel
-    camera = _camera(poses, height, focal, rng, config)
+    camera = _camera(poses, height, focal, rng=rng, config=config)
     walls = _walls(width_m, rng) if rng.random() >= config.no_walls else None
     caster = Raycaster(mesh, walls)
     depth, labels = caster.render(poses, camera)
@@ -128,6 +128,7 @@ def _camera(
     poses: NDArray[np.floating],
     height: float,
     focal: float,
+    *,
     rng: np.random.Generator,
     config: ViewConfig,
 ) -> Camera:

@@ -78,7 +78,7 @@ def make_segmenter(
         model_card.find(method)
     except model_card.ModelError as error:
         raise ValueError(f'{error}; classical methods: {", ".join(baselines.METHODS)}') from None
-    return model_card.load_segmenter(method, device, bin, seed)
+    return model_card.load_segmenter(method, device, bin, seed=seed)
 
 
 def evaluate_block(task: Task) -> list[FrameFigures]:
@@ -213,6 +213,7 @@ def benchmark(
     dataset: Dataset,
     methods: Sequence[str],
     indices: Sequence[int],
+    *,
     seeds: int = 3,
     instances: int | None = None,
     bin: Bin | None = None,

@@ -196,7 +196,7 @@ class SimulatedCell:
         """A D435's frame, and (H, W) which part each pixel truly shows (index + 1)."""
         poses, present = self._world.poses(), self._world.present
         depth, ids = self._raycaster.render(poses, self._camera)
-        measured = add_noise(depth, self._camera.intrinsics, rng, self.config.noise)
+        measured = add_noise(depth, self._camera.intrinsics, rng, noise=self.config.noise)
         return DepthFrame(measured, self._camera.intrinsics), np.concatenate([[-1], present])[ids]
 
     def _choose(self, picks: tuple[Pick, ...], failed: list[NDArray[np.float64]]) -> Pick | None:

@@ -32,6 +32,7 @@ def show_compared(
     path: Path,
     dataset: Dataset,
     runs: Sequence[Run],
+    *,
     make: Callable[[str], Segmenter],
     names: Mapping[str, str],
     truth: Mapping[int, NDArray[np.integer]] | None = None,

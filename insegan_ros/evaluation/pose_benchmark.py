@@ -33,9 +33,9 @@ def judge_poses(
         judging: frames that are judged.
         name: of the model, for the progress bar.
     """
-    fitted = matches_in(dataset, segmenter, fitting, f'{name}, fitting')[0]
+    fitted = matches_in(dataset, segmenter, fitting, said=f'{name}, fitting')[0]
     frame = fit_frame(part, fitted)
-    matches, wanted = matches_in(dataset, segmenter, judging, f'{name}, judging')
+    matches, wanted = matches_in(dataset, segmenter, judging, said=f'{name}, judging')
     placed = [(m.estimated @ frame, m.true) for m in matches]
     errors = {
         'mssd': [part.mssd(*pair) for pair in placed],
@@ -57,7 +57,7 @@ def judge_poses(
 
 
 def matches_in(
-    dataset: Dataset, segmenter: Segmenter, frames: list[int], said: str
+    dataset: Dataset, segmenter: Segmenter, frames: list[int], *, said: str
 ) -> tuple[list[Match], int]:
     """Matches in all frames, and how many instances were to be found."""
     matches: list[Match] = []

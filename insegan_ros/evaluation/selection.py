@@ -50,7 +50,9 @@ def kmeans_scores(block: Block) -> dict[int, float]:
             continue
         visible = len(np.unique(sample.labels[sample.labels > 0]))
         count = block.instances or int(sample.record.get('instances', visible))
-        pixels = part_pixels(sample.frame, Bin(floor_of(dataset, sample)), mask, np.s_[:, :])
+        pixels = part_pixels(
+            sample.frame, Bin(floor_of(dataset, sample)), mask, window=np.s_[:, :]
+        )
         found = kmeans(pixels, min(count, len(pixels.points)), np.random.default_rng(0))
         scores[index] = paper_miou(found, sample.labels)
     return scores

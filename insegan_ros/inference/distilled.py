@@ -124,7 +124,7 @@ class DistilledSegmenter:
             scores = np.where(known, fitted, plain.scores)
         else:
             scores = plain.scores
-        return with_poses(frame, plain, fits, scores, self.poses)
+        return with_poses(frame, plain, fits, scores=scores, estimator=self.poses)
 
     def find(self, frame: DepthFrame, bin: Bin | None = None) -> Found:
         """Instances in no order; `bin` None: tracked.

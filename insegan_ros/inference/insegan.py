@@ -81,7 +81,12 @@ class InSeGANSegmenter:
     """
 
     def __init__(
-        self, networks: InSeGANNetworks, card: InSeGANCard, bin: Bin | None = None, seed: int = 0
+        self,
+        networks: InSeGANNetworks,
+        card: InSeGANCard,
+        bin: Bin | None = None,
+        *,
+        seed: int = 0,
     ) -> None:
         self._networks = copy.deepcopy(networks).eval().requires_grad_(False)
         self._card = card
@@ -123,13 +128,14 @@ class InSeGANSegmenter:
             )
             closest = closest_to_measured(seen, values, self._card.filters.threshold)
             labels = np.where(np.isfinite(heights), closest, labels)
-        return self._describe(frame, bin, labels, seen, crop.heights(seen))
+        return self._describe(frame, bin, labels, seen=seen, heights=crop.heights(seen))
 
     def _describe(
         self,
         frame: DepthFrame,
         bin: Bin,
         labels: NDArray[np.int32],
+        *,
         seen: NDArray[np.float32],
         heights: NDArray[np.float32],
     ) -> Segmentation:
@@ -254,4 +260,4 @@ def load(
     networks.load_state_dict(
         {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
     )
-    return InSeGANSegmenter(networks.to(torch.device(device)), card, bin, seed)
+    return InSeGANSegmenter(networks.to(torch.device(device)), card, bin, seed=seed)

@@ -71,6 +71,7 @@ def load_segmenter(
     name_or_path: str,
     device: str = 'cpu',
     bin: Bin | None = None,
+    *,
     seed: int = 0,
 ) -> Segmenter:
     """A trained model as a Segmenter.

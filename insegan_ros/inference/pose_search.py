@@ -38,6 +38,7 @@ class PoseSearch:
         mesh: trimesh.Trimesh,
         diameter: float,
         tolerance: float,
+        *,
         settings: PoseSettings,
         seed: int,
     ) -> None:
@@ -54,7 +55,9 @@ class PoseSearch:
         points = points[surface.normals @ rotation[2] < 0]
         index = np.floor(points[:, :2] / self._cell + CELLS / 2).astype(int)
         behind = 2 * self._tolerance
-        return depth_of(index[:, ::-1], points[:, 2], (CELLS, CELLS), behind).astype(np.float32)
+        return depth_of(index[:, ::-1], points[:, 2], (CELLS, CELLS), behind=behind).astype(
+            np.float32
+        )
 
     def __call__(
         self, frame: DepthFrame, mask: NDArray[np.bool_], centre: NDArray

@@ -62,7 +62,9 @@ class PoseEstimator:
         self._surface = sample_surface(mesh, POINTS, seed)
         self._dense = sample_surface(mesh, DENSE_POINTS, seed)
         self._distance = DistanceField.of(template, self.centre)
-        self._search = PoseSearch(mesh, self.diameter, self._tolerance, self._settings, seed)
+        self._search = PoseSearch(
+            mesh, self.diameter, self._tolerance, settings=self._settings, seed=seed
+        )
         self._trials = _trials(self._settings.trials, self.diameter, seed)
 
     def fit(
@@ -86,11 +88,16 @@ class PoseEstimator:
             check_time()
             late = time.monotonic() - begun > seconds
             centre = None if centres is None else np.asarray(centres[k], np.float64)
-            found.append(None if late else self._fit(frame, points, mask, centre))
+            found.append(None if late else self._fit(frame, points, mask, centre=centre))
         return found
 
     def _fit(
-        self, frame: DepthFrame, points: NDArray, mask: NDArray[np.bool_], centre: NDArray | None
+        self,
+        frame: DepthFrame,
+        points: NDArray,
+        mask: NDArray[np.bool_],
+        *,
+        centre: NDArray | None,
     ) -> PoseFit | None:
         seen = points[mask & np.isfinite(frame.depth_m)].astype(np.float64)
         if len(seen) < 12:
@@ -157,7 +164,7 @@ class PoseEstimator:
         points, facing = self._dense.posed(pose)
         index = pixels_of(points, intrinsics)
         shape = (intrinsics.height, intrinsics.width)
-        depth = depth_of(index[facing], points[facing, 2], shape, 2 * self._tolerance)
+        depth = depth_of(index[facing], points[facing, 2], shape, behind=2 * self._tolerance)
         closed = ndimage.grey_erosion(depth, size=3)  # holes take their nearest neighbour
         holes = ~np.isfinite(depth) & ndimage.binary_closing(np.isfinite(depth), np.ones((3, 3)))
         depth[holes] = closed[holes]
@@ -204,7 +211,7 @@ class _Window:
         """(h, w) metres, inf where nothing is; points up to `behind` beyond the nearest count."""
         points, facing = surface.posed(pose)
         index = pixels_of(points[facing], self.intrinsics)
-        return depth_of(index, points[facing, 2], self.depth.shape, behind)
+        return depth_of(index, points[facing, 2], self.depth.shape, behind=behind)
 
 
 def _trials(count: int, diameter: float, seed: int) -> list[NDArray[np.float64]]:
@@ -229,6 +236,7 @@ def with_poses(
     frame: DepthFrame,
     found: Segmentation,
     fits: Sequence[PoseFit | None],
+    *,
     scores: NDArray[np.floating],
     estimator: PoseEstimator,
 ) -> Segmentation:

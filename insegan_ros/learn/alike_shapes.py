@@ -204,7 +204,9 @@ class AlikeShapes:
         frames = frames_of(progress.average, job.dataset, job.seed)
         # what a part shows that they lack must not pass for parts
         held = self.parts[1::HELD_OUT]
-        read = learn_to_read(progress.average, held, job.seed, frames, GENEROSITY[:1])
+        read = learn_to_read(
+            progress.average, held, job.seed, frames=frames, generosity=GENEROSITY[:1]
+        )
         figures = {
             'strict_miou_on_unseen_shapes': round(read.strict_miou, 4),
             'count_accuracy_on_unseen_shapes': round(read.count_accuracy, 4),
@@ -222,7 +224,7 @@ class AlikeShapes:
             'settings': distilled_card.to_card(self.network, read.votes, existence=read.existence),
         }
         model_card.save_model(job.model, card, progress.average.state_dict())
-        show_segmented(job.dataset, job.indices, job.out, job.seed)
+        show_segmented(job.dataset, job.indices, job.out, seed=job.seed)
         return {'steps': progress.step, **figures}
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -43,7 +44,7 @@ GENEROSITY = tuple(product((0.7, 0.5, 0.35, 0.2), (2.0, 1.0)))  # parts may be t
 class GrowingShapes:
     """Batches of all shapes of a folder, those that are made meanwhile too."""
 
-    def __init__(self, folder: Path, config: ViewConfig, first: int, batch: int) -> None:
+    def __init__(self, folder: Path, config: ViewConfig, first: int, *, batch: int) -> None:
         self._folder, self._config, self._first, self._batch = folder, config, first, batch
         self._known: set[str] = set()
         self._parts: list[tuple[Piles, NetworkConfig]] = []
@@ -105,26 +106,38 @@ def pretrain(
         train = TrainConfig(learning_rate=1.5 * STARTED_RATE).adapted(device)
         weights = widened(model_card.load_weights(start), assumed, seed)
     progress = begin(assumed, train, seed, device, weights)
-    with _made_meanwhile(config, folder, seed, workers, min(held + ENOUGH, shapes)):
-        taught = GrowingShapes(folder, config.view, min(held, shapes - 1), train.batch)
+    with _made_meanwhile(config, folder, seed, workers=workers, enough=min(held + ENOUGH, shapes)):
+        taught = GrowingShapes(folder, config.view, min(held, shapes - 1), batch=train.batch)
         train_with_bar(
             progress,
             taught,
             train,
-            60 * minutes,
-            seed,
-            out / 'state.pt',
-            batch_workers(device, workers),
+            seconds=60 * minutes,
+            seed=seed,
+            state=out / 'state.pt',
+            workers=batch_workers(device, workers),
         )
     taught.look()
-    parts = [part for views in load_shapes(folder, config, last=held) for part in views]
-    read = learn_to_read(progress.average, parts, seed, generosity=GENEROSITY)
+    unseen = [part for views in load_shapes(folder, config, last=held) for part in views]
+    read = learn_to_read(progress.average, unseen, seed, generosity=GENEROSITY)
     figures = {
         'strict_miou_on_unseen_shapes': round(read.strict_miou, 4),
         'count_accuracy_on_unseen_shapes': round(read.count_accuracy, 4),
         'false_instances_a_picture': round(read.false_instances, 4),
     }
-    card = {
+    training: dict[str, Any] = {'steps': progress.step, 'batch': train.batch, 'minutes': minutes}
+    training |= {'seed': seed, 'processor': processor(device)}
+    settings = distilled_card.to_card(
+        assumed, read.votes, lengths_px=config.view.told_px, existence=read.existence
+    )
+    card = _card(taught) | {'training': training, 'figures': figures, 'settings': settings}
+    model_card.save_model(out / 'model', card, progress.average.state_dict())
+    return figures
+
+
+def _card(taught: GrowingShapes) -> dict[str, Any]:
+    """What it says but of the training."""
+    return {
         'method': 'distilled',
         'part': 'any',
         'made_by': f'insegan_ros {__version__}, insegan pretrain',
@@ -134,25 +147,12 @@ def pretrain(
             'piles': taught.pictures,
             'frames_of_parts': 0,
         },
-        'training': {
-            'steps': progress.step,
-            'batch': train.batch,
-            'minutes': minutes,
-            'seed': seed,
-            'processor': processor(device),
-        },
-        'figures': figures,
-        'settings': distilled_card.to_card(
-            assumed, read.votes, lengths_px=config.view.told_px, existence=read.existence
-        ),
     }
-    model_card.save_model(out / 'model', card, progress.average.state_dict())
-    return figures
 
 
 @contextmanager
 def _made_meanwhile(
-    config: ShapesConfig, folder: Path, seed: int, workers: int, enough: int
+    config: ShapesConfig, folder: Path, seed: int, *, workers: int, enough: int
 ) -> Iterator[None]:
     """Shapes are made by other processes, at a lower priority, from when there are enough on."""
     maker = multiprocessing.get_context('spawn').Process(
@@ -170,5 +170,5 @@ def _made_meanwhile(
 
 def _make(config: ShapesConfig, folder: Path, seed: int, workers: int) -> None:
     os.nice(10)
-    for _ in store_shapes(config, folder, seed, workers):
+    for _ in store_shapes(config, folder, seed, workers=workers):
         pass

@@ -46,9 +46,9 @@ def train(job: Job) -> int:
     settings, dataset, seed = job.config, job.dataset, job.seed
     training, held_out = split(dataset, settings.data, seed)
     size = int(settings.baseline.model['image_size'])
-    crop = measure_crop(dataset, training, size, seed, 'gap')
-    images = load_crops(dataset, training, crop, seed, job.out, 'train')
-    unseen = load_crops(dataset, held_out, crop, seed, job.out, 'val')
+    crop = measure_crop(dataset, training, size, seed=seed, coding='gap')
+    images = load_crops(dataset, training, crop, seed=seed, cache=job.out, name='train')
+    unseen = load_crops(dataset, held_out, crop, seed=seed, cache=job.out, name='val')
     run = BaselineRun(
         job.out,
         settings.method,
@@ -75,7 +75,7 @@ def carry_on(job: Job, run: BaselineRun) -> int:
     run.open(loop.iterations)
     hooks = Hooks(run.save, run.validate, run.draw, run.tell)
     try:
-        ending = run_loop(run.step, run.done, loop, hooks, job.config.seconds)
+        ending = run_loop(run.step, run.done, loop, hooks=hooks, seconds=job.config.seconds)
     except FloatingPointError as error:
         raise ValueError(
             f'{error}; training stopped, the last good state is {job.out / "checkpoint.pt"}. '

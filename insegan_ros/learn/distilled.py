@@ -91,7 +91,7 @@ class Distillation:
             name='piles',
             share=shares.piles,
             done=lambda _: 'piles' in report,
-            run=lambda seconds: make_piles(self.job, self.template, self.around, seconds),
+            run=lambda seconds: make_piles(self.job, self.template, self.around, seconds=seconds),
         )
         network = Stage(
             name='network',
@@ -148,7 +148,7 @@ class Distillation:
         progress = begun(self.job, self.network, settings, self.start)
 
         def batches(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-            return make_batch(piles, self.network, settings.batch, rng)
+            return make_batch(piles, self.network, settings.batch, rng=rng)
 
         return teach(self.job, progress, batches, settings, seconds)
 
@@ -158,7 +158,7 @@ class Distillation:
         progress = begun(job, self.network, settings, self.start)
         held = Piles.load(self._stored, self._split()[0])
         frames = frames_of(progress.average, job.dataset, job.seed)
-        read = learn_to_read(progress.average, [(held, self.network)], job.seed, frames)
+        read = learn_to_read(progress.average, [(held, self.network)], job.seed, frames=frames)
         segmenter = distilled.DistilledSegmenter(
             progress.average,
             read.votes,
@@ -190,5 +190,5 @@ class Distillation:
         logits = torch.from_numpy(self.template.logits)
         tensors = {**progress.average.state_dict(), distilled.TEMPLATE: logits}
         model_card.save_model(job.model, card, tensors)
-        show_segmented(job.dataset, job.indices, job.out, job.seed)
+        show_segmented(job.dataset, job.indices, job.out, seed=job.seed)
         return {'steps': progress.step, **figures}

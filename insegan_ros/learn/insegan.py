@@ -69,19 +69,21 @@ def learn(job: Job, group: distributed.Group) -> int:
         claim(job)
     training, held_out = split(dataset, settings.data, job.seed)
     crop = measure_crop(
-        dataset, training, settings.model.image_size, job.seed, settings.data.coding
+        dataset, training, settings.model.image_size, seed=job.seed, coding=settings.data.coding
     )
     cache = job.out if group.leads else None
-    images = load_crops(dataset, training, crop, job.seed, cache, 'train')
-    unseen = load_crops(dataset, held_out, crop, job.seed, cache, 'val')
+    images = load_crops(dataset, training, crop, seed=job.seed, cache=cache, name='train')
+    unseen = load_crops(dataset, held_out, crop, seed=job.seed, cache=cache, name='val')
     frames = Frames(images, settings.data.augment, job.device)
     validation = Validation(
         torch.from_numpy(unseen.astype(np.float32)), labelled(dataset, held_out)
     )
     precision = pick_precision(settings.precision, job.device)
     torch.manual_seed(job.seed)
-    trainer = Trainer(InSeGAN(settings.model).to(job.device), settings.step, precision, group)
-    process = InSeGANRun(job, crop, trainer, validation, frames)
+    trainer = Trainer(
+        InSeGAN(settings.model).to(job.device), settings.step, precision, group=group
+    )
+    process = InSeGANRun(job, crop, trainer, validation=validation, frames=frames)
     if (job.out / 'checkpoint.pt').exists():
         process.resume()
     if group.leads:
@@ -101,7 +103,12 @@ def carry_on(job: Job, process: InSeGANRun, group: distributed.Group) -> int:
     hooks = Hooks(process.save, process.validate, process.draw, process.tell)
     try:
         ending = run_loop(
-            process.step, process.done, settings.loop, hooks, settings.seconds, group
+            process.step,
+            process.done,
+            settings.loop,
+            hooks=hooks,
+            seconds=settings.seconds,
+            group=group,
         )
     except FloatingPointError as error:
         raise ValueError(
@@ -136,6 +143,7 @@ def load_crops(
     dataset: Dataset,
     indices: list[int],
     crop: CropConfig,
+    *,
     seed: int,
     cache: Path | None,
     name: str,
@@ -144,7 +152,7 @@ def load_crops(
 
     def make() -> NDArray[np.float16]:
         with tqdm(total=len(indices), desc=name, unit='frame', disable=cache is None) as bar:
-            return crop_frames(dataset, indices, crop, seed, bar.update)
+            return crop_frames(dataset, indices, crop, seed=seed, progress=bar.update)
 
     if cache is None:
         return make()

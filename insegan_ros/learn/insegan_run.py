@@ -51,7 +51,13 @@ class InSeGANRun:
     """One run's state and what the loop calls."""
 
     def __init__(
-        self, job: Job, crop: CropConfig, trainer: Trainer, validation: Validation, frames: Frames
+        self,
+        job: Job,
+        crop: CropConfig,
+        trainer: Trainer,
+        *,
+        validation: Validation,
+        frames: Frames,
     ) -> None:
         self._out, self._settings, self._dataset, self._crop = (
             job.out,
@@ -129,7 +135,7 @@ class InSeGANRun:
         torch.manual_seed(seed)
         model = InSeGAN(self._settings.model).to(self._device)
         old = self._trainer
-        self._trainer = Trainer(model, self._settings.step, old.precision, old.group)
+        self._trainer = Trainer(model, self._settings.step, old.precision, group=old.group)
         self._good = None
 
     def _say(self, text: str) -> None:
@@ -140,7 +146,10 @@ class InSeGANRun:
         """Of the averaged generator."""
         model = self._settings.model
         return examine(
-            self._trainer.frozen_generator, self._validation.images, model.instances, model.z_dim
+            self._trainer.frozen_generator,
+            self._validation.images,
+            model.instances,
+            z_dim=model.z_dim,
         )
 
     def verdict(self) -> str:
@@ -199,7 +208,7 @@ class InSeGANRun:
             better = error < self._best
             if better:
                 self._best = error
-                self._write_model(networks, card, done, figures, health)
+                self._write_model(networks, card, done, figures=figures, health=health)
         assert self._board is not None
         for name, value in figures.items():
             self._board.add_scalar(f'validation/{name}', value, done)
@@ -257,6 +266,7 @@ class InSeGANRun:
         networks: InSeGANNetworks,
         card: InSeGANCard,
         done: int,
+        *,
         figures: dict[str, float],
         health: Health,
     ) -> None:

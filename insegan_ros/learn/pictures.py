@@ -35,7 +35,7 @@ def _square(image: np.ndarray, side: int) -> np.ndarray:
     return np.pad(image, pad, constant_values=np.nan)
 
 
-def show_piles(dataset: Dataset, indices: list[int], out: Path, seed: int) -> None:
+def show_piles(dataset: Dataset, indices: list[int], out: Path, *, seed: int) -> None:
     """Real frames over piles with noise: they ought to look alike."""
     stored = Dataset(out / 'piles')
     rng = np.random.default_rng([seed, 2])
@@ -57,7 +57,7 @@ def show_piles(dataset: Dataset, indices: list[int], out: Path, seed: int) -> No
     drawing.save_rows(out / 'piles.png', rows)
 
 
-def show_segmented(dataset: Dataset, indices: list[int], out: Path, seed: int) -> None:
+def show_segmented(dataset: Dataset, indices: list[int], out: Path, *, seed: int) -> None:
     """What the model makes of real frames."""
     segmenter = model_card.load_segmenter(str(out / 'model'))
     rng = np.random.default_rng([seed, 3])

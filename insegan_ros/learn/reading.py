@@ -59,6 +59,7 @@ def learn_to_read(
     network: VoteNetwork,
     parts: Sequence[tuple[Piles, NetworkConfig]],
     seed: int,
+    *,
     frames: Frames | None = None,
     generosity: Sequence[tuple[float, float]] = GENEROSITY,
 ) -> Reading:

@@ -63,7 +63,9 @@ def teach(
     """
     state = job.out / STATE
     workers = batch_workers(job.device, job.workers)
-    train_with_bar(progress, batches, settings, seconds, job.seed, state, workers)
+    train_with_bar(
+        progress, batches, settings, seconds=seconds, seed=job.seed, state=state, workers=workers
+    )
     spent = load_checkpoint(progress, state)
     return {'steps': progress.step, 'seconds': round(spent, 1)}
 
@@ -77,6 +79,7 @@ def train_with_bar(
     progress: Progress,
     batches: Batches,
     config: TrainConfig,
+    *,
     seconds: float,
     seed: int,
     state: Path,
@@ -95,7 +98,16 @@ def train_with_bar(
         bar.set_postfix(step=step, **{k: f'{v:.3f}' for k, v in losses.items()})
 
     try:
-        ending = train_network(progress, batches, config, seconds, seed, said, state, workers)
+        ending = train_network(
+            progress,
+            batches,
+            config,
+            seconds=seconds,
+            seed=seed,
+            report=said,
+            path=state,
+            workers=workers,
+        )
     except FloatingPointError as error:
         raise ValueError(f'{error}; the last good state is {state}; use another --seed') from None
     finally:

@@ -17,18 +17,18 @@ from insegan_ros.learn.run_folder import Job
 from insegan_ros.learn.stages import Figures
 
 
-def make_piles(job: Job, template: Solid, around: Surroundings, seconds: float) -> Figures:
+def make_piles(job: Job, template: Solid, around: Surroundings, *, seconds: float) -> Figures:
     """Up to the configured number, as many as the time allows."""
     begun, made = time.monotonic(), 0
     maker = PileMaker.of(template, around, job.config.piles)
     with tqdm(total=maker.config.count, desc='piles', unit='pile') as bar:
-        piles = store_piles(maker, job.out / 'piles', job.seed, job.workers)
+        piles = store_piles(maker, job.out / 'piles', job.seed, workers=job.workers)
         for made in piles:
             bar.update(made - bar.n)
             if time.monotonic() - begun > seconds and made >= job.config.least_piles:
                 piles.close()
                 break
-    show_piles(job.dataset, job.indices, job.out, job.seed)
+    show_piles(job.dataset, job.indices, job.out, seed=job.seed)
     return {
         'count': made,
         'bin_width_mm': round(around.bin_width * 1e3, 1),

@@ -77,7 +77,7 @@ def pixels_of(points: NDArray, k: Intrinsics) -> NDArray[np.int64]:
 
 
 def depth_of(
-    index: NDArray[np.integer], depth: NDArray, shape: tuple[int, ...], behind: float
+    index: NDArray[np.integer], depth: NDArray, shape: tuple[int, ...], *, behind: float
 ) -> NDArray[np.float64]:
     """The nearest surface through points at (M, 2) rows and columns; inf where there is none.
 

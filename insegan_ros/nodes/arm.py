@@ -58,7 +58,7 @@ class ActionArm:
     """FollowJointTrajectory (control_msgs), e.g. arm_controller/follow_joint_trajectory."""
 
     def __init__(
-        self, node: Node, name: str, joints: JointMonitor, limits: Sequence[JointLimits]
+        self, node: Node, name: str, joints: JointMonitor, *, limits: Sequence[JointLimits]
     ) -> None:
         """Raises: ModuleNotFoundError where control_msgs is not installed."""
         from control_msgs.action import FollowJointTrajectory
@@ -135,7 +135,7 @@ class TopicArm:
     LATE_S = 3.0
 
     def __init__(
-        self, node: Node, topic: str, joints: JointMonitor, limits: Sequence[JointLimits]
+        self, node: Node, topic: str, joints: JointMonitor, *, limits: Sequence[JointLimits]
     ) -> None:
         self._node = node
         self._publisher = node.create_publisher(JointTrajectory, topic, 1)
@@ -186,8 +186,8 @@ class TopicArm:
 def make_arm(node: Node, settings: ArmSettings, joints: JointMonitor) -> Arm:
     """Raises: ModuleNotFoundError for the action where control_msgs is not installed."""
     if settings.interface == 'topic':
-        return TopicArm(node, settings.topic, joints, settings.limits)
-    return ActionArm(node, settings.action, joints, settings.limits)
+        return TopicArm(node, settings.topic, joints, limits=settings.limits)
+    return ActionArm(node, settings.action, joints, limits=settings.limits)
 
 
 def strayed(trajectory: Trajectory, since: float, joints: JointMonitor) -> str | None:

@@ -228,7 +228,7 @@ class Collector(LifecycleNode):
     def _halt(self, reason: str, then: State = State.PAUSED) -> None:
         now = time.monotonic()
         self._machine, action = machines.halt(
-            self._machine, self._inputs(now), now, reason, then=then
+            self._machine, self._inputs(now), now, reason=reason, then=then
         )
         self._perform(action, now)
 
@@ -297,8 +297,8 @@ class Collector(LifecycleNode):
                 self,
                 'collection',
                 reason or m.state.value,
-                progress.figures(m, self._settings),
-                level,
+                values=progress.figures(m, self._settings),
+                level=level,
                 hardware_id=self._settings.part,
             )
         )

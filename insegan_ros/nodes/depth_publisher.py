@@ -53,6 +53,8 @@ class DepthPublisher:
     def _report(self) -> None:
         level = DiagnosticStatus.WARN if self.problem else DiagnosticStatus.OK
         figures = {'sent': self.sent, 'rate': self.sent - self._reported}
-        message = diagnostics(self._node, 'depth', self.problem or 'sending', figures, level)
+        message = diagnostics(
+            self._node, 'depth', self.problem or 'sending', values=figures, level=level
+        )
         self._diagnostics.publish(message)
         self._reported = self.sent

@@ -12,6 +12,7 @@ def diagnostics(
     node: Node,
     what: str,
     message: str,
+    *,
     values: Mapping[str, object],
     level: bytes = DiagnosticStatus.OK,
     hardware_id: str = '',

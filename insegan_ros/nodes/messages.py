@@ -79,15 +79,15 @@ def label_image(found: Segmentation, header: Header) -> Image:
 
 def instance_masks(found: Segmentation, header: Header) -> Image:
     """8UC<n>: 255 in channel k where instance k + 1 is visible; 8UC1 of zeros for none."""
-    return _channels(found.masks, np.uint8(0), 255, header)
+    return _channels(found.masks, np.uint8(0), 255, header=header)
 
 
 def instance_depths(found: Segmentation, header: Header) -> Image:
     """32FC<n> metres: each instance rendered alone, NaN elsewhere; 32FC1 of NaN for none."""
-    return _channels(found.depths, np.float32(np.nan), 1, header)
+    return _channels(found.depths, np.float32(np.nan), 1, header=header)
 
 
-def _channels(images: InstanceImages, empty: np.generic, scale: int, header: Header) -> Image:
+def _channels(images: InstanceImages, empty: np.generic, scale: int, *, header: Header) -> Image:
     """A message of N channels; of one, empty, where N is 0."""
     stack = np.full((*images.size, max(len(images), 1)), empty, empty.dtype)
     for k, (rows, columns, crop) in enumerate(images.crops):

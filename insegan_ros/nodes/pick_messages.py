@@ -36,7 +36,7 @@ def picks(plan: Plan, header: Header) -> PoseArray:
 
 
 def pick_markers(
-    plan: Plan, boxes: list[OrientedBox], gripper: Gripper, header: Header
+    plan: Plan, boxes: list[OrientedBox], gripper: Gripper, *, header: Header
 ) -> MarkerArray:
     """Boxes, axes and the gripper at each pick, for RViz; what was there before is removed."""
     markers = [Marker(header=header, action=Marker.DELETEALL)]

@@ -79,7 +79,7 @@ class PickOutputs:
 
     def _markers(self, frame: DepthFrame, found: Segmentation, header: Header) -> MarkerArray:
         plan, boxes = self._plan(frame, found)
-        return pick_messages.pick_markers(plan, boxes, self._gripper, header)
+        return pick_messages.pick_markers(plan, boxes, self._gripper, header=header)
 
     def _detections(self, frame: DepthFrame, found: Segmentation, header: Header) -> Message:
         _, boxes = self._plan(frame, found)

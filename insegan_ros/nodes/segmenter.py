@@ -303,7 +303,9 @@ class SegmenterNode(LifecycleNode):
             self.get_logger().warning(silent, throttle_duration_sec=WARN_S)
         level, message = progress.look(silent, self._given['max_latency'])
         figures = progress.figures(self._given, self._worker.dropped if self._worker else 0)
-        self._diagnostics.publish(diagnostics(self, 'segmentation', message, figures, level))
+        self._diagnostics.publish(
+            diagnostics(self, 'segmentation', message, values=figures, level=level)
+        )
 
 
 main = main_of(SegmenterNode)

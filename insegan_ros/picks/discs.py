@@ -65,12 +65,12 @@ def fit_discs(
         own=(n / area.pixels).astype(np.float32),
         foreign=(others / area.pixels).astype(np.float32),
         roughness_m=(np.sqrt(residual) * depth**2).astype(np.float32),
-        normals=_normals(a, b, at_pixel, intrinsics),
+        normals=_normals(a, b, at_pixel, k=intrinsics),
         depth_m=depth.astype(np.float32),
     )
 
 
-def _normals(a: NDArray, b: NDArray, at_pixel: NDArray, k: Intrinsics) -> NDArray[np.float32]:
+def _normals(a: NDArray, b: NDArray, at_pixel: NDArray, *, k: Intrinsics) -> NDArray[np.float32]:
     """(h, w, 3) unit normals of the planes 1/z = at_pixel + a du + b dv."""
     v, u = np.mgrid[: k.height, : k.width]
     # 1 = a (fx X + cx Z) + b (fy Y + cy Z) + c Z with c = at_pixel - a u - b v

@@ -36,7 +36,7 @@ def jaw_pick(
         for share in PLACES:
             place = middle + share * half * along
             axes = np.stack([closing, along])
-            tried = _hold(scene, k, part, others, place=place, axes=axes, jaw=jaw)
+            tried = _hold(scene, k, part, others=others, place=place, axes=axes, jaw=jaw)
             if isinstance(tried, str):
                 reasons.append(tried)
                 continue
@@ -64,8 +64,8 @@ def _hold(
     scene: Scene,
     k: int,
     part: NDArray[np.float64],
-    others: NDArray[np.float64],
     *,
+    others: NDArray[np.float64],
     place: NDArray[np.float64],
     axes: NDArray[np.float64],
     jaw: ParallelJaw,
@@ -90,7 +90,7 @@ def _hold(
         return 'its sides are not parallel'
     around = np.concatenate([(others[:, :2] - place) @ axes.T, others[:, 2:]], axis=1)
     middle = (low + high) / 2
-    room = _room(around, own, middle, opening / 2, tip, jaw)
+    room = _room(around, own, middle, half_opening=opening / 2, tip=tip, jaw=jaw)
     if room < 0:
         return 'something stands where a finger has to go'
     centre_2d = place + middle * axes[0]
@@ -132,6 +132,7 @@ def _room(
     around: NDArray[np.float64],
     own: NDArray[np.float64],
     middle: float,
+    *,
     half_opening: float,
     tip: float,
     jaw: ParallelJaw,

@@ -57,7 +57,7 @@ def plan_picks(
         if window is None:
             none.append(NoPick(label=k + 1, reason='no pixel shows it'))
             continue
-        pick = _one(scene, k, window, gripper)
+        pick = _one(scene, k, window, gripper=gripper)
         if isinstance(pick, NoPick):
             none.append(pick)
             continue
@@ -67,7 +67,7 @@ def plan_picks(
     return Plan(tuple(picks), tuple(none))
 
 
-def _one(scene: Scene, k: int, window: tuple[slice, slice], gripper: Gripper) -> Pick | NoPick:
+def _one(scene: Scene, k: int, window: tuple[slice, slice], *, gripper: Gripper) -> Pick | NoPick:
     if isinstance(gripper, SuctionCup):
         return suction_pick(scene, k, window, cup=gripper)
     return jaw_pick(scene, k, window, jaw=gripper)

@@ -42,12 +42,12 @@ def suction_pick(
 
     The chance of success is left at 0: `planner` fills it in from the cues.
     """
-    places = _sealing_places(scene, k, window, cup)
+    places = _sealing_places(scene, k, window, cup=cup)
     if isinstance(places, NoPick):
         return places
     blocked = None
     for m in range(min(len(places.points), CANDIDATES)):
-        blocked = _in_the_way(scene, k, places.points[m], places.normals[m], cup)
+        blocked = _in_the_way(scene, k, places.points[m], normal=places.normals[m], cup=cup)
         if blocked is None:
             seal, smooth, level, centred, room = places.cues[m].tolist()
             found = scene.found
@@ -73,7 +73,7 @@ def suction_pick(
 
 
 def _sealing_places(
-    scene: Scene, k: int, window: tuple[slice, slice], cup: SuctionCup
+    scene: Scene, k: int, window: tuple[slice, slice], *, cup: SuctionCup
 ) -> _Places | NoPick:
     depth, own = scene.frame.depth_m[window], scene.found.labels[window] == k + 1
     seen = own & np.isfinite(depth)
@@ -89,7 +89,7 @@ def _sealing_places(
     # the camera's own noise is no roughness of the part
     noise = scene.noise_m(middle)
     allowed = np.hypot(cup.lip_gap_m, noise)
-    fits = _steadied(fits, depth, own, intrinsics, radius_px=radius_px, noise_m=noise)
+    fits = _steadied(fits, depth, own, intrinsics=intrinsics, radius_px=radius_px, noise_m=noise)
     level = fits.normals @ scene.up.astype(np.float32)
     seals = seen & _sealed(fits)
     if not seals.any():
@@ -120,8 +120,8 @@ def _steadied(
     fits: DiscFits,
     depth_m: NDArray[np.float32],
     own: NDArray[np.bool_],
-    intrinsics: Intrinsics,
     *,
+    intrinsics: Intrinsics,
     radius_px: float,
     noise_m: float,
 ) -> DiscFits:
@@ -204,7 +204,12 @@ def _spread(points: NDArray[np.float64], apart_m: float) -> NDArray[np.int64]:
 
 
 def _in_the_way(
-    scene: Scene, k: int, point: NDArray[np.float64], normal: NDArray[np.float64], cup: SuctionCup
+    scene: Scene,
+    k: int,
+    point: NDArray[np.float64],
+    *,
+    normal: NDArray[np.float64],
+    cup: SuctionCup,
 ) -> str | None:
     """What stands inside the tube's cylinder above the lip, or None."""
     intrinsics = scene.frame.intrinsics

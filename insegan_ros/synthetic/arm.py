@@ -41,6 +41,7 @@ class SimulatedArm:
         limits: Sequence[JointLimits],
         home: Sequence[float],
         levers: FloatArray = FETCH_LEVERS,
+        *,
         tilts: FloatArray = FETCH_TILTS,
     ) -> None:
         """What a radian of each joint does to the bin: levers (3, J) metres, tilts (2, J) rad."""

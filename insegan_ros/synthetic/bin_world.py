@@ -61,13 +61,13 @@ class BinWorld:
     """A bin and up to `capacity` equal parts."""
 
     def __init__(
-        self, part: Part, bin_spec: BinSpec, capacity: int = 8, physics: Physics | None = None
+        self, part: Part, bin_spec: BinSpec, capacity: int = 8, *, physics: Physics | None = None
     ) -> None:
         self.part, self.bin_spec, self.capacity = part, bin_spec, capacity
         self.physics = physics or Physics()
         self.displacement = np.zeros(3)  # of the bin in the world, metres
         self.count = 0
-        self._model = _build(part, bin_spec, capacity, self.physics)
+        self._model = _build(part, bin_spec, capacity, physics=self.physics)
         self._data = mujoco.MjData(self._model)
         self._radius = float(np.linalg.norm(part.mesh.vertices, axis=1).max())
         self._take_part(0)
@@ -236,7 +236,7 @@ class BinWorld:
         self._model.geom_conaffinity[:] = self._model.geom_contype
 
 
-def _build(part: Part, spec: BinSpec, capacity: int, physics: Physics) -> mujoco.MjModel:
+def _build(part: Part, spec: BinSpec, capacity: int, *, physics: Physics) -> mujoco.MjModel:
     return compiled(world_of(part, spec, capacity, physics), part, physics)
 
 

@@ -20,7 +20,7 @@ def cloud_file(folder: Path, index: int, kind: Literal['ply', 'npz']) -> Path:
 
 
 def write_cloud(
-    folder: Path, scene: StoredScene, info: DatasetInfo, kind: Literal['ply', 'npz']
+    folder: Path, scene: StoredScene, info: DatasetInfo, *, kind: Literal['ply', 'npz']
 ) -> None:
     """Write clouds/<frame>.<kind>: each measured pixel's x, y, z (metres, camera) and label."""
     points = points_from_depth(to_metres(scene.depth, info.depth_scale), info.intrinsics)

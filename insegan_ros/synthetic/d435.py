@@ -17,6 +17,7 @@ def add_noise(
     depth_m: FloatImage,
     intrinsics: Intrinsics,
     rng: np.random.Generator,
+    *,
     noise: StereoNoise,
 ) -> FloatImage:
     """A true depth image as a stereo camera would measure it.

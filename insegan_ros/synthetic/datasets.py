@@ -53,11 +53,11 @@ def write_dataset(
         missing = [index for index in wanted if index not in writer.indices]
         progress(len(wanted) - len(missing))
         new = [index for index in missing if index not in found]
-        made = store_scenes(config, seed, new, workers)
+        made = store_scenes(config, seed, new, workers=workers)
         for index in missing:
             scene = restore_scene(found[index], index) if index in found else next(made)
             if clouds:
-                write_cloud(out, scene, info, clouds)
+                write_cloud(out, scene, info, kind=clouds)
             writer.append(
                 scene.depth, scene.labels, scene.poses, record=scene.record, index=scene.index
             )
@@ -66,5 +66,5 @@ def write_dataset(
         stored = Dataset(out)
         for index in wanted:
             if not cloud_file(out, index, clouds).exists():
-                write_cloud(out, restore_scene(stored, index), info, clouds)
+                write_cloud(out, restore_scene(stored, index), info, kind=clouds)
     return len(missing)

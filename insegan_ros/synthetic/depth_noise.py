@@ -94,7 +94,7 @@ def measure(
     if noise.baseline_m > 0:
         f_b = np.float32(intrinsics.fx * noise.baseline_m)
         missing = missing | occlusion_shadow(depth, f_b, noise.shadow_side)
-    missing |= _steep(depth, intrinsics, rng, noise)
+    missing |= _steep(depth, intrinsics, rng, noise=noise)
     depth = _edges(depth, rng, noise)
     missing |= _lost(depth, rng, noise)
     sigma = np.float32(noise.sigma_m) * depth**noise.power
@@ -174,7 +174,11 @@ def _quantile(share: float) -> float:
 
 
 def _steep(
-    depth: NDArray[np.float32], intrinsics: Intrinsics, rng: np.random.Generator, noise: DepthNoise
+    depth: NDArray[np.float32],
+    intrinsics: Intrinsics,
+    rng: np.random.Generator,
+    *,
+    noise: DepthNoise,
 ) -> NDArray[np.bool_]:
     """(H, W) surfaces that are seen too obliquely to be measured."""
     dx = cv2.Sobel(depth, cv2.CV_32F, 1, 0, scale=0.125)

@@ -156,7 +156,7 @@ def make_scene(config: SceneConfig, seed: int | tuple[int, ...]) -> Scene:
         except SceneRejectedError as error:
             reason = str(error)
             continue
-        return _photograph(config, world, raycaster, rng, attempt)
+        return _photograph(config, world, raycaster, rng=rng, attempt=attempt)
     raise ValueError(
         f'no valid scene of {config.part} in {MAX_ATTEMPTS} drops ({reason}); '
         'use a wider bin or fewer instances'
@@ -173,6 +173,7 @@ def _photograph(
     config: SceneConfig,
     world: BinWorld,
     raycaster: Raycaster,
+    *,
     rng: np.random.Generator,
     attempt: int,
 ) -> Scene:
@@ -186,7 +187,7 @@ def _photograph(
     visible = np.bincount(labels.ravel(), minlength=len(poses) + 1)[1:]
     depth, noise = true_depth, NOISES[config.noise][0]
     if noise is not None:
-        depth = add_noise(true_depth, camera.intrinsics, rng, noise)
+        depth = add_noise(true_depth, camera.intrinsics, rng, noise=noise)
     camera_T_world = camera.camera_T_world
     return Scene(
         frame=DepthFrame(depth, camera.intrinsics),
@@ -287,7 +288,7 @@ def restore_scene(shard: Dataset, index: int) -> StoredScene:
 
 
 def store_scenes(
-    config: SceneConfig, seed: int, indices: Iterable[int], workers: int
+    config: SceneConfig, seed: int, indices: Iterable[int], *, workers: int
 ) -> Iterator[StoredScene]:
     """The frames in the order of `indices`, made by `workers` processes."""
     if workers <= 1:

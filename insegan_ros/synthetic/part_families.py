@@ -79,7 +79,9 @@ def washer(rng: np.random.Generator) -> list[Solid]:
     tall = 50 * _between(rng, 0.03, 0.2)
     if rng.random() < 0.25:
         return [turned([(25, 0), (25 * rng.uniform(0.8, 1), tall)], int(rng.choice((6, 8, 16))))]
-    return ring_pieces(50, 50 * rng.uniform(0.3, 0.85), 0, tall, int(rng.choice((4, 6, 8, 10))))
+    return ring_pieces(
+        50, 50 * rng.uniform(0.3, 0.85), 0, top=tall, count=int(rng.choice((4, 6, 8, 10)))
+    )
 
 
 def plate(rng: np.random.Generator) -> list[Solid]:
@@ -146,7 +148,7 @@ def gear(rng: np.random.Generator) -> list[Solid]:
     teeth = int(rng.integers(8, 17))
     thick, root = 60 * _between(rng, 0.08, 0.6), 60 * rng.uniform(0.72, 0.88)
     if rng.random() < 0.5:
-        pieces = ring_pieces(root, root * rng.uniform(0.2, 0.6), 0, thick, 8)
+        pieces = ring_pieces(root, root * rng.uniform(0.2, 0.6), 0, top=thick, count=8)
     else:
         pieces = [turned([(root / 2, 0), (root / 2, thick)], 16)]
         hub = root * rng.uniform(0.2, 0.5)
@@ -219,7 +221,7 @@ def casting(rng: np.random.Generator) -> list[Solid]:
         radius, tall = rng.uniform(6, 20), web * rng.uniform(1, 4)
         base = (float(x), float(y), float(-tall * rng.uniform(0, 0.5)))
         if rng.random() < 0.35:
-            ring = ring_pieces(2 * radius, radius * rng.uniform(0.6, 1.3), 0, tall, 6)
+            ring = ring_pieces(2 * radius, radius * rng.uniform(0.6, 1.3), 0, top=tall, count=6)
             pieces += [piece.translate(base) for piece in ring]
         else:
             pieces.append(turned([(radius, 0), (radius, tall)], 12).translate(base))

@@ -111,19 +111,24 @@ def _connector() -> Built:
     housing = prism(rounded_rectangle(32, 18, 3), 0, 30)
     cavity = prism(rounded_rectangle(27, 13, 2), 14, 31)
     tongue = box((21, 4, 14), (0, 0, 20))
-    tail = hull([prism(rounded_rectangle(22, 13, 4), -4, 0), cylinder(11, -26, -22, 32)])
+    tail = hull([prism(rounded_rectangle(22, 13, 4), -4, 0), cylinder(11, -26, -22, segments=32)])
     grooves = [box((40, 40, 1.4), (0, 0, z)) for z in (-6, -10, -14, -18)]
-    core = hull([prism(rounded_rectangle(18, 9, 3), -4, 0), cylinder(8, -26, -22, 32)])
+    core = hull([prism(rounded_rectangle(18, 9, 3), -4, 0), cylinder(8, -26, -22, segments=32)])
     latch = [box((9, 3.5, 20), (0, 10.5, 14)), box((9, 3, 4), (0, 13.5, 22))]
     shell = union([housing - cavity, tongue, tail - union(grooves), core, *latch])
     pieces = [
-        prism(rounded_rectangle(32, 18, 3, 2), 0, 13),
+        prism(rounded_rectangle(32, 18, 3, steps=2), 0, 13),
         box((32, 2.5, 17), (0, 7.75, 21.5)),
         box((32, 2.5, 17), (0, -7.75, 21.5)),
         box((2.5, 18, 17), (14.75, 0, 21.5)),
         box((2.5, 18, 17), (-14.75, 0, 21.5)),
         tongue,
-        hull([prism(rounded_rectangle(22, 13, 4, 1), -4, 0), cylinder(11, -26, -22, 8)]),
+        hull(
+            [
+                prism(rounded_rectangle(22, 13, 4, steps=1), -4, 0),
+                cylinder(11, -26, -22, segments=8),
+            ]
+        ),
         hull(latch),
     ]
     return shell, pieces
@@ -150,17 +155,17 @@ def _obj_01() -> Built:
     return lathe(profile, 48) - union(slots), [
         turned([(16, 0), (17, 1), (17, 14), (15, 16)], 20),
         turned([(12.3, 16), (12.3, 24)], 16),
-        *ring_pieces(24.4, 17, 24, 52, 8),
+        *ring_pieces(24.4, 17, 24, top=52, count=8),
     ]
 
 
 def _obj_05() -> Built:
     """Like a junction box: an open tray with a rim, screw posts and two conduit collars."""
     tray = prism(rounded_rectangle(38, 30, 4), 0, 20) - prism(rounded_rectangle(33, 25, 3), 3, 21)
-    collars = cylinder(16, 18, 26, 40).rotate((0, 90, 0)).translate((0, 0, 10))
-    collars += cylinder(16, 18, 26, 40).rotate((0, -90, 0)).translate((0, 0, 10))
-    bores = cylinder(11, -30, 30, 40).rotate((0, 90, 0)).translate((0, 0, 10))
-    posts = [cylinder(6, 0, 17, 24).translate((x, y, 0)) for x, y in ((12, 8), (-12, -8))]
+    collars = cylinder(16, 18, 26, segments=40).rotate((0, 90, 0)).translate((0, 0, 10))
+    collars += cylinder(16, 18, 26, segments=40).rotate((0, -90, 0)).translate((0, 0, 10))
+    bores = cylinder(11, -30, 30, segments=40).rotate((0, 90, 0)).translate((0, 0, 10))
+    posts = [cylinder(6, 0, 17, segments=24).translate((x, y, 0)) for x, y in ((12, 8), (-12, -8))]
     solid = union([union([tray, collars]) - bores, *posts])
     pieces = [
         box((38, 30, 3), (0, 0, 1.5)),
@@ -182,30 +187,35 @@ def _obj_14() -> Built:
     body = prism(rounded_rectangle(24, 24, 7), -20, 0)
     rim = cylinder(36, 8, 9) - cylinder(32, 7, 11)
     recess = cylinder(32, 2, 11)
-    holes = [cylinder(5, -6, 3, 24).translate((x, 0, 0)) for x in (9.5, -9.5)]
+    holes = [cylinder(5, -6, 3, segments=24).translate((x, 0, 0)) for x in (9.5, -9.5)]
     earth = [box((3, 6, 7), (0, y, 5)) for y in (14.5, -14.5)]
     clips = [box((5, 8, 16), (x, 0, -8)) for x in (13, -13)]
     solid = union([plate, rim, body, *clips]) - union([recess, *holes])
     solid = union([solid, *earth])
-    pieces = [prism(rounded_rectangle(48, 48, 5, 2), 0, 2.5)]
-    pieces += ring_pieces(48, 32, 2.5, 9, 8)
+    pieces = [prism(rounded_rectangle(48, 48, 5, steps=2), 0, 2.5)]
+    pieces += ring_pieces(48, 32, 2.5, top=9, count=8)
     for x, y in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
         corner = box((9, 9, 5.5), (19 * x, 19 * y, 5.25))
         pieces.append(corner)
-    pieces.append(hull([prism(rounded_rectangle(24, 24, 7, 2), -20, 0), *clips]))
+    pieces.append(hull([prism(rounded_rectangle(24, 24, 7, steps=2), -20, 0), *clips]))
     return solid, pieces
 
 
 def _block() -> Built:
     """A wooden toy block 56 x 28 x 20 mm, its edges broken by a millimetre."""
-    solid = hull([prism(rounded_rectangle(56, 28, 1, 2), -9, 9), box((54, 26, 20), (0, 0, 0))])
+    solid = hull(
+        [prism(rounded_rectangle(56, 28, 1, steps=2), -9, 9), box((54, 26, 20), (0, 0, 0))]
+    )
     return solid, [solid]
 
 
 def _elbow() -> Built:
     """A 90-degree pipe elbow with a socket at each end, bore open, 70 mm long."""
     bend, steps = 26.0, 8
-    outer, inner = bent_rod(bend, 13.5, 90, 12, 32), bent_rod(bend, 10.0, 90, 12, 32)
+    outer, inner = (
+        bent_rod(bend, 13.5, 90, steps=12, segments=32),
+        bent_rod(bend, 10.0, 90, steps=12, segments=32),
+    )
     sockets, bores = [], []
     for turn in (0, 1):
         socket = lathe([(0, -22), (17, -22), (18, -21), (18, -1), (15, 1), (0, 1)], 40)
@@ -215,10 +225,10 @@ def _elbow() -> Built:
     solid = union([outer, *sockets]) - union([inner, *bores])
     pieces = []
     for k in range(3):
-        wedge = bent_rod(bend, 13.5, 30, 2, 12).rotate((0, 0, 30 * k))
+        wedge = bent_rod(bend, 13.5, 30, steps=2, segments=12).rotate((0, 0, 30 * k))
         pieces.append(hull([wedge]))
     for turn in (0, 1):
-        pieces += [_at_end(p, bend, turn) for p in ring_pieces(36, 28, -22, -6, steps)]
+        pieces += [_at_end(p, bend, turn) for p in ring_pieces(36, 28, -22, top=-6, count=steps)]
         pieces.append(_at_end(turned([(18, -6), (18, 0)], 16), bend, turn))
     return solid, pieces
 

@@ -383,12 +383,12 @@ def _add_hand(world: mujoco.MjSpec, tool: CupModel | JawModel) -> None:
         'friction': [0.8, 0.005, 1e-4],
     }
     if isinstance(tool, CupModel):
-        _add_cup(world, body, tool, touch)
+        _add_cup(world, body, tool, touch=touch)
     else:
-        _add_fingers(world, body, tool, touch)
+        _add_fingers(world, body, tool, touch=touch)
 
 
-def _add_cup(world: mujoco.MjSpec, body: mujoco.MjsBody, cup: CupModel, touch: dict) -> None:
+def _add_cup(world: mujoco.MjSpec, body: mujoco.MjsBody, cup: CupModel, *, touch: dict) -> None:
     """The lip's spheres hold; the tube, a body of its own, only gets in the way."""
     reach = cup.cup_radius_m
     for k in range(LIP_POINTS):
@@ -418,7 +418,9 @@ def _add_cup(world: mujoco.MjSpec, body: mujoco.MjsBody, cup: CupModel, touch: d
     vacuum.ctrlrange[:] = [0, 1]
 
 
-def _add_fingers(world: mujoco.MjSpec, body: mujoco.MjsBody, jaw: JawModel, touch: dict) -> None:
+def _add_fingers(
+    world: mujoco.MjSpec, body: mujoco.MjsBody, jaw: JawModel, *, touch: dict
+) -> None:
     length = jaw.finger_depth_m + 0.03
     for side, sign in (('left', -1), ('right', 1)):
         finger = body.add_body(name=side)

@@ -33,19 +33,20 @@ MAX_DRAWS = 200
 
 def random_part(rng: np.random.Generator, length_m: float) -> Part:
     """A compact part whose longest side is `length_m`; convex pieces included."""
-    return _drawn(rng, _draw, length_m, THINNEST)
+    return _drawn(rng, _draw, length_m, thinnest=THINNEST)
 
 
 def part_of_any_kind(rng: np.random.Generator, length_m: float) -> Part:
     """A compact part, or one of the `part_families`: thin, bent, hollow, toothed."""
     draw = _draw if rng.random() < COMPACT else FAMILIES[rng.integers(len(FAMILIES))]
-    return _drawn(rng, draw, length_m, 0.0)
+    return _drawn(rng, draw, length_m, thinnest=0.0)
 
 
 def _drawn(
     rng: np.random.Generator,
     draw: Callable[[np.random.Generator], list[Solid]],
     length_m: float,
+    *,
     thinnest: float,
 ) -> Part:
     for _ in range(MAX_DRAWS):
@@ -119,7 +120,9 @@ def _cone(rng: np.random.Generator) -> list[Solid]:
 def _ring(rng: np.random.Generator) -> list[Solid]:
     outer = rng.uniform(24, 56)
     inner = outer * rng.uniform(0.35, 0.75)
-    return ring_pieces(outer, inner, 0, rng.uniform(8, 40), int(rng.choice((4, 6, 8, 10))))
+    return ring_pieces(
+        outer, inner, 0, top=rng.uniform(8, 40), count=int(rng.choice((4, 6, 8, 10)))
+    )
 
 
 def _channel(rng: np.random.Generator) -> list[Solid]:

@@ -113,7 +113,7 @@ class SimulatedBin:
         if noise is not None:
             intrinsics = self.camera.intrinsics
             count = exposures or self.config.exposures
-            images = [add_noise(true_depth, intrinsics, rng, noise) for _ in range(count)]
+            images = [add_noise(true_depth, intrinsics, rng, noise=noise) for _ in range(count)]
         return BinScene(
             depth=np.stack([to_units(depth, D435_DEPTH_SCALE) for depth in images]),
             labels=labels,

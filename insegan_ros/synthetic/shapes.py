@@ -25,7 +25,7 @@ def prism(outline: Outline, bottom: float, top: float) -> Solid:
     return section.extrude(top - bottom).translate((0, 0, bottom))
 
 
-def cylinder(diameter: float, bottom: float, top: float, segments: int = 64) -> Solid:
+def cylinder(diameter: float, bottom: float, top: float, *, segments: int = 64) -> Solid:
     """A cylinder about z."""
     return Solid.cylinder(top - bottom, diameter / 2, -1, segments).translate((0, 0, bottom))
 
@@ -47,7 +47,7 @@ def _corner_reach(corners: int) -> float:
     return float(1 / np.sqrt(np.cos(np.pi / corners)))
 
 
-def bent_rod(radius: float, tube: float, degrees: float, steps: int, segments: int) -> Solid:
+def bent_rod(radius: float, tube: float, degrees: float, *, steps: int, segments: int) -> Solid:
     """A round rod of radius `tube`, bent about z at `radius`, from the x axis on."""
     circle = manifold3d.CrossSection.circle(tube, segments).translate((radius, 0))
     return circle.revolve(round(steps * 360 / degrees), degrees)
@@ -65,7 +65,7 @@ def regular_polygon(corners: int, across_corners: float, start_degrees: float = 
     return [(float(x), float(y)) for x, y in points]
 
 
-def rounded_rectangle(width: float, height: float, radius: float, steps: int = 6) -> Outline:
+def rounded_rectangle(width: float, height: float, radius: float, *, steps: int = 6) -> Outline:
     """A rectangle about the origin with rounded corners."""
     points = []
     for quarter, (x, y) in enumerate(((1, 1), (-1, 1), (-1, -1), (1, -1))):
@@ -80,7 +80,9 @@ def rounded_rectangle(width: float, height: float, radius: float, steps: int = 6
     return points
 
 
-def ring_pieces(outer: float, inner: float, bottom: float, top: float, count: int) -> list[Solid]:
+def ring_pieces(
+    outer: float, inner: float, bottom: float, *, top: float, count: int
+) -> list[Solid]:
     """A tube of `outer` and `inner` diameter as `count` convex wedges: its bore stays open."""
     half = np.pi / count
     reach, bore = outer / 2 * _corner_reach(count), inner / 2 * _corner_reach(count)

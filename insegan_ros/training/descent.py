@@ -156,7 +156,9 @@ class Recorded:
         self._images, self._noise = images.clone(), noise.clone()
         optimizer.zero_grad(set_to_none=True)  # gradients belong to the graph's memory
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
+        # on a stream of its own: libraries' scratch memory belongs to the stream, and graphs that
+        # are recorded on one stream and replayed on several would share it
+        with torch.cuda.graph(self._graph, stream=torch.cuda.Stream()):
             self._told = update(self._images, self._noise)
 
     def fits(self, images: Tensor) -> bool:

@@ -64,7 +64,7 @@ class Health:
 
 
 @torch.no_grad()
-def examine(generator: Generator, real: Tensor, instances: int, z_dim: int) -> Health:
+def examine(generator: Generator, real: Tensor, instances: int, *, z_dim: int) -> Health:
     """Draw the same SCENES latents each time and look at the renderings.
 
     Args:

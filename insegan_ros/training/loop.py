@@ -49,6 +49,7 @@ def run_loop(
     step: Callable[[int], Mapping[str, Tensor]],
     done: int,
     config: LoopConfig,
+    *,
     hooks: Hooks,
     seconds: float = float('inf'),
     group: Group = ALONE,

@@ -73,6 +73,7 @@ class Trainer:
         model: InSeGAN,
         config: StepConfig,
         precision: torch.dtype = torch.float32,
+        *,
         group: Group = ALONE,
         capturable: bool = False,
     ) -> None:
@@ -215,7 +216,7 @@ class Trainer:
         found = {'D': d_loss, 'G': g_loss}
         if together:
             more, named = self._inversion_losses(
-                model.generator, real, z, fake.detach(), features.detach()
+                model.generator, real, z, image=fake.detach(), features=features.detach()
             )
             total, found = total + more, found | named
         return total, found
@@ -224,15 +225,15 @@ class Trainer:
         generator = self.frozen_generator
         with torch.no_grad():
             image, features = generator(z)
-        return self._inversion_losses(generator, real, z, image.float(), features)
+        return self._inversion_losses(generator, real, z, image=image.float(), features=features)
 
     def _inversion_losses(
-        self, generator: Generator, real: Tensor, z: Tensor, image: Tensor, features: Tensor
+        self, generator: Generator, real: Tensor, z: Tensor, *, image: Tensor, features: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """L_E of either encoder; the generator's weights are held fixed."""
         with frozen(generator):
             if isinstance(self.model.encoder, SetEncoder):
-                return self._set_losses(self.model.encoder, generator, real, z)
+                return self._set_losses(self.model.encoder, generator, real, z=z)
             weights = self.config.losses
             z_hat, derendered = self.model.encoder(image)
             z_hat = z_hat.float()
@@ -245,7 +246,7 @@ class Trainer:
         return total + weights.pose * p_loss, {'a': a_loss, 'i': i_loss, 'p': p_loss}
 
     def _set_losses(
-        self, encoder: SetEncoder, generator: Generator, real: Tensor, z: Tensor
+        self, encoder: SetEncoder, generator: Generator, real: Tensor, *, z: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         weights, since = self.config.losses, self.steps - self.config.generator_steps
         with torch.no_grad():

@@ -72,7 +72,7 @@ def test_one_part_and_holes_do_no_harm(name: str) -> None:
 def test_the_count_of_parts_that_stand_apart_is_right(count: int) -> None:
     frame, _ = boxes(count, noise=0.0003)
     mask = foreground(frame, BIN)
-    assert estimate_count(part_pixels(frame, BIN, mask, np.s_[0:100, 0:120])) == count
+    assert estimate_count(part_pixels(frame, BIN, mask, window=np.s_[0:100, 0:120])) == count
 
 
 def test_an_unknown_method_lists_those_there_are() -> None:

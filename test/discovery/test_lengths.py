@@ -21,7 +21,7 @@ def test_a_length_that_many_share_stands_out_of_clumps_and_fragments() -> None:
     pieces = [piece(float(v)) for v in lengths]
     assert likeliest_length(pieces) == pytest.approx(0.056, abs=0.002)
     assert likeliest_length(pieces) in candidate_lengths(pieces)
-    chosen = choose_pieces(pieces, 0.056, 80, rng)
+    chosen = choose_pieces(pieces, 0.056, 80, rng=rng)
     assert len(chosen) == 80
     assert max(p.length_m for p in chosen) < 0.064
     with pytest.raises(ValueError, match='more frames'):
@@ -31,7 +31,7 @@ def test_a_length_that_many_share_stands_out_of_clumps_and_fragments() -> None:
 def test_rare_views_are_preferred() -> None:
     standing = [piece(0.05, 300) for _ in range(900)]
     flat = [piece(0.05, 1200) for _ in range(100)]
-    chosen = choose_pieces(standing + flat, 0.05, 100, np.random.default_rng(0))
+    chosen = choose_pieces(standing + flat, 0.05, 100, rng=np.random.default_rng(0))
     assert sum(len(p.points) == 1200 for p in chosen) > 30  # of 10 if drawn alike
 
 

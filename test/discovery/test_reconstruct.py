@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -67,11 +68,11 @@ def test_a_gpu_finds_the_poses_that_a_processor_finds() -> None:
     truth, pieces = ell(), pieces_of(ell(), 70, 1, lift_m=0.02)
     found = []
     for device in ('cpu', 'cuda'):
-        work = Reconstruction(pieces, GRID * VOXEL_M, QUICK, device)
+        work = Reconstruction(pieces, GRID * VOXEL_M, QUICK, device=device)
         logits = torch.from_numpy(truth.logits).to(device)
         state = State(logits, GRID * VOXEL_M, None)
         generator = torch.Generator().manual_seed(0)
-        state = work.expect(state, work.crops(GRID), 300, generator)
+        state = work.expect(state, work.crops(GRID), 300, generator=generator)
         assert state.poses is not None
         found.append(state.poses.residual.cpu())
     assert torch.allclose(*found, atol=1e-3)
@@ -115,7 +116,7 @@ def test_searching_nearby_mends_poses_that_are_a_little_off_and_worsens_none() -
     state = State(torch.from_numpy(truth.logits), GRID * VOXEL_M, poses)
     before = work.score(state, crops)
     state = replace(state, poses=replace(poses, residual=before))
-    after = work.search_nearby(state, crops, 12, generator)
+    after = work.search_nearby(state, crops, 12, generator=generator)
     assert after.poses is not None
     assert (after.poses.residual <= before).all()
     assert after.poses.residual.median() < 0.75 * before.median()
@@ -150,7 +151,7 @@ def test_two_parts_in_a_crop_are_explained_worse_than_one() -> None:
     crops = rasterise(single + double, GRID * VOXEL_M, GRID)
     work = Reconstruction(single + double, GRID * VOXEL_M, QUICK)
     state = State(torch.from_numpy(truth.logits), GRID * VOXEL_M, None)
-    state = work.expect(state, crops, 1500, torch.Generator().manual_seed(0))
+    state = work.expect(state, crops, 1500, generator=torch.Generator().manual_seed(0))
     assert state.poses is not None
     one, two = state.poses.residual[:12], state.poses.residual[12:]
     assert one.median() < 0.7 * two.median()
@@ -162,10 +163,10 @@ def test_residual_is_zero_for_the_same_view_at_another_height() -> None:
     height = torch.linspace(0.01, 0.03, 36)[None] * mask
     alone = torch.tensor([False])
     sure = torch.ones(1, 36)
-    views = (mask, height, torch.zeros(1), 0.01)
-    same = residuals(mask, sure, height + 0.05 * mask, alone, *views)
+    views = partial(residuals, view_mask=mask, view=height, rest=torch.zeros(1), scale_m=0.01)
+    same = views(mask, sure, height + 0.05 * mask, alone)
     assert float(same) == pytest.approx(0, abs=1e-4)
-    fixed = residuals(mask, sure, height + 0.05 * mask, ~alone, *views)
+    fixed = views(mask, sure, height + 0.05 * mask, ~alone)
     assert float(fixed) > 0.9  # alone on the floor it cannot be that high
 
 

@@ -35,8 +35,8 @@ def test_the_network_learns_two_piles_by_heart(piles: Piles) -> None:
     progress = train.begin(CONFIG, SETTINGS, seed=0)
     for step in range(260):
         rng = np.random.default_rng([0, step])
-        batch = make_batch(piles, CONFIG, 4, rng)
-        train.train_step(progress, batch, 3e-3, SETTINGS)
+        batch = make_batch(piles, CONFIG, 4, rng=rng)
+        train.train_step(progress, batch, 3e-3, config=SETTINGS)
     progress.network.eval()
     rng = np.random.default_rng(9)
     scores = []
@@ -50,14 +50,14 @@ def test_the_network_learns_two_piles_by_heart(piles: Piles) -> None:
 
 def test_a_run_resumes_where_its_checkpoint_was_written(piles: Piles, tmp_path: Path) -> None:
     progress = train.begin(CONFIG, SETTINGS, seed=0)
-    batch = make_batch(piles, CONFIG, 2, np.random.default_rng(0))
-    train.train_step(progress, batch, train.rate_at(0.5, SETTINGS), SETTINGS)
+    batch = make_batch(piles, CONFIG, 2, rng=np.random.default_rng(0))
+    train.train_step(progress, batch, train.rate_at(0.5, SETTINGS), config=SETTINGS)
     train.save_checkpoint(progress, tmp_path / 'state', seconds=7.0)
     resumed = train.begin(CONFIG, SETTINGS, seed=1)
     assert train.load_checkpoint(resumed, tmp_path / 'state') == 7.0
     assert resumed.step == 1
-    ours = train.train_step(progress, batch, 1e-3, SETTINGS)
-    theirs = train.train_step(resumed, batch, 1e-3, SETTINGS)
+    ours = train.train_step(progress, batch, 1e-3, config=SETTINGS)
+    theirs = train.train_step(resumed, batch, 1e-3, config=SETTINGS)
     assert {k: v.item() for k, v in ours.items()} == pytest.approx(
         {k: v.item() for k, v in theirs.items()}
     )
@@ -76,14 +76,16 @@ def test_a_run_ends_when_its_time_is_over_whatever_interrupts_it(
     state = tmp_path / 'state.pt'
 
     def batch(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        return make_batch(piles, CONFIG, SETTINGS.batch, rng)
+        return make_batch(piles, CONFIG, SETTINGS.batch, rng=rng)
 
     def tell(step: int, share: float, losses: Mapping[str, float]) -> None:
         pass
 
     def go_on(seconds: float) -> tuple[train.Progress, str]:
         progress = train.begin(CONFIG, SETTINGS, seed=0)
-        return progress, train.train_network(progress, batch, SETTINGS, seconds, 0, tell, state)
+        return progress, train.train_network(
+            progress, batch, SETTINGS, seconds=seconds, seed=0, report=tell, path=state
+        )
 
     first, ending = go_on(0.5)
     assert ending == 'out of time'
@@ -98,10 +100,11 @@ def test_a_run_ends_when_its_time_is_over_whatever_interrupts_it(
 
 def test_other_processes_make_the_batches_that_this_one_would(piles: Piles) -> None:
     def batch(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        return make_batch(piles, CONFIG, 2, rng)
+        return make_batch(piles, CONFIG, 2, rng=rng)
 
     alone, apart = (
-        train.batches_from(3, batch, 7, workers, torch.device('cpu')) for workers in (0, 2)
+        train.batches_from(3, batch, 7, workers=workers, device=torch.device('cpu'))
+        for workers in (0, 2)
     )
     for _ in range(5):
         for ours, theirs in zip(next(alone), next(apart), strict=True):
@@ -110,10 +113,10 @@ def test_other_processes_make_the_batches_that_this_one_would(piles: Piles) -> N
 
 def test_a_loss_that_is_not_finite_changes_no_weight(piles: Piles) -> None:
     progress = train.begin(CONFIG, SETTINGS, seed=0)
-    image, target = make_batch(piles, CONFIG, 2, np.random.default_rng(0))
+    image, target = make_batch(piles, CONFIG, 2, rng=np.random.default_rng(0))
     before = [weight.clone() for weight in progress.network.parameters()]
     with pytest.raises(FloatingPointError, match='not finite after 0 steps'):
-        train.train_step(progress, (image * float('inf'), target), 1e-3, SETTINGS)
+        train.train_step(progress, (image * float('inf'), target), 1e-3, config=SETTINGS)
     after = progress.network.parameters()
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(before, after))
 

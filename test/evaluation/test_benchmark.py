@@ -63,7 +63,7 @@ def without_times(runs: list[Run]) -> list[dict[str, float]]:
 
 def test_boxes_that_stand_apart_are_found_and_judged_so(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / 'd', 5)
-    (run,) = benchmark(dataset, ['kmeans'], dataset.indices, 1, instances=3, bin=BIN)
+    (run,) = benchmark(dataset, ['kmeans'], dataset.indices, seeds=1, instances=3, bin=BIN)
     summary = run.summary()
     assert summary['strict_miou'] > 0.9
     assert summary['average_precision'] > 0.9
@@ -74,7 +74,9 @@ def test_boxes_that_stand_apart_are_found_and_judged_so(tmp_path: Path) -> None:
 def test_figures_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / 'd', 52)
     one, two = (
-        benchmark(dataset, ['kmeans'], dataset.indices, 1, 3, BIN, workers=workers)
+        benchmark(
+            dataset, ['kmeans'], dataset.indices, seeds=1, instances=3, bin=BIN, workers=workers
+        )
         for workers in (1, 2)
     )
     np.testing.assert_equal(without_times(one), without_times(two))
@@ -87,7 +89,7 @@ def test_a_frame_without_a_bin_counts_as_an_empty_result(tmp_path: Path) -> None
         labels[10:20, 10:20] = 1
         writer.append(np.zeros((100, 120), np.uint16), labels)
     dataset = Dataset(dataset.path)
-    (run,) = benchmark(dataset, ['kmeans'], [2], 1, instances=3)
+    (run,) = benchmark(dataset, ['kmeans'], [2], seeds=1, instances=3)
     assert run.summary()['failed_frames'] == 1
     assert run.summary()['strict_miou'] == 0
     assert 'no bin found in 1 frames' in markdown([run])
@@ -215,7 +217,7 @@ def test_only_methods_that_render_have_a_rerendering_error(
     monkeypatch.setattr(
         'insegan_ros.evaluation.benchmark.make_segmenter', lambda method, *_: made[method]()
     )
-    runs = benchmark(dataset, list(made), dataset.indices, 1, 3, BIN)
+    runs = benchmark(dataset, list(made), dataset.indices, seeds=1, instances=3, bin=BIN)
     renderer, repeater = (run.summary()['rerendering_mm'] for run in runs)
     assert np.isnan(repeater)
     assert 5 < renderer < 40  # two of three boxes stay floor; in every other frame all of them
@@ -232,21 +234,23 @@ def test_only_methods_that_render_have_a_rerendering_error(
 
 def test_the_distilled_model_repeats_what_it_measured_and_has_no_error(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / 'd', 1, labelled=False)
-    (run,) = benchmark(dataset, ['nut'], dataset.indices, 1, 3, BIN)
+    (run,) = benchmark(dataset, ['nut'], dataset.indices, seeds=1, instances=3, bin=BIN)
     assert np.isnan(run.summary()['rerendering_mm'])
 
 
 def test_methods_named_twice_are_computed_once(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / 'd', 2)
-    (run,) = benchmark(dataset, ['kmeans', 'kmeans'], dataset.indices, 1, 3, BIN)
+    (run,) = benchmark(
+        dataset, ['kmeans', 'kmeans'], dataset.indices, seeds=1, instances=3, bin=BIN
+    )
     assert len(run.frames) == 2
 
 
 def test_only_some_frames_may_have_labels(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / 'd', 2)
     (dataset.path / 'labels/000001.png').unlink()
-    runs = benchmark(dataset, ['kmeans'], dataset.indices, 1, 3, BIN)
-    first = benchmark(dataset, ['kmeans'], [0], 1, 3, BIN)
+    runs = benchmark(dataset, ['kmeans'], dataset.indices, seeds=1, instances=3, bin=BIN)
+    first = benchmark(dataset, ['kmeans'], [0], seeds=1, instances=3, bin=BIN)
     np.testing.assert_equal(without_times(runs), without_times(first))
     write_report(tmp_path / 'o', runs, {'split': 'all'})
     assert 'labels: in 1 of 2 frames' in (tmp_path / 'o/results.md').read_text()

@@ -20,7 +20,7 @@ def test_a_start_is_near_the_truth_and_no_rotation_is_given_out_twice(
 ) -> None:
     mesh = chiral().mesh()
     mesh.apply_translation(-mesh.center_mass)
-    search = PoseSearch(mesh, estimator.diameter, 0.003, PoseSettings(refined=6), seed=0)
+    search = PoseSearch(mesh, estimator.diameter, 0.003, settings=PoseSettings(refined=6), seed=0)
     near = 0
     for seed in range(8):
         true = pose_at(0.02, -0.01, 0.46, seed)
@@ -35,7 +35,7 @@ def test_a_start_is_near_the_truth_and_no_rotation_is_given_out_twice(
 def test_a_mask_at_the_edge_of_the_image_is_searched_too(estimator: PoseEstimator) -> None:
     mesh = chiral().mesh()
     mesh.apply_translation(-mesh.center_mass)
-    search = PoseSearch(mesh, estimator.diameter, 0.003, PoseSettings(), seed=0)
+    search = PoseSearch(mesh, estimator.diameter, 0.003, settings=PoseSettings(), seed=0)
     left = -(CAMERA.cx / CAMERA.fx) * 0.46
     true = pose_at(left, 0.0, 0.46, 0)
     frame, masks = scene(estimator, true)

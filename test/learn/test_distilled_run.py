@@ -52,7 +52,7 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = PileConfig(6, (2, 3), height_jitter=0.0, turn_jitter=0.0)
     maker = PileMaker(np.asarray(mesh.vertices), np.asarray(mesh.faces), pieces, around, settings)
     folder = tmp_path_factory.mktemp('bricks')
-    list(store_piles(maker, folder, 0, 1))
+    list(store_piles(maker, folder, 0, workers=1))
     for kind in ('labels', 'poses'):
         shutil.rmtree(folder / kind)
     return folder

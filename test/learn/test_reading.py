@@ -91,10 +91,10 @@ def test_frames_full_of_small_instances_make_it_less_generous(piles: Bricks) -> 
     def frames(votes: VoteSettings, rule: Existence | None) -> list[NDArray[np.integer]]:
         return frame_labels(3 if votes.min_support < 4 else 0)
 
-    read = reading.learn_to_read(nn.Identity(), [(piles, CONFIG)], 0, frames)
+    read = reading.learn_to_read(nn.Identity(), [(piles, CONFIG)], 0, frames=frames)
     assert read.votes.min_support == 4
     as_in_piles = reading.learn_to_read(
-        nn.Identity(), [(piles, CONFIG)], 0, lambda votes, rule: frame_labels(0)
+        nn.Identity(), [(piles, CONFIG)], 0, frames=lambda votes, rule: frame_labels(0)
     )
     assert as_in_piles == reading.learn_to_read(nn.Identity(), [(piles, CONFIG)], 0)
 

@@ -84,7 +84,9 @@ class Setup:
         self.controller = Controller(behaviour)
         self.node = rclpy.create_node('client')
         self.monitor = JointMonitor(self.node, SETTINGS.arm.joints)
-        self.arm = ActionArm(self.node, SETTINGS.arm.action, self.monitor, SETTINGS.arm.limits)
+        self.arm = ActionArm(
+            self.node, SETTINGS.arm.action, self.monitor, limits=SETTINGS.arm.limits
+        )
         self.executor = MultiThreadedExecutor(3)
         for node in (self.controller.node, self.node):
             self.executor.add_node(node)

@@ -15,7 +15,7 @@ HOME = (0.1, 0.0)
 
 @pytest.fixture
 def arm() -> SimulatedArm:
-    return SimulatedArm(LIMITS, HOME, LEVERS, np.array([[0.0, 1.0], [0.0, 0.0]]))
+    return SimulatedArm(LIMITS, HOME, LEVERS, tilts=np.array([[0.0, 1.0], [0.0, 0.0]]))
 
 
 @pytest.fixture
@@ -81,9 +81,9 @@ def test_braking_stops_within_the_acceleration_limit(
 
 
 def test_parts_in_a_tilted_bin_at_rest_feel_gravity_from_the_side() -> None:
-    arm = SimulatedArm(LIMITS, (0.1, 0.5), LEVERS, np.array([[0.0, 1.0], [0.0, 0.0]]))
+    arm = SimulatedArm(LIMITS, (0.1, 0.5), LEVERS, tilts=np.array([[0.0, 1.0], [0.0, 0.0]]))
     np.testing.assert_allclose(arm.felt_acceleration(0.0), 0, atol=1e-12)
-    tilted = SimulatedArm(LIMITS, (0.1, 0.5), LEVERS, np.array([[0.0, 1.0], [0.0, 0.0]]))
+    tilted = SimulatedArm(LIMITS, (0.1, 0.5), LEVERS, tilts=np.array([[0.0, 1.0], [0.0, 0.0]]))
     tilted._home = np.array([0.1, 0.0])  # it stands half a radian from where it is upright
     felt = np.array([0, 0, -9.81]) - tilted.felt_acceleration(0.0)
     np.testing.assert_allclose(np.linalg.norm(felt), 9.81)

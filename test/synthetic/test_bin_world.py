@@ -145,7 +145,7 @@ def test_in_a_falling_bin_parts_are_weightless() -> None:
 def test_a_bad_scene_is_rejected_with_its_reason(
     spec: BinSpec, physics: Physics, reason: str
 ) -> None:
-    world = BinWorld(make_part('nut'), spec, 5, physics)
+    world = BinWorld(make_part('nut'), spec, 5, physics=physics)
     world.drop(5, np.random.default_rng(0))
     world.settle()
     with pytest.raises(SceneRejectedError, match=reason):

@@ -36,7 +36,7 @@ class Recorder:
 
 def test_a_loop_takes_up_where_it_was_and_ends_with_a_checkpoint() -> None:
     seen = Recorder()
-    ending = run_loop(seen.step, 3, LoopConfig(10, validate_every=4), seen.hooks())
+    ending = run_loop(seen.step, 3, LoopConfig(10, validate_every=4), hooks=seen.hooks())
     assert ending == 'finished'
     assert seen.steps == list(range(3, 10))
     assert [k for name, k in seen.calls if name == 'validate'] == [4, 8, 10]
@@ -46,7 +46,7 @@ def test_a_loop_takes_up_where_it_was_and_ends_with_a_checkpoint() -> None:
 
 def test_a_finished_run_does_nothing_more() -> None:
     seen = Recorder()
-    assert run_loop(seen.step, 10, LoopConfig(10), seen.hooks()) == 'finished'
+    assert run_loop(seen.step, 10, LoopConfig(10), hooks=seen.hooks()) == 'finished'
     assert not seen.steps
 
 
@@ -57,7 +57,7 @@ def test_time_runs_out_after_a_whole_step() -> None:
         time.sleep(0.02)
         return seen.step(k)
 
-    assert run_loop(slow, 0, LoopConfig(1000), seen.hooks(), seconds=0.1) == 'out of time'
+    assert run_loop(slow, 0, LoopConfig(1000), hooks=seen.hooks(), seconds=0.1) == 'out of time'
     assert 2 <= len(seen.steps) < 100
     assert ('save', len(seen.steps)) in seen.calls
 
@@ -72,7 +72,7 @@ def test_a_signal_ends_it_after_the_step_with_everything_saved(number: signal.Si
         return seen.step(k)
 
     before = signal.getsignal(number)
-    assert run_loop(step, 0, LoopConfig(100), seen.hooks()) == 'interrupted'
+    assert run_loop(step, 0, LoopConfig(100), hooks=seen.hooks()) == 'interrupted'
     assert seen.steps == [0, 1, 2]
     assert ('save', 3) in seen.calls
     assert signal.getsignal(number) is before
@@ -87,7 +87,7 @@ def test_a_step_that_fails_leaves_the_last_checkpoint_alone() -> None:
         return seen.step(k)
 
     with pytest.raises(FloatingPointError):
-        run_loop(step, 0, LoopConfig(10), seen.hooks())
+        run_loop(step, 0, LoopConfig(10), hooks=seen.hooks())
     assert not [name for name, _ in seen.calls if name == 'save']
 
 
