@@ -168,3 +168,52 @@ def test_an_arm_is_at_rest_only_when_it_has_stood_still_for_longer_than_a_turn_o
     stopping = at(State.STOPPING, since=10.0)
     assert m.step(stopping, GOOD, 10.05)[0].state is State.STOPPING
     assert m.step(stopping, GOOD, 10.0 + m.REST_S)[0].state is State.LATCHED
+
+
+def test_a_frame_is_taken_only_when_time_has_passed_and_the_scene_is_still() -> None:
+    settling = at(State.SETTLING, since=50.0)
+    moving = replace(GOOD, scene_still=False)
+    assert m.step(settling, GOOD, 50.0 + TIMING.settle / 2)[1] is None
+    assert m.step(settling, moving, 50.0 + 2 * TIMING.settle)[1] is None
+    assert m.step(settling, GOOD, 50.0 + TIMING.settle)[1] is Action.CAPTURE
+
+
+def test_what_a_state_may_take_is_counted_from_when_it_was_entered() -> None:
+    machine, _ = m.step(at(State.WAITING), GOOD, 50.0)
+    assert (machine.state, machine.since) == (State.SETTLING, 50.0)
+    assert m.step(machine, GOOD, 50.1)[0].state is State.SETTLING
+
+
+def test_a_pause_during_a_shake_ends_paused_once_the_arm_stands() -> None:
+    machine, action = m.halt(at(State.SHAKING), GOOD, 10.0, 'asked to pause')
+    assert (machine.state, action) == (State.STOPPING, Action.CANCEL)
+    machine, _ = m.step(machine, GOOD, 11.0)
+    assert (machine.state, machine.reason) == (State.PAUSED, 'asked to pause')
+
+
+@pytest.mark.parametrize('state', [State.WAITING, State.SETTLING, State.CAPTURING])
+def test_a_pause_while_the_arm_stands_cancels_nothing(state: State) -> None:
+    machine, action = m.halt(at(state), GOOD, 10.0, 'asked to pause')
+    assert (machine.state, machine.reason, action) == (State.PAUSED, 'asked to pause', None)
+
+
+def test_a_scene_that_never_comes_to_rest_is_a_fault() -> None:
+    moving = replace(GOOD, scene_still=False)
+    late = TIMING.settle + TIMING.still_timeout + 1
+    machine, action = m.step(at(State.SETTLING), moving, late)
+    assert (machine.state, action) == (State.LATCHED, None)
+    assert 'has not come to rest' in machine.reason
+
+
+def test_an_arm_that_is_seen_to_move_on_after_a_cancellation_is_said_so() -> None:
+    machine = replace(at(State.STOPPING), reason='the run-stop was pressed')
+    moving = replace(GOOD, arm_still=False)
+    machine, _ = m.step(machine, moving, TIMING.stop_timeout + 1)
+    assert machine.state is State.LATCHED
+    assert machine.reason == 'the run-stop was pressed; the arm was still moving'
+
+
+def test_the_last_frame_that_was_wanted_ends_the_collection() -> None:
+    last = replace(at(State.CAPTURING), stored=2)
+    done = m.captured(last, 7.0, stored=True)
+    assert (done.state, done.since, done.stored) == (State.DONE, 7.0, 3)

@@ -112,3 +112,48 @@ def test_few_votes_make_no_candidate() -> None:
     votes = two_discs()
     assert len(candidates(votes, CONFIG, VoteSettings(min_area=400))) == 0
     assert len(candidates(votes, CONFIG, VoteSettings(min_support=1000.0))) == 0
+
+
+def one_disc() -> np.ndarray:
+    labels = discs([(32, 32)])
+    return ideal_votes(labels, np.array([[32, 32, 0.01]]), np.random.default_rng(0))
+
+
+def test_a_pixel_shows_a_part_when_it_is_more_likely_than_asked_for() -> None:
+    votes = one_disc()
+    votes[0] = np.where(votes[0] > 0, np.log(0.6 / 0.4), -5)  # 60 % likely
+    for asked, shown in ((0.5, True), (0.7, False)):
+        found = candidates(votes, CONFIG, VoteSettings(part_probability=asked))
+        assert (len(found) == 1) is shown
+
+
+@pytest.mark.parametrize(('spread', 'weight'), [(-2, 1.0), (0, 0.2), (1, 0.2 / np.e), (9, 0.027)])
+def test_a_vote_supports_its_centre_the_less_the_less_sure_it_is(
+    spread: float, weight: float
+) -> None:
+    votes = one_disc()
+    votes[4] = spread
+    found = candidates(votes, CONFIG, VOTES)
+    assert found.support[0] == pytest.approx(weight * found.area[0], rel=0.01)
+
+
+def test_visible_is_the_mean_of_what_the_pixels_say() -> None:
+    votes = one_disc()
+    votes[5] = np.log(3.0)
+    assert candidates(votes, CONFIG, VOTES).visible[0] == pytest.approx(0.75)
+
+
+def test_agreement_falls_with_the_distance_of_votes_from_their_centre() -> None:
+    votes = one_disc()
+    votes[1] += np.where(np.arange(64) % 2, 0.5, -0.5)  # half a vote unit left and right
+    found = candidates(votes, CONFIG, VoteSettings(separation=2.0))  # they are one part's
+    assert found.agreement[0] == pytest.approx(np.exp(-0.5), abs=0.05)
+
+
+def test_centres_nearer_than_the_separation_are_one() -> None:
+    labels = discs([(20, 32), (44, 32)])  # 24 px apart
+    centres = np.array([[20, 32, 0.01], [44, 32, 0.01]])
+    votes = ideal_votes(labels, centres, np.random.default_rng(0))
+    thickness_px = CONFIG.part_thickness_m / CONFIG.pixel_m
+    for share, count in ((20 / thickness_px, 2), (30 / thickness_px, 1)):
+        assert len(candidates(votes, CONFIG, VoteSettings(separation=share))) == count
