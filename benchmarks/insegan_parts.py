@@ -44,8 +44,8 @@ class PartRun:
         dataset = Dataset(folder / part)
         indices = list(dataset.indices)
         self.part, self.device = part, device
-        self.crop: CropConfig = measure_crop(dataset, indices, 64, 0, 'gap')
-        images = torch.from_numpy(crop_frames(dataset, indices, self.crop, 0))
+        self.crop: CropConfig = measure_crop(dataset, indices, 64, seed=0, coding='gap')
+        images = torch.from_numpy(crop_frames(dataset, indices, self.crop, seed=0))
         self.held_out = images[:HELD_OUT].float()
         self._images = images[HELD_OUT:].to(device)[:, None]
         self.model = InSeGANConfig(instances=dataset.info.instances or 5)
@@ -84,7 +84,7 @@ class PartRun:
         card = InSeGANCard(self.model, self.crop, replace(filters, threshold=threshold))
         model = self.model
         generator = self.trainer.frozen_generator
-        health = examine(generator, self.held_out, model.instances, model.z_dim)
+        health = examine(generator, self.held_out, model.instances, z_dim=model.z_dim)
         steps, batch = self.trainer.steps, self.trainer.config.batch
         said = {
             'method': 'insegan3d',

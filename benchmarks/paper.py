@@ -32,7 +32,7 @@ from paper_tables import rendered, write_section
 from tqdm import tqdm
 
 FRAMES, JUDGED = 3000, 300  # to learn from, and to judge by
-BLOCKS = ['--instances', '4', '--noise', 'd435_strong', '--bin-width', '2.8']
+BLOCKS = ['--instances', '4', '--noise', 'd435_strong', '--bin-width', '2.55']
 
 
 class Work:

@@ -11,6 +11,13 @@ from paper_experiments import INSTA_10, TITLES
 from ten_parts_tables import table
 
 SECTION = "## The paper's tables and figures"
+HEADINGS = {
+    'table1': 'Table 1',
+    'table2': 'Table 2: losses of the encoder',
+    'table3': 'Table 3',
+    'figure4a': 'Figure 4a: training frames',
+    'figure4b': 'Figure 4b: instances assumed',
+}
 Row = Mapping[str, Any]
 
 
@@ -122,7 +129,8 @@ def write_section(page: Path, experiment: str, text: str) -> None:
     if begin not in content:
         if SECTION not in content:
             content = f'{content.rstrip()}\n\n{SECTION}\n'
-        content = f'{content.rstrip()}\n\n### {experiment}\n\n{begin}\n{end}\n'
+        title = HEADINGS[experiment]
+        content = f'{content.rstrip()}\n\n### {title}\n\n{begin}\n{end}\n'
     before, _, rest = content.partition(begin)
     _, found, after = rest.partition(end)
     if not found:

@@ -124,6 +124,16 @@ def network_input(heights: NDArray[np.float32], config: NetworkConfig) -> NDArra
 def vote_loss(output: Tensor, target: Tensor) -> dict[str, Tensor]:
     """The network's losses; their sum is what is minimised.
 
+    A pixel p of a part votes for its centre: v_p in x, y and height, with the log spread s_p. The
+    votes' likelihood is a Laplace density of scale exp(s_p), so with the true centre c_p and the
+    pixel's weight w_p (1 / sqrt of the instance's area, normalised to a sum of 1)
+
+        L_votes = 1/2 sum_p w_p (|v_p - c_p|_1 exp(-s_p) + s_p) + sum_p w_p min(|v_p - c_p|_1, 2).
+
+    The second term pulls votes that the first gives up by a large s_p. L_part is twice the binary
+    cross-entropy of the part logits, L_visible .3 times that of the visible fractions, weighted
+    by w_p.
+
     Args:
         output: (B, OUTPUTS, H, W).
         target: (B, 6, H, W): part (0 or 1), centre's offset x and y and its height in vote units,

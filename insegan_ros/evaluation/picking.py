@@ -20,8 +20,9 @@ from insegan_ros.picks.pick import Pick
 from insegan_ros.picks.planner import plan_picks
 from insegan_ros.synthetic.bin_world import BinSpec, Physics, SceneRejectedError
 from insegan_ros.synthetic.d435 import add_noise
+from insegan_ros.synthetic.gripper_bodies import CupModel, JawModel
 from insegan_ros.synthetic.parts import Part
-from insegan_ros.synthetic.pick_cell import CupModel, JawModel, Outcome, PickCell
+from insegan_ros.synthetic.pick_cell import Outcome, PickCell
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
 from insegan_ros.types import DepthFrame, Segmenter
 

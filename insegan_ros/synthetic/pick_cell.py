@@ -7,7 +7,6 @@ that lasts only while its whole lip touches one part, fingers hold by friction.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 import mujoco
@@ -21,19 +20,24 @@ from insegan_ros.synthetic.bin_world import (
     compiled,
     world_of,
 )
+from insegan_ros.synthetic.gripper_bodies import (
+    GRIP,
+    PARTS_BIT,
+    TOOL_BIT,
+    CupModel,
+    JawModel,
+    add_finite_walls,
+    add_hand,
+)
 from insegan_ros.synthetic.parts import Part
 
-LIP_POINTS = 12  # small spheres around the lip
 LIP_NEEDED = 11  # of them touch one part, or air gets in
-LIP_SPHERE_M = 0.0005  # their radius
-VACUUM_PA = 70e3  # below the outside pressure; what an ejector usually reaches
 SPEED = 0.15  # m/s of the hand
 CLEAR_M = 0.10  # above the rim, where the hand starts and where it lifts to
 PRESS_M = 0.004  # beyond the first touch
 SETTLE_S = 0.25  # that a lifted part hangs before it is looked at
 BLOCKED_M = 0.006  # the hand is ahead of the gripper by more: something is in the way
 MIN_DOWN = 0.3  # of the approach: a flatter one would have to pass through the walls
-PARTS_BIT, TOOL_BIT, WALL_BIT = 1, 2, 4
 
 
 class Outcome(Enum):
@@ -45,26 +49,6 @@ class Outcome(Enum):
     NO_HOLD = 'no hold'  # the lip found no closed surface, or the fingers no part
     BLOCKED = 'blocked'  # the gripper ran into something on its way
     DROPPED = 'dropped'  # it was held, and lost while it was lifted
-
-
-@dataclass(frozen=True, kw_only=True)
-class CupModel:
-    """A suction cup's geometry, metres."""
-
-    cup_radius_m: float
-    tube_radius_m: float
-    tube_length_m: float
-    lip_gap_m: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class JawModel:
-    """A parallel gripper's geometry, metres."""
-
-    finger_width_m: float
-    finger_thickness_m: float
-    finger_depth_m: float
-    stroke_m: float
 
 
 class PickCell:
@@ -82,14 +66,16 @@ class PickCell:
         self.part, self.bin_spec, self.tool = part, bin_spec, tool
         self.physics = physics or Physics()
         world = world_of(part, bin_spec, capacity, self.physics)
-        _add_finite_walls(world, bin_spec)
-        _add_hand(world, tool)
+        add_finite_walls(world, bin_spec)
+        add_hand(world, tool)
         self._model = compiled(world, part, self.physics)
         self._data = mujoco.MjData(self._model)
         self._capacity = capacity
         self._radius = float(np.linalg.norm(part.mesh.vertices, axis=1).max())
         self._bodies = [self._model.body(f'part{k}').id for k in range(capacity)]
         self._tool_body = self._model.body('tool').id
+        names = [self._model.geom(k).name for k in range(self._model.ngeom)]
+        self._grip_geoms = {k for k, name in enumerate(names) if name.startswith(GRIP)}
         self._present = np.zeros(capacity, bool)
         self._park_hand()
         self._apply_presence()
@@ -327,122 +313,7 @@ class PickCell:
         self._data.mocap_pos[0] = pose[:3, 3]
         mujoco.mju_mat2Quat(self._data.mocap_quat[0], pose[:3, :3].ravel())
 
-    @property
-    def _grip_geoms(self) -> set[int]:
-        if not hasattr(self, '_grip'):
-            names = [self._model.geom(k).name for k in range(self._model.ngeom)]
-            self._grip = {k for k, name in enumerate(names) if name.startswith('grip')}
-        return self._grip
-
 
 def _smooth(share: float) -> float:
     """From 0 to 1 with no jerk at either end."""
     return float(share**3 * (10 - 15 * share + 6 * share**2))
-
-
-def _add_finite_walls(world: mujoco.MjSpec, spec: BinSpec) -> None:
-    """Walls of their real height for the tool; the endless ones are for falling parts alone."""
-    for geom in world.worldbody.geoms:
-        if geom.name != 'floor':
-            geom.contype, geom.conaffinity = PARTS_BIT, PARTS_BIT
-        else:
-            geom.contype, geom.conaffinity = PARTS_BIT, PARTS_BIT | TOOL_BIT
-    thick, high = spec.wall_thickness / 2, spec.wall_height / 2
-    at, long = spec.width / 2 + thick, spec.width / 2 + spec.wall_thickness
-    for k, (x, y) in enumerate([(at, 0), (-at, 0), (0, at), (0, -at)]):
-        size = [thick, long, high] if x else [long, thick, high]
-        world.worldbody.add_geom(
-            name=f'wall{k}',
-            type=mujoco.mjtGeom.mjGEOM_BOX,
-            pos=[x, y, high],
-            size=size,
-            contype=WALL_BIT,
-            conaffinity=TOOL_BIT,
-        )
-
-
-def _add_hand(world: mujoco.MjSpec, tool: CupModel | JawModel) -> None:
-    """A hand that follows its target exactly, and the tool that hangs from it."""
-    hand = world.worldbody.add_body(name='hand', pos=[0, 0, 2])
-    hand.mocap = True
-    body = world.worldbody.add_body(name='tool', pos=[0, 0, 2])
-    body.add_freejoint()
-    body.gravcomp = 1
-    body.explicitinertial = True
-    body.mass, body.inertia = 0.3, [3e-4, 3e-4, 3e-4]
-    weld = world.add_equality(
-        name='wrist', type=mujoco.mjtEq.mjEQ_WELD, objtype=mujoco.mjtObj.mjOBJ_BODY
-    )
-    weld.name1, weld.name2 = 'hand', 'tool'
-    weld.data[:] = 0  # no anchor; the relative pose is that of the start, which is none
-    weld.data[10] = 1  # torques count as forces do at one metre
-    weld.solref[:] = [2 * world.option.timestep, 1]
-    touch = {
-        'contype': TOOL_BIT,
-        'conaffinity': PARTS_BIT | WALL_BIT,
-        'friction': [0.8, 0.005, 1e-4],
-    }
-    if isinstance(tool, CupModel):
-        _add_cup(world, body, tool, touch=touch)
-    else:
-        _add_fingers(world, body, tool, touch=touch)
-
-
-def _add_cup(world: mujoco.MjSpec, body: mujoco.MjsBody, cup: CupModel, *, touch: dict) -> None:
-    """The lip's spheres hold; the tube, a body of its own, only gets in the way."""
-    reach = cup.cup_radius_m
-    for k in range(LIP_POINTS):
-        angle = 2 * np.pi * k / LIP_POINTS
-        body.add_geom(
-            name=f'grip{k}',
-            type=mujoco.mjtGeom.mjGEOM_SPHERE,
-            size=[LIP_SPHERE_M, 0, 0],
-            pos=[reach * np.cos(angle), reach * np.sin(angle), -LIP_SPHERE_M],
-            margin=2 * cup.lip_gap_m,
-            gap=2 * cup.lip_gap_m,
-            condim=4,
-            **touch,
-        )
-    tube = body.add_body(name='tube')
-    half = cup.tube_length_m / 2
-    tube.add_geom(
-        name='tube',
-        type=mujoco.mjtGeom.mjGEOM_CYLINDER,
-        size=[cup.tube_radius_m, half, 0],
-        pos=[0, 0, -half - 0.004],
-        mass=0.001,
-        **touch,
-    )
-    vacuum = world.add_actuator(name='vacuum', trntype=mujoco.mjtTrn.mjTRN_BODY, target='tool')
-    vacuum.set_to_adhesion(VACUUM_PA * np.pi * cup.cup_radius_m**2)
-    vacuum.ctrlrange[:] = [0, 1]
-
-
-def _add_fingers(
-    world: mujoco.MjSpec, body: mujoco.MjsBody, jaw: JawModel, *, touch: dict
-) -> None:
-    length = jaw.finger_depth_m + 0.03
-    for side, sign in (('left', -1), ('right', 1)):
-        finger = body.add_body(name=side)
-        finger.add_joint(
-            name=side,
-            type=mujoco.mjtJoint.mjJNT_SLIDE,
-            axis=[sign, 0, 0],
-            range=[0, jaw.stroke_m / 2],
-            limited=True,
-            damping=2.0,
-            armature=0.02,
-        )
-        finger.add_geom(
-            name=f'grip_{side}',
-            type=mujoco.mjtGeom.mjGEOM_BOX,
-            size=[jaw.finger_thickness_m / 2, jaw.finger_width_m / 2, length / 2],
-            pos=[sign * jaw.finger_thickness_m / 2, 0, -length / 2],
-            mass=0.02,
-            condim=4,
-            **touch,
-        )
-        finger.gravcomp = 1
-        motor = world.add_actuator(name=side, trntype=mujoco.mjtTrn.mjTRN_JOINT, target=side)
-        motor.set_to_position(kp=600, kv=20)
-        motor.forcerange[:] = [-15, 15]  # N

@@ -352,6 +352,6 @@ def test_what_has_no_effect_is_said(parameters: dict, said: str | None) -> None:
 
 def test_the_name_on_diagnostics_holds_the_namespace(bench: Bench) -> None:
     other = rclpy.create_node('segmenter', namespace='/cell_2')
-    array = diagnostics(other, 'segmentation', '', {})
+    array = diagnostics(other, 'segmentation', '', values={})
     assert array.status[0].name == 'cell_2/segmenter: segmentation'
     other.destroy_node()
