@@ -72,7 +72,7 @@ def learn_to_read(
     cases = []
     for piles, config in parts:
         for index in range(len(piles)):
-            rng = np.random.default_rng([seed, index])
+            rng = np.random.default_rng([seed, len(cases)])  # noise of its own
             output = predict(network, network_input(piles.heights(index, rng), config))
             cases.append((output, config, piles.labels[index]))
     chosen_on, judged_on = cases[::2], cases[1::2]
