@@ -155,6 +155,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_models_are_found_in_a_wheel(wheel: Path, tmp_path: Path) -> None:
     command = [sys.executable, '-m', 'pip', 'install', '-q', '--no-deps', '--no-index']
+    command.append('--ignore-installed')  # beside an editable one of the same version
     subprocess.run([*command, '--prefix', str(tmp_path / 'p'), str(wheel)], check=True)
     paths = list((tmp_path / 'p').glob('lib/python3*/site-packages'))
     expected = tmp_path / 'p/share/insegan_ros/models/any', SHIPPED

@@ -185,7 +185,7 @@ def test_what_a_state_may_take_is_counted_from_when_it_was_entered() -> None:
 
 
 def test_a_pause_during_a_shake_ends_paused_once_the_arm_stands() -> None:
-    machine, action = m.halt(at(State.SHAKING), GOOD, 10.0, 'asked to pause')
+    machine, action = m.halt(at(State.SHAKING), GOOD, 10.0, reason='asked to pause')
     assert (machine.state, action) == (State.STOPPING, Action.CANCEL)
     machine, _ = m.step(machine, GOOD, 11.0)
     assert (machine.state, machine.reason) == (State.PAUSED, 'asked to pause')
@@ -193,7 +193,7 @@ def test_a_pause_during_a_shake_ends_paused_once_the_arm_stands() -> None:
 
 @pytest.mark.parametrize('state', [State.WAITING, State.SETTLING, State.CAPTURING])
 def test_a_pause_while_the_arm_stands_cancels_nothing(state: State) -> None:
-    machine, action = m.halt(at(state), GOOD, 10.0, 'asked to pause')
+    machine, action = m.halt(at(state), GOOD, 10.0, reason='asked to pause')
     assert (machine.state, machine.reason, action) == (State.PAUSED, 'asked to pause', None)
 
 
