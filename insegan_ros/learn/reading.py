@@ -69,7 +69,7 @@ def learn_to_read(
     taken for parts: each counts as a wrong count, so that less is then taken for a part.
     """
     network.eval()
-    cases = []
+    cases: list[tuple[NDArray[np.float32], NetworkConfig, NDArray[np.integer]]] = []
     for piles, config in parts:
         for index in range(len(piles)):
             rng = np.random.default_rng([seed, len(cases)])  # noise of its own
