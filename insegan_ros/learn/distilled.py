@@ -26,7 +26,6 @@ from insegan_ros.distillation.network import NetworkConfig
 from insegan_ros.distillation.surroundings import Surroundings, measure_surroundings
 from insegan_ros.inference import distilled, distilled_card, model_card
 from insegan_ros.learn.alike_shapes import AlikeShapes
-from insegan_ros.learn.pictures import show_segmented
 from insegan_ros.learn.reading import (
     SCORED_PILES,
     calibrate_scores,
@@ -35,6 +34,7 @@ from insegan_ros.learn.reading import (
     look,
 )
 from insegan_ros.learn.run_folder import Job, claim
+from insegan_ros.learn.run_pictures import show_segmented
 from insegan_ros.learn.stage_discovery import UNEXPLAINED, find_shape
 from insegan_ros.learn.stage_network import begun, is_read, learned_enough, teach, training_of
 from insegan_ros.learn.stage_piles import make_piles
@@ -145,17 +145,17 @@ class Distillation:
         """The network's stage."""
         settings = self.job.config.network.adapted(self.job.device, self.start is not None)
         piles = Piles.load(self._stored, self._split()[1])
-        progress = begun(self.job, self.network, settings, self.start)
+        progress = begun(self.job, self.network, settings, start=self.start)
 
         def batches(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
             return make_batch(piles, self.network, settings.batch, rng=rng)
 
-        return teach(self.job, progress, batches, settings, seconds)
+        return teach(self.job, progress, batches, settings=settings, seconds=seconds)
 
     def write_model(self) -> Figures:
         """Choose how votes are read, learn what scores mean, and write the model."""
         job, settings = self.job, self.job.config.network
-        progress = begun(job, self.network, settings, self.start)
+        progress = begun(job, self.network, settings, start=self.start)
         held = Piles.load(self._stored, self._split()[0])
         frames = frames_of(progress.average, job.dataset, job.seed)
         read = learn_to_read(progress.average, [(held, self.network)], job.seed, frames=frames)
@@ -167,7 +167,7 @@ class Distillation:
             existence=read.existence,
         )
         scored = range(len(held))[:SCORED_PILES]
-        scoring = calibrate_scores(segmenter, look(segmenter, held, scored, job.seed))
+        scoring = calibrate_scores(segmenter, look(segmenter, held, scored, seed=job.seed))
         figures = {
             'strict_miou_on_unseen_piles': round(read.strict_miou, 4),
             'count_accuracy_on_unseen_piles': round(read.count_accuracy, 4),
@@ -184,7 +184,11 @@ class Distillation:
             },
             'figures': figures,
             'settings': distilled_card.to_card(
-                self.network, read.votes, self.template.voxel_m, scoring, existence=read.existence
+                self.network,
+                read.votes,
+                self.template.voxel_m,
+                scoring=scoring,
+                existence=read.existence,
             ),
         }
         logits = torch.from_numpy(self.template.logits)

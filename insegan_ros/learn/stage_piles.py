@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from insegan_ros.distillation.piles import PileMaker, Solid, store_piles
 from insegan_ros.distillation.surroundings import Surroundings
-from insegan_ros.learn.pictures import show_piles
 from insegan_ros.learn.run_folder import Job
+from insegan_ros.learn.run_pictures import show_piles
 from insegan_ros.learn.stages import Figures
 
 

@@ -81,7 +81,7 @@ def _sealing_places(
         return NoPick(label=k + 1, reason='fewer than nine of its pixels are measured')
     rows, columns = window
     intrinsics = scene.frame.intrinsics.crop(
-        columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start
+        columns.start, rows.start, columns.stop - columns.start, height=rows.stop - rows.start
     )
     middle = float(np.median(depth[seen]))
     radius_px = cup.cup_radius_m * intrinsics.fx / middle + LIP_MARGIN_PX
