@@ -49,7 +49,8 @@ def suction_pick(
 
     Places are those of the posed template where there is one, and of the measured surface where
     there is none or none of the template's is free. Where there is a template, measured places
-    count as not smooth: they miss edges that are finer than the camera's noise. The chance of success is left at 0: `planner` fills it in from the cues.
+    count as not smooth: they miss edges that are finer than the camera's noise. The chance of
+    success is left at 0: `planner` fills it in from the cues.
     """
     known = sites is not None and len(sites.points) > 0
     if known and sites is not None and scene.posed(k):
