@@ -144,7 +144,8 @@ def _closed(mesh: trimesh.Trimesh, path: Path, notes: list[str]) -> trimesh.Trim
         DatasetError: it is flat, or its holes are too large to be closed by guessing.
     """
     length = float(np.max(mesh.extents))
-    thinnest = float(np.min(mesh.bounding_box_oriented.primitive.extents))
+    off = mesh.vertices - mesh.vertices.mean(axis=0)
+    thinnest = float(np.ptp(off @ np.linalg.eigh(off.T @ off)[1], axis=0).min())
     if thinnest < FLAT * length:
         raise DatasetError(
             f'{path} is flat: {length * 1e3:.4g} mm long and {thinnest * 1e3:.2g} mm thin; a '

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -60,7 +61,7 @@ class AnyBin:
         """Of an image in which the part is as long as the network has seen it most."""
         return self._length_m / float(np.sqrt(np.prod(self.lengths_px)))
 
-    @property
+    @cached_property
     def _length_m(self) -> float:
         return float(max(self.solid.mesh().bounding_box_oriented.primitive.extents))
 
