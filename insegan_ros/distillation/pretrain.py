@@ -24,7 +24,7 @@ from insegan_ros.distillation.network import NetworkConfig
 from insegan_ros.distillation.views import (
     LENGTH_M,
     Picture,
-    View,
+    RandomView,
     ViewConfig,
     photograph,
     view_of,
@@ -130,11 +130,11 @@ def picture_looks(
 ) -> list[Picture]:
     """Pictures of bins of a mesh LENGTH_M long, each as another camera may take it."""
     pictures = []
-    for bin in filled:
-        poses = np.tile(np.eye(4), (len(bin.poses), 1, 1))
-        poses[:, :3] = bin.poses
+    for parts_bin in filled:
+        poses = np.tile(np.eye(4), (len(parts_bin.poses), 1, 1))
+        poses[:, :3] = parts_bin.poses
         for _ in range(config.pictures):
-            picture = photograph(mesh, poses, bin.width_m, rng, config.view)
+            picture = photograph(mesh, poses, parts_bin.width_m, rng, config.view)
             if (picture.labels > 0).sum() > 60:
                 pictures.append(picture)
     return pictures
@@ -218,7 +218,7 @@ def _packed(pictures: Sequence[Picture]) -> dict[str, NDArray]:
 
 def load_views(
     path: Path, config: ViewConfig, length_m: float = LENGTH_M
-) -> list[tuple[View, NetworkConfig]]:
+) -> list[tuple[RandomView, NetworkConfig]]:
     """One shape's pictures, as if it were `length_m` long."""
     with np.load(path) as stored:
         if not len(stored['counts']):
@@ -245,7 +245,7 @@ def load_views(
 
 def load_shapes(
     path: Path, config: ShapesConfig, first: int = 0, *, last: int | None = None
-) -> Iterator[list[tuple[View, NetworkConfig]]]:
+) -> Iterator[list[tuple[RandomView, NetworkConfig]]]:
     """The stored shapes from `first` to before `last`, those that have any pictures."""
     for file in sorted(path.glob('[0-9]*' + VIEWS)):
         if int(file.name.split('.')[0]) in range(first, config.shapes if last is None else last):

@@ -43,7 +43,7 @@ class ViewConfig:
 
 
 @dataclass(frozen=True)
-class View(Piles):
+class RandomView(Piles):
     """One picture, with what its camera may be like."""
 
     config: ViewConfig
@@ -174,11 +174,11 @@ def _inside(depth: NDArray[np.float32], camera: Camera, half: float) -> NDArray[
 
 def view_of(
     picture: Picture, config: ViewConfig, length_m: float = LENGTH_M
-) -> tuple[View, NetworkConfig]:
+) -> tuple[RandomView, NetworkConfig]:
     """What the network learns from, and the scale that it is told, of a part `length_m` long."""
     focal, cx, cy, height = picture.camera
     size, scale = picture.labels.shape[0], length_m / LENGTH_M
-    view = View(
+    view = RandomView(
         to_metres(picture.depth, DEPTH_SCALE)[None],
         picture.labels[None],
         [picture.centres * np.array([1, 1, scale], np.float32)],
