@@ -66,7 +66,7 @@ def blocks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True, scope='module')
 def crop_measured_once() -> Iterator[None]:
-    """Most of a short run's time goes into the bin of its frames, which are the same every time."""
+    """Finding the bin in the same frames would be most of a short run's time."""
     measured: dict[str, object] = {}
     measure = insegan.measure_crop
 
