@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from insegan_ros import __version__
-from insegan_ros.bin import Bin
 from insegan_ros.data.store import Dataset
 from insegan_ros.discovery.discover import Finder
 from insegan_ros.inference import distilled, distilled_card, model_card
+from insegan_ros.parts_bin import Bin
 from insegan_ros.types import DepthFrame
 
 
@@ -97,16 +97,18 @@ class Start:
         return True
 
 
-def card_of(dataset: Dataset) -> dict[str, Any]:
-    """What the card of a model learned from unlabelled frames begins with."""
+def card_of(dataset: Dataset | None, part: str) -> dict[str, Any]:
+    """What the card of a model learned from unlabelled frames, or none, begins with."""
     return {
         'method': 'distilled',
-        'part': dataset.info.part,
+        'part': part,
         'made_by': f'insegan_ros {__version__}',
         'dataset': account_of(dataset),
     }
 
 
-def account_of(dataset: Dataset) -> dict[str, Any]:
+def account_of(dataset: Dataset | None) -> dict[str, Any]:
     """How many frames, and a hash that the same frames give again."""
+    if dataset is None:
+        return {'frames': 0}
     return {'frames': len(dataset), 'sha256': dataset.content_hash()}
