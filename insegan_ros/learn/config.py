@@ -20,8 +20,8 @@ from insegan_ros.discovery.state import DiscoveryConfig
 from insegan_ros.distillation.alike import AlikeConfig
 from insegan_ros.distillation.piles import PileConfig
 from insegan_ros.distillation.pretrain import ShapesConfig
+from insegan_ros.distillation.random_views import ViewConfig
 from insegan_ros.distillation.train import TrainConfig
-from insegan_ros.distillation.views import ViewConfig
 from insegan_ros.inference.insegan import FilterConfig
 from insegan_ros.model.insegan import InSeGANConfig
 from insegan_ros.training.descent import DescentConfig
