@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from insegan_ros.bin import Bin, restricted
+from insegan_ros.parts_bin import Bin, restricted
 from insegan_ros.types import DepthFrame, Segmentation, Segmenter
 
 
@@ -49,9 +49,9 @@ class LimitedSegmenter:
         return self.inner.part_length_m
 
     @property
-    def bin(self) -> Bin | None:
+    def parts_bin(self) -> Bin | None:
         """As the inner one's."""
-        return self.inner.bin
+        return self.inner.parts_bin
 
     def segment(
         self, frame: DepthFrame, *, pose_seconds: float = 0.0, refine_seconds: float = math.inf

@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from insegan_ros.bin import Bin, BinTracker
 from insegan_ros.deadline import check_time
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference.distilled import DistilledSegmenter
+from insegan_ros.parts_bin import Bin, BinTracker
 from insegan_ros.types import DepthFrame, Segmentation
 
 FRAMES = 5  # that vote
@@ -46,7 +46,7 @@ class LengthFromFrames:
         self._seen: list[tuple[DepthFrame, Bin]] = []
         self._sides: dict[tuple[int, int], NDArray[np.floating]] = {}  # by frame and step
         self._length_m: float | None = None
-        self._tracker = BinTracker(inner.bin)
+        self._tracker = BinTracker(inner.parts_bin)
 
     @property
     def part_length_m(self) -> float | None:
@@ -54,9 +54,9 @@ class LengthFromFrames:
         return self._length_m
 
     @property
-    def bin(self) -> Bin | None:
+    def parts_bin(self) -> Bin | None:
         """As the inner one's."""
-        return self.inner.bin
+        return self.inner.parts_bin
 
     def segment(
         self, frame: DepthFrame, *, pose_seconds: float = 0.0, refine_seconds: float = math.inf
@@ -127,9 +127,9 @@ class LengthFromFrames:
         """How long whole instances are for what is told; None: there are too few."""
         self.inner.set_part_length(length_m)
         sides = []
-        for k, (frame, bin) in enumerate(self._seen):
+        for k, (frame, parts_bin) in enumerate(self._seen):
             if (k, step) not in self._sides:
-                self._sides[k, step] = instance_sides(self.inner, frame, bin)
+                self._sides[k, step] = instance_sides(self.inner, frame, parts_bin)
             sides.append(self._sides[k, step])
         longest, visible = np.concatenate(sides).T
         if len(longest) < min(FEWEST, len(self._seen)):
@@ -141,10 +141,10 @@ class LengthFromFrames:
 
 
 def instance_sides(
-    segmenter: DistilledSegmenter, frame: DepthFrame, bin: Bin
+    segmenter: DistilledSegmenter, frame: DepthFrame, parts_bin: Bin
 ) -> NDArray[np.floating]:
     """(N, 2) longest side of the smallest rectangle around each instance, m; its visible share."""
-    found = segmenter.find(frame, bin)
+    found = segmenter.find(frame, parts_bin)
     rows: list[tuple[float, float]] = []
     for k, visible in enumerate(found.visible, 1):
         places = np.argwhere(found.labels == k).astype(np.float32)

@@ -240,7 +240,7 @@ def _counted(settings: LearnConfig, given: bool, dataset: Dataset) -> LearnConfi
     return replace(settings, model=model)
 
 
-def dump(settings: LearnConfig) -> str:
+def dump_settings(settings: LearnConfig) -> str:
     """The sections of its method as YAML, which `resolve` takes as a file."""
     whole: Mapping[str, Any] = yaml.safe_load(config.dump(settings))
     kept = {name: whole[name] for name in sections(settings.method)}

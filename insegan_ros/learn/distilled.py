@@ -38,7 +38,7 @@ from insegan_ros.learn.run_folder import Job, claim
 from insegan_ros.learn.stage_discovery import UNEXPLAINED, find_shape
 from insegan_ros.learn.stage_network import begun, is_read, learned_enough, teach, training_of
 from insegan_ros.learn.stage_piles import make_piles
-from insegan_ros.learn.stages import Figures, Stage, carry_out, plan
+from insegan_ros.learn.stages import Figures, Stage, plan, run_stages
 from insegan_ros.learn.start import Start, card_of
 from insegan_ros.model.template import Template
 
@@ -51,8 +51,8 @@ def train(job: Job) -> int:
     """
     distillation = Distillation(job)
     claim(job)
-    carry_out(distillation.stages()[:1], job.config.seconds, job.report)  # tells what comes next
-    carry_out(distillation.stages(), job.config.seconds, job.report)
+    run_stages(distillation.stages()[:1], job.config.seconds, job.report)  # tells what comes next
+    run_stages(distillation.stages(), job.config.seconds, job.report)
     if distillation.unexplained:
         print(f'the model is in {job.model}: masks, but no poses')
     else:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from insegan_ros.bin import Bin
 from insegan_ros.camera import Plane
 from insegan_ros.inference.distilled import DistilledSegmenter
 from insegan_ros.inference.found import Found
 from insegan_ros.inference.part_length import LengthFromFrames, LengthNotFoundError
+from insegan_ros.parts_bin import Bin
 from insegan_ros.types import DepthFrame, Intrinsics
 
 CAMERA = Intrinsics(100, 80, 100.0, 100.0, 50.0, 40.0)
@@ -33,13 +33,13 @@ class Bars(DistilledSegmenter):
         return self._told
 
     @property
-    def bin(self) -> Bin:
+    def parts_bin(self) -> Bin:
         return self._given
 
     def set_part_length(self, metres: float) -> None:
         self._told = metres
 
-    def find(self, frame: DepthFrame, bin: Bin | None = None) -> Found:
+    def find(self, frame: DepthFrame, parts_bin: Bin | None = None) -> Found:
         labels = np.zeros(frame.depth_m.shape, np.int32)
         for k in range(self._bars):
             labels[4 * k : 4 * k + 3, 10 : 10 + BAR_PX] = k + 1

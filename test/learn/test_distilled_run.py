@@ -14,7 +14,6 @@ import torch
 import trimesh
 import yaml
 
-from insegan_ros.bin import find_bin
 from insegan_ros.cli import main
 from insegan_ros.data.store import Dataset
 from insegan_ros.discovery.crops import MASK_EDGE, Piece, frame_pieces
@@ -28,6 +27,7 @@ from insegan_ros.distillation.views import ViewConfig
 from insegan_ros.inference import model_card
 from insegan_ros.learn import any_model, stage_discovery
 from insegan_ros.model.template import Template
+from insegan_ros.parts_bin import find_bin
 from insegan_ros.types import DepthFrame, Intrinsics
 
 SIZE = (0.04, 0.024, 0.016)  # m
