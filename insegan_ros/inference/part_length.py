@@ -79,11 +79,11 @@ class LengthFromFrames:
             FloorNotFoundError: no bin was given and no frame shows one.
         """
         unseen: FloorNotFoundError | None = None
+        if len(self._seen) == FRAMES and self._length_m is None:
+            self._seen, self._sides = [], {}  # none of these told anything: begin anew
         for frame in frames:
             if len(self._seen) == FRAMES:
-                if self._length_m is not None:
-                    break
-                self._seen, self._sides = [], {}  # none of these told anything: begin anew
+                break
             try:
                 self._seen.append((frame, self._tracker(frame)))
             except FloorNotFoundError as error:

@@ -8,7 +8,7 @@ import pytest
 from insegan_ros.camera import Plane
 from insegan_ros.inference.distilled import DistilledSegmenter
 from insegan_ros.inference.found import Found
-from insegan_ros.inference.part_length import LengthFromFrames, LengthNotFoundError
+from insegan_ros.inference.part_length import FRAMES, LengthFromFrames, LengthNotFoundError
 from insegan_ros.parts_bin import Bin
 from insegan_ros.types import DepthFrame, Intrinsics
 
@@ -65,6 +65,12 @@ def test_frames_that_show_nothing_tell_no_length_and_later_ones_may() -> None:
         finder.look([FRAME] * 5)
     bars._bars = 4
     assert finder.look([FRAME]) > 0.05
+
+
+def test_no_more_frames_vote_than_are_needed() -> None:
+    asked = iter([FRAME] * 20)
+    LengthFromFrames(Bars(5)).look(asked)
+    assert len(list(asked)) == 20 - FRAMES - 1
 
 
 def test_a_model_of_one_part_is_refused() -> None:
