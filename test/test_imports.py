@@ -24,6 +24,7 @@ CORE = {
     'optional',
     'tensors',
     'shipped',
+    'view_limits',
 }
 DATA = CORE | {'data', 'drawing'}
 # part -> what it may import besides itself
@@ -42,6 +43,7 @@ ALLOWED = {
     'optional': CORE,
     'tensors': CORE,
     'shipped': CORE,
+    'view_limits': CORE,
     'data': DATA,
     'synthetic': CORE | {'data.store', 'data.writer', 'collection.trajectory'},
     'model': CORE,

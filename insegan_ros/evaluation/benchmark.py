@@ -62,6 +62,7 @@ class FrameFigures:
     count_right: float = float('nan')
     ious: NDArray[np.float64] | None = None  # (P, T)
     scores: NDArray[np.float32] | None = None  # (P,)
+    ignored: NDArray[np.bool_] | None = None  # (T,) hardly visible; None: not known
 
 
 def make_segmenter(
@@ -104,6 +105,8 @@ def evaluate_block(task: Task) -> list[FrameFigures]:
             empty = rerendering_error_mm(sample.frame, nothing(sample.frame), parts_bin)
         true = sample.labels if task.truth is None else task.truth[index]
         judged = {} if true is None else label_figures(found, true)
+        if true is not None and task.truth is None and 'visible' in sample.record:
+            judged['ignored'] = hardly_visible(true, sample.record['visible'])
         figures.append(FrameFigures(index, milliseconds, failed, renders, error, empty, **judged))
     return figures
 
@@ -121,6 +124,16 @@ def label_figures(found: Segmentation, true: NDArray[np.integer]) -> dict:
         'ious': metrics.iou_matrix(labels, true),
         'scores': found.scores[np.unique(labels[labels > 0]) - 1],  # one for each row of ious
     }
+
+
+def hardly_visible(true: NDArray[np.integer], visible: Sequence[float]) -> NDArray[np.bool_]:
+    """(T,) which of the instances in (H, W) labels the mask AP of BOP ignores.
+
+    Args:
+        visible: of instance k + 1, what share of its outline is seen.
+    """
+    ids = np.unique(true[true > 0]).astype(int)
+    return np.array([visible[k - 1] < metrics.IGNORED_VISIBLE for k in ids], bool)
 
 
 def nothing(frame: DepthFrame) -> Segmentation:
@@ -168,6 +181,17 @@ class Run:
     seed: int
     frames: tuple[FrameFigures, ...]
 
+    def bop_ap(self) -> float:
+        """COCO's AP of masks as BOP takes it; NaN where visible fractions are not known."""
+        frames = [f for f in self.frames if f.ious is not None and f.ignored is not None]
+        if not frames or len(frames) < sum(f.ious is not None for f in self.frames):
+            return float('nan')
+        return metrics.average_precision(
+            [f.ious for f in frames if f.ious is not None],
+            [f.scores for f in frames if f.scores is not None],
+            ignored=[f.ignored for f in frames if f.ignored is not None],
+        )
+
     def summary(self) -> dict[str, float]:
         """Means over the frames, NaNs left out; the median of the times."""
 
@@ -187,6 +211,7 @@ class Run:
             )
             if judged
             else float('nan'),
+            'bop_ap': self.bop_ap(),
             'count_accuracy': mean([f.count_right for f in self.frames]),
             'false_positives': mean([f.false_positives for f in self.frames]),
             'foreground_iou': mean([f.foreground_iou for f in self.frames]),

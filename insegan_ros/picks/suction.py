@@ -168,8 +168,6 @@ def _sealing_places(
     # the camera's own noise is no roughness of the part
     noise = scene.noise_m(middle)
     allowed = np.hypot(cup.lip_gap_m, noise)
-    fits = _steadied(fits, depth, own, intrinsics=intrinsics, radius_px=radius_px, noise_m=noise)
-    level = fits.normals @ scene.up.astype(np.float32)
     seals = seen & _sealed(fits)
     if not seals.any():
         return NoPick(
@@ -182,6 +180,8 @@ def _sealing_places(
             label=k + 1,
             reason=f'its surface is rougher than {1000 * allowed:.1f} mm under the cup',
         )
+    fits = _steadied(fits, depth, own, intrinsics=intrinsics, radius_px=radius_px, noise_m=noise)
+    level = fits.normals @ scene.up.astype(np.float32)
     seals &= level > np.cos(np.radians(cup.max_tilt_degrees))
     if not seals.any():
         return NoPick(
