@@ -221,7 +221,7 @@ def test_only_methods_that_render_have_a_rerendering_error(
     dataset = make_dataset(tmp_path / 'd', 4, labelled=False)
     made = {'renderer': FloorRenderer, 'repeater': lambda: make_segmenter('kmeans', 3, BIN)}
     monkeypatch.setattr(
-        'insegan_ros.evaluation.benchmark.make_segmenter', lambda method, *_: made[method]()
+        'insegan_ros.evaluation.benchmark.make_segmenter', lambda method, *_, **__: made[method]()
     )
     runs = benchmark(dataset, list(made), dataset.indices, seeds=1, instances=3, parts_bin=BIN)
     renderer, repeater = (run.summary()['rerendering_mm'] for run in runs)
