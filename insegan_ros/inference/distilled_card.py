@@ -29,17 +29,25 @@ class DistilledCard:
 
     network: NetworkConfig
     votes: VoteSettings
-    voxel_m: float | None = None  # of the template beside the weights; None: there is none
+    # of the template beside the weights, or of several kinds' one each; None: there is none
+    voxel_m: float | tuple[float, ...] | None = None
     scoring: Scoring | None = None  # None: not calibrated
     # px along a part that the network was trained for; None: those of the lengths above alone
     lengths_px: tuple[float, float] | None = None
     existence: Existence | None = None  # None: all candidates are parts
 
+    @property
+    def voxels_m(self) -> tuple[float, ...]:
+        """One for each template."""
+        if self.voxel_m is None:
+            return ()
+        return self.voxel_m if isinstance(self.voxel_m, tuple) else (self.voxel_m,)
+
 
 def to_card(
     network: NetworkConfig,
     votes: VoteSettings,
-    voxel_m: float | None = None,
+    voxel_m: float | tuple[float, ...] | None = None,
     scoring: Scoring | None = None,
     lengths_px: tuple[float, float] | None = None,
     existence: Existence | None = None,

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from tqdm import tqdm
 
@@ -17,10 +18,22 @@ from insegan_ros.learn.run_folder import Job
 from insegan_ros.learn.stages import Figures
 
 
-def make_piles(job: Job, template: Solid, around: Surroundings, *, seconds: float) -> Figures:
-    """Up to the configured number, as many as the time allows."""
+def make_piles(
+    job: Job,
+    templates: Sequence[Solid],
+    around: Surroundings,
+    *,
+    shares: Sequence[float] = (1.0,),
+    seconds: float,
+) -> Figures:
+    """Up to the configured number, as many as the time allows.
+
+    Args:
+        templates: one a kind of part.
+        shares: of the kinds in a pile, on average.
+    """
     begun, made = time.monotonic(), 0
-    maker = PileMaker.of(template, around, job.config.piles)
+    maker = PileMaker.of(templates, around, job.config.piles, shares)
     with tqdm(total=maker.config.count, desc='piles', unit='pile') as bar:
         piles = store_piles(maker, job.out / 'piles', job.seed, workers=job.workers)
         for made in piles:
