@@ -67,12 +67,12 @@ class Work:
                 line: list[str | Path] = ['generate', '--part', part, '--out', folder, *options]
                 line += [*noise, '--workers', str(self._workers)]
                 self.insegan(*line, log=f'generate.{kind}.{part}')
-        if blocks and not self.bin.exists():  # strong noise hides the bin in single frames
+        if blocks and not self.parts_bin.exists():  # strong noise hides the bin in single frames
             train = self.path / 'train' / part
-            self.insegan('calibrate', '--input', train, '--out', self.bin, log='calibrate')
+            self.insegan('calibrate', '--input', train, '--out', self.parts_bin, log='calibrate')
 
     @property
-    def bin(self) -> Path:
+    def parts_bin(self) -> Path:
         """Where table 3's box is."""
         return self.path / 'block.yaml'
 
@@ -104,7 +104,7 @@ class Work:
         self.insegan(
             *('evaluate', '--dataset', self.path / 'sets' / trial.part, '--split', split),
             *('--methods', trial.method if classical else self.model(trial), '--out', out),
-            *(('--bin', self.bin) if trial.part == 'block' else ()),
+            *(('--bin', self.parts_bin) if trial.part == 'block' else ()),
             *('--seeds', '1', '--device', self._device),
             log=f'evaluate.{trial.name}.{split}',
         )

@@ -60,9 +60,9 @@ def run(args: argparse.Namespace) -> int:
     import cv2
     import numpy as np
 
-    from insegan_ros.bin import find_bin, restricted, save_bin
     from insegan_ros.data.replay import Replay
     from insegan_ros.drawing import bin_picture
+    from insegan_ros.parts_bin import find_bin, restricted, save_bin
     from insegan_ros.types import DepthFrame
 
     if args.limit < 1:

@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
     if args.masks is not None:
         truth = labels_of_frames(read_annotations(args.masks, unusable), dataset, unusable)
     damaged = LeftOut('frames', say)
-    split, indices = chosen_frames(args, dataset, truth, damaged)
+    split, indices = whole_frames(args, dataset, truth, damaged)
     methods = default_methods(dataset.info.part) if args.methods is None else named(args.methods)
     judged_by = split if truth is None else 'masks'
     out = args.out or Path('results') / f'{args.dataset.resolve().name}.{judged_by}'
@@ -124,9 +124,9 @@ def run(args: argparse.Namespace) -> int:
         from insegan_ros.commands.evaluate_poses import run_poses
 
         return run_poses(dataset, indices, methods, args=args, out=out)
-    instances, bin = chosen_instances(args, dataset.info.instances), chosen_bin(args)
+    instances, parts_bin = chosen_instances(args, dataset.info.instances), chosen_bin(args)
     total = sum(len(seeds_of(method, args.seeds)) for method in methods) * len(indices)
-    told = {'instances': instances, 'bin': bin, 'device': args.device, 'truth': truth}
+    told = {'instances': instances, 'parts_bin': parts_bin, 'device': args.device, 'truth': truth}
     how = {'seeds': args.seeds, 'workers': args.workers}
     with tqdm(total=total, unit='frame') as bar:
         runs = benchmark(dataset, methods, indices, progress=bar.update, **how, **told)
@@ -140,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
         out / 'scenes.png',
         dataset,
         runs,
-        make=lambda method: make_segmenter(method, instances, bin, device=args.device),
+        make=lambda method: make_segmenter(method, instances, parts_bin, device=args.device),
         names=short_names(methods),
         truth=truth,
     )
@@ -175,7 +175,7 @@ def named(methods: str) -> list[str]:
     return names
 
 
-def chosen_frames(
+def whole_frames(
     args: argparse.Namespace,
     dataset: Dataset,
     truth: Mapping[int, NDArray[np.integer]] | None,

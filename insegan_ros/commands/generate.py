@@ -65,7 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--camera-height', type=float, default=0.55, help='metres (0.55)')
     parser.add_argument('--tilt', type=float, default=0.0, help='degrees from straight down (0)')
     parser.add_argument(
-        '--bin-width', type=float, help='inner width in lengths of the longest part (default: by part)'
+        '--bin-width',
+        type=float,
+        help='inner width in lengths of the longest part (by part)',
     )
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--workers', type=int, default=os.cpu_count() or 1, help='processes')

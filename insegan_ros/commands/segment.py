@@ -71,12 +71,12 @@ def run(args: argparse.Namespace) -> int:
     with Replay(
         args.input, reading, camera_file=args.camera_info, topic=args.topic, split=args.split
     ) as source:
-        instances, bin = chosen_instances(args, source.instances), chosen_bin(args)
+        instances, parts_bin = chosen_instances(args, source.instances), chosen_bin(args)
         segmenter: Segmenter
         if args.model is not None:
-            segmenter = load_segmenter(args.model, args.device, bin, seed=args.seed)
+            segmenter = load_segmenter(args.model, args.device, parts_bin, seed=args.seed)
         else:
-            segmenter = baselines.make(args.method, instances, bin, args.seed)
+            segmenter = baselines.make(args.method, instances, parts_bin, args.seed)
         settings = {
             'input': str(args.input),
             'split': args.split,

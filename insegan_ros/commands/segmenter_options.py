@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from insegan_ros.bin import Bin
+    from insegan_ros.parts_bin import Bin
 
 
 def add_segmenter_options(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +38,6 @@ def chosen_instances(args: argparse.Namespace, known: int | None) -> int | None:
 
 def chosen_bin(args: argparse.Namespace) -> Bin | None:
     """Raises: ValueError or OSError, for a file that cannot be read; None: to be found."""
-    from insegan_ros.bin import load_bin
+    from insegan_ros.parts_bin import load_bin
 
     return None if args.bin is None else load_bin(args.bin)

@@ -43,7 +43,7 @@ from insegan_ros.demos.demo_picture import (
     region_of_interest,
     with_gaps,
 )
-from insegan_ros.demos.demo_recorder import Recorder
+from insegan_ros.demos.demo_recorder import DemoRecorder
 from insegan_ros.demos.processes import DemoError, prepare_environment
 from insegan_ros.drawing import colour_depth, overlay
 from insegan_ros.synthetic.parts import PARTS, make_part
@@ -59,7 +59,7 @@ SHOWN = 5  # scenes in the picture
 STOP_S = 20.0  # for a training to store its state
 
 
-def collect(args: argparse.Namespace) -> Path:
+def collect_frames(args: argparse.Namespace) -> Path:
     """Step 1; the dataset's folder."""
     out = args.out / '1_collected'
     folder = (out / 'dataset').resolve()
@@ -128,7 +128,7 @@ def stop_group(process: subprocess.Popen) -> None:
             return
 
 
-def segment(args: argparse.Namespace, name: str, model: Path | None) -> Recorder:
+def segment(args: argparse.Namespace, name: str, model: Path | None) -> DemoRecorder:
     """Step 3, with the model or, where there is none, with K-means; what was seen."""
     given = argparse.Namespace(
         frames=None,
@@ -150,7 +150,7 @@ def segment(args: argparse.Namespace, name: str, model: Path | None) -> Recorder
     return recorder
 
 
-def compare(args: argparse.Namespace, model: Path) -> None:
+def compare_methods(args: argparse.Namespace, model: Path) -> None:
     """The figures of both methods, and a picture of them side by side."""
     out = args.out / '3_segmented'
     seen = {'learned': segment(args, 'learned', model), 'kmeans': segment(args, 'kmeans', None)}
@@ -220,11 +220,11 @@ def main(argv: list[str] | None = None) -> int:
     begun = time.monotonic()
     try:
         print('1 of 3: collect', flush=True)
-        dataset = collect(args)
+        dataset = collect_frames(args)
         print('2 of 3: train', flush=True)
         model = train(args, dataset)
         print('3 of 3: segment', flush=True)
-        compare(args, model)
+        compare_methods(args, model)
     except (DemoError, ValueError) as error:
         print(f'learn_demo: {error}', file=sys.stderr)
         return 1

@@ -3,7 +3,8 @@
 Shapes grow from many first guesses, each fitted mostly to the crops that it explains well. Those
 that together explain the crops best are the kinds' first shapes. They then share the crops among
 themselves: each crop goes to the shape that explains it best, and each shape is fitted to its own
-crops. At last every piece is given to a kind, and each kind's shape is discovered from its own.
+crops. The kind whose pieces are then explained best is discovered as the only part in a bin is;
+what its fine shape explains is taken away, and the same begins anew with what is left.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -25,17 +27,21 @@ from insegan_ros.discovery.discover import (
     discover,
     find_pieces,
 )
-from insegan_ros.discovery.lengths import candidate_lengths, choose_pieces
+from insegan_ros.discovery.lengths import (
+    TooFewPiecesError,
+    candidate_lengths,
+    choose_pieces,
+)
 from insegan_ros.discovery.reconstruct import Reconstruction
 from insegan_ros.discovery.resume import stored_pieces
-from insegan_ros.discovery.state import State
-from insegan_ros.model.template import Template
+from insegan_ros.discovery.state import DiscoveryState
+from insegan_ros.model.template import CARD, Template
 
 SHORTEST = 0.6  # length of a piece that may be a whole part, of the longest kind's
 PROBES = 3  # first guesses after which a length may be given up
 FOREIGN = 0.5  # residual above which a piece is of no kind
 LEAST_SHARE = 0.05  # of the pieces: rarer ones are no kind
-ALIKE = 1.25  # two shapes of which one explains the other's crops that nearly as well are one
+ALIKE = 1.6  # residual of a piece that a shape explains, of the shape's own pieces'
 
 
 @dataclass(frozen=True)
@@ -49,35 +55,78 @@ class Kinds:
 def discover_kinds(search: Search, most: int) -> Kinds:
     """Find the shapes of up to `most` kinds of part in unlabelled frames.
 
+    The kind whose pieces look most alike is discovered first. What its shape explains is taken
+    away, and the next kind is sought in what is left.
+
     Writes what `discover` writes into `out`/kind_1, `out`/kind_2, ... The same call goes on where
     one was stopped.
 
     Raises:
-        UnexplainedError: no shapes explain the pieces in the frames.
+        UnexplainedError: no shape explains the pieces in the frames.
         ValueError: too few pieces in the frames, or the folder holds a run with other settings.
         FloorNotFoundError: no frame shows the bin's floor.
     """
     search.out.mkdir(parents=True, exist_ok=True)
     mixed = replace(search, config=replace(search.config, judged=0.5 / most))
-    folders = [search.out / f'kind_{k}' for k in range(1, most + 1)]
-    if not all((folder / PIECES).exists() for folder in folders[:1]):
-        sorted_pieces = sort_pieces(mixed, find_pieces(mixed), most)
-        for folder, own in reversed(list(zip(folders, sorted_pieces))):  # the first comes last
-            folder.mkdir(exist_ok=True)
-            stored_pieces(folder / PIECES, lambda own=own: own)
-    found = [folder for folder in folders if (folder / PIECES).exists()]
-    templates = []
-    for folder in found:
-        seconds = search.max_seconds / len(found)
-        own = replace(search, out=folder, finder=None, part_length_m=None, max_seconds=seconds)
-        templates.append(discover(own))
-    counts = np.array([len(stored_pieces(folder / PIECES, list)) for folder in found], float)
-    shares = counts / counts.sum()
-    return Kinds(tuple(templates), tuple(round(float(share), 4) for share in shares))
+    left = find_pieces(mixed)
+    templates: list[Template] = []
+    counts: list[int] = []
+    for kind in range(1, most + 1):
+        try:
+            template = _discover_one(mixed, search, left, kind=kind, missing=most + 1 - kind)
+        except (UnexplainedError, TooFewPiecesError) as error:
+            if not templates:
+                raise
+            print(f'{len(templates)} of up to {most} kinds of part are found: {error}')
+            break
+        known = explained_by(template, left, search)
+        templates.append(template)
+        counts.append(int(known.sum()))
+        left = [piece for piece, explained in zip(left, known) if not explained]
+    shares = [round(count / max(sum(counts), 1), 4) for count in counts]
+    return Kinds(tuple(templates), (*shares[:-1], round(1 - sum(shares[:-1]), 4)))
 
 
-def sort_pieces(search: Search, pieces: list[Piece], most: int) -> list[list[Piece]]:
-    """The pieces of each kind, the commonest first; those that no shape explains are left out.
+def kind_folder(out: Path, kind: int) -> Path:
+    """Where what is found of kind 1, 2, ... is kept."""
+    return out / f'kind_{kind}'
+
+
+def _discover_one(
+    mixed: Search, search: Search, left: list[Piece], *, kind: int, missing: int
+) -> Template:
+    """The shape of one kind, of the `missing` ones that the pieces may still show."""
+    folder = kind_folder(search.out, kind)
+    folder.mkdir(exist_ok=True)
+    if (folder / CARD).exists():
+        return Template.load(folder)
+
+    def own() -> list[Piece]:
+        return sort_pieces(mixed, left, missing) if missing > 1 else left
+
+    stored_pieces(folder / PIECES, own)
+    seconds = search.max_seconds / (kind + missing - 1)
+    alone = replace(search, out=folder, finder=None, part_length_m=None, max_seconds=seconds)
+    return discover(alone)
+
+
+def explained_by(template: Template, pieces: list[Piece], search: Search) -> NDArray[np.bool_]:
+    """(N,) which pieces look like the shape in some pose, nearly as much as its own do."""
+    config, grid = search.config, template.logits.shape[0]
+    width_m = template.voxel_m * grid
+    work = Reconstruction(pieces, width_m, config, device=search.device)
+    crops, generator = work.crops(grid), search.generator(30_000)
+    state = DiscoveryState(torch.from_numpy(template.logits).to(search.device), width_m, None)
+    state = work.expect(state, crops, config.rotations[0], generator=generator)
+    state = work.search_nearby(state, crops, config.nearby[-1], generator=generator)
+    limit = min(config.unlike, ALIKE * float(template.account['residual']))
+    longest = config.longest * config.side * width_m / config.margin
+    lengths = np.array([piece.length_m for piece in pieces])
+    return (residuals_of(state) < limit) & (lengths < longest)
+
+
+def sort_pieces(search: Search, pieces: list[Piece], most: int) -> list[Piece]:
+    """Of `most` kinds, the pieces of the one that its first shape explains best.
 
     Raises:
         UnexplainedError: no shapes explain the pieces.
@@ -100,10 +149,14 @@ def sort_pieces(search: Search, pieces: list[Piece], most: int) -> list[list[Pie
         residual = judged_by(work, pool, states, generator)
         owner, least = residual.argmin(axis=0), residual.min(axis=0)
         if np.median(least) < config.unlike:
-            owner[least > FOREIGN] = -1
-            kinds = [[p for p, k in zip(pool, owner) if k == kind] for kind in range(len(states))]
-            kinds.sort(key=len, reverse=True)
-            return [own for own in kinds if len(own) >= LEAST_SHARE * len(pool)]
+            usual = [
+                float(np.median(least[owner == kind]))
+                if (owner == kind).mean() >= LEAST_SHARE
+                else np.inf
+                for kind in range(len(states))
+            ]
+            best_kind = int(np.argmin(usual))
+            return [p for p, k, r in zip(pool, owner, least) if k == best_kind and r < FOREIGN]
     raise UnexplainedError(
         f'no {most} shapes explain the pieces of any length: {", ".join(tried)}, but below '
         f'{config.unlike} is needed; take more frames, or fewer parts in the bin',
@@ -119,7 +172,7 @@ def mixture(search: Search, pool: list[Piece], length_m: float) -> Reconstructio
     return Reconstruction(chosen, width_m, search.config, device=search.device)
 
 
-def residuals_of(state: State) -> NDArray[np.float32]:
+def residuals_of(state: DiscoveryState) -> NDArray[np.float32]:
     """(N,) of the crops in their poses."""
     assert state.poses is not None
     return state.poses.residual.cpu().numpy()
@@ -140,8 +193,8 @@ def complementary(residuals: Sequence[NDArray[np.floating]], most: int) -> tuple
 
 
 def share_out(
-    work: Reconstruction, states: list[State], generator: torch.Generator
-) -> list[State]:
+    work: Reconstruction, states: list[DiscoveryState], generator: torch.Generator
+) -> list[DiscoveryState]:
     """Rounds in which each crop is given to the shape that explains it best."""
     config = replace(work.config, judged=0.5)  # each shape's crops are of its own kind now
     for _ in range(config.kind_rounds):
@@ -163,7 +216,10 @@ def share_out(
 
 
 def judged_by(
-    work: Reconstruction, pieces: list[Piece], states: list[State], generator: torch.Generator
+    work: Reconstruction,
+    pieces: list[Piece],
+    states: list[DiscoveryState],
+    generator: torch.Generator,
 ) -> NDArray[np.float32]:
     """(K, N) residual of every piece under every shape, each in its best pose."""
     config = work.config

@@ -99,7 +99,7 @@ class Piles:
 def make_batch(
     piles: Piles, config: NetworkConfig, size: int, *, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """(B, 2, H, W) input and (B, 6 or 7, H, W) target: random piles, noise, flips, quarter turns."""
+    """(B, 2, H, W) input and (B, 6 or 7, H, W) target: random piles, noise, flips, turns."""
     return mixed_batch([(piles, config)], size, rng)
 
 
@@ -114,13 +114,13 @@ def mixed_batch(
         piles, config = parts[which]
         own = int(index - ends[which] + len(piles))
         image = network_input(piles.heights(own, rng), config)
-        image, target = turned(image, piles.target(own, config), rng)
+        image, target = turned_example(image, piles.target(own, config), rng)
         inputs.append(image)
         targets.append(target)
     return torch.from_numpy(np.stack(inputs)), torch.from_numpy(np.stack(targets))
 
 
-def turned(
+def turned_example(
     image: NDArray[np.float32], target: NDArray[np.float32], rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """One of the eight flips and quarter turns of a square image, its vote vectors turned too."""

@@ -23,7 +23,7 @@ from insegan_ros.distillation.network import NetworkConfig
 from insegan_ros.distillation.views import (
     LENGTH_M,
     Picture,
-    View,
+    RandomView,
     ViewConfig,
     photograph,
     view_of,
@@ -119,11 +119,11 @@ def picture_bins(
     mesh = shape(seed, index).mesh
     rng = np.random.default_rng([seed, index, 2])
     pictures = []
-    for bin in filled:
-        poses = np.tile(np.eye(4), (len(bin.poses), 1, 1))
-        poses[:, :3] = bin.poses
+    for parts_bin in filled:
+        poses = np.tile(np.eye(4), (len(parts_bin.poses), 1, 1))
+        poses[:, :3] = parts_bin.poses
         for _ in range(config.pictures):
-            picture = photograph(mesh, poses, bin.width_m, rng, config.view)
+            picture = photograph(mesh, poses, parts_bin.width_m, rng, config.view)
             if (picture.labels > 0).sum() > 60:
                 pictures.append(picture)
     return pictures
@@ -201,7 +201,7 @@ def _packed(pictures: Sequence[Picture]) -> dict[str, NDArray]:
     }
 
 
-def load_views(path: Path, config: ViewConfig) -> list[tuple[View, NetworkConfig]]:
+def load_views(path: Path, config: ViewConfig) -> list[tuple[RandomView, NetworkConfig]]:
     """One shape's pictures."""
     with np.load(path) as stored:
         if not len(stored['counts']):
@@ -227,7 +227,7 @@ def load_views(path: Path, config: ViewConfig) -> list[tuple[View, NetworkConfig
 
 def load_shapes(
     path: Path, config: ShapesConfig, first: int = 0, *, last: int | None = None
-) -> Iterator[list[tuple[View, NetworkConfig]]]:
+) -> Iterator[list[tuple[RandomView, NetworkConfig]]]:
     """The stored shapes from `first` to before `last`, those that have any pictures."""
     for file in sorted(path.glob('[0-9]*' + VIEWS)):
         if int(file.name.split('.')[0]) in range(first, config.shapes if last is None else last):

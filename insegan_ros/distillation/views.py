@@ -43,7 +43,7 @@ class ViewConfig:
 
 
 @dataclass(frozen=True)
-class View(Piles):
+class RandomView(Piles):
     """One picture, with what its camera may be like."""
 
     config: ViewConfig
@@ -167,15 +167,16 @@ def _inside(depth: NDArray[np.float32], camera: Camera, half: float) -> NDArray[
         return np.abs(world[..., :2]).max(axis=-1) < half
 
 
-def view_of(picture: Picture, config: ViewConfig) -> tuple[View, NetworkConfig]:
+def view_of(picture: Picture, config: ViewConfig) -> tuple[RandomView, NetworkConfig]:
     """What the network learns from, and the scale that it is told."""
     focal, cx, cy, height = picture.camera
     size = picture.labels.shape[0]
-    view = View(
+    view = RandomView(
         to_metres(picture.depth, DEPTH_SCALE)[None],
         picture.labels[None],
         [picture.centres],
         [picture.visible],
+        [np.ones(len(picture.visible), np.int64)],
         np.array([height], np.float32),
         Intrinsics(size, size, focal, focal, cx, cy),
         config,

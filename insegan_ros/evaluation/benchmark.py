@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insegan_ros import baselines
-from insegan_ros.bin import Bin, BinTracker, foreground
 from insegan_ros.camera import Plane, pixel_rays, segmentation_from_labels
 from insegan_ros.data.store import Dataset
 from insegan_ros.evaluation import metrics
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference import model_card
 from insegan_ros.optional import needed_for
+from insegan_ros.parts_bin import Bin, BinTracker, foreground
 from insegan_ros.types import DepthFrame, Segmentation, Segmenter
 
 with needed_for('comparing methods'):
@@ -39,7 +39,7 @@ class Task:
     seed: int
     indices: tuple[int, ...]
     instances: int | None  # None: each method finds out
-    bin: Bin | None
+    parts_bin: Bin | None
     device: str
     truth: Mapping[int, NDArray[np.integer]] | None = None  # None: what the dataset has
 
@@ -65,7 +65,7 @@ class FrameFigures:
 
 
 def make_segmenter(
-    method: str, instances: int | None, bin: Bin | None, seed: int = 0, device: str = 'cpu'
+    method: str, instances: int | None, parts_bin: Bin | None, seed: int = 0, device: str = 'cpu'
 ) -> Segmenter:
     """A classical method by name, or a model by name or folder.
 
@@ -73,19 +73,19 @@ def make_segmenter(
         ValueError: there is neither; the message lists those there are.
     """
     if method in baselines.METHODS:
-        return baselines.make(method, instances, bin, seed)
+        return baselines.make(method, instances, parts_bin, seed)
     try:
         model_card.find(method)
     except model_card.ModelError as error:
         raise ValueError(f'{error}; classical methods: {", ".join(baselines.METHODS)}') from None
-    return model_card.load_segmenter(method, device, bin, seed=seed)
+    return model_card.load_segmenter(method, device, parts_bin, seed=seed)
 
 
 def evaluate_block(task: Task) -> list[FrameFigures]:
     """Segment a block of frames in order and judge each."""
     dataset = Dataset(task.dataset)
-    segmenter = make_segmenter(task.method, task.instances, task.bin, task.seed, task.device)
-    tracker = BinTracker(task.bin, task.seed)
+    segmenter = make_segmenter(task.method, task.instances, task.parts_bin, task.seed, task.device)
+    tracker = BinTracker(task.parts_bin, task.seed)
     figures = []
     for index in task.indices:
         sample = dataset[index]
@@ -99,16 +99,16 @@ def evaluate_block(task: Task) -> list[FrameFigures]:
         renders = renders_itself(sample.frame, found)
         error = empty = float('nan')
         if task.method not in baselines.METHODS and not failed:
-            bin = tracker(sample.frame)
-            error = rerendering_error_mm(sample.frame, found, bin)
-            empty = rerendering_error_mm(sample.frame, nothing(sample.frame), bin)
+            parts_bin = tracker(sample.frame)
+            error = rerendering_error_mm(sample.frame, found, parts_bin)
+            empty = rerendering_error_mm(sample.frame, nothing(sample.frame), parts_bin)
         true = sample.labels if task.truth is None else task.truth[index]
-        judged = {} if true is None else judge(found, true)
+        judged = {} if true is None else label_figures(found, true)
         figures.append(FrameFigures(index, milliseconds, failed, renders, error, empty, **judged))
     return figures
 
 
-def judge(found: Segmentation, true: NDArray[np.integer]) -> dict:
+def label_figures(found: Segmentation, true: NDArray[np.integer]) -> dict:
     """The fields of FrameFigures that need the (H, W) true labels."""
     labels = found.labels
     return {
@@ -137,15 +137,17 @@ def renders_itself(frame: DepthFrame, found: Segmentation) -> bool:
     return not np.array_equal(found.rendered_depth[rendered], frame.depth_m[rendered])
 
 
-def rerendering_error_mm(frame: DepthFrame, found: Segmentation, bin: Bin) -> float:
+def rerendering_error_mm(frame: DepthFrame, found: Segmentation, parts_bin: Bin) -> float:
     """Mean |rendered - measured| depth in mm where a part is seen or rendered: needs no labels.
 
     Where nothing is rendered the floor is. NaN where no part is seen or rendered.
     """
     scene = np.where(
-        np.isfinite(found.rendered_depth), found.rendered_depth, floor_depth(frame, bin.floor)
+        np.isfinite(found.rendered_depth),
+        found.rendered_depth,
+        floor_depth(frame, parts_bin.floor),
     )
-    concerned = foreground(frame, bin) | np.isfinite(found.rendered_depth)
+    concerned = foreground(frame, parts_bin) | np.isfinite(found.rendered_depth)
     concerned &= np.isfinite(frame.depth_m)
     if not concerned.any():
         return float('nan')
@@ -216,7 +218,7 @@ def benchmark(
     *,
     seeds: int = 3,
     instances: int | None = None,
-    bin: Bin | None = None,
+    parts_bin: Bin | None = None,
     device: str = 'cpu',
     workers: int = 1,
     progress: Callable[[int], object] = lambda _: None,
@@ -226,7 +228,7 @@ def benchmark(
 
     Args:
         instances: parts in every frame, told to the classical methods; None: they estimate it.
-        bin: where the bin is; None: found in the frames, as it would be in use.
+        parts_bin: where the bin is; None: found in the frames, as it would be in use.
         progress: called with the number of frames done since the last call.
         truth: (H, W) true labels by frame, instead of the dataset's own.
     """
@@ -234,7 +236,7 @@ def benchmark(
     methods = list(dict.fromkeys(methods))  # one named twice is computed once
     pairs = [(method, seed) for method in methods for seed in seeds_of(method, seeds)]
     for method in methods:  # a wrong name is told before anything is computed
-        make_segmenter(method, instances, bin, 0, device)
+        make_segmenter(method, instances, parts_bin, 0, device)
     tasks = [
         Task(
             dataset.path,
@@ -242,7 +244,7 @@ def benchmark(
             seed,
             block,
             instances,
-            bin,
+            parts_bin,
             device,
             None if truth is None else {index: truth[index] for index in block},
         )

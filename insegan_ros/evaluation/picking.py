@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from insegan_ros.bin import Bin, find_bin
 from insegan_ros.depth_camera import D435, D435_NOISE, StereoNoise
+from insegan_ros.parts_bin import Bin, find_bin
 from insegan_ros.picks.gripper import Gripper, SuctionCup
 from insegan_ros.picks.pick import Pick
 from insegan_ros.picks.planner import plan_picks
@@ -110,11 +110,11 @@ def looker(
 ) -> Look:
     """Segment and plan in this process."""
 
-    def look(frame: DepthFrame, bin_: Bin, left: int) -> Sight:
-        segmenter = make_segmenter(bin_, left)
+    def look(frame: DepthFrame, parts_bin: Bin, left: int) -> Sight:
+        segmenter = make_segmenter(parts_bin, left)
         began = time.perf_counter()
         found = segmenter.segment(frame, pose_seconds=pose_seconds)
-        plan = plan_picks(frame, found, bin_, gripper=gripper)
+        plan = plan_picks(frame, found, parts_bin, gripper=gripper)
         seconds = time.perf_counter() - began
         return Sight(labels=found.labels, picks=plan.ready or plan.picks, seconds=seconds)
 
@@ -137,7 +137,7 @@ class SimulatedCell:
         self._camera = Camera(D435, looking_down(config.camera_height_m))
         self._raycaster = Raycaster(config.part.mesh, spec)
         rng = np.random.default_rng(0)
-        self.bin_ = find_bin(self._photograph(rng)[0], rng)
+        self.parts_bin = find_bin(self._photograph(rng)[0], rng)
 
     def run(
         self,
@@ -154,7 +154,7 @@ class SimulatedCell:
         while len(self._world.present) and misses < self.config.misses:
             frame, true_ids = self._photograph(rng)
             left = len(self._world.present)
-            sight = look(frame, self.bin_, left)
+            sight = look(frame, self.parts_bin, left)
             pick = self._choose(sight.picks, failed)
             outcome = None
             if pick is None:  # the next frame has other noise, and may show one

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from insegan_ros import tensors as tensor_files
-from insegan_ros.bin import Bin
 from insegan_ros.config import ConfigError
 from insegan_ros.device import pick_device
 from insegan_ros.files import write_atomically
 from insegan_ros.inference import distilled_card
+from insegan_ros.parts_bin import Bin
 from insegan_ros.shipped import shipped
 from insegan_ros.types import Segmenter
 
@@ -70,7 +70,7 @@ def find(name_or_path: str) -> Path:
 def load_segmenter(
     name_or_path: str,
     device: str = 'cpu',
-    bin: Bin | None = None,
+    parts_bin: Bin | None = None,
     *,
     seed: int = 0,
 ) -> Segmenter:
@@ -79,7 +79,7 @@ def load_segmenter(
     Args:
         name_or_path: of its folder; `any:0.056` tells a model of any part how long the part is, m.
         device: where it runs: 'auto', 'cpu' or 'cuda[:index]'.
-        bin: where the bin is; None: found in the frames.
+        parts_bin: where the bin is; None: found in the frames.
 
     Raises:
         ModelError: no such model, a card or weights that are damaged or do not match.
@@ -96,7 +96,7 @@ def load_segmenter(
         tensors = _load(folder / WEIGHTS)
         if part_length is not None:
             card['settings'] = _with_length(card, part_length)
-        return loader.load(card['settings'], tensors, pick_device(device), bin, seed)
+        return loader.load(card['settings'], tensors, pick_device(device), parts_bin, seed)
     except ConfigError as error:
         raise ModelError(
             f'{folder} is of another version of insegan_ros, or was changed ({error}); delete '

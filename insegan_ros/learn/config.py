@@ -91,6 +91,7 @@ class LearnConfig:
     # the model whose network to begin with, by name or folder, or none; None: any, if it is there
     start: str | None = None
     part_length_m: float | None = None  # of the longest side; None: what the frames show
+    kinds: int = 1  # of parts in a bin, at most; several need a shape each
     frames: int = 2400  # looked at by discovery: full bins show some 300 whole parts in 1,000
     least_piles: int = 50  # made whatever the time
     discovery: DiscoveryConfig = field(default_factory=DiscoveryConfig)
@@ -121,6 +122,8 @@ class LearnConfig:
             raise ValueError(
                 f'part_length_m is {self.part_length_m}; 0.001 to 2 metres are expected'
             )
+        if not 1 <= self.kinds <= 3:
+            raise ValueError(f'kinds is {self.kinds}; 1 to 3 kinds of part are expected')
         if self.frames < 1 or self.least_piles < 1:
             raise ValueError(
                 f'frames {self.frames}, least_piles {self.least_piles}: 1 or more are expected'
@@ -135,7 +138,7 @@ class LearnConfig:
 
 COMMON = ('method', 'max_minutes')
 OF_DISTILLED = (
-    *('shares', 'start', 'part_length_m', 'frames', 'least_piles'),
+    *('shares', 'start', 'part_length_m', 'kinds', 'frames', 'least_piles'),
     *('discovery', 'piles', 'network', 'alike'),
 )
 
@@ -240,7 +243,7 @@ def _counted(settings: LearnConfig, given: bool, dataset: Dataset) -> LearnConfi
     return replace(settings, model=model)
 
 
-def dump(settings: LearnConfig) -> str:
+def dump_settings(settings: LearnConfig) -> str:
     """The sections of its method as YAML, which `resolve` takes as a file."""
     whole: Mapping[str, Any] = yaml.safe_load(config.dump(settings))
     kept = {name: whole[name] for name in sections(settings.method)}

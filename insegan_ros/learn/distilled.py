@@ -2,7 +2,8 @@
 
     <out>/config.yaml, run.yaml   all settings, resolved; dataset, seed, versions, machine
           report.yaml             figures and seconds of each stage
-          template/               the part's shape, and its picture
+          template/               the part's shape, and its picture; of several kinds of part
+                                  kind_1/, kind_2/, ... in it
           piles/, piles.png       labelled piles of it; beside real frames
           state.pt                the network in training
           model/, segmented.png   what `--model <out>/model` loads; what it makes of real frames
@@ -35,10 +36,10 @@ from insegan_ros.learn.reading import (
     look,
 )
 from insegan_ros.learn.run_folder import Job, claim
-from insegan_ros.learn.stage_discovery import UNEXPLAINED, find_shape
+from insegan_ros.learn.stage_discovery import UNEXPLAINED, find_shape, shape_folders
 from insegan_ros.learn.stage_network import begun, is_read, learned_enough, teach, training_of
 from insegan_ros.learn.stage_piles import make_piles
-from insegan_ros.learn.stages import Figures, Stage, carry_out, plan
+from insegan_ros.learn.stages import Figures, Stage, plan, run_stages
 from insegan_ros.learn.start import Start, card_of
 from insegan_ros.model.template import Template
 
@@ -51,8 +52,8 @@ def train(job: Job) -> int:
     """
     distillation = Distillation(job)
     claim(job)
-    carry_out(distillation.stages()[:1], job.config.seconds, job.report)  # tells what comes next
-    carry_out(distillation.stages(), job.config.seconds, job.report)
+    run_stages(distillation.stages()[:1], job.config.seconds, job.report)  # tells what comes next
+    run_stages(distillation.stages(), job.config.seconds, job.report)
     if distillation.unexplained:
         print(f'the model is in {job.model}: masks, but no poses')
     else:
@@ -91,7 +92,9 @@ class Distillation:
             name='piles',
             share=shares.piles,
             done=lambda _: 'piles' in report,
-            run=lambda seconds: make_piles(self.job, self.template, self.around, seconds=seconds),
+            run=lambda seconds: make_piles(
+                self.job, self.templates, self.around, shares=self.shares, seconds=seconds
+            ),
         )
         network = Stage(
             name='network',
@@ -114,9 +117,20 @@ class Distillation:
         return UNEXPLAINED in self.job.report.of('discovery')
 
     @cached_property
-    def template(self) -> Template:
-        """The shape that was discovered."""
-        return Template.load(self.job.out / 'template')
+    def templates(self) -> list[Template]:
+        """The shapes that were discovered, one a kind of part."""
+        return [Template.load(folder) for folder in shape_folders(self.job)]
+
+    @property
+    def shares(self) -> list[float]:
+        """Of the kinds in a pile, as the frames show them."""
+        return self.job.report.of('discovery').get('shares', [1.0])
+
+    @cached_property
+    def sides(self) -> list[list[float]]:
+        """Of each kind's box, the longest first, metres."""
+        boxes = [t.mesh().bounding_box_oriented.primitive.extents for t in self.templates]
+        return [sorted(map(float, box), reverse=True) for box in boxes]
 
     @cached_property
     def around(self) -> Surroundings:
@@ -125,10 +139,10 @@ class Distillation:
 
     @cached_property
     def network(self) -> NetworkConfig:
-        """What the network takes the part for."""
-        sides = self.template.mesh().bounding_box_oriented.primitive.extents
+        """What the network takes the parts for."""
+        longest, thinnest = max(s[0] for s in self.sides), min(s[-1] for s in self.sides)
         pixel_m = self.around.camera_height / self.around.intrinsics.fx
-        config = NetworkConfig(float(max(sides)), float(min(sides)), float(pixel_m))
+        config = NetworkConfig(longest, thinnest, float(pixel_m), kinds=len(self.sides))
         return config if self.start is None else replace(config, widths=self.start.widths)
 
     @cached_property
@@ -162,7 +176,7 @@ class Distillation:
         segmenter = distilled.DistilledSegmenter(
             progress.average,
             read.votes,
-            template=self.template,
+            templates=self.templates,
             seed=job.seed,
             existence=read.existence,
         )
@@ -172,7 +186,9 @@ class Distillation:
             'strict_miou_on_unseen_piles': round(read.strict_miou, 4),
             'count_accuracy_on_unseen_piles': round(read.count_accuracy, 4),
         }
-        sides = sorted(self.template.mesh().bounding_box_oriented.primitive.extents)[::-1]
+        sizes = [[round(side * 1e3, 1) for side in sides] for sides in self.sides]
+        one = len(sizes) == 1
+        voxels = tuple(template.voxel_m for template in self.templates)
         card = {
             **card_of(job.dataset),
             'labels_used': 'none: the shape was discovered in unlabelled depth, piles of it in '
@@ -180,15 +196,23 @@ class Distillation:
             'training': {
                 **training_of(job, self.start),
                 'piles': len(self._stored),
-                'part_size_mm': [round(float(side) * 1e3, 1) for side in sides],
+                'part_size_mm': sizes[0] if one else sizes,
+                **({} if one else {'shares_of_kinds': self.shares}),
             },
             'figures': figures,
             'settings': distilled_card.to_card(
-                self.network, read.votes, self.template.voxel_m, scoring, existence=read.existence
+                self.network,
+                read.votes,
+                voxels[0] if one else voxels,
+                scoring,
+                existence=read.existence,
             ),
         }
-        logits = torch.from_numpy(self.template.logits)
-        tensors = {**progress.average.state_dict(), distilled.TEMPLATE: logits}
+        shapes = {
+            distilled.template_name(kind): torch.from_numpy(template.logits)
+            for kind, template in enumerate(self.templates, 1)
+        }
+        tensors = {**progress.average.state_dict(), **shapes}
         model_card.save_model(job.model, card, tensors)
         show_segmented(job.dataset, job.indices, job.out, seed=job.seed)
         return {'steps': progress.step, **figures}

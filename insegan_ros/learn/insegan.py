@@ -49,7 +49,7 @@ def train(job: Job) -> int:
     group, device = distributed.join(job.device)
     try:
         torch.backends.cudnn.benchmark = True
-        return learn(replace(job, device=device), group)
+        return learn_in_group(replace(job, device=device), group)
     finally:
         distributed.leave(group)
 
@@ -62,7 +62,7 @@ def describe(job: Job) -> str:
     return f'training     {loop.iterations} iterations, {limit} a call, {done}'
 
 
-def learn(job: Job, group: distributed.Group) -> int:
+def learn_in_group(job: Job, group: distributed.Group) -> int:
     """In this process, of one or several."""
     settings, dataset = job.config, job.dataset
     if group.leads:

@@ -18,7 +18,7 @@ import yaml
 from insegan_ros import __version__
 from insegan_ros.data.store import Dataset
 from insegan_ros.files import write_atomically
-from insegan_ros.learn.config import FREE, LearnConfig, dump
+from insegan_ros.learn.config import FREE, LearnConfig, dump_settings
 
 CONFIG, RUN, REPORT = 'config.yaml', 'run.yaml', 'report.yaml'
 
@@ -82,7 +82,7 @@ def claim(job: Job) -> None:
     """
     out = job.out
     out.mkdir(parents=True, exist_ok=True)
-    described = description(job)
+    described = provenance(job)
     if (out / RUN).exists():
         before = yaml.safe_load((out / RUN).read_text())
         differ = _changed_settings(out / CONFIG, job.config) + [
@@ -101,11 +101,11 @@ def claim(job: Job) -> None:
             f'{out} holds a run of an earlier version of insegan_ros, which did not write down '
             'its dataset, seed and settings; choose another --out'
         )
-    write_atomically(out / CONFIG, dump(job.config).encode())
+    write_atomically(out / CONFIG, dump_settings(job.config).encode())
     write_atomically(out / RUN, yaml.safe_dump(described, sort_keys=False).encode())
 
 
-def description(job: Job) -> dict[str, Any]:
+def provenance(job: Job) -> dict[str, Any]:
     """Of a run, for run.yaml."""
     return {
         'dataset': str(job.dataset.path.resolve()),
@@ -122,7 +122,9 @@ def description(job: Job) -> dict[str, Any]:
 
 def _changed_settings(file: Path, settings: LearnConfig) -> list[str]:
     """What says otherwise in a run's file than now."""
-    theirs, ours = (_flat(yaml.safe_load(text)) for text in (file.read_text(), dump(settings)))
+    theirs, ours = (
+        _flat(yaml.safe_load(text)) for text in (file.read_text(), dump_settings(settings))
+    )
     return [
         f'{key} was {theirs.get(key)}, is {ours.get(key)}'
         for key in sorted(theirs.keys() | ours.keys())

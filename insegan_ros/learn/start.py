@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from insegan_ros import __version__
-from insegan_ros.bin import Bin
 from insegan_ros.data.store import Dataset
 from insegan_ros.discovery.discover import Finder
 from insegan_ros.inference import distilled, distilled_card, model_card
+from insegan_ros.parts_bin import Bin
 from insegan_ros.types import DepthFrame
 
 

@@ -11,8 +11,8 @@ from rclpy.node import Node
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
-from insegan_ros.bin import Bin
 from insegan_ros.nodes import pick_messages
+from insegan_ros.parts_bin import Bin
 from insegan_ros.picks.boxes import OrientedBox, box_of
 from insegan_ros.picks.gripper import Gripper, find_gripper
 from insegan_ros.picks.planner import Plan, plan_picks
@@ -88,11 +88,11 @@ class PickOutputs:
     def _plan(self, frame: DepthFrame, found: Segmentation) -> tuple[Plan, list[OrientedBox]]:
         """Raises: ValueError, where no bin is known or the gripper does not fit into it."""
         if self._planned is None or self._planned[0] is not frame:
-            bin_ = self._bin_of()
-            if bin_ is None:
+            parts_bin = self._bin_of()
+            if parts_bin is None:
                 raise ValueError('no bin is known, so no pick can be planned; set bin_file')
-            plan = plan_picks(frame, found, bin_, gripper=self._gripper)
-            self._planned = frame, plan, boxes_of(Scene.of(frame, found, bin_))
+            plan = plan_picks(frame, found, parts_bin, gripper=self._gripper)
+            self._planned = frame, plan, boxes_of(Scene.of(frame, found, parts_bin))
         return self._planned[1:]
 
 

@@ -22,7 +22,6 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_srvs.srv import Trigger
 
-from insegan_ros.bin import Bin
 from insegan_ros.data.camera_model import cached_camera, info_from_message
 from insegan_ros.data.depth_messages import depth_from_message, stamp_ns, suspicious_depth
 from insegan_ros.deadline import Deadline
@@ -38,10 +37,11 @@ from insegan_ros.nodes.segmenter_parameters import (
     LIVE,
     PARAMETERS,
     ignored,
-    make_segmenter,
+    segmenter_from_parameters,
 )
 from insegan_ros.nodes.segmenter_report import SegmenterReport
 from insegan_ros.nodes.worker import NewestWorker
+from insegan_ros.parts_bin import Bin
 from insegan_ros.types import DepthFrame, Segmentation, Segmenter
 
 WARN_S = 5.0  # between two of the same warning
@@ -61,7 +61,7 @@ class Pair:
 class SegmenterNode(LifecycleNode):
     """The node; a method or model does the work in a thread of its own."""
 
-    def __init__(self, make: Callable[[Mapping], Segmenter] = make_segmenter) -> None:
+    def __init__(self, make: Callable[[Mapping], Segmenter] = segmenter_from_parameters) -> None:
         super().__init__('segmenter')
         declare(self, PARAMETERS)
         self._make = make
@@ -87,12 +87,13 @@ class SegmenterNode(LifecycleNode):
         output = partial(self.create_lifecycle_publisher, qos_profile=QoSProfile(depth=1))
         self._outputs = {  # publisher: (frame, segmentation, header) -> message
             output(Image, '~/label_image'): lambda _, s, h: messages.label_image(s, h),
+            output(Image, '~/classes'): lambda _, s, h: messages.classes(s, h),
             output(Image, '~/instance_masks'): lambda _, s, h: messages.instance_masks(s, h),
             output(Image, '~/instance_depths'): lambda _, s, h: messages.instance_depths(s, h),
             output(Image, '~/rendered_depth'): lambda _, s, h: messages.rendered_depth(s, h),
             output(PointCloud2, '~/points'): messages.points,
             output(PoseArray, '~/poses'): lambda _, s, h: messages.poses(s, h),
-            output(Image, '~/overlay'): messages.overlay,
+            output(Image, '~/overlay'): messages.overlay_image,
         }
         picking = pick_topics(given, self._bin, self)
         self._outputs |= {output(kind, name): make for name, (kind, make) in picking.items()}
@@ -103,7 +104,7 @@ class SegmenterNode(LifecycleNode):
         return super().on_configure(state)
 
     def _bin(self) -> Bin | None:
-        return None if self._segmenter is None else self._segmenter.bin
+        return None if self._segmenter is None else self._segmenter.parts_bin
 
     @transition
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from insegan_ros import baselines
-from insegan_ros.bin import load_bin
 from insegan_ros.nodes.parameters import Parameter
+from insegan_ros.parts_bin import load_bin
 from insegan_ros.types import Segmenter
 
 PARAMETERS = (
@@ -77,20 +77,20 @@ LIVE = ('method', 'model', 'instances', 'bin_file', 'device')  # these build a n
 FIXED = ('reliable', 'gripper')  # only while unconfigured
 
 
-def make_segmenter(given: Mapping) -> Segmenter:
+def segmenter_from_parameters(given: Mapping) -> Segmenter:
     """The method or model that the parameters ask for.
 
     Raises:
         ValueError: no such method, model or device, or a bin file that cannot be read.
     """
-    bin = load_bin(Path(given['bin_file']).expanduser()) if given['bin_file'] else None
+    parts_bin = load_bin(Path(given['bin_file']).expanduser()) if given['bin_file'] else None
     if given['model']:
         from insegan_ros.inference import model_card  # torch: seconds and 200 MB
 
-        return model_card.load_segmenter(given['model'], given['device'], bin)
+        return model_card.load_segmenter(given['model'], given['device'], parts_bin)
     if not re.fullmatch(r'auto|cpu|cuda(:\d+)?', given['device']):
         raise ValueError(f'device is {given["device"]!r}; auto, cpu or cuda[:index] is expected')
-    return baselines.make(given['method'], given['instances'] or None, bin)
+    return baselines.make(given['method'], given['instances'] or None, parts_bin)
 
 
 def ignored(given: Mapping) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from insegan_ros.bin import Bin
+from insegan_ros.parts_bin import Bin
 from insegan_ros.picks.gripper import Gripper, ParallelJaw, SuctionCup
 from insegan_ros.picks.jaws import jaw_pick
 from insegan_ros.picks.order import covered_by
@@ -35,7 +35,7 @@ class Plan:
 def plan_picks(
     frame: DepthFrame,
     found: Segmentation,
-    bin_: Bin,
+    parts_bin: Bin,
     *,
     gripper: Gripper,
 ) -> Plan:
@@ -46,8 +46,8 @@ def plan_picks(
     Raises:
         ValueError: the gripper is wider than the bin, or frame and segmentation differ in size.
     """
-    _check_fits(gripper, bin_)
-    scene = Scene.of(frame, found, bin_)
+    _check_fits(gripper, parts_bin)
+    scene = Scene.of(frame, found, parts_bin)
     covered = covered_by(scene) if found.count else np.zeros((0, 0), np.float32)
     picks: list[Pick] = []
     none: list[NoPick] = []
@@ -73,10 +73,10 @@ def _one(scene: Scene, k: int, window: tuple[slice, slice], *, gripper: Gripper)
     return jaw_pick(scene, k, window, jaw=gripper)
 
 
-def _check_fits(gripper: Gripper, bin_: Bin) -> None:
-    if bin_.corners is None:
+def _check_fits(gripper: Gripper, parts_bin: Bin) -> None:
+    if parts_bin.corners is None:
         return
-    corners = np.asarray(bin_.corners)
+    corners = np.asarray(parts_bin.corners)
     narrow = float(np.linalg.norm(corners - np.roll(corners, -1, axis=0), axis=1).min())
     # a jaw may close before it goes down, a cup's tube cannot become thinner
     needed = gripper.widest_m

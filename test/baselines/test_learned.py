@@ -19,11 +19,11 @@ from insegan_ros.baselines.learned.methods import METHODS, build
 from insegan_ros.baselines.learned.segmenter import LearnedCard, LearnedSegmenter, load, to_card
 from insegan_ros.baselines.learned.slot_attention import SlotConfig
 from insegan_ros.baselines.learned.wu import Wu, WuConfig, chamfer_distance, rotation_of_six
-from insegan_ros.bin import Bin
 from insegan_ros.camera import Plane
 from insegan_ros.config import ConfigError
 from insegan_ros.crop import CropConfig
 from insegan_ros.evaluation.metrics import strict_miou
+from insegan_ros.parts_bin import Bin
 from insegan_ros.training.descent import Descent, DescentConfig
 from insegan_ros.types import DepthFrame, Intrinsics
 
@@ -284,9 +284,9 @@ def bin_of(size: int = 64) -> tuple[DepthFrame, Bin]:
 @every_method
 def test_a_frame_is_segmented_where_parts_stand_and_the_same_way_each_time(name: str) -> None:
     network = small(name)
-    frame, bin = bin_of()
+    frame, parts_bin = bin_of()
     crop = CropConfig(0.16, 0.05, network.config.image_size, 'gap')
-    segmenter = LearnedSegmenter(network, crop, bin)
+    segmenter = LearnedSegmenter(network, crop, parts_bin)
     found = segmenter.segment(frame)
     np.testing.assert_array_equal(found.labels > 0, frame.depth_m < 0.49)
     np.testing.assert_array_equal(segmenter.segment(frame).labels, found.labels)
@@ -296,11 +296,11 @@ def test_a_frame_is_segmented_where_parts_stand_and_the_same_way_each_time(name:
 @every_method
 def test_a_card_gives_the_same_segmenter_back(name: str) -> None:
     network = small(name)
-    frame, bin = bin_of()
+    frame, parts_bin = bin_of()
     crop = CropConfig(0.16, 0.05, network.config.image_size, 'gap')
     settings = to_card(LearnedCard(name, {'instances': 2, **SMALL[name]}, crop))
-    again = load(settings, network.state_dict(), bin=bin)
-    expected = LearnedSegmenter(network, crop, bin).segment(frame)
+    again = load(settings, network.state_dict(), parts_bin=parts_bin)
+    expected = LearnedSegmenter(network, crop, parts_bin).segment(frame)
     np.testing.assert_array_equal(again.segment(frame).labels, expected.labels)
 
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from insegan_ros.bin import Bin
 from insegan_ros.camera import Plane
 from insegan_ros.crop import BinCrop, CropConfig
 from insegan_ros.inference import insegan, model_card
@@ -22,6 +21,7 @@ from insegan_ros.inference.insegan import (
     nearest,
 )
 from insegan_ros.model.insegan import InSeGANConfig
+from insegan_ros.parts_bin import Bin
 from insegan_ros.types import DepthFrame, Intrinsics
 
 CAMERA = Intrinsics(120, 100, 200.0, 200.0, 59.5, 49.5)
@@ -122,7 +122,7 @@ def test_a_saved_model_segments_as_the_one_in_memory(tmp_path: Path, method: str
     model_card.save_model(
         tmp_path, {'method': method, 'settings': settings}, networks.state_dict()
     )
-    loaded = model_card.load_segmenter(str(tmp_path), bin=BIN)
+    loaded = model_card.load_segmenter(str(tmp_path), parts_bin=BIN)
     expected = InSeGANSegmenter(networks, card, BIN).segment(frame())
     assert (loaded.segment(frame()).labels == expected.labels).all()
 
@@ -149,7 +149,7 @@ def test_a_card_from_before_the_gap_is_the_model_that_it_was(tmp_path: Path) -> 
     del settings['crop']['coding'], settings['filters']['owner'], settings['refine_steps']
     saved = {'method': 'insegan3d', 'settings': settings}
     model_card.save_model(tmp_path, saved, networks.state_dict())
-    loaded = model_card.load_segmenter(str(tmp_path), bin=BIN)
+    loaded = model_card.load_segmenter(str(tmp_path), parts_bin=BIN)
     expected = InSeGANSegmenter(networks, card, BIN).segment(frame())
     assert (loaded.segment(frame()).labels == expected.labels).all()
 

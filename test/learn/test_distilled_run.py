@@ -14,20 +14,20 @@ import torch
 import trimesh
 import yaml
 
-from insegan_ros.bin import find_bin
 from insegan_ros.cli import main
 from insegan_ros.data.store import Dataset
 from insegan_ros.discovery.crops import MASK_EDGE, Piece, frame_pieces
 from insegan_ros.discovery.discover import WHOLE, Search, UnexplainedError
 from insegan_ros.discovery.resume import stored_pieces
 from insegan_ros.distillation.examples import Piles
-from insegan_ros.distillation.piles import PileConfig, PileMaker, store_piles
+from insegan_ros.distillation.piles import PileConfig, PileMaker, Shape, store_piles
 from insegan_ros.distillation.pretrain import ShapesConfig
 from insegan_ros.distillation.surroundings import Surroundings, measure_surroundings
 from insegan_ros.distillation.views import ViewConfig
 from insegan_ros.inference import model_card
 from insegan_ros.learn import any_model, stage_discovery
 from insegan_ros.model.template import Template
+from insegan_ros.parts_bin import find_bin
 from insegan_ros.types import DepthFrame, Intrinsics
 
 SIZE = (0.04, 0.024, 0.016)  # m
@@ -50,7 +50,8 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
     camera = Intrinsics(96, 96, 250.0, 250.0, 47.5, 47.5)
     around = Surroundings(camera, 0.5, (0.0, 0.0), 0.12, 0.0, 0.03)
     settings = PileConfig(6, (2, 3), height_jitter=0.0, turn_jitter=0.0)
-    maker = PileMaker(np.asarray(mesh.vertices), np.asarray(mesh.faces), pieces, around, settings)
+    shape = Shape(np.asarray(mesh.vertices), np.asarray(mesh.faces), pieces)
+    maker = PileMaker((shape,), around, settings)
     folder = tmp_path_factory.mktemp('bricks')
     list(store_piles(maker, folder, 0, workers=1))
     for kind in ('labels', 'poses'):

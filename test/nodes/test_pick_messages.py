@@ -21,8 +21,8 @@ from insegan_ros.picks.planner import plan_picks
 @pytest.fixture(params=[SuctionCup(), ParallelJaw()], ids=['suction', 'parallel'])
 def planned(request):
     under, over = (0, 0, 0.08, 0.04, 0.02), (0.03, 0, 0.03, 0.04, 0.045)
-    frame, found, bin_ = boxes(under, over)
-    plan = plan_picks(frame, found, bin_, gripper=request.param)
+    frame, found, parts_bin = boxes(under, over)
+    plan = plan_picks(frame, found, parts_bin, gripper=request.param)
     around = [box_of(pose, visible=np.zeros((0, 3))) for pose in found.poses]
     return plan, around, found, request.param
 

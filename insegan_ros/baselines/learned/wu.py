@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from insegan_ros.baselines.learned.decomposer import Decomposer, coordinates, part_pixels
+from insegan_ros.baselines.learned.decomposer import Decomposer, coordinates, part_mask
 from insegan_ros.crop import HIGH, LOW
 
 FAR = 1e3  # what a hidden point's squared distance counts as
@@ -108,7 +108,7 @@ class Wu(Decomposer):
 
     def sample(self, images: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Points of parts (B, M, 3), drawn with repetition, and (B,): 1 where there are any."""
-        counted = part_pixels(images).flatten(1).cumsum(dim=1)  # (B, S * S)
+        counted = part_mask(images).flatten(1).cumsum(dim=1)  # (B, S * S)
         count = counted[:, -1:]
         wanted = (torch.special.ndtr(noise.float()) * count).long() + 1
         index = torch.searchsorted(counted, wanted).clamp(max=counted.shape[1] - 1)
