@@ -33,6 +33,7 @@ extras = {
     'simulation': simulation,
     'training': [*simulation, 'coacd', 'tensorboard', 'threadpoolctl'],
     'recordings': recordings,
+    'step': ['cascadio'],
     'annotations': ['pycocotools'],
     'graph_cut': ['PyMaxflow'],
     'realsense': ['pyrealsense2'],

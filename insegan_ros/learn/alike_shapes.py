@@ -212,7 +212,7 @@ class AlikeShapes:
             'count_accuracy_on_unseen_shapes': round(read.count_accuracy, 4),
         }
         card = {
-            **card_of(job.dataset),
+            **card_of(job.dataset, job.part),
             'labels_used': 'none: no shape explained the frames; random shapes that look like '
             'what they show taught the network',
             'training': {

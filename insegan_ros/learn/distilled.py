@@ -10,35 +10,38 @@
 
 Where no shape explains the frames, random shapes that look like what they show take the place of
 the part's (`alike_shapes`): shapes/ and alike.png instead of piles/ and piles.png. The model then
-gives masks, but no poses. No stage reads a label.
+gives masks, but no poses. A CAD model (`--mesh`) takes the place of discovery; without frames the
+piles then lie in bins of any kind, under any camera. No stage reads a label.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from insegan_ros.data.store import Dataset
-from insegan_ros.distillation.examples import Piles, make_batch
+from insegan_ros.distillation.examples import mixed_batch
 from insegan_ros.distillation.network import NetworkConfig
-from insegan_ros.distillation.surroundings import Surroundings, measure_surroundings
+from insegan_ros.distillation.piles import Solid
 from insegan_ros.inference import distilled, distilled_card, model_card
 from insegan_ros.learn.alike_shapes import AlikeShapes
 from insegan_ros.learn.pictures import show_segmented
 from insegan_ros.learn.reading import (
-    SCORED_PILES,
     calibrate_scores,
+    cases_of,
     frames_of,
     learn_to_read,
-    look,
 )
 from insegan_ros.learn.run_folder import Job, claim
+from insegan_ros.learn.stage_any_bin import AnyBin
 from insegan_ros.learn.stage_discovery import UNEXPLAINED, find_shape, shape_folders
+from insegan_ros.learn.stage_mesh import CadSolid, take_mesh, write_part
 from insegan_ros.learn.stage_network import begun, is_read, learned_enough, teach, training_of
-from insegan_ros.learn.stage_piles import make_piles
+from insegan_ros.learn.stage_piles import BinOfFrames
 from insegan_ros.learn.stages import Figures, Stage, plan, run_stages
 from insegan_ros.learn.start import Start, card_of
 from insegan_ros.model.template import Template
@@ -78,23 +81,21 @@ class Distillation:
     def stages(self) -> list[Stage]:
         """In order; which ones follow discovery is known once it has ended."""
         report, shares = self.job.report, self.job.config.shares
-        discovery = Stage(
-            name='discovery',
+        shape = Stage(
+            name=self.first,
             share=shares.discovery,
-            done=lambda _: 'discovery' in report,
-            run=lambda seconds: find_shape(self.job, self.start, seconds),
+            done=lambda _: self.first in report,
+            run=self.find_shape,
         )
         if self.unexplained:
             assert self.start is not None
             length_m = float(report.of('discovery')['part_length_m'])
-            return [discovery, *AlikeShapes(self.job, self.start, length_m).stages()]
+            return [shape, *AlikeShapes(self.job, self.start, length_m).stages()]
         piles = Stage(
             name='piles',
             share=shares.piles,
             done=lambda _: 'piles' in report,
-            run=lambda seconds: make_piles(
-                self.job, self.templates, self.around, shares=self.shares, seconds=seconds
-            ),
+            run=lambda seconds: self.bins.make(seconds),
         )
         network = Stage(
             name='network',
@@ -109,7 +110,18 @@ class Distillation:
             done=lambda _: is_read(self.job),
             run=lambda _: self.write_model(),
         )
-        return [discovery, piles, network, reading]
+        return [shape, piles, network, reading]
+
+    @property
+    def first(self) -> str:
+        """The stage that ends in the part's shape."""
+        return 'discovery' if self.job.config.mesh is None else 'mesh'
+
+    def find_shape(self, seconds: float) -> Figures:
+        """From the CAD model where there is one, else from the frames."""
+        if self.job.config.mesh is not None:
+            return take_mesh(self.job)
+        return find_shape(self.job, self.start, seconds)
 
     @property
     def unexplained(self) -> bool:
@@ -129,40 +141,36 @@ class Distillation:
     @cached_property
     def sides(self) -> list[list[float]]:
         """Of each kind's box, the longest first, metres."""
-        boxes = [t.mesh().bounding_box_oriented.primitive.extents for t in self.templates]
+        boxes = [s.mesh().bounding_box_oriented.primitive.extents for s in self.solids]
         return [sorted(map(float, box), reverse=True) for box in boxes]
 
     @cached_property
-    def around(self) -> Surroundings:
-        """The bin and the camera, as the frames show them."""
-        return measure_surroundings(self.job.dataset, np.random.default_rng([self.job.seed, 1]))
+    def solids(self) -> Sequence[Solid]:
+        """What piles are made of: the CAD model, or the shapes that were discovered."""
+        return self.templates if self.first == 'discovery' else [CadSolid.load(self.job.out)]
+
+    @cached_property
+    def bins(self) -> BinOfFrames | AnyBin:
+        """Where the piles lie."""
+        if self.job.frames is None:
+            return AnyBin(self.job, self.solids[0])
+        return BinOfFrames(self.job, self.solids, self.shares)
 
     @cached_property
     def network(self) -> NetworkConfig:
         """What the network takes the parts for."""
         longest, thinnest = max(s[0] for s in self.sides), min(s[-1] for s in self.sides)
-        pixel_m = self.around.camera_height / self.around.intrinsics.fx
-        config = NetworkConfig(longest, thinnest, float(pixel_m), kinds=len(self.sides))
+        config = NetworkConfig(longest, thinnest, self.bins.pixel_m, kinds=len(self.sides))
         return config if self.start is None else replace(config, widths=self.start.widths)
-
-    @cached_property
-    def _stored(self) -> Dataset:
-        return Dataset(self.job.out / 'piles')
-
-    def _split(self) -> tuple[list[int], list[int]]:
-        """Piles kept from training, and those that the network learns from."""
-        indices = self._stored.indices
-        kept = max(2, min(self.job.config.network.held_out, len(indices) // 5))
-        return indices[:kept], indices[kept:]
 
     def teach(self, seconds: float) -> Figures:
         """The network's stage."""
         settings = self.job.config.network.adapted(self.job.device, self.start is not None)
-        piles = Piles.load(self._stored, self._split()[1])
+        parts = self.bins.taught(self.network)
         progress = begun(self.job, self.network, settings, self.start)
 
         def batches(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-            return make_batch(piles, self.network, settings.batch, rng=rng)
+            return mixed_batch(parts, settings.batch, rng)
 
         return teach(self.job, progress, batches, settings, seconds)
 
@@ -170,18 +178,20 @@ class Distillation:
         """Choose how votes are read, learn what scores mean, and write the model."""
         job, settings = self.job, self.job.config.network
         progress = begun(job, self.network, settings, self.start)
-        held = Piles.load(self._stored, self._split()[0])
-        frames = frames_of(progress.average, job.dataset, job.seed)
-        read = learn_to_read(progress.average, [(held, self.network)], job.seed, frames=frames)
+        held = self.bins.held(self.network)
+        frames = None
+        if job.frames is not None:
+            frames = frames_of(progress.average, job.frames, job.seed)
+        read = learn_to_read(progress.average, held, job.seed, frames=frames)
         segmenter = distilled.DistilledSegmenter(
             progress.average,
             read.votes,
             templates=self.templates,
             seed=job.seed,
+            lengths_px=self.bins.lengths_px,
             existence=read.existence,
         )
-        scored = range(len(held))[:SCORED_PILES]
-        scoring = calibrate_scores(segmenter, look(segmenter, held, scored, job.seed))
+        scoring = calibrate_scores(segmenter, cases_of(segmenter, held, job.seed))
         figures = {
             'strict_miou_on_unseen_piles': round(read.strict_miou, 4),
             'count_accuracy_on_unseen_piles': round(read.count_accuracy, 4),
@@ -189,13 +199,15 @@ class Distillation:
         sizes = [[round(side * 1e3, 1) for side in sides] for sides in self.sides]
         one = len(sizes) == 1
         voxels = tuple(template.voxel_m for template in self.templates)
+        shape = 'the shape was discovered in unlabelled depth'
+        if job.config.mesh is not None:
+            shape = 'the shape is that of a CAD model'
         card = {
-            **card_of(job.dataset),
-            'labels_used': 'none: the shape was discovered in unlabelled depth, piles of it in '
-            'physics taught the network',
+            **card_of(job.frames, job.part),
+            'labels_used': f'none: {shape}, piles of it in physics taught the network',
             'training': {
                 **training_of(job, self.start),
-                'piles': len(self._stored),
+                'piles': job.report.of('piles')['count'],
                 'part_size_mm': sizes[0] if one else sizes,
                 **({} if one else {'shares_of_kinds': self.shares}),
             },
@@ -205,14 +217,22 @@ class Distillation:
                 read.votes,
                 voxels[0] if one else voxels,
                 scoring,
+                lengths_px=self.bins.lengths_px,
                 existence=read.existence,
             ),
         }
+        cad = self.solids[0]
+        if isinstance(cad, CadSolid):
+            told = job.report.of('mesh')
+            card['mesh'] = {'file': Path(job.mesh).name, **told}
         shapes = {
             distilled.template_name(kind): torch.from_numpy(template.logits)
             for kind, template in enumerate(self.templates, 1)
         }
         tensors = {**progress.average.state_dict(), **shapes}
         model_card.save_model(job.model, card, tensors)
-        show_segmented(job.dataset, job.indices, job.out, seed=job.seed)
+        if isinstance(cad, CadSolid):
+            write_part(job, cad)
+        if job.frames is not None:
+            show_segmented(job.frames, job.indices, job.out, seed=job.seed)
         return {'steps': progress.step, **figures}

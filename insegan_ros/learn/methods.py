@@ -44,7 +44,7 @@ def learn(job: Job) -> int:
     Raises:
         ValueError: a dataset without frames, or a folder that holds another run.
     """
-    if len(job.dataset) == 0:
+    if job.config.mesh is None and len(job.dataset) == 0:
         raise DatasetError(f'{job.dataset.path} has no frames; collect or generate some')
     return way_of(job).train(job)
 

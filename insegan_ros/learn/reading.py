@@ -207,6 +207,17 @@ def look(
     return cases
 
 
+def cases_of(
+    segmenter: DistilledSegmenter, parts: Sequence[tuple[Piles, NetworkConfig]], seed: int
+) -> list[Case]:
+    """What a segmenter sees in some piles of each."""
+    cases: list[Case] = []
+    for piles, _ in parts:
+        some = range(len(piles))[: SCORED_PILES - len(cases)]
+        cases += look(segmenter, piles, some, seed + len(cases))
+    return cases
+
+
 def calibrate_scores(segmenter: DistilledSegmenter, cases: Sequence[Case]) -> Scoring | None:
     """What an instance's cues say about its mask being right, from piles not trained on.
 

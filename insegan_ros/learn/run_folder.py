@@ -16,7 +16,8 @@ import torch
 import yaml
 
 from insegan_ros import __version__
-from insegan_ros.data.store import Dataset
+from insegan_ros.data.cad import content_hash
+from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.files import write_atomically
 from insegan_ros.learn.config import FREE, LearnConfig, dump_settings
 
@@ -50,12 +51,39 @@ class Report:
 class Job:
     """What is learned from, where to, and how."""
 
-    dataset: Dataset
+    frames: Dataset | None  # None: a CAD model alone
     out: Path
     config: LearnConfig
     seed: int
     device: str  # cpu or cuda[:index]
     workers: int  # processes that make piles
+
+    @property
+    def dataset(self) -> Dataset:
+        """The frames.
+
+        Raises:
+            DatasetError: there are none.
+        """
+        if self.frames is None:
+            raise DatasetError('--dataset is needed: a folder of depth frames to learn from')
+        return self.frames
+
+    @property
+    def part(self) -> str:
+        """The part's name: the dataset's, or that of the CAD model's file."""
+        return self.frames.info.part if self.frames is not None else Path(self.mesh).stem
+
+    @property
+    def mesh(self) -> str:
+        """The file of the CAD model.
+
+        Raises:
+            DatasetError: there is none.
+        """
+        if self.config.mesh is None:
+            raise DatasetError('--mesh is needed: the file of a CAD model')
+        return self.config.mesh
 
     @cached_property
     def report(self) -> Report:
@@ -77,8 +105,8 @@ def claim(job: Job) -> None:
     """Write what the run is made of; refuse a folder that holds another run.
 
     Raises:
-        ValueError: the folder's run has other settings, data or seed, or is of an earlier version
-            of insegan_ros; the message says what differs.
+        ValueError: the folder's run has other settings, data, mesh or seed, or is of an earlier
+            version of insegan_ros; the message says what differs.
     """
     out = job.out
     out.mkdir(parents=True, exist_ok=True)
@@ -86,9 +114,9 @@ def claim(job: Job) -> None:
     if (out / RUN).exists():
         before = yaml.safe_load((out / RUN).read_text())
         differ = _changed_settings(out / CONFIG, job.config) + [
-            f'{key} was {before.get(key)}, is {described[key]}'
-            for key in ('dataset_hash', 'seed')
-            if before.get(key) != described[key]
+            f'{key} was {before.get(key)}, is {described.get(key)}'
+            for key in ('dataset_hash', 'mesh_hash', 'seed')
+            if before.get(key) != described.get(key)
         ]
         if differ:
             raise ValueError(
@@ -107,10 +135,12 @@ def claim(job: Job) -> None:
 
 def provenance(job: Job) -> dict[str, Any]:
     """Of a run, for run.yaml."""
+    frames = job.frames
     return {
-        'dataset': str(job.dataset.path.resolve()),
-        'dataset_hash': job.dataset.content_hash(),
-        'part': job.dataset.info.part,
+        'dataset': None if frames is None else str(frames.path.resolve()),
+        'dataset_hash': None if frames is None else frames.content_hash(),
+        **({} if job.config.mesh is None else {'mesh_hash': content_hash(job.mesh)}),
+        'part': job.part,
         'seed': job.seed,
         'insegan_ros': __version__,
         'git_revision': git_revision(),

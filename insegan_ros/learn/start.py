@@ -97,16 +97,18 @@ class Start:
         return True
 
 
-def card_of(dataset: Dataset) -> dict[str, Any]:
-    """What the card of a model learned from unlabelled frames begins with."""
+def card_of(dataset: Dataset | None, part: str) -> dict[str, Any]:
+    """What the card of a model learned from unlabelled frames, or none, begins with."""
     return {
         'method': 'distilled',
-        'part': dataset.info.part,
+        'part': part,
         'made_by': f'insegan_ros {__version__}',
         'dataset': account_of(dataset),
     }
 
 
-def account_of(dataset: Dataset) -> dict[str, Any]:
+def account_of(dataset: Dataset | None) -> dict[str, Any]:
     """How many frames, and a hash that the same frames give again."""
+    if dataset is None:
+        return {'frames': 0}
     return {'frames': len(dataset), 'sha256': dataset.content_hash()}

@@ -19,13 +19,14 @@ from insegan_ros.data.store import Dataset
 from insegan_ros.discovery.crops import MASK_EDGE, Piece, frame_pieces
 from insegan_ros.discovery.discover import WHOLE, Search, UnexplainedError
 from insegan_ros.discovery.resume import stored_pieces
+from insegan_ros.distillation import piles
 from insegan_ros.distillation.examples import Piles
 from insegan_ros.distillation.piles import PileConfig, PileMaker, Shape, store_piles
 from insegan_ros.distillation.pretrain import ShapesConfig
 from insegan_ros.distillation.surroundings import Surroundings, measure_surroundings
 from insegan_ros.distillation.views import ViewConfig
 from insegan_ros.inference import model_card
-from insegan_ros.learn import any_model, stage_discovery
+from insegan_ros.learn import any_model, stage_any_bin, stage_discovery
 from insegan_ros.model.template import Template
 from insegan_ros.parts_bin import find_bin
 from insegan_ros.types import DepthFrame, Intrinsics
@@ -306,3 +307,38 @@ def bricks_seen(frames: Path) -> list[Piece]:
 
 def pieces_in(frame: DepthFrame) -> list[Piece]:
     return list(frame_pieces(frame, find_bin(frame, np.random.default_rng(0))))
+
+
+@pytest.mark.parametrize('with_frames', [False, True])
+def test_a_cad_model_ends_in_a_model_with_poses_and_another_mesh_is_another_run(
+    frames: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    with_frames: bool,
+) -> None:
+    torch.set_num_threads(1)
+    for module in (piles, stage_any_bin):  # a brick is one convex piece
+        monkeypatch.setattr(module, 'convex_pieces', lambda mesh: [mesh.convex_hull])
+    mesh, out = tmp_path / 'brick.stl', tmp_path / 'run'
+    solid = trimesh.creation.box([1e3 * side for side in SIZE])
+    solid.apply_translation((100, 0, 0))
+    solid.export(mesh)
+    command = ['train', '--mesh', str(mesh), '--units', 'mm', '--out', str(out)]
+    command += ['--dataset', str(frames)] if with_frames else []
+    command += ['--max-minutes', '0.05', '--workers', '1', '--device', 'cpu']
+    command += ['--set', 'least_piles=24']
+    assert main(command) == 0
+    card = model_card.read_card(out / 'model')
+    assert card['mesh']['origin_m'] == pytest.approx((0.1, 0, 0), abs=2e-4)
+    assert card['dataset']['frames'] == (6 if with_frames else 0)
+    moved = trimesh.load_mesh(str(out / 'model' / 'part.ply'))
+    assert np.allclose(moved.extents, SIZE, atol=1e-6)
+    assert np.allclose(moved.center_mass, 0, atol=2e-4)
+    segmenter = model_card.load_segmenter(str(out / 'model'))
+    frame = Dataset(frames)[0].frame
+    assert segmenter.segment(frame, pose_seconds=9).labels.shape == frame.depth_m.shape
+    solid.apply_scale(1.1)
+    solid.export(mesh)
+    assert main(command) != 0
+    assert 'mesh_hash' in capsys.readouterr().err
