@@ -52,6 +52,7 @@ setup(
         (f'share/{package_name}', ['package.xml']),
         (f'share/{package_name}/launch', folder('launch/*.launch.py')),
         (f'share/{package_name}/config', folder('config/*.yaml') + folder('config/*.xml')),
+        (f'share/{package_name}/config', folder('config/*.rviz')),
         *[(f'share/{package_name}/{c}', folder(f'{c}*.yaml')) for c in folder('config/*/')],
         *[(f'share/{package_name}/models/{m}', folder(f'models/{m}/*')) for m in models],
     ],

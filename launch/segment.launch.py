@@ -51,6 +51,7 @@ ARGUMENTS = (
         str(SHARE / 'config' / 'segmenter.yaml'),
         "the file with the segmenter's parameters",
     ),
+    Argument('rviz', 'false', 'show points, picks and the overlay in RViz', bool),
     Argument('namespace', '', 'the namespace of the nodes'),
     Argument('use_sim_time', 'false', 'take the time from /clock', bool),
     Argument('log_level', 'info', 'what is logged: debug, info, warn, error or fatal'),
@@ -78,6 +79,9 @@ def nodes(given):
         config = str(SHARE / 'config' / f'{camera.executable}.yaml')
         replay = {'path': given['path']} if given['camera'] == 'replay' else {}
         yield Node(executable=camera.executable, parameters=[config, replay, clock], **common)
+    if given['rviz']:
+        settings = str(SHARE / 'config' / 'segment.rviz')
+        yield Node(package='rviz2', executable='rviz2', arguments=['-d', settings])
     if camera.trigger:
         yield said(f'frames come when they are asked for: {camera.trigger}')
 

@@ -1,9 +1,9 @@
 """Compare segmentation methods on a dataset: a table, JSON, a plot, and a picture of some frames.
 
 Methods are classical ones (kmeans, spectral, grabcut_kmeans, graph_cut, felzenszwalb) and models,
-by name or folder; any:0.056 is the model of any part, told that it is 56 mm long. Without labels
-only the re-rendering error, of models that render, and the speed are told. The picture shows
-frames from the last method's worst to its best.
+by name or folder; any:0.056 is the model of any part, for parts that are 56 mm long. Without
+labels only the re-rendering error, of models that render, and the speed are reported. The picture
+shows frames from the last method's worst to its best.
 --make-splits first chooses train, val, test (frames on which K-means fails) and test_random of a
 labelled dataset and stores the choice in its splits.yaml.
 

@@ -4,7 +4,8 @@ The input is a dataset, depth images (PNG, TIFF, NPY, NPZ, EXR) with their camer
 them, one such image, or a recording (rosbag2, MCAP, .bag). In the output folder are
 labels/<frame>.png (16-bit, 0 background, 1 the best pick), depths/<frame>_<k>.png (each instance
 alone), overlays/<frame>.png to look at, and result.json with every instance's score, pose, visible
-fraction and bounding box.
+fraction and bounding box. With --format npz there is grasp/<frame>.npz too: depth in metres (0
+where unmeasured), K and segmap, which grasp networks such as Contact-GraspNet take.
 
 A frame that is damaged or cannot be segmented is named and left out; the exit code is then 3.
 
@@ -53,6 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=1.0,
         help="a frame's, for 6-DoF poses of a model with a template (1); 0: rough ones",
     )
+    parser.add_argument(
+        '--format',
+        choices=('images', 'npz'),
+        default='images',
+        help='npz: also grasp/<frame>.npz with depth, K and segmap (images)',
+    )
     parser.add_argument('--seed', type=int, default=0)
 
 
@@ -88,7 +95,11 @@ def run(args: argparse.Namespace) -> int:
         }
         count = len(source) if args.limit is None else min(args.limit, len(source))
         with ResultWriter(
-            args.out, settings, source.depth_scale, left_out=source.left_out
+            args.out,
+            settings,
+            source.depth_scale,
+            left_out=source.left_out,
+            npz=args.format == 'npz',
         ) as writer:
             done, found = segment_all(
                 source, segmenter, writer, count=count, pose_seconds=args.pose_seconds

@@ -17,7 +17,8 @@ def add_segmenter_options(parser: argparse.ArgumentParser) -> None:
         '--instances',
         type=int,
         metavar='N',
-        help="told to classical methods (default: the dataset's number; 0: they estimate it)",
+        help='how many parts classical methods look for '
+        "(default: the dataset's number; 0: they estimate it)",
     )
     parser.add_argument('--bin', type=Path, help="`insegan calibrate`'s file (default: found)")
     parser.add_argument('--device', default='auto', help='auto, cpu or cuda[:i], for models')

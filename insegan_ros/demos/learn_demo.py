@@ -5,7 +5,7 @@
    side in a corner, and few dozen frames of that do not show what one nut is.
 2. train: `insegan train` finds the shape of the part in them, piles it up in physics and teaches
    a network; it sees no label.
-3. segment: the segmenter node with that model, then with K-means, which is told how many parts
+3. segment: the segmenter node with that model, then with K-means, which is given how many parts
    there are, on the same new scenes. Here the true labels are used, for the figures.
 
 The same command goes on where it was stopped. More frames and more minutes give a better model.
@@ -162,7 +162,7 @@ def compare_methods(args: argparse.Namespace, model: Path) -> None:
     print(f'  {"":<28}{"learned":>10}{"K-means*":>10}')
     for key in shown:
         print(f'  {key:<28}{results["learned"][key]:>10}{results["kmeans"][key]:>10}')
-    print('  * is told how many parts there are; the learned model finds out')
+    print('  * is given the number of parts; the learned model finds it')
     say('both on the same scenes', out / 'result.png')
 
 

@@ -23,7 +23,6 @@ from insegan_ros.parts_bin import Bin, BinTracker, foreground
 from insegan_ros.types import DepthFrame, InstanceImages, Segmentation
 
 MIN_PIXELS = 12  # of an instance, in the frame
-BARELY = -0.97  # of a rendering: where it begins to rise out of the floor
 SCORE_HEIGHT_M = 0.005  # re-rendering error at which a score has fallen to 1/e
 
 
@@ -35,7 +34,7 @@ class FilterConfig:
     median: int = 3  # px, side of the median filter; 1: none
     blur: float = 0.0  # px, standard deviation of the Gaussian filter; 0: none
     # Whose a pixel is. `nearest`: the nearest rendering's (paper 3.5). `measured`: that of the
-    # rendering which comes closest to what was measured there.
+    # rendering which comes closest to what was measured there: fewer false pixels on the floor.
     owner: Literal['nearest', 'measured'] = 'nearest'
 
 
@@ -120,14 +119,14 @@ class InSeGANSegmenter:
         rendered, _ = self._networks.decompose(image, self._card.refine_steps, refine_seconds)
         alone = filtered(rendered[0].float().cpu().numpy(), self._card.filters)
         seen = crop.restore(alone, frame)  # (n, H, W)
-        labels = nearest(seen, self._card.filters.threshold)
+        threshold = self._card.filters.threshold
+        labels, part = nearest(seen, threshold), foreground(frame, parts_bin)
+        heights = height_map(frame, parts_bin.floor)
         if self._card.filters.owner == 'measured':
-            heights = height_map(frame, parts_bin.floor)
-            values = np.where(
-                foreground(frame, parts_bin), encode(np.nan_to_num(heights), self._card.crop), -1
-            )
-            closest = closest_to_measured(seen, values, self._card.filters.threshold)
+            values = np.where(part, encode(np.nan_to_num(heights), self._card.crop), -1)
+            closest = closest_to_measured(seen, values, threshold)
             labels = np.where(np.isfinite(heights), closest, labels)
+        labels = filled(labels, part & np.isfinite(heights))
         return self._describe(frame, parts_bin, labels, seen=seen, heights=crop.heights(seen))
 
     def _describe(
@@ -190,16 +189,30 @@ def nearest(images: NDArray[np.float32], threshold: float) -> NDArray[np.int32]:
 def closest_to_measured(
     images: NDArray[np.float32], measured: NDArray[np.floating], threshold: float
 ) -> NDArray[np.int32]:
-    """(n, H, W) renderings, (H, W) what was measured -> (H, W): 1 + an index, 0 on the floor.
-
-    Where parts were measured but none is rendered, the pixel goes to the rendering that is
-    highest there, if any rises out of the floor at all.
-    """
+    """(n, H, W) renderings, (H, W) what was measured -> (H, W): 1 + an index, 0 on the floor."""
     off = np.where(images > threshold, np.abs(images - measured), np.inf)
-    uncovered = ~np.isfinite(off).any(axis=0)
-    index = np.where(uncovered, images.argmax(axis=0), off.argmin(axis=0))
-    part = (measured > -1) & (~uncovered | (images.max(axis=0) > BARELY))
-    return np.where(part, 1 + index, 0).astype(np.int32)
+    found = (measured > -1) & np.isfinite(off).any(axis=0)
+    return np.where(found, 1 + off.argmin(axis=0), 0).astype(np.int32)
+
+
+def filled(labels: NDArray[np.int32], part: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Labels (H, W) in which what was measured of parts, and nothing covers, is shared out.
+
+    Each such pixel goes to the instance that is nearest in the image: a part is there, whatever
+    the renderings say.
+
+    Args:
+        part: (H, W) where a part was measured.
+    """
+    open_ = part & (labels == 0)
+    if not open_.any() or not labels.any():
+        return labels
+    _, index = cv2.distanceTransformWithLabels(
+        (labels == 0).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    owner = np.zeros(index.max() + 1, np.int32)
+    owner[index[labels > 0]] = labels[labels > 0]
+    return np.where(open_, owner[index], labels)
 
 
 def choose_threshold(

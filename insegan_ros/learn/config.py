@@ -117,8 +117,9 @@ class LearnConfig:
     model: InSeGANConfig = field(default_factory=InSeGANConfig)
     step: StepConfig = field(default_factory=StepConfig)
     # of the finished model; the threshold is chosen
-    filters: FilterConfig = field(default_factory=lambda: FilterConfig(owner='measured'))
-    refine_steps: int = 0  # on each frame's codes, of the finished model; docs/research.md
+    filters: FilterConfig = field(default_factory=FilterConfig)
+    # on each frame's codes, of the finished model; docs/results.md tells what they cost and gain
+    refine_steps: int = 0
     rescue: RescueConfig = field(default_factory=RescueConfig)
 
     # slot_attention, bo_qsa, iodine, wu

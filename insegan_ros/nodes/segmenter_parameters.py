@@ -1,4 +1,4 @@
-"""What the segmenter node can be told, and the method or model that follows from it."""
+"""The parameters of the segmenter node, and the method or model that follows from them."""
 
 from __future__ import annotations
 

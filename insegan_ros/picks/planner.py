@@ -12,6 +12,7 @@ from insegan_ros.picks.jaws import jaw_pick
 from insegan_ros.picks.order import covered_by
 from insegan_ros.picks.pick import NoPick, Pick
 from insegan_ros.picks.scene import Scene
+from insegan_ros.picks.sites import CupSites
 from insegan_ros.picks.suction import suction_pick
 from insegan_ros.types import DepthFrame, Segmentation
 
@@ -38,10 +39,12 @@ def plan_picks(
     parts_bin: Bin,
     *,
     gripper: Gripper,
+    sites: CupSites | None = None,
 ) -> Plan:
     """Where to take hold of each instance, in the order in which they may be lifted.
 
-    An instance that another one lies on waits for it, however good its surface is.
+    An instance that another one lies on waits for it, however good its surface is. `sites` are
+    the cup's places on the template whose poses `found` has (`sites.sites_for`).
 
     Raises:
         ValueError: the gripper is wider than the bin, or frame and segmentation differ in size.
@@ -57,7 +60,7 @@ def plan_picks(
         if window is None:
             none.append(NoPick(label=k + 1, reason='no pixel shows it'))
             continue
-        pick = _one(scene, k, window, gripper=gripper)
+        pick = _one(scene, k, window, gripper=gripper, sites=sites)
         if isinstance(pick, NoPick):
             none.append(pick)
             continue
@@ -67,9 +70,16 @@ def plan_picks(
     return Plan(tuple(picks), tuple(none))
 
 
-def _one(scene: Scene, k: int, window: tuple[slice, slice], *, gripper: Gripper) -> Pick | NoPick:
+def _one(
+    scene: Scene,
+    k: int,
+    window: tuple[slice, slice],
+    *,
+    gripper: Gripper,
+    sites: CupSites | None,
+) -> Pick | NoPick:
     if isinstance(gripper, SuctionCup):
-        return suction_pick(scene, k, window, cup=gripper)
+        return suction_pick(scene, k, window, cup=gripper, sites=sites)
     return jaw_pick(scene, k, window, jaw=gripper)
 
 

@@ -63,6 +63,13 @@ class Scene:
             for box in boxes
         ]
 
+    def posed(self, k: int) -> bool:
+        """Whether instance `k` is rendered from a template: not with its measured depth."""
+        rows, columns, rendered = self.found.depths.crops[k]
+        measured = self.frame.depth_m[rows, columns]
+        both = np.isfinite(rendered) & np.isfinite(measured)
+        return bool((rendered != measured)[both].any())
+
     def noise_m(self, depth_m: float) -> float:
         """Standard deviation of a measured depth at that depth, metres."""
         return float(D435_NOISE.depth_sigma(np.array(depth_m), self.frame.intrinsics))

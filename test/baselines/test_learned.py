@@ -213,6 +213,29 @@ def test_six_numbers_make_a_rotation() -> None:
     torch.testing.assert_close(torch.linalg.det(turn), torch.ones(5))
 
 
+def test_wu_learns_from_what_has_no_direction_and_from_images_without_parts() -> None:
+    same = [1.0, 0.0, 0.0]
+    six = torch.tensor([[0.0] * 6, same + same, same + [1.0, 1e-7, 0.0], [1e-9] * 6])
+    six.requires_grad_()
+    turn = rotation_of_six(six)
+    turn.sum().backward()
+    assert turn.isfinite().all()
+    assert six.grad is not None
+    assert six.grad.abs().max() < 1e3
+
+    network = Wu(WuConfig(image_size=16, points=24, samples=32))
+    with torch.no_grad():
+        network.template.zero_()  # all points in one place
+        network.poses.head.bias.zero_()
+        network.poses.head.weight.zero_()
+    images = torch.stack([torch.full((1, 16, 16), -1.0), discs(1, 16)[0][0]])
+    network.losses(images, torch.randn(2, 32))['total'].backward()
+    for parameter in network.parameters():
+        assert parameter.grad is not None
+        assert parameter.grad.isfinite().all()
+        assert parameter.grad.norm() < 1e3
+
+
 def test_chamfer_distance_is_zero_of_equal_clouds_and_ignores_hidden_points() -> None:
     cloud = torch.rand(2, 10, 3)
     stray = torch.cat([cloud, cloud + 100], dim=1)

@@ -159,8 +159,17 @@ def test_a_measured_pixel_goes_to_the_rendering_that_comes_closest() -> None:
         [[[0.9, 0.3, -1.0, -0.9, -1.0]], [[0.2, -1.0, -1.0, -0.99, 0.5]]], np.float32
     )
     measured = np.array([[0.25, 0.3, 0.4, 0.4, -1.0]])
-    # nearest to the camera is not nearest to what was measured; nothing rises, one barely, floor
-    assert insegan.closest_to_measured(images, measured, -0.45).tolist() == [[2, 1, 0, 1, 0]]
+    # nearest to the camera is not nearest to what was measured; none is rendered, twice; floor
+    labels = insegan.closest_to_measured(images, measured, -0.45)
+    assert labels.tolist() == [[2, 1, 0, 0, 0]]
+    assert insegan.filled(labels, measured > -1).tolist() == [[2, 1, 1, 1, 0]]
+
+
+def test_an_uncovered_pixel_of_a_part_goes_to_the_nearest_instance_and_the_floor_to_none() -> None:
+    labels = np.array([[0, 0, 3, 0, 0, 0, 0, 7]], np.int32)
+    part = np.array([[1, 1, 1, 1, 0, 1, 1, 1]], bool)
+    assert insegan.filled(labels, part).tolist() == [[3, 3, 3, 3, 0, 7, 7, 7]]
+    assert insegan.filled(0 * labels, part).tolist() == [[0] * 8]  # nobody to give it to
 
 
 def test_the_crop_of_a_known_scene_is_what_the_networks_see() -> None:

@@ -73,6 +73,18 @@ def test_the_method_changes_while_it_runs(bench: Bench) -> None:
     assert bench.spin_until(lambda: bench.status.get('method') == 'felzenszwalb')
 
 
+def test_picks_without_a_bin_are_refused_in_words_and_the_node_goes_on(bench: Bench) -> None:
+    client = bench.user.create_client(Trigger, 'segmenter/plan_picks')
+    assert bench.spin_until(client.service_is_ready)
+    assert bench.segments_correctly()
+    future = client.call_async(Trigger.Request())
+    assert bench.spin_until(future.done)
+    assert not future.result().success
+    assert 'no bin is known' in future.result().message
+    assert bench.method.given_for_poses[-1] > 0
+    assert bench.segments_correctly()
+
+
 def test_a_trigger_segments_one_frame_where_nothing_is_continuous(bench: Bench) -> None:
     bench.node.set_parameters([Parameter('continuous', value=False)])
     client = bench.user.create_client(Trigger, 'segmenter/segment')
