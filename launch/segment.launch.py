@@ -27,6 +27,8 @@ CHOSEN = (
     Argument('method', '', 'a classical method instead of a model'),
     Argument('instances', '', 'how many parts are in the bin, for a method; 0 estimates it', int),
     Argument('bin_file', '', 'a file of `insegan calibrate`, which says where the bin is'),
+    Argument('region', '', 'x,y,width,height in px: the window of the image that counts'),
+    Argument('max_depth', '', 'what is further away than so many metres does not count', float),
     Argument(
         'pose_seconds',
         '',

@@ -24,6 +24,7 @@ CORE = {
     'optional',
     'tensors',
     'shipped',
+    'view_limits',
 }
 DATA = CORE | {'data', 'drawing'}
 # part -> what it may import besides itself
@@ -42,6 +43,7 @@ ALLOWED = {
     'optional': CORE,
     'tensors': CORE,
     'shipped': CORE,
+    'view_limits': CORE,
     'data': DATA,
     'synthetic': CORE | {'data.store', 'data.writer', 'collection.trajectory'},
     'model': CORE,
@@ -64,7 +66,7 @@ ALLOWED = {
     'evaluation.picking': CORE | {'picks', 'synthetic'},
     'evaluation.pictures': DATA | {'evaluation.benchmark'},
     'evaluation.pose_benchmark': DATA | {'evaluation', 'inference'},
-    'evaluation.poses': {'types', 'data.store', 'evaluation.metrics'},
+    'evaluation.pose_error': {'types', 'data.store', 'evaluation.metrics'},
     'evaluation.selection': DATA | {'baselines', 'evaluation'},
     'evaluation.report': {'evaluation.benchmark'},
     'collection': CORE | {'data.store', 'data.writer'},

@@ -11,6 +11,7 @@ A frame that is damaged or cannot be segmented is named and left out; the exit c
 
 examples:
   insegan segment --model models/nut --input ~/bins/nut --split test --out found
+  insegan segment --model any --input pngs --region 290,130,300,200 --max-depth 0.7 --out found
   insegan segment --method kmeans --input pngs --instances 5 --out found
   insegan segment --method felzenszwalb --input bin.png --camera-info camera_info.yaml --out found
 """
@@ -19,6 +20,8 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,11 +32,18 @@ from insegan_ros.commands.segmenter_options import (
     chosen_instances,
     require_counts,
 )
+from insegan_ros.commands.view_options import add_view_limits, view_limits_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from insegan_ros.data.replay import Replay
     from insegan_ros.data.results import ResultWriter
-    from insegan_ros.types import Segmenter
+    from insegan_ros.types import DepthFrame, Segmenter
+    from insegan_ros.view_limits import ViewLimits
+
+
+LOOKED_AT = 6  # frames for one that votes: not all show a bin
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', type=Path, required=True, help='folder for the results')
     parser.add_argument('--split', default='all', help="of a dataset: its split's name (all)")
     add_segmenter_options(parser)
+    add_view_limits(parser)
     add_reading_options(parser.add_argument_group('of images and recordings'))
     parser.add_argument(
         '--pose-seconds',
@@ -70,9 +81,10 @@ def run(args: argparse.Namespace) -> int:
     from insegan_ros.data.replay import Replay
     from insegan_ros.data.results import ResultWriter
     from insegan_ros.inference.model_card import load_segmenter
+    from insegan_ros.view_limits import limited
 
     require_counts(args, 'limit')
-    reading = reading_of(args)
+    reading, limits = reading_of(args), view_limits_of(args)
     if args.model is not None and args.instances is not None:
         raise ValueError('--instances is for classical methods; a model finds out by itself')
     with Replay(
@@ -83,7 +95,9 @@ def run(args: argparse.Namespace) -> int:
         if args.model is not None:
             segmenter = load_segmenter(args.model, args.device, parts_bin, seed=args.seed)
         else:
-            segmenter = baselines.make(args.method, instances, parts_bin, args.seed)
+            segmenter = baselines.make(args.method, instances, parts_bin, seed=args.seed)
+        length_m = length_by_frames(segmenter, source, limits)
+        segmenter = limited(segmenter, limits)
         settings = {
             'input': str(args.input),
             'split': args.split,
@@ -91,6 +105,9 @@ def run(args: argparse.Namespace) -> int:
             'method': args.method,
             'instances': instances,
             'bin': None if args.bin is None else str(args.bin),
+            'region': args.region,
+            'max_depth': args.max_depth,
+            'part_length_by_frames': length_m,
             'seed': args.seed,
         }
         count = len(source) if args.limit is None else min(args.limit, len(source))
@@ -114,12 +131,33 @@ def run(args: argparse.Namespace) -> int:
         return 0 if source.is_whole and not source.left_out else SOME_LEFT_OUT
 
 
+def length_by_frames(segmenter: Segmenter, source: Replay, limits: ViewLimits) -> float | None:
+    """Metres, where a model of any part was told no length: the first frames vote; else None.
+
+    Raises:
+        LengthNotFoundError, FloorNotFoundError: those frames do not tell it, or show no bin.
+    """
+    if not hasattr(segmenter, 'look'):  # asked so that a classical method needs no torch
+        return None
+    from insegan_ros.inference.part_length import FRAMES
+
+    def usable() -> Iterator[DepthFrame]:
+        for item in islice(source, LOOKED_AT * FRAMES):
+            with suppress(ValueError):  # nothing is measured in it; it is told of below
+                yield limits.applied(item.frame)
+
+    length_m: float = segmenter.look(usable())
+    print(
+        f'by the first frames the part is {1e3 * length_m:.0f} mm long; if not, tell it: any:0.08'
+    )
+    return round(length_m, 5)
+
+
 def segment_all(
     source: Replay, segmenter: Segmenter, writer: ResultWriter, *, count: int, pose_seconds: float
 ) -> tuple[int, int]:
     """Segment the first `count` frames; how many were, and how many instances they show."""
     import time
-    from itertools import islice
 
     from tqdm import tqdm
 
@@ -139,6 +177,6 @@ def segment_all(
             source.left_out.add(f'frame {item.name}', f'{type(error).__name__}: {error}')
             continue
         seconds = time.perf_counter() - start
-        writer.write(item.name, item.frame, segmentation, seconds)
+        writer.write(item.name, item.frame, segmentation, seconds=seconds)
         done, found = done + 1, found + segmentation.count
     return done, found

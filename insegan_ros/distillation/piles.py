@@ -173,17 +173,12 @@ class PileMaker:
             tall = around.wall_height * (1 + 0.1 * rng.uniform(-1, 1))
             walls = BinSpec(world.bin_spec.width, tall, rng.uniform(0.002, 0.008))
         raycaster = Raycaster([part.mesh for part in world.parts], walls)
-        depth, labels = raycaster.render(poses, camera, kinds=kinds)
-        alone = [
-            np.isfinite(raycaster.render_alone(pose, camera, kind)).sum()
-            for pose, kind in zip(poses, kinds)
-        ]
-        seen = np.bincount(labels.ravel(), minlength=len(poses) + 1)[1:]
+        seen = raycaster.photograph(poses, camera, kinds)
         return Pile(
-            depth=to_units(depth, EXACT_DEPTH_SCALE),
-            labels=labels,
-            poses=(camera.camera_T_world @ poses).astype(np.float32),
-            visible=(seen / np.maximum(alone, 1)).astype(np.float32),
+            depth=to_units(seen.depth_m, EXACT_DEPTH_SCALE),
+            labels=seen.labels,
+            poses=seen.poses,
+            visible=seen.visible_fraction,
             kinds=kinds + 1,
             camera_height=float(height),
         )
@@ -219,7 +214,7 @@ def convex_pieces(mesh: trimesh.Trimesh, most: int = 12) -> list[trimesh.Trimesh
     for preprocess in ('auto', 'on'):
         try:
             with ProcessPoolExecutor(1, context) as pool:
-                parts = pool.submit(_decompose, vertices, faces, preprocess, most).result()
+                parts = pool.submit(_decompose, vertices, faces, preprocess, most=most).result()
         except BrokenProcessPool:
             continue
         return [trimesh.Trimesh(v, f).convex_hull for v, f in parts]
@@ -227,7 +222,7 @@ def convex_pieces(mesh: trimesh.Trimesh, most: int = 12) -> list[trimesh.Trimesh
 
 
 def _decompose(
-    vertices: NDArray[np.float64], faces: NDArray[np.int32], preprocess: str, most: int
+    vertices: NDArray[np.float64], faces: NDArray[np.int32], preprocess: str, *, most: int
 ) -> list[tuple[NDArray[np.float64], NDArray[np.int32]]]:
     coacd.set_log_level('error')
     return coacd.run_coacd(
@@ -269,7 +264,7 @@ def store_piles(
             }
             if len(maker.shapes) > 1:
                 record['kinds'] = pile.kinds.tolist()
-            writer.append(pile.depth, pile.labels, pile.poses, record, index)
+            writer.append(pile.depth, pile.labels, pile.poses, record=record, index=index)
             yield len(writer.indices)
 
 

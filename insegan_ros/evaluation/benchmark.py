@@ -63,10 +63,16 @@ class FrameFigures:
     ious: NDArray[np.float64] | None = None  # (P, T)
     scores: NDArray[np.float32] | None = None  # (P,)
     kinds: metrics.MatchedKinds | None = None  # None: the truth tells no kinds
+    ignored: NDArray[np.bool_] | None = None  # (T,) hardly visible; None: not known
 
 
 def make_segmenter(
-    method: str, instances: int | None, parts_bin: Bin | None, seed: int = 0, device: str = 'cpu'
+    method: str,
+    instances: int | None,
+    parts_bin: Bin | None,
+    *,
+    seed: int = 0,
+    device: str = 'cpu',
 ) -> Segmenter:
     """A classical method by name, or a model by name or folder.
 
@@ -74,7 +80,7 @@ def make_segmenter(
         ValueError: there is neither; the message lists those there are.
     """
     if method in baselines.METHODS:
-        return baselines.make(method, instances, parts_bin, seed)
+        return baselines.make(method, instances, parts_bin, seed=seed)
     try:
         model_card.find(method)
     except model_card.ModelError as error:
@@ -85,7 +91,9 @@ def make_segmenter(
 def evaluate_block(task: Task) -> list[FrameFigures]:
     """Segment a block of frames in order and judge each."""
     dataset = Dataset(task.dataset)
-    segmenter = make_segmenter(task.method, task.instances, task.parts_bin, task.seed, task.device)
+    segmenter = make_segmenter(
+        task.method, task.instances, task.parts_bin, seed=task.seed, device=task.device
+    )
     tracker = BinTracker(task.parts_bin, task.seed)
     figures = []
     for index in task.indices:
@@ -109,6 +117,8 @@ def evaluate_block(task: Task) -> list[FrameFigures]:
             judged['kinds'] = metrics.matched_kinds(
                 found.labels, true, found.class_ids, kinds_of(sample)
             )
+        if true is not None and task.truth is None and 'visible' in sample.record:
+            judged['ignored'] = hardly_visible(true, sample.record['visible'])
         figures.append(FrameFigures(index, milliseconds, failed, renders, error, empty, **judged))
     return figures
 
@@ -126,6 +136,16 @@ def label_figures(found: Segmentation, true: NDArray[np.integer]) -> dict:
         'ious': metrics.iou_matrix(labels, true),
         'scores': found.scores[np.unique(labels[labels > 0]) - 1],  # one for each row of ious
     }
+
+
+def hardly_visible(true: NDArray[np.integer], visible: Sequence[float]) -> NDArray[np.bool_]:
+    """(T,) which of the instances in (H, W) labels the mask AP of BOP ignores.
+
+    Args:
+        visible: of instance k + 1, what share of its outline is seen.
+    """
+    ids = np.unique(true[true > 0]).astype(int)
+    return np.array([visible[k - 1] < metrics.IGNORED_VISIBLE for k in ids], bool)
 
 
 def nothing(frame: DepthFrame) -> Segmentation:
@@ -173,6 +193,17 @@ class Run:
     seed: int
     frames: tuple[FrameFigures, ...]
 
+    def bop_ap(self) -> float:
+        """COCO's AP of masks as BOP takes it; NaN where visible fractions are not known."""
+        frames = [f for f in self.frames if f.ious is not None and f.ignored is not None]
+        if not frames or len(frames) < sum(f.ious is not None for f in self.frames):
+            return float('nan')
+        return metrics.average_precision(
+            [f.ious for f in frames if f.ious is not None],
+            [f.scores for f in frames if f.scores is not None],
+            ignored=[f.ignored for f in frames if f.ignored is not None],
+        )
+
     def summary(self) -> dict[str, float]:
         """Means over the frames, NaNs left out; the median of the times."""
 
@@ -195,6 +226,7 @@ class Run:
             else float('nan'),
             'class_accuracy': metrics.class_accuracy(kinds),
             **{f'strict_miou_{kind}': miou for kind, miou in metrics.kind_miou(kinds).items()},
+            'bop_ap': self.bop_ap(),
             'count_accuracy': mean([f.count_right for f in self.frames]),
             'false_positives': mean([f.false_positives for f in self.frames]),
             'foreground_iou': mean([f.foreground_iou for f in self.frames]),
@@ -244,7 +276,7 @@ def benchmark(
     methods = list(dict.fromkeys(methods))  # one named twice is computed once
     pairs = [(method, seed) for method in methods for seed in seeds_of(method, seeds)]
     for method in methods:  # a wrong name is told before anything is computed
-        make_segmenter(method, instances, parts_bin, 0, device)
+        make_segmenter(method, instances, parts_bin, seed=0, device=device)
     tasks = [
         Task(
             dataset.path,

@@ -24,6 +24,7 @@ COLUMNS = {
     'average_precision': ('AP@[.5:.95]', 3),
     'class_accuracy': ('class right', 3),
     **{f'strict_miou_{kind}': (f'strict mIoU, kind {kind}', 3) for kind in (1, 2, 3)},
+    'bop_ap': ('BOP mask AP', 3),
     'count_accuracy': ('count right', 2),
     'false_positives': ('false pos./image', 2),
     'foreground_iou': ('foreground IoU', 3),
@@ -136,7 +137,7 @@ def _plain(run: Run) -> dict[str, Any]:
     frames = []
     for figures in run.frames:
         values = dataclasses.asdict(figures)
-        del values['ious'], values['scores'], values['kinds']
+        del values['ious'], values['scores'], values['kinds'], values['ignored']
         frames.append({key: _number(value) for key, value in values.items()})
     summary = {key: _number(value) for key, value in run.summary().items()}
     return {'method': run.method, 'seed': run.seed, 'summary': summary, 'frames': frames}
@@ -181,7 +182,7 @@ def plot(path: Path, runs: Sequence[Run]) -> None:
     figure.savefig(path, dpi=110)
 
 
-def _bars(axis: Any, summary: Summary, _: Sequence[Run], keys: Sequence[str]) -> None:
+def _bars(axis: Any, summary: Summary, _: Sequence[Run], *, keys: Sequence[str]) -> None:
     """A bar a method and figure; its whisker is the deviation over the seeds."""
     height = 0.76 / len(keys)
     for k, key in enumerate(keys):

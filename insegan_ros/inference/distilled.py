@@ -185,7 +185,7 @@ class DistilledSegmenter:
             pixel = parts_bin.floor.offset / frame.intrinsics.fx
             instances = self._instances(all_heights[window], pixel)
             labels[window] = instances.labels
-            k = frame.intrinsics.crop(left, top, right - left, bottom - top)
+            k = frame.intrinsics.crop(left, top, right - left, height=bottom - top)
             centres = _lifted(instances.centres, k, parts_bin.floor.offset)
         ids = _inside(labels, foreground(frame, parts_bin), np.isfinite(frame.depth_m))
         renumbered = np.zeros(labels.max(initial=0) + 1, np.int32)
@@ -224,11 +224,13 @@ class DistilledSegmenter:
         check_time()
         output = output[:, : seen[0], : seen[1]]
         if seen == shape:
-            return find_instances(output, config, self._votes, self._existence)
+            return find_instances(output, config, self._votes, prune=self._existence)
         # votes, not labels, go back to the image's own pixels: edges are then no stairs
         output = interpolate(output, shape)
         votes = self._votes.at_pixels(shape[0] * shape[1] / (seen[0] * seen[1]))
-        return find_instances(output, replace(config, pixel_m=pixel_m), votes, self._existence)
+        return find_instances(
+            output, replace(config, pixel_m=pixel_m), votes, prune=self._existence
+        )
 
     def _scaled(self, pixel_m: float) -> tuple[float, NetworkConfig]:
         """By how much an image of such pixels is resampled, and what the network then sees."""
@@ -320,6 +322,7 @@ def load(
     settings: Mapping[str, Any],
     tensors: Mapping[str, torch.Tensor],
     device: str = 'cpu',
+    *,
     parts_bin: Bin | None = None,
     seed: int = 0,
 ) -> DistilledSegmenter:

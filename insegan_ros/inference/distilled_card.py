@@ -29,31 +29,33 @@ class DistilledCard:
 
     network: NetworkConfig
     votes: VoteSettings
-    # of the template beside the weights, or of several kinds' one each; None: there is none
-    voxel_m: float | tuple[float, ...] | None = None
+    voxel_m: float | None = None  # of the template beside the weights; None: there is none
     scoring: Scoring | None = None  # None: not calibrated
     # px along a part that the network was trained for; None: those of the lengths above alone
     lengths_px: tuple[float, float] | None = None
     existence: Existence | None = None  # None: all candidates are parts
+    other_voxels_m: tuple[float, ...] = ()  # of the templates of kinds 2, 3, ...
 
     @property
     def voxels_m(self) -> tuple[float, ...]:
         """One for each template."""
-        if self.voxel_m is None:
-            return ()
-        return self.voxel_m if isinstance(self.voxel_m, tuple) else (self.voxel_m,)
+        return () if self.voxel_m is None else (self.voxel_m, *self.other_voxels_m)
 
 
 def to_card(
     network: NetworkConfig,
     votes: VoteSettings,
-    voxel_m: float | tuple[float, ...] | None = None,
+    voxel_m: float | None = None,
+    *,
+    other_voxels_m: tuple[float, ...] = (),
     scoring: Scoring | None = None,
     lengths_px: tuple[float, float] | None = None,
     existence: Existence | None = None,
 ) -> dict[str, Any]:
     """Plain values for the card's `settings`."""
-    card = DistilledCard(network, votes, voxel_m, scoring, lengths_px, existence)
+    card = DistilledCard(
+        network, votes, voxel_m, scoring, lengths_px, existence, other_voxels_m=other_voxels_m
+    )
     return yaml.safe_load(config.dump(card))
 
 

@@ -29,10 +29,10 @@ METHODS = {
     'distilled': 'insegan_ros.inference.distilled',
     'insegan3d': 'insegan_ros.inference.insegan',
     'insegan2d': 'insegan_ros.inference.insegan',
-    'slot_attention': 'insegan_ros.baselines.learned.segmenter',
-    'bo_qsa': 'insegan_ros.baselines.learned.segmenter',
-    'iodine': 'insegan_ros.baselines.learned.segmenter',
-    'wu': 'insegan_ros.baselines.learned.segmenter',
+    'slot_attention': 'insegan_ros.baselines.learned.learned_segmenter',
+    'bo_qsa': 'insegan_ros.baselines.learned.learned_segmenter',
+    'iodine': 'insegan_ros.baselines.learned.learned_segmenter',
+    'wu': 'insegan_ros.baselines.learned.learned_segmenter',
 }
 FORMER_NAMES = {'explicit': 'distilled'}  # of methods, on cards of earlier versions
 
@@ -77,7 +77,8 @@ def load_segmenter(
     """A trained model as a Segmenter.
 
     Args:
-        name_or_path: of its folder; `any:0.056` tells a model of any part how long the part is, m.
+        name_or_path: of its folder; `any:0.056` tells a model of any part how long the part is, m;
+            without it the frames tell (`part_length.LengthFromFrames`).
         device: where it runs: 'auto', 'cpu' or 'cuda[:index]'.
         parts_bin: where the bin is; None: found in the frames.
 
@@ -96,7 +97,9 @@ def load_segmenter(
         tensors = _load(folder / WEIGHTS)
         if part_length is not None:
             card['settings'] = _with_length(card, part_length)
-        return loader.load(card['settings'], tensors, pick_device(device), parts_bin, seed)
+        segmenter = loader.load(
+            card['settings'], tensors, pick_device(device), parts_bin=parts_bin, seed=seed
+        )
     except ConfigError as error:
         raise ModelError(
             f'{folder} is of another version of insegan_ros, or was changed ({error}); delete '
@@ -104,6 +107,11 @@ def load_segmenter(
         ) from None
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         raise ModelError(f'{folder} cannot be loaded: {error}') from None
+    if card.get('part') == ANY and part_length is None and segmenter.any_length:
+        return importlib.import_module('insegan_ros.inference.part_length').LengthFromFrames(
+            segmenter
+        )
+    return segmenter
 
 
 def _told_length(name: str) -> tuple[str, float | None]:

@@ -209,7 +209,9 @@ class SegmenterNode(LifecycleNode):
         try:
             frame = self._frame(pair, doubts)
             with self._busy:
+                length_m = self._segmenter.part_length_m if self._segmenter else None
                 found = self._within_limits(frame, posed)
+            self._say_length(length_m)
             if found.count > (most := self._given['max_instances']):
                 doubts.append(
                     f'{found.count} instances were found: no bin is seen, or no part of this '
@@ -232,6 +234,15 @@ class SegmenterNode(LifecycleNode):
         since_stamp = now - frame.stamp_ns if frame.stamp_ns else -1
         self._progress.done(since_stamp, time.monotonic_ns() - pair.arrived_ns, doubts)
         return frame, found
+
+    def _say_length(self, before_m: float | None) -> None:
+        """Log what the frames have told of the part's length, where that is something new."""
+        now_m = None if self._segmenter is None else self._segmenter.part_length_m
+        if now_m is not None and now_m != before_m:
+            self.get_logger().info(
+                f'by these frames the part is {1e3 * now_m:.0f} mm long; if that is wrong, tell '
+                'it: model any:<metres>'
+            )
 
     def _failed(self, reason: str) -> None:
         if not self._ending:
@@ -327,7 +338,9 @@ class SegmenterNode(LifecycleNode):
             silent = why
             self.get_logger().warning(silent, throttle_duration_sec=WARN_S)
         level, message = progress.look(silent, self._given['max_latency'])
-        figures = progress.figures(self._given, self._worker.dropped if self._worker else 0)
+        length_m = None if self._segmenter is None else self._segmenter.part_length_m
+        dropped = self._worker.dropped if self._worker else 0
+        figures = progress.figures(self._given, dropped, length_m)
         self._diagnostics.publish(
             diagnostics(self, 'segmentation', message, values=figures, level=level)
         )

@@ -10,14 +10,15 @@ from insegan_ros import baselines
 from insegan_ros.nodes.parameters import Parameter
 from insegan_ros.parts_bin import load_bin
 from insegan_ros.types import Segmenter
+from insegan_ros.view_limits import ViewLimits, limited, parse_region
 
 PARAMETERS = (
     Parameter('method', 'kmeans', f'used where no model is given: {", ".join(baselines.METHODS)}'),
     Parameter(
         'model',
         '',
-        'a trained model, by its name or folder, or any:<length of the part in metres>; if it is '
-        'empty, the method is used',
+        'a trained model, by its name or folder, or any:<length of the part in metres>; with '
+        '`any` alone the first frames tell the length; if it is empty, the method is used',
     ),
     Parameter(
         'instances', 0, 'how many parts are in the bin; 0 estimates it in each frame', 0, 255
@@ -26,6 +27,19 @@ PARAMETERS = (
         'bin_file',
         '',
         'a file of `insegan calibrate`; if it is empty, the bin is found in the frames',
+    ),
+    Parameter(
+        'region',
+        '',
+        'x,y,width,height in px: the window of the image outside which nothing counts; if it is '
+        'empty, the whole image counts',
+    ),
+    Parameter(
+        'max_depth',
+        0.0,
+        'what is further from the camera than so many metres does not count; 0 means no limit',
+        0.0,
+        100.0,
     ),
     Parameter(
         'pose_seconds',
@@ -73,7 +87,15 @@ PARAMETERS = (
         3600.0,
     ),
 )
-LIVE = ('method', 'model', 'instances', 'bin_file', 'device')  # these build a new segmenter
+LIVE = (
+    'method',
+    'model',
+    'instances',
+    'bin_file',
+    'region',
+    'max_depth',
+    'device',
+)  # these build a new segmenter
 FIXED = ('reliable', 'gripper')  # only while unconfigured
 
 
@@ -81,8 +103,13 @@ def segmenter_from_parameters(given: Mapping) -> Segmenter:
     """The method or model that the parameters ask for.
 
     Raises:
-        ValueError: no such method, model or device, or a bin file that cannot be read.
+        ValueError: no such method, model or device, no window, or a bin file that cannot be read.
     """
+    region = parse_region(given['region']) if given['region'] else None
+    return limited(_unlimited(given), ViewLimits(region, given['max_depth'] or None))
+
+
+def _unlimited(given: Mapping) -> Segmenter:
     parts_bin = load_bin(Path(given['bin_file']).expanduser()) if given['bin_file'] else None
     if given['model']:
         from insegan_ros.inference import model_card  # torch: seconds and 200 MB
