@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -24,6 +25,7 @@ from rclpy.timer import Timer
 from insegan_ros.nodes.parameters import ParameterError
 
 SPIN_S = 0.1
+END_S = 3.5  # ros2 launch sends SIGTERM 5 s after Ctrl-C
 SAY_AGAIN_S = 5.0
 Transition = Callable[[Any, LifecycleState], TransitionCallbackReturn]
 
@@ -97,6 +99,7 @@ def run(make_node: Callable[[], LifecycleNode], args: Sequence[str] | None = Non
             while not stop.is_set():
                 _serve(node, executor)
             _finish(node, executor)
+            threading.Thread(target=_end_in_time, daemon=True).start()
             return 0
         return 1
     except ExternalShutdownException:
@@ -164,10 +167,26 @@ def _finish(node: LifecycleNode, executor: SingleThreadedExecutor, limit_s: floa
         _serve(node, executor)
 
 
+def _end_in_time() -> None:
+    """In a thread: end the process where the middleware takes too long to say goodbye."""
+    time.sleep(END_S)
+    _flush()
+    os._exit(0)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+
+
 def main_of(make_node: Callable[[], LifecycleNode]) -> Callable[[], None]:
     """An entry point for setup.py."""
 
     def main() -> None:
-        sys.exit(run(make_node))
+        code = run(make_node)
+        # the node is shut down; libraries' own ends take seconds on a busy machine
+        _flush()
+        os._exit(code)
 
     return main

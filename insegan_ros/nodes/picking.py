@@ -34,7 +34,7 @@ def pick_topics(
     Raises:
         ConfigError: there is no such gripper.
     """
-    class_id = Path(given['model'].partition(':')[0]).name or given['method']
+    class_id = given['method'] or Path(given['model'].partition(':')[0]).name
     topics = PickOutputs(find_gripper(given['gripper']), class_id, bin_of).topics()
     if DETECTIONS not in topics:
         node.get_logger().info(

@@ -6,8 +6,10 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import yaml
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
@@ -19,7 +21,9 @@ from segmenter_bench import Bench, big_endian, floats, padded
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
+from insegan_ros.inference.distilled import DistilledSegmenter
 from insegan_ros.nodes.lifecycle import autostart
+from insegan_ros.nodes.segmenter_parameters import PARAMETERS, make_segmenter
 
 
 def test_labels_carry_the_stamp_and_frame_of_their_image(bench: Bench) -> None:
@@ -64,6 +68,32 @@ def test_a_parameter_that_cannot_be_is_refused_with_the_reason(
     assert not result.successful
     assert reason in result.reason
     assert bench.segments_correctly()
+
+
+def test_without_a_word_it_is_the_model_any_by_launch_and_by_run_alike() -> None:
+    default = {p.name: p.default for p in PARAMETERS}
+    file = Path(__file__).parents[2] / 'config' / 'segmenter.yaml'
+    launched = yaml.safe_load(file.read_text())['/**/segmenter']['ros__parameters']
+    for given in (default, launched):
+        assert (given['model'], given['method']) == ('any', '')
+    assert isinstance(make_segmenter(default), DistilledSegmenter)
+
+
+def test_a_method_goes_before_the_model_and_neither_is_refused() -> None:
+    default = {p.name: p.default for p in PARAMETERS}
+    assert not isinstance(make_segmenter(default | {'method': 'kmeans'}), DistilledSegmenter)
+    with pytest.raises(ValueError, match='neither a model nor a method'):
+        make_segmenter(default | {'model': ''})
+
+
+def test_a_node_that_is_up_says_so_and_what_it_hears(bench: Bench, capfd) -> None:
+    bench.node.trigger_deactivate()
+    bench.node.trigger_cleanup()
+    capfd.readouterr()
+    assert autostart(bench.node)
+    said = capfd.readouterr().err
+    assert '[INFO]' in said
+    assert '/segmenter is up; it hears /depth/camera_info, /depth/image' in said
 
 
 def test_the_method_changes_while_it_runs(bench: Bench) -> None:
