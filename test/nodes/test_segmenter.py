@@ -179,7 +179,10 @@ def test_an_interrupt_while_it_starts_ends_it(start_node: Callable, moment_s: fl
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGINT)
         code = process.wait(timeout=60)
-    assert code == 0 or 'KeyboardInterrupt' in process.log.read_text() or code == -signal.SIGINT
+    # an import that the interrupt ended may also say that it could not be made
+    ended_imports = ('KeyboardInterrupt', 'ImportError', 'PyCapsule_Import')
+    said = process.log.read_text()
+    assert code in (0, -signal.SIGINT) or any(word in said for word in ended_imports)
 
 
 def test_a_lifecycle_shutdown_and_then_an_interrupt_end_it_cleanly(
