@@ -71,10 +71,12 @@ def run(make_node: Callable[[], LifecycleNode], args: Sequence[str] | None = Non
     asked to end, `node.hurry()`, where there is one, is called at once, and then `node.finish()`
     between spins until it returns True: the time to bring an arm to rest.
     """
-    stop = threading.Event()
+    stop, up = threading.Event(), threading.Event()
     hurry: list[Callable[[], None]] = []
 
     def end(*_: object) -> None:
+        if not up.is_set():  # nothing moves yet, but an import may take half a minute
+            end_in_time()
         stop.set()
         for call in hurry:
             call()
@@ -96,10 +98,11 @@ def run(make_node: Callable[[], LifecycleNode], args: Sequence[str] | None = Non
     executor.add_node(node)
     try:
         if autostart(node):
+            up.set()
             while not stop.is_set():
                 _serve(node, executor)
             _finish(node, executor)
-            threading.Thread(target=_end_in_time, daemon=True).start()
+            end_in_time()
             return 0
         return 1
     except ExternalShutdownException:
@@ -167,11 +170,15 @@ def _finish(node: LifecycleNode, executor: SingleThreadedExecutor, limit_s: floa
         _serve(node, executor)
 
 
-def _end_in_time() -> None:
-    """In a thread: end the process where the middleware takes too long to say goodbye."""
-    time.sleep(END_S)
-    _flush()
-    os._exit(0)
+def end_in_time() -> None:
+    """End this process in END_S at the latest, whatever library it waits for then."""
+
+    def end() -> None:
+        time.sleep(END_S)
+        _flush()
+        os._exit(0)
+
+    threading.Thread(target=end, daemon=True).start()
 
 
 def _flush() -> None:

@@ -159,7 +159,7 @@ def answers(process, bench: Bench, topic: str) -> bool:
 
 
 def test_an_interrupt_amid_frames_ends_it_cleanly(start_node: Callable, bench: Bench) -> None:
-    process = start_node('segmenter', '-r', '__node:=other')
+    process = start_node('segmenter', '-r', '__node:=other', method='kmeans')
     assert answers(process, bench, 'other/overlay'), process.log.read_text()
     bench.send()
     process.send_signal(signal.SIGINT)
@@ -169,7 +169,7 @@ def test_an_interrupt_amid_frames_ends_it_cleanly(start_node: Callable, bench: B
 
 @pytest.mark.parametrize('moment_s', [0.2, 1.0])
 def test_an_interrupt_while_it_starts_ends_it(start_node: Callable, moment_s: float) -> None:
-    process = start_node('segmenter')
+    process = start_node('segmenter', method='kmeans')
     time.sleep(moment_s)
     process.send_signal(signal.SIGINT)
     # until Python has come to the node's own code, the interrupt is Python's, and once in fifty
@@ -188,7 +188,7 @@ def test_an_interrupt_while_it_starts_ends_it(start_node: Callable, moment_s: fl
 def test_a_lifecycle_shutdown_and_then_an_interrupt_end_it_cleanly(
     start_node: Callable, bench: Bench
 ) -> None:
-    process = start_node('segmenter', '-r', '__node:=other')
+    process = start_node('segmenter', '-r', '__node:=other', method='kmeans')
     client = bench.user.create_client(ChangeState, 'other/change_state')
     assert bench.spin_until(client.service_is_ready, seconds=40)
     assert answers(process, bench, 'other/overlay'), process.log.read_text()
