@@ -58,7 +58,7 @@ JAZZY := $(VENV)/jazzy
 # what the libraries' versions decide: geometry, the classical methods, images, messages, one node
 JAZZY_TESTS := test/baselines test/data/test_images.py test/data/test_store.py test/data/test_depth_messages.py \
 	test/evaluation/test_metrics.py test/inference/test_poses.py test/inference/test_models.py test/picks \
-	test/nodes/test_messages.py test/nodes/test_segmenter.py test/test_bin.py test/test_camera.py test/test_crop.py \
+	test/nodes/test_messages.py test/nodes/test_segmenter.py test/test_parts_bin.py test/test_camera.py test/test_crop.py \
 	test/test_optional.py
 
 test-jazzy: $(VENV)/.jazzy  ## the core's and the nodes' tests with the libraries of ROS 2 Jazzy
@@ -85,8 +85,9 @@ release-check: $(VENV)/.ready  ## versions, installations, and rosdep's keys in 
 	$(if $(ROSDISTRO),$(BIN)/python tools/rosdep_keys.py $(ROSDISTRO))
 	$(BIN)/python -m pytest test/test_release.py test/test_install.py test/test_optional.py
 
-mutants: $(VENV)/.ready $(VENV)/.mutants  ## change what decides, piece by piece: does a test notice? an hour
-	OMP_NUM_THREADS=1 $(BIN)/python -m mutmut run; $(BIN)/python -m mutmut results
+mutants: $(VENV)/.ready $(VENV)/.mutants  ## does a test notice each change of FILE=insegan_ros/floor.py, or of all?
+	OMP_NUM_THREADS=1 $(BIN)/python -m mutmut run \
+		$(if $(FILE),'$(subst /,.,$(basename $(FILE))).*'); $(BIN)/python -m mutmut results
 
 $(VENV)/.mutants: requirements-mutants.txt | $(VENV)/.ready
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-mutants.txt

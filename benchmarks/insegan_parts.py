@@ -78,7 +78,7 @@ class PartRun:
             getattr(networks, name).load_state_dict(average.network.state_dict())
         alone, again = networks.eval().decompose(self.held_out[:, None])
         error = float((again - self.held_out).abs().mean())
-        filters = FilterConfig(owner='measured')
+        filters = FilterConfig()
         held_out = self.held_out.numpy().astype(np.float32)
         threshold = insegan.choose_threshold(alone.numpy(), held_out, filters)
         card = InSeGANCard(self.model, self.crop, replace(filters, threshold=threshold))

@@ -4,6 +4,7 @@ python benchmarks/paper.py table1 --work paper --parts nut bolt cone cylinder --
 python benchmarks/paper.py table3 --work paper --minutes 60
 python benchmarks/paper.py figure4a --work paper --parts bolt --minutes 20
 python benchmarks/paper.py table1 --work paper --minutes 0          # judge and write what is there
+python benchmarks/paper.py figure4b --work paper --minutes 30 --set step.generator_steps=2000
 
     paper/train/<part>  sets/<part>      frames to learn from, and 300 others to judge by
           runs/<trial>                   insegan train, which goes on by the same command
@@ -11,6 +12,9 @@ python benchmarks/paper.py table1 --work paper --minutes 0          # judge and 
           <experiment>.json              what the tables are made of
 
 A trial is a method on a part with some settings; --minutes is what each may have in this call.
+InSeGAN's encoder learns after step.generator_steps iterations: a budget that ends before leaves no
+model to judge, so a short one needs a shorter schedule, by --set.
+
 What is there is kept: the same command goes on after an interruption, and a model that another
 machine has learned is judged where it lies in runs/<trial>/model. The tables go into
 docs/results.md between the experiment's two comment lines, which are added where they are absent.
@@ -25,6 +29,7 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from paper_experiments import CLASSICAL, EXPERIMENTS, PARTS, Trial
@@ -38,8 +43,9 @@ BLOCKS = ['--instances', '4', '--noise', 'd435_strong', '--bin-width', '2.55']
 class Work:
     """The folder, and what goes where in it."""
 
-    def __init__(self, path: Path, workers: int, device: str) -> None:
+    def __init__(self, path: Path, workers: int, device: str, settings: Sequence[str]) -> None:
         self.path, self._workers, self._device = path, workers, device
+        self._settings = settings  # `--set` of every InSeGAN, before its trial's own
 
     def insegan(self, *arguments: str | Path, log: str) -> None:
         """Run a command of the package.
@@ -67,12 +73,12 @@ class Work:
                 line: list[str | Path] = ['generate', '--part', part, '--out', folder, *options]
                 line += [*noise, '--workers', str(self._workers)]
                 self.insegan(*line, log=f'generate.{kind}.{part}')
-        if blocks and not self.bin.exists():  # strong noise hides the bin in single frames
+        if blocks and not self.parts_bin.exists():  # strong noise hides the bin in single frames
             train = self.path / 'train' / part
-            self.insegan('calibrate', '--input', train, '--out', self.bin, log='calibrate')
+            self.insegan('calibrate', '--input', train, '--out', self.parts_bin, log='calibrate')
 
     @property
-    def bin(self) -> Path:
+    def parts_bin(self) -> Path:
         """Where table 3's box is."""
         return self.path / 'block.yaml'
 
@@ -84,10 +90,11 @@ class Work:
         own = self.model(trial)
         if own.exists() and not (run / 'checkpoint.pt').exists():
             return  # another machine has learned it
+        schedule = self._settings if trial.method.startswith('insegan') else ()
         self.insegan(
             *('train', '--dataset', self.path / 'train' / trial.part, '--out', run),
             *('--method', trial.method, '--max-minutes', str(minutes), '--device', self._device),
-            *(part for setting in trial.settings for part in ('--set', setting)),
+            *(part for setting in (*schedule, *trial.settings) for part in ('--set', setting)),
             log=f'train.{trial.name}',
         )
 
@@ -104,7 +111,7 @@ class Work:
         self.insegan(
             *('evaluate', '--dataset', self.path / 'sets' / trial.part, '--split', split),
             *('--methods', trial.method if classical else self.model(trial), '--out', out),
-            *(('--bin', self.bin) if trial.part == 'block' else ()),
+            *(('--bin', self.parts_bin) if trial.part == 'block' else ()),
             *('--seeds', '1', '--device', self._device),
             log=f'evaluate.{trial.name}.{split}',
         )
@@ -120,6 +127,13 @@ def main() -> None:
     parser.add_argument('--parts', nargs='+', choices=PARTS, help="(the paper's)")
     parser.add_argument('--minutes', type=float, default=30.0, help="each trial's (30); 0: none")
     parser.add_argument('--methods', nargs='+', help='only these')
+    parser.add_argument(
+        '--set',
+        nargs='+',
+        default=[],
+        metavar='KEY=VALUE',
+        help='of `insegan train`, InSeGANs only',
+    )
     parser.add_argument('--device', default='auto')
     parser.add_argument('--workers', type=int, default=1, help='processes (1)')
     parser.add_argument('--tables-only', action='store_true', help='of what is there')
@@ -133,7 +147,7 @@ def main() -> None:
         for trial in experiment.trials(args.parts or experiment.parts)
         if not args.methods or trial.method in args.methods
     ]
-    work = Work(args.work, args.workers, args.device)
+    work = Work(args.work, args.workers, args.device, args.set)
     if not args.tables_only:
         for trial in tqdm(trials, desc=args.experiment, unit='trial'):
             work.frames(trial.part)

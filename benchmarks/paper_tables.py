@@ -28,7 +28,11 @@ def rendered(experiment: str, rows: Sequence[Row], docs: Path) -> str:
         SystemExit: nothing has been judged.
     """
     if not rows:
-        raise SystemExit(f'{experiment}: nothing is judged yet')
+        raise SystemExit(
+            f'{experiment}: nothing is judged yet. InSeGAN is once its encoder has learned: give '
+            'more --minutes (the same command goes on), or a shorter schedule by --set '
+            'step.generator_steps=... loop.validate_every=...'
+        )
     if experiment == 'table1':
         return f'{by_part(rows)}\n\n{training(rows)}'
     if experiment in ('table2', 'table3'):
@@ -88,12 +92,13 @@ def _listed(rows: Sequence[Row]) -> str:
             f'{row["paper_miou"]:.3f}',
             f'{row["strict_miou"]:.3f}',
             f'{row["images_seen"]:,}' if row['images_seen'] else '',
+            f'{row["seconds"] / 60:.1f}' if row['seconds'] else '',
             row['processor'] or '',
         ]
         for row in rows
     ]
-    head = ['', 'part', 'variant', 'published', 'paper mIoU', 'strict mIoU', 'images seen', 'on']
-    return table(head, lines)
+    head = ['', 'part', 'variant', 'published', 'paper mIoU', 'strict mIoU', 'images seen']
+    return table([*head, 'minutes', 'on'], lines)
 
 
 def plot(experiment: str, rows: Sequence[Row], file: Path) -> None:

@@ -24,7 +24,6 @@ import yaml
 from ten_parts import LENGTHS, PARTS
 
 from insegan_ros import baselines
-from insegan_ros.bin import Bin
 from insegan_ros.evaluation.picking import (
     BinRun,
     CellConfig,
@@ -35,6 +34,7 @@ from insegan_ros.evaluation.picking import (
 )
 from insegan_ros.files import write_atomically
 from insegan_ros.inference import model_card
+from insegan_ros.parts_bin import Bin
 from insegan_ros.picks.chance import expected_calibration_error, fit_chance
 from insegan_ros.picks.gripper import load_gripper
 from insegan_ros.synthetic.parts import make_part
@@ -66,14 +66,14 @@ def arguments() -> argparse.Namespace:
 def maker(method: str, part: str) -> MakeSegmenter:
     """How a method is made for a bin in which so many parts are left."""
     if method in baselines.METHODS:
-        return lambda bin_, left: baselines.make(method, left, bin_)
+        return lambda parts_bin, left: baselines.make(method, left, parts_bin)
     name = {'own': part, 'any': f'any:{LENGTHS[part]}'}.get(method, method)
     loaded: dict[Bin, Segmenter] = {}
 
-    def make(bin_: Bin, _: int) -> Segmenter:
-        if bin_ not in loaded:
-            loaded[bin_] = model_card.load_segmenter(name, 'cpu', bin_)
-        return loaded[bin_]
+    def make(parts_bin: Bin, _: int) -> Segmenter:
+        if parts_bin not in loaded:
+            loaded[parts_bin] = model_card.load_segmenter(name, 'cpu', parts_bin)
+        return loaded[parts_bin]
 
     return make
 

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from insegan_ros.bin import Bin, foreground
 from insegan_ros.camera import height_map, pixel_rays
 from insegan_ros.floor import floor_frame
+from insegan_ros.parts_bin import Bin, foreground
 from insegan_ros.types import DepthFrame, FloatImage
 
 SUPERSAMPLING = 2  # native pixels are averaged, not skipped, where the crop is coarser
@@ -46,15 +46,15 @@ class BinCrop:
     config: CropConfig
 
     @staticmethod
-    def of(frame: DepthFrame, bin: Bin, config: CropConfig) -> BinCrop:
+    def of(frame: DepthFrame, parts_bin: Bin, config: CropConfig) -> BinCrop:
         """What stands in the bin; walls and what was not measured count as floor."""
-        heights = height_map(frame, bin.floor)
-        parts = foreground(frame, bin)
+        heights = height_map(frame, parts_bin.floor)
+        parts = foreground(frame, parts_bin)
         values = encode(np.where(parts, heights, np.float32(0)), config)
         values = np.where(parts, values, np.float32(-1)) + 1  # 0 flows in from outside
         measured = np.isfinite(frame.depth_m).astype(np.float32)
         fine = config.size * SUPERSAMPLING
-        homography = floor_homography(frame, bin, config)
+        homography = floor_homography(frame, parts_bin, config)
         # a fine pixel's centre in the crop's pixels
         offset = (1 / SUPERSAMPLING - 1) / 2
         scale = np.array(
@@ -106,20 +106,20 @@ def decode(values: NDArray[np.floating], config: CropConfig) -> NDArray[np.float
 
 
 def depth_at_height(
-    frame: DepthFrame, bin: Bin, heights: NDArray[np.floating]
+    frame: DepthFrame, parts_bin: Bin, heights: NDArray[np.floating]
 ) -> NDArray[np.float32]:
     """(..., H, W) metres above the floor -> (..., H, W) depth in metres along every ray."""
-    slope = pixel_rays(frame.intrinsics) @ np.asarray(bin.floor.normal, np.float32)  # < 0
-    return ((heights - np.float32(bin.floor.offset)) / slope).astype(np.float32)
+    slope = pixel_rays(frame.intrinsics) @ np.asarray(parts_bin.floor.normal, np.float32)  # < 0
+    return ((heights - np.float32(parts_bin.floor.offset)) / slope).astype(np.float32)
 
 
-def floor_homography(frame: DepthFrame, bin: Bin, config: CropConfig) -> NDArray[np.float64]:
+def floor_homography(frame: DepthFrame, parts_bin: Bin, config: CropConfig) -> NDArray[np.float64]:
     """(3, 3): the crop's pixels -> the frame's, by way of the square on the bin's floor.
 
     A plane seen by a camera is a homography, and the same one as turning the camera to look
     straight down: nothing is hidden or uncovered by going there and back.
     """
-    centre, (x_axis, y_axis) = floor_square(frame, bin)
+    centre, (x_axis, y_axis) = floor_square(frame, parts_bin)
     pixel = config.side_m / config.size
     middle = (config.size - 1) / 2
     onto_floor = np.stack(
@@ -128,26 +128,38 @@ def floor_homography(frame: DepthFrame, bin: Bin, config: CropConfig) -> NDArray
     return frame.intrinsics.matrix @ onto_floor
 
 
-def floor_square(frame: DepthFrame, bin: Bin) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def floor_square(
+    frame: DepthFrame, parts_bin: Bin
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The middle of the bin's floor (3,) and the directions of its sides (2, 3), camera frame."""
-    _, axes = floor_frame(bin.floor)
-    if bin.corners is not None:
-        corners = np.asarray(bin.corners)
+    _, axes = floor_frame(parts_bin.floor)
+    if parts_bin.corners is not None:
+        corners = np.asarray(parts_bin.corners)
         side = corners[1] - corners[0]
         angle = np.arctan2(side @ axes[1], side @ axes[0])
         angle -= np.pi / 2 * np.round(angle / (np.pi / 2))  # the image stays as it is seen
         c, s = np.cos(angle), np.sin(angle)
         return corners.mean(axis=0), np.array([[c, s], [-s, c]]) @ axes
-    x, y, width, height = bin.region or (0, 0, frame.intrinsics.width, frame.intrinsics.height)
+    x, y, width, height = parts_bin.region or (
+        0,
+        0,
+        frame.intrinsics.width,
+        frame.intrinsics.height,
+    )
     middle = np.array([x + (width - 1) / 2, y + (height - 1) / 2, 1.0])
     ray = np.linalg.solve(frame.intrinsics.matrix, middle)
-    return -bin.floor.offset / (ray @ np.asarray(bin.floor.normal)) * ray, axes
+    return -parts_bin.floor.offset / (ray @ np.asarray(parts_bin.floor.normal)) * ray, axes
 
 
-def floor_side(frame: DepthFrame, bin: Bin) -> float:
+def floor_side(frame: DepthFrame, parts_bin: Bin) -> float:
     """The longer side of the bin's floor in metres."""
-    if bin.corners is not None:
-        a, b, c, _ = np.asarray(bin.corners)
+    if parts_bin.corners is not None:
+        a, b, c, _ = np.asarray(parts_bin.corners)
         return float(max(np.linalg.norm(b - a), np.linalg.norm(c - b)))
-    _, _, width, height = bin.region or (0, 0, frame.intrinsics.width, frame.intrinsics.height)
-    return max(width, height) * bin.floor.offset / frame.intrinsics.fx
+    _, _, width, height = parts_bin.region or (
+        0,
+        0,
+        frame.intrinsics.width,
+        frame.intrinsics.height,
+    )
+    return max(width, height) * parts_bin.floor.offset / frame.intrinsics.fx

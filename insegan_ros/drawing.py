@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from insegan_ros.bin import Bin, foreground
 from insegan_ros.camera import height_map
+from insegan_ros.parts_bin import Bin, foreground
 from insegan_ros.types import DepthFrame
 
 BACKGROUND = 24  # grey of what is unmeasured
@@ -55,18 +55,18 @@ def picture(frame: DepthFrame, labels: NDArray[np.integer]) -> NDArray[np.uint8]
     return overlay(colour_depth(frame.depth_m, near, far, cv2.COLORMAP_BONE), labels)
 
 
-def bin_picture(frame: DepthFrame, bin: Bin) -> NDArray[np.uint8]:
+def bin_picture(frame: DepthFrame, parts_bin: Bin) -> NDArray[np.uint8]:
     """(H, W, 3): heights, the floor white, what is no part dimmed, the bin's corners drawn."""
-    heights = height_map(frame, bin.floor)
+    heights = height_map(frame, parts_bin.floor)
     measured = np.isfinite(heights)
     top = max(float(np.percentile(heights[measured], 99)), 0.02) if measured.any() else 0.1
     image = colour_depth(-heights, -top, 0.0)
     with np.errstate(invalid='ignore'):
         image[np.abs(heights) < 0.004] = 255
         image[heights < -0.006] = (255, 0, 255)
-    image[~foreground(frame, bin)] //= 2
-    if bin.corners is not None:
-        pixels = np.asarray(bin.corners) @ frame.intrinsics.matrix.T
+    image[~foreground(frame, parts_bin)] //= 2
+    if parts_bin.corners is not None:
+        pixels = np.asarray(parts_bin.corners) @ frame.intrinsics.matrix.T
         corners = np.rint(pixels[:, :2] / pixels[:, 2:]).astype(np.int32)
         cv2.polylines(image, [corners.reshape(-1, 1, 2)], True, (255, 255, 255), 1)
     return image

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 # module: what `pip install` calls it
 PIP_NAMES = {
     'backports': 'backports.zstd',
+    'cascadio': 'cascadio',
     'coacd': 'coacd',
     'embreex': 'embreex',
     'lz4': 'lz4',

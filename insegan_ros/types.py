@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 if TYPE_CHECKING:
-    from insegan_ros.bin import Bin
+    from insegan_ros.parts_bin import Bin
 
 FloatImage = NDArray[np.float32]  # (H, W)
 Crop = tuple[slice, slice, NDArray]  # rows and columns of an image, and what is there
@@ -188,7 +188,7 @@ class Segmenter(Protocol):
         """Metres along the part's longest side; None where the method does not know it."""
 
     @property
-    def bin(self) -> Bin | None:
+    def parts_bin(self) -> Bin | None:
         """Where the bin was in the frame segmented last; None before there was one."""
 
     def segment(

@@ -27,6 +27,8 @@ CHOSEN = (
     Argument('method', '', 'a classical method instead of a model'),
     Argument('instances', '', 'how many parts are in the bin, for a method; 0 estimates it', int),
     Argument('bin_file', '', 'a file of `insegan calibrate`, which says where the bin is'),
+    Argument('region', '', 'x,y,width,height in px: the window of the image that counts'),
+    Argument('max_depth', '', 'what is further away than so many metres does not count', float),
     Argument(
         'pose_seconds',
         '',
@@ -51,6 +53,7 @@ ARGUMENTS = (
         str(SHARE / 'config' / 'segmenter.yaml'),
         "the file with the segmenter's parameters",
     ),
+    Argument('rviz', 'false', 'show points, picks and the overlay in RViz', bool),
     Argument('namespace', '', 'the namespace of the nodes'),
     Argument('use_sim_time', 'false', 'take the time from /clock', bool),
     Argument('log_level', 'info', 'what is logged: debug, info, warn, error or fatal'),
@@ -79,6 +82,9 @@ def nodes(given):
         config = str(SHARE / 'config' / f'{camera.executable}.yaml')
         replay = {'path': given['path']} if given['camera'] == 'replay' else {}
         yield Node(executable=camera.executable, parameters=[config, replay, clock], **common)
+    if given['rviz']:
+        settings = str(SHARE / 'config' / 'segment.rviz')
+        yield Node(package='rviz2', executable='rviz2', arguments=['-d', settings])
     if camera.trigger:
         yield said(f'frames come when they are asked for: {camera.trigger}')
 

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.neighbors import KDTree
 
-from insegan_ros.bin import Bin, BinTracker, foreground
 from insegan_ros.camera import points_from_depth, segmentation_from_labels
 from insegan_ros.deadline import check_time
 from insegan_ros.depth_camera import D435_NOISE
 from insegan_ros.floor import floor_coordinates
+from insegan_ros.parts_bin import Bin, BinTracker, foreground
 from insegan_ros.types import DepthFrame, Segmentation
 
 MOST_INSTANCES = 12  # that are looked for where the count is not given
@@ -46,17 +46,17 @@ class ClassicalSegmenter:
     """A Segmenter made of a function that labels pixels."""
 
     def __init__(
-        self, method: Method, instances: int | None, bin: Bin | None, *, seed: int = 0
+        self, method: Method, instances: int | None, parts_bin: Bin | None, *, seed: int = 0
     ) -> None:
         self._method, self._instances, self._seed = method, instances, seed
-        self._tracker = BinTracker(bin, seed)
+        self._tracker = BinTracker(parts_bin, seed)
 
     @property
     def part_length_m(self) -> None:
         """Not known: see types.Segmenter."""
 
     @property
-    def bin(self) -> Bin | None:
+    def parts_bin(self) -> Bin | None:
         """Where the bin was in the frame segmented last."""
         return self._tracker.last
 
@@ -74,12 +74,12 @@ class ClassicalSegmenter:
         """
         rng = np.random.default_rng(self._seed)  # a frame's labels do not depend on earlier ones
         labels = np.zeros(frame.depth_m.shape, np.int32)
-        bin = self._tracker(frame)
-        mask = foreground(frame, bin)
+        parts_bin = self._tracker(frame)
+        mask = foreground(frame, parts_bin)
         if mask.sum() >= MIN_PIXELS:
             rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
             window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-            pixels = part_pixels(frame, bin, mask, window=window)
+            pixels = part_pixels(frame, parts_bin, mask, window=window)
             count = self._instances or estimate_count(pixels)
             check_time()
             labels[window] = self._method(pixels, min(count, len(pixels.points)), rng)
@@ -87,11 +87,11 @@ class ClassicalSegmenter:
 
 
 def part_pixels(
-    frame: DepthFrame, bin: Bin, mask: NDArray[np.bool_], *, window: tuple[slice, slice]
+    frame: DepthFrame, parts_bin: Bin, mask: NDArray[np.bool_], *, window: tuple[slice, slice]
 ) -> PartPixels:
     """What the clustering methods know of the pixels of `mask` in a window."""
     points = floor_coordinates(
-        points_from_depth(frame.depth_m, frame.intrinsics)[window], bin.floor
+        points_from_depth(frame.depth_m, frame.intrinsics)[window], parts_bin.floor
     )
     inside = mask[window]
     heights = np.where(inside, points[..., 2], np.float32(0))

@@ -15,15 +15,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-
-def _region(text: str) -> tuple[int, int, int, int]:
-    try:
-        x, y, width, height = (int(number) for number in text.split(','))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f'{text!r}: x,y,width,height in px is expected') from None
-    if min(x, y) < 0 or min(width, height) < 1:
-        raise argparse.ArgumentTypeError(f'{text!r}: a window inside the image is expected')
-    return x, y, width, height
+from insegan_ros.commands.view_options import add_view_limits, view_limits_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,19 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--out', type=Path, required=True, help='the YAML file to write')
     parser.add_argument('--limit', type=int, default=30, help='frames that are combined (30)')
-    parser.add_argument(
-        '--region',
-        type=_region,
-        metavar='X,Y,W,H',
-        help='the window of the image, in px, outside which nothing counts: tables, rooms, other '
-        'bins (the whole image)',
-    )
-    parser.add_argument(
-        '--max-depth',
-        type=float,
-        metavar='METRES',
-        help='what is further from the camera does not count: the ground beside a table',
-    )
+    add_view_limits(parser)
     parser.add_argument('--picture', type=Path, help='a PNG of what was found, to look at')
     parser.add_argument('--seed', type=int, default=0)
 
@@ -60,22 +40,21 @@ def run(args: argparse.Namespace) -> int:
     import cv2
     import numpy as np
 
-    from insegan_ros.bin import find_bin, restricted, save_bin
     from insegan_ros.data.replay import Replay
     from insegan_ros.drawing import bin_picture
+    from insegan_ros.parts_bin import find_bin, save_bin
     from insegan_ros.types import DepthFrame
 
     if args.limit < 1:
         raise ValueError(f'--limit {args.limit}: at least 1 is expected')
-    if args.max_depth is not None and not args.max_depth > 0:
-        raise ValueError(f'--max-depth {args.max_depth}: more than 0 metres are expected')
+    limits = view_limits_of(args)
     frames = [replayed.frame for replayed in islice(Replay(args.input), args.limit)]
     stack = np.stack([frame.depth_m for frame in frames])
     seen = np.isfinite(stack).any(axis=0)
     depth = np.full(stack.shape[1:], np.nan, np.float32)
     depth[seen] = np.nanmedian(stack[:, seen], axis=0)
-    frame = restricted(DepthFrame(depth, frames[0].intrinsics), args.region, args.max_depth)
-    found = find_bin(frame, np.random.default_rng(args.seed)).within(args.region)
+    frame = limits.applied(DepthFrame(depth, frames[0].intrinsics))
+    found = find_bin(frame, np.random.default_rng(args.seed)).within(limits.region)
     save_bin(args.out, found)
     tilt = np.degrees(np.arccos(np.clip(-found.floor.normal[2], -1, 1)))
     print(f'{len(frames)} frames: the camera is {found.floor.offset:.3f} m above the floor,')

@@ -1,9 +1,9 @@
 """Compare segmentation methods on a dataset: a table, JSON, a plot, and a picture of some frames.
 
 Methods are classical ones (kmeans, spectral, grabcut_kmeans, graph_cut, felzenszwalb) and models,
-by name or folder; any:0.056 is the model of any part, told that it is 56 mm long. Without labels
-only the re-rendering error, of models that render, and the speed are told. The picture shows
-frames from the last method's worst to its best.
+by name or folder; any:0.056 is the model of any part, for parts that are 56 mm long. Without
+labels only the re-rendering error, of models that render, and the speed are reported. The picture
+shows frames from the last method's worst to its best.
 --make-splits first chooses train, val, test (frames on which K-means fails) and test_random of a
 labelled dataset and stores the choice in its splits.yaml.
 
@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
     if args.masks is not None:
         truth = labels_of_frames(read_annotations(args.masks, unusable), dataset, unusable)
     damaged = LeftOut('frames', say)
-    split, indices = chosen_frames(args, dataset, truth, damaged)
+    split, indices = whole_frames(args, dataset, truth, damaged)
     methods = default_methods(dataset.info.part) if args.methods is None else named(args.methods)
     judged_by = split if truth is None else 'masks'
     out = args.out or Path('results') / f'{args.dataset.resolve().name}.{judged_by}'
@@ -126,9 +126,14 @@ def run(args: argparse.Namespace) -> int:
             from insegan_ros.commands.evaluate_poses import run_poses
 
             return run_poses(dataset, indices, methods, args=args, out=out)
-        instances, bin = chosen_instances(args, dataset.info.instances), chosen_bin(args)
+        instances, parts_bin = chosen_instances(args, dataset.info.instances), chosen_bin(args)
         total = sum(len(seeds_of(method, args.seeds)) for method in methods) * len(indices)
-        told = {'instances': instances, 'bin': bin, 'device': args.device, 'truth': truth}
+        told = {
+            'instances': instances,
+            'parts_bin': parts_bin,
+            'device': args.device,
+            'truth': truth,
+        }
         how = {'seeds': args.seeds, 'workers': args.workers}
         with tqdm(total=total, unit='frame') as bar:
             runs = benchmark(dataset, methods, indices, progress=bar.update, **how, **told)
@@ -142,7 +147,7 @@ def run(args: argparse.Namespace) -> int:
             out / 'scenes.png',
             dataset,
             runs,
-            make=lambda method: make_segmenter(method, instances, bin, device=args.device),
+            make=lambda method: make_segmenter(method, instances, parts_bin, device=args.device),
             names=short_names(methods),
             truth=truth,
         )
@@ -177,7 +182,7 @@ def named(methods: str) -> list[str]:
     return names
 
 
-def chosen_frames(
+def whole_frames(
     args: argparse.Namespace,
     dataset: Dataset,
     truth: Mapping[int, NDArray[np.integer]] | None,

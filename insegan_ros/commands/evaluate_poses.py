@@ -9,7 +9,7 @@ from pathlib import Path
 from insegan_ros.data.meshes import read_mesh
 from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.evaluation.pose_benchmark import judge_poses
-from insegan_ros.evaluation.poses import Part
+from insegan_ros.evaluation.poses import PartModel
 from insegan_ros.inference import model_card
 from insegan_ros.inference.distilled import DistilledSegmenter
 from insegan_ros.synthetic.parts import PARTS, make_part
@@ -18,17 +18,17 @@ from insegan_ros.types import Segmenter
 FRAME_FRAMES = 60  # validation frames, from which the template's frame is fitted
 
 
-def true_part(name: str, mesh: Path | None) -> Part:
+def true_part(name: str, mesh: Path | None) -> PartModel:
     """The mesh of a simulated part, or one's own in metres.
 
     Raises:
         DatasetError: neither is there, or the file holds no mesh.
     """
     if mesh is not None:
-        return Part.of(read_mesh(mesh))
+        return PartModel.of(read_mesh(mesh))
     if name not in PARTS:
         raise DatasetError(f"the true shape of {name!r} isn't known; give it: --mesh part.stl")
-    return Part.of(make_part(name).mesh)
+    return PartModel.of(make_part(name).mesh)
 
 
 def run_poses(
@@ -67,7 +67,7 @@ def run_poses(
         'methods': figures,
     }
     (out / 'poses.json').write_text(json.dumps(report, indent=2))
-    print(table(figures))
+    print(figures_table(figures))
     print(
         'instances at least half visible, those that no mask matches included; diameter '
         f'{1e3 * part.diameter:.1f} mm, {len(part.symmetries)} symmetries'
@@ -84,7 +84,7 @@ def with_template(name: str, device: str) -> Segmenter:
     return segmenter
 
 
-def table(figures: dict[str, dict]) -> str:
+def figures_table(figures: dict[str, dict]) -> str:
     """Markdown."""
     columns = list(next(iter(figures.values())))
     lines = [f'| | {" | ".join(columns)} |', '|---' * (len(columns) + 1) + '|']

@@ -2,7 +2,7 @@
 
 The source is a model with a template, by name or folder, or the folder that `insegan template` or
 `insegan train` wrote. Units are metres; --millimetres scales for CAD programs and printers. With
---compare the surface is aligned to a true mesh, and the chamfer distance told.
+--compare the surface is aligned to a true mesh, and the chamfer distance is printed.
 
 examples:
   insegan export-template nut --mesh nut.stl --millimetres

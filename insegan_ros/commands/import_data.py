@@ -17,12 +17,16 @@ background is the colour that most pixels on the outer edges of the class's mask
 --focal, --depth-scale and --depth-offset are guesses; `insegan calibrate --picture` shows whether
 a bin floor is found with them.
 
+--from bop reads a split of a dataset in the layout of the BOP benchmark (<split>/000001/...), with
+masks, poses and visible fractions; --object chooses one of its objects.
+
 examples:
   ros2 bag record /camera/camera/depth/image_rect_raw /camera/camera/depth/camera_info
   insegan import rosbag2_2026_01_31 --part nut --out ~/bins/nut --every 15
   insegan import zivid.mcap --part nut --out ~/bins/nut --depth-scale 0.00005
   insegan import pngs --part nut --out ~/bins/nut --camera-info camera_info.yaml
   insegan import --from insta10 ~/Insta-10/nut --out ~/bins/insta10_nut
+  insegan import --from bop ~/bop/icbin/test --object 2 --part juice --out ~/bins/icbin_juice
   insegan import --from insta10 ~/Insta-10/nut --depth-offset 0.6 --depth-scale -0.001 --out nut
 """
 
@@ -53,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help='a rosbag2 folder, .mcap, .db3, .bag, a folder of images, or an Insta-10 class',
     )
-    parser.add_argument('--from', dest='layout', choices=['recording', 'insta10'])
+    parser.add_argument('--from', dest='layout', choices=['recording', 'insta10', 'bop'])
     parser.add_argument('--out', type=Path, required=True, help='the dataset folder')
     parser.add_argument('--part', help="the part's name, e.g. nut (insta10: the folder's name)")
     parser.add_argument(
@@ -75,6 +79,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='N',
         help='which camera, where size or camera_info change in the recording (1, the first)',
     )
+    bop = parser.add_argument_group('of --from bop')
+    bop.add_argument('--object', type=int, metavar='ID', help='which object, where there are some')
     insta10 = parser.add_argument_group(
         'of --from insta10',
         '--depth-scale may be negative: brighter is nearer (16 bits: 0.001, 8 bits: 0.004)',
@@ -109,6 +115,10 @@ def run(args: argparse.Namespace) -> int:
         if args.topic is not None or args.every != 1:
             raise ValueError('--topic and --every are for recordings, not for --from insta10')
         return import_insta10(args)
+    if args.layout == 'bop':
+        from insegan_ros.commands.import_bop import import_bop
+
+        return import_bop(args)
     return import_recording(args)
 
 

@@ -1,7 +1,8 @@
 """Teach a network what piles of any part are like, from random shapes; rarely needed.
 
 The model `any` that comes with the package is made by this command. It segments parts that it has
-never seen, told nothing but their length in metres, and `insegan train` begins with its weights.
+never seen, when it is given nothing but their length in metres, and `insegan train` begins with
+its weights.
 Shapes of no product are dropped into bins, and depth cameras drawn at random look at them; no
 frame of a real or simulated part takes part. Shapes are made while the network learns. The same
 command after an interruption goes on.

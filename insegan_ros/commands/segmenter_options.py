@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from insegan_ros.bin import Bin
+    from insegan_ros.parts_bin import Bin
 
 
 def add_segmenter_options(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +17,8 @@ def add_segmenter_options(parser: argparse.ArgumentParser) -> None:
         '--instances',
         type=int,
         metavar='N',
-        help="told to classical methods (default: the dataset's number; 0: they estimate it)",
+        help='how many parts classical methods look for '
+        "(default: the dataset's number; 0: they estimate it)",
     )
     parser.add_argument('--bin', type=Path, help="`insegan calibrate`'s file (default: found)")
     parser.add_argument('--device', default='auto', help='auto, cpu or cuda[:i], for models')
@@ -38,6 +39,6 @@ def chosen_instances(args: argparse.Namespace, known: int | None) -> int | None:
 
 def chosen_bin(args: argparse.Namespace) -> Bin | None:
     """Raises: ValueError or OSError, for a file that cannot be read; None: to be found."""
-    from insegan_ros.bin import load_bin
+    from insegan_ros.parts_bin import load_bin
 
     return None if args.bin is None else load_bin(args.bin)

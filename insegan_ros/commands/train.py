@@ -5,11 +5,18 @@ after an interruption goes on. Labels are never read, even where the dataset has
 shape explains the frames, the random shapes that look most like what they show teach the network:
 masks, but no poses.
 
+With --mesh the part's shape comes from a CAD model, and no frames are needed: piles then lie in
+bins of any kind under any depth camera. With --dataset as well, a few unlabelled frames say what
+the bin and the camera are like. Poses have the axes of the CAD model; model.yaml tells their
+origin in it (mesh.origin_m), and the model's folder holds the mesh moved there (part.ply).
+
 Every setting can be set: --dry-run prints all of them, and the stages with their times.
 
 examples:
   insegan train --dataset ~/bins/nut --out ~/runs/nut
   insegan train --dataset ~/bins/nut --out ~/runs/nut --max-minutes 15
+  insegan train --mesh part.stl --units mm --out ~/runs/part
+  insegan train --mesh part.stl --dataset ~/bins/part --out ~/runs/part
   insegan train --dataset ~/bins/nut --out ~/runs/nut --set discovery.crops=500 --dry-run
   insegan train --dataset ~/bins/nut --out ~/runs/gan --method insegan3d --max-minutes 60 \
       --config config/train/insegan_reference.yaml --set step.batch=32
@@ -44,20 +51,33 @@ SETTINGS = {
     'max_minutes': 'max_minutes',
     'start': 'start',
     'part_length': 'part_length_m',
+    'units': 'units',
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this command."""
-    parser.add_argument('--dataset', type=Path, required=True, help='folder of depth frames')
+    parser.add_argument('--dataset', type=Path, help='folder of depth frames')
+    parser.add_argument(
+        '--mesh',
+        type=Path,
+        metavar='FILE',
+        help='distilled: a CAD model of the part (STL, OBJ, PLY, OFF, GLB; STEP where cascadio is '
+        'installed): one closed solid; --dataset is then optional',
+    )
+    parser.add_argument(
+        '--units',
+        choices=['mm', 'cm', 'm', 'in'],
+        help='of the numbers in the mesh (mm; metres where the format says so: GLB, STEP)',
+    )
     parser.add_argument('--out', type=Path, required=True, help="the run's folder")
     described = '; '.join(f'{name}: {text}' for name, text in METHODS.items())
     parser.add_argument('--method', choices=list(METHODS), help=f'{described} (distilled)')
     parser.add_argument(
         '--max-minutes',
         type=float,
-        help='distilled: shared out among its stages (30), and with more than a finished run had '
-        'its network goes on learning; all others: of this call (no limit)',
+        help='distilled: shared out among its stages (30; 15 with --mesh), and with more than a '
+        'finished run had its network goes on learning; all others: of this call (no limit)',
     )
     parser.add_argument(
         '--config',
@@ -95,6 +115,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the command; the exit code of the process."""
+    import json
     import os
 
     from insegan_ros.data.store import Dataset
@@ -107,9 +128,15 @@ def run(args: argparse.Namespace) -> int:
         for option, key in SETTINGS.items()
         if getattr(args, option) is not None
     ]
-    dataset = Dataset(args.dataset)
+    if args.dataset is None and args.mesh is None:
+        raise ValueError('--dataset (depth frames) or --mesh (a CAD model) is needed')
+    if args.units is not None and args.mesh is None:
+        raise ValueError('--units are those of --mesh, which is not given')
+    if args.mesh is not None:
+        overrides.append(f'mesh={json.dumps(str(args.mesh.expanduser().resolve()))}')
+    dataset = None if args.dataset is None else Dataset(args.dataset)
     job = Job(
-        dataset=dataset,
+        frames=dataset,
         out=args.out,
         config=config.resolve(args.config, [*args.set, *overrides], dataset),
         seed=args.seed,

@@ -67,7 +67,7 @@ def info_from_message(message: Any) -> CameraInfo:
 
 
 @dataclass(frozen=True)
-class Camera:
+class CameraModel:
     """A pinhole camera and, where images are as the lens saw them, how they are undistorted."""
 
     intrinsics: Intrinsics
@@ -121,7 +121,7 @@ def camera_of(
     size: tuple[int, int],
     rectified: bool | None = None,
     topic: str = '',
-) -> Camera:
+) -> CameraModel:
     """The camera of images of this size.
 
     Args:
@@ -167,7 +167,7 @@ def camera_of(
     except ValueError as error:
         raise MessageError(f'camera_info cannot be used: {error}') from None
     fisheye = info.distortion_model.lower() in FISHEYE
-    return Camera(intrinsics, info.d if bent else (), bent and fisheye, tuple(notes))
+    return CameraModel(intrinsics, info.d if bent else (), bent and fisheye, tuple(notes))
 
 
 def _window(whole: Intrinsics, info: CameraInfo, size: tuple[int, int]) -> Intrinsics:
@@ -264,12 +264,12 @@ def frame_from_messages(
     return camera.frame(depth_m, stamp_ns(image.header), image.header.frame_id)
 
 
-_CAMERAS: dict[tuple[Any, ...], Camera] = {}
+_CAMERAS: dict[tuple[Any, ...], CameraModel] = {}
 
 
 def cached_camera(
     info: CameraInfo, size: tuple[int, int], rectified: bool | None = None, *, topic: str = ''
-) -> Camera:
+) -> CameraModel:
     """`camera_of`, worked out once for a camera that does not change."""
     key = (replace(info, frame_id=''), size, rectified, topic)
     if key not in _CAMERAS:

@@ -16,11 +16,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from insegan_ros.bin import BinTracker, find_bin, foreground
 from insegan_ros.camera import height_map
 from insegan_ros.crop import BinCrop, CropConfig, floor_side
 from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.floor import FloorNotFoundError
+from insegan_ros.parts_bin import BinTracker, find_bin, foreground
 
 MEASURED_FRAMES = 24  # looked at to choose the crop
 MARGIN = 1.06  # of the bin's floor: parts that lean on a wall reach over it
@@ -54,12 +54,12 @@ def measure_crop(
     for index in chosen:
         frame = dataset[int(index)].frame
         try:
-            bin = find_bin(frame, rng)
+            parts_bin = find_bin(frame, rng)
         except FloorNotFoundError:
             continue
-        heights = height_map(frame, bin.floor)[foreground(frame, bin)]
+        heights = height_map(frame, parts_bin.floor)[foreground(frame, parts_bin)]
         if len(heights):
-            sides.append(floor_side(frame, bin))
+            sides.append(floor_side(frame, parts_bin))
             tops.append(float(np.percentile(heights, 99.9)))
     if not sides:
         raise DatasetError(

@@ -3,11 +3,13 @@
 <folder>/labels/<frame>.png       16-bit, 0 background, k = instance k, best pick first
          depths/<frame>_<k>.png   16-bit depth of instance k, depth_scale metres a unit, 0 none
          overlays/<frame>.png     the frame in grey, its instances in colour
+         grasp/<frame>.npz        where asked for: depth, K and segmap, as grasp networks take them
          result.json              settings, and for every frame its instances
 """
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,6 +37,7 @@ class ResultWriter:
         depth_scale: float,
         *,
         left_out: LeftOut | None = None,
+        npz: bool = False,
     ) -> None:
         """Claim `path`, made if absent.
 
@@ -45,7 +48,8 @@ class ResultWriter:
         self.path, self._depth_scale = path, depth_scale
         if (path / 'result.json').exists():
             raise DatasetError(f'{path} already holds results; remove them or name another folder')
-        for kind in KINDS:
+        kinds = (*KINDS, 'grasp') if npz else KINDS
+        for kind in kinds:
             if (path / kind).is_dir() and any((path / kind).iterdir()):
                 raise DatasetError(
                     f'{path / kind} holds files of a run that did not end; remove them or name '
@@ -55,9 +59,10 @@ class ResultWriter:
             self._claim = FolderClaim(path)
         except FolderInUseError as error:
             raise DatasetError(str(error)) from None
-        for kind in KINDS:
+        for kind in kinds:
             (path / kind).mkdir(exist_ok=True)
         self._left_out = LeftOut('frames') if left_out is None else left_out
+        self._npz = npz
         self._settings = {**settings, 'depth_scale': depth_scale}
         self._frames: list[dict[str, Any]] = []
 
@@ -69,6 +74,8 @@ class ResultWriter:
         for k, depth in enumerate(found.depths, 1):
             units = encode_png(to_units(depth, self._depth_scale))
             write_atomically(self.path / 'depths' / f'{name}_{k}.png', units)
+        if self._npz:
+            write_atomically(self.path / 'grasp' / f'{name}.npz', grasp_file(frame, found))
         self._frames.append(
             {
                 'frame': name,
@@ -99,6 +106,18 @@ class ResultWriter:
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         self.close(complete=kind is None)
+
+
+def grasp_file(frame: DepthFrame, found: Segmentation) -> bytes:
+    """An .npz of depth (H, W) float32 metres, 0 unmeasured; K (3, 3); segmap (H, W) uint16."""
+    content = io.BytesIO()
+    np.savez_compressed(
+        content,
+        depth=np.nan_to_num(frame.depth_m, nan=0.0),
+        K=frame.intrinsics.matrix,
+        segmap=found.labels,
+    )
+    return content.getvalue()
 
 
 def _instance(found: Segmentation, k: int) -> dict[str, Any]:

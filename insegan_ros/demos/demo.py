@@ -20,10 +20,10 @@ import rclpy
 from tqdm import tqdm
 
 from insegan_ros.demos.demo_picture import draw_rows
-from insegan_ros.demos.demo_recorder import Recorder
+from insegan_ros.demos.demo_recorder import DemoRecorder
 from insegan_ros.demos.processes import (
     DemoError,
-    Pair,
+    DemoProcesses,
     add_arguments,
     prepare_environment,
 )
@@ -31,7 +31,7 @@ from insegan_ros.demos.processes import (
 DRAIN_S = 2.5  # after the last frame: the segmenter finishes and reports once more
 
 
-def run(args: argparse.Namespace) -> Recorder:
+def run(args: argparse.Namespace) -> DemoRecorder:
     """Run both nodes for a while; what was seen.
 
     Raises:
@@ -39,9 +39,9 @@ def run(args: argparse.Namespace) -> Recorder:
     """
     args.scene_period = args.seconds / args.rows
     rclpy.init()
-    recorder = Recorder('camera' if args.frames else 'bin_simulator')
+    recorder = DemoRecorder('camera' if args.frames else 'bin_simulator')
     try:
-        with Pair(args, recorder) as pair:
+        with DemoProcesses(args, recorder) as pair:
             pair.start(recorder.connected)
             watch(recorder, pair, args.seconds, args.rows)
             pair.hold()
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> Recorder:
     return recorder
 
 
-def watch(recorder: Recorder, pair: Pair, seconds: float, rows: int) -> None:
+def watch(recorder: DemoRecorder, pair: DemoProcesses, seconds: float, rows: int) -> None:
     """Let it run; a picture is taken in the middle of each of `rows` equal stretches of time."""
     start = time.monotonic()
     bar_format = '{desc} {percentage:3.0f}% |{bar:30}|{postfix}'
@@ -67,7 +67,7 @@ def watch(recorder: Recorder, pair: Pair, seconds: float, rows: int) -> None:
             bar.update(min(time.monotonic() - start, seconds) - bar.n)
 
 
-def table(result: dict[str, object]) -> str:
+def results_table(result: dict[str, object]) -> str:
     """What a person reads at the end."""
     shown = {key: '-' if value is None else value for key, value in result.items()}
     width = max(map(len, shown))
@@ -95,7 +95,7 @@ def main(argv: list[str] | None = None) -> int:
     if recorder.snapshots:
         draw_rows(recorder.snapshots, args.out / 'overlay.png')
     (args.out / 'result.json').write_text(json.dumps(result, indent=2) + '\n')
-    print(table(result))
+    print(results_table(result))
     if not result['segmented']:
         print(f'demo: nothing was segmented; see {args.out}/segmenter.log', file=sys.stderr)
         return 1

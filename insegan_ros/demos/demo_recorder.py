@@ -21,7 +21,7 @@ KEPT_FRAMES = 60  # two seconds at 30 Hz: later results find no input to stand b
 TYPES = {'16UC1': '<u2', 'mono16': '<u2', 'mono8': 'u1', '32FC1': '<f4'}
 
 
-class Recorder(Node):
+class DemoRecorder(Node):
     """Counts frames and results, takes snapshots, remembers labels to be compared with truth."""
 
     def __init__(self, camera_name: str) -> None:

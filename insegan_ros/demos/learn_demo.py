@@ -5,7 +5,7 @@
    side in a corner, and few dozen frames of that do not show what one nut is.
 2. train: `insegan train` finds the shape of the part in them, piles it up in physics and teaches
    a network; it sees no label.
-3. segment: the segmenter node with that model, then with K-means, which is told how many parts
+3. segment: the segmenter node with that model, then with K-means, which is given how many parts
    there are, on the same new scenes. Here the true labels are used, for the figures.
 
 The same command goes on where it was stopped. More frames and more minutes give a better model.
@@ -43,7 +43,7 @@ from insegan_ros.demos.demo_picture import (
     region_of_interest,
     with_gaps,
 )
-from insegan_ros.demos.demo_recorder import Recorder
+from insegan_ros.demos.demo_recorder import DemoRecorder
 from insegan_ros.demos.processes import DemoError, prepare_environment
 from insegan_ros.drawing import colour_depth, overlay
 from insegan_ros.synthetic.parts import PARTS, make_part
@@ -59,7 +59,7 @@ SHOWN = 5  # scenes in the picture
 STOP_S = 20.0  # for a training to store its state
 
 
-def collect(args: argparse.Namespace) -> Path:
+def collect_frames(args: argparse.Namespace) -> Path:
     """Step 1; the dataset's folder."""
     out = args.out / '1_collected'
     folder = (out / 'dataset').resolve()
@@ -128,7 +128,7 @@ def stop_group(process: subprocess.Popen) -> None:
             return
 
 
-def segment(args: argparse.Namespace, name: str, model: Path | None) -> Recorder:
+def segment(args: argparse.Namespace, name: str, model: Path | None) -> DemoRecorder:
     """Step 3, with the model or, where there is none, with K-means; what was seen."""
     given = argparse.Namespace(
         frames=None,
@@ -150,7 +150,7 @@ def segment(args: argparse.Namespace, name: str, model: Path | None) -> Recorder
     return recorder
 
 
-def compare(args: argparse.Namespace, model: Path) -> None:
+def compare_methods(args: argparse.Namespace, model: Path) -> None:
     """The figures of both methods, and a picture of them side by side."""
     out = args.out / '3_segmented'
     seen = {'learned': segment(args, 'learned', model), 'kmeans': segment(args, 'kmeans', None)}
@@ -162,7 +162,7 @@ def compare(args: argparse.Namespace, model: Path) -> None:
     print(f'  {"":<28}{"learned":>10}{"K-means*":>10}')
     for key in shown:
         print(f'  {key:<28}{results["learned"][key]:>10}{results["kmeans"][key]:>10}')
-    print('  * is told how many parts there are; the learned model finds out')
+    print('  * is given the number of parts; the learned model finds it')
     say('both on the same scenes', out / 'result.png')
 
 
@@ -220,11 +220,11 @@ def main(argv: list[str] | None = None) -> int:
     begun = time.monotonic()
     try:
         print('1 of 3: collect', flush=True)
-        dataset = collect(args)
+        dataset = collect_frames(args)
         print('2 of 3: train', flush=True)
         model = train(args, dataset)
         print('3 of 3: segment', flush=True)
-        compare(args, model)
+        compare_methods(args, model)
     except (DemoError, ValueError) as error:
         print(f'learn_demo: {error}', file=sys.stderr)
         return 1

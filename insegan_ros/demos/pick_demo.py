@@ -33,7 +33,6 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from tqdm import tqdm
 
-from insegan_ros.bin import Bin, save_bin
 from insegan_ros.demos.processes import DemoError, NodeProcess, prepare_environment
 from insegan_ros.drawing import picture
 from insegan_ros.evaluation.picking import (
@@ -47,6 +46,7 @@ from insegan_ros.evaluation.picking import (
 from insegan_ros.files import write_atomically
 from insegan_ros.inference import model_card
 from insegan_ros.nodes.messages import to_camera_info, to_image
+from insegan_ros.parts_bin import Bin, save_bin
 from insegan_ros.picks.gripper import Gripper, ParallelJaw, find_gripper
 from insegan_ros.picks.pick import Cues, Pick
 from insegan_ros.synthetic.parts import PARTS, make_part
@@ -91,7 +91,7 @@ class NodeLook:
     ) -> None:
         self._node.destroy_node()
 
-    def __call__(self, frame: DepthFrame, bin_: Bin, left: int) -> Sight:  # noqa: ARG002
+    def __call__(self, frame: DepthFrame, parts_bin: Bin, left: int) -> Sight:  # noqa: ARG002
         """As `evaluation.picking.Look`; the node has its bin from a file.
 
         Raises:
@@ -168,8 +168,8 @@ def _pixel(point: NDArray, frame: DepthFrame) -> tuple[int, int]:
 class Film:
     """A picture for every try, as a GIF."""
 
-    def __init__(self, bin_: Bin, gripper: Gripper) -> None:
-        self._region, self._gripper = bin_.region, gripper
+    def __init__(self, parts_bin: Bin, gripper: Gripper) -> None:
+        self._region, self._gripper = parts_bin.region, gripper
         self._pictures: list[Picture.Image] = []
 
     def take(self, view: View) -> None:
@@ -205,14 +205,14 @@ def run(args: argparse.Namespace) -> BinRun:
     gripper = find_gripper(args.gripper)
     args.out.mkdir(parents=True, exist_ok=True)
     cell = SimulatedCell(CellConfig(part=make_part(args.part), count=args.count), gripper)
-    save_bin(args.out / 'bin.yaml', cell.bin_)
+    save_bin(args.out / 'bin.yaml', cell.parts_bin)
     model = args.model or (args.part if args.part in model_card.available() else 'any')
     parameters = {
         'model': model,
         'bin_file': (args.out / 'bin.yaml').resolve(),
         'gripper': args.gripper,
     }
-    film = Film(cell.bin_, gripper)
+    film = Film(cell.parts_bin, gripper)
     rclpy.init()
     segmenter = NodeProcess('segmenter', args.out, parameters)
     bar = tqdm(total=args.count, desc='parts lifted', disable=None)

@@ -133,7 +133,7 @@ def known_instances(path: Path) -> int:
         raise DemoError(str(error)) from None
 
 
-class Pair:
+class DemoProcesses:
     """The two processes; a context manager that stops them.
 
     The camera is held back until `start`, when everybody listens: a frame that is missed then was
@@ -164,7 +164,7 @@ class Pair:
         camera = NodeProcess(self.camera_name, args.out, shown | {'autostart': False})
         self._nodes = [camera, NodeProcess('segmenter', args.out, chosen)]
 
-    def __enter__(self) -> Pair:
+    def __enter__(self) -> DemoProcesses:
         return self
 
     def __exit__(self, *_: object) -> None:

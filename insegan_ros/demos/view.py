@@ -29,7 +29,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from insegan_ros.demos.demo_recorder import pixels, stamp_of
 from insegan_ros.demos.processes import (
     DemoError,
-    Pair,
+    DemoProcesses,
     add_arguments,
     prepare_environment,
 )
@@ -138,7 +138,7 @@ def main(argv: list[str] | None = None) -> int:
     rclpy.init()
     viewer = Viewer()
     try:
-        with Pair(args, viewer) as pair:
+        with DemoProcesses(args, viewer) as pair:
             pair.start(viewer.connected)
             end = time.monotonic() + args.seconds
             while time.monotonic() < end:

@@ -19,10 +19,10 @@ from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import pdist
 from tqdm import tqdm
 
-from insegan_ros.bin import Bin, BinTracker, find_bin, foreground, lowest_part
 from insegan_ros.camera import Plane, height_map, points_from_depth
 from insegan_ros.data.store import Dataset
 from insegan_ros.floor import FloorNotFoundError, floor_coordinates, levelled
+from insegan_ros.parts_bin import Bin, BinTracker, find_bin, foreground, lowest_part
 from insegan_ros.types import DepthFrame
 
 STEP_M = 0.005  # between neighbouring pixels: a depth edge
@@ -72,10 +72,10 @@ class Crops:
         )
 
 
-def frame_pieces(frame: DepthFrame, bin: Bin, stacked: bool = True) -> Iterator[Piece]:
+def frame_pieces(frame: DepthFrame, parts_bin: Bin, stacked: bool = True) -> Iterator[Piece]:
     """What lies alone; with `stacked`, also segments that hide all that they touch."""
-    floor = levelled(frame, bin.floor)
-    inside = foreground(frame, replace(bin, floor=floor)).astype(np.uint8)
+    floor = levelled(frame, parts_bin.floor)
+    inside = foreground(frame, replace(parts_bin, floor=floor)).astype(np.uint8)
     heights = height_map(frame, floor)
     lowest = lowest_part(frame, floor, heights)
     solid = np.nan_to_num(heights, nan=-1.0)
@@ -99,7 +99,7 @@ def frame_pieces(frame: DepthFrame, bin: Bin, stacked: bool = True) -> Iterator[
 
 
 def pieces_of(
-    frame: DepthFrame, bin: Bin, labels: NDArray[np.integer], longest_m: float
+    frame: DepthFrame, parts_bin: Bin, labels: NDArray[np.integer], longest_m: float
 ) -> Iterator[Piece]:
     """One of every label, as whoever labelled the frame saw it.
 
@@ -107,7 +107,7 @@ def pieces_of(
         labels: (H, W), 0 where no whole part is seen.
         longest_m: what is longer is no part.
     """
-    floor = levelled(frame, bin.floor)
+    floor = levelled(frame, parts_bin.floor)
     heights = height_map(frame, floor)
     lowest = lowest_part(frame, floor, heights)
     solid = np.nan_to_num(heights, nan=-1.0)

@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from insegan_ros.bin import Bin
 from insegan_ros.data.store import Dataset
 from insegan_ros.discovery.crops import Piece, dataset_pieces, pieces_of
 from insegan_ros.discovery.lengths import (
@@ -29,16 +28,17 @@ from insegan_ros.discovery.reconstruct import (
 )
 from insegan_ros.discovery.resolution import resolution_m, shell_correlation
 from insegan_ros.discovery.resume import (
-    Place,
+    RoundsDone,
     resume,
     run_of,
     same_run,
-    save_checkpoint,
+    save_state,
     stored_pieces,
 )
-from insegan_ros.discovery.state import DiscoveryConfig, State
+from insegan_ros.discovery.state import DiscoveryConfig, DiscoveryState
 from insegan_ros.files import write_atomically
 from insegan_ros.model.template import Template
+from insegan_ros.parts_bin import Bin
 from insegan_ros.types import DepthFrame
 
 CHECKPOINT = 'discovery.safetensors'
@@ -124,7 +124,7 @@ def discover(search: Search) -> Template:
     )
     if state is None or work is None:
         work, state = first_guess(search, pieces)
-        save_checkpoint(search.out / CHECKPOINT, work, state, place)
+        save_state(search.out / CHECKPOINT, work, state, place)
     state = run_rounds(search, work, state, place=place, begun=begun)
     return conclude(search, work, state, len(pieces))
 
@@ -146,8 +146,8 @@ def find_pieces(search: Search) -> list[Piece]:
 
 
 def run_rounds(
-    search: Search, work: Reconstruction, state: State, *, place: Place, begun: float
-) -> State:
+    search: Search, work: Reconstruction, state: DiscoveryState, *, place: RoundsDone, begun: float
+) -> DiscoveryState:
     """Rounds on each grid, from `place` on; a checkpoint after each.
 
     Args:
@@ -165,14 +165,14 @@ def run_rounds(
                     break
                 step = sum(config.rounds[:stage]) + done + 1
                 state = work.round(state, stage, search.generator(step))
-                save_checkpoint(search.out / CHECKPOINT, work, state, Place(stage, done + 1))
+                save_state(search.out / CHECKPOINT, work, state, RoundsDone(stage, done + 1))
                 assert state.poses is not None
                 bar.set_postfix(residual=f'{float(state.poses.residual.median()):.3f}')
                 bar.update()
     return state
 
 
-def conclude(search: Search, work: Reconstruction, state: State, pieces: int) -> Template:
+def conclude(search: Search, work: Reconstruction, state: DiscoveryState, pieces: int) -> Template:
     """Judge the shape by the crops, draw it, and store it.
 
     Args:
@@ -206,7 +206,7 @@ def conclude(search: Search, work: Reconstruction, state: State, pieces: int) ->
     return template
 
 
-def first_guess(search: Search, pieces: list[Piece]) -> tuple[Reconstruction, State]:
+def first_guess(search: Search, pieces: list[Piece]) -> tuple[Reconstruction, DiscoveryState]:
     """Of the lengths that many pieces share, the longest whose pieces show one and the same part.
 
     Ends of a part share a length too, but are shorter; clumps are longer, but no two look alike.
@@ -273,15 +273,15 @@ def whole_parts(search: Search, part_length_m: float, rng: np.random.Generator) 
     assert search.finder is not None
     find, longest = search.finder(part_length_m), search.config.longest * part_length_m
 
-    def cut(frame: DepthFrame, bin: Bin) -> Iterator[Piece]:
-        return pieces_of(frame, bin, find(frame, bin), longest)
+    def cut(frame: DepthFrame, parts_bin: Bin) -> Iterator[Piece]:
+        return pieces_of(frame, parts_bin, find(frame, parts_bin), longest)
 
     return dataset_pieces(
         search.dataset, search.indices, rng, cut=cut, enough=search.config.whole_parts
     )
 
 
-def _account(state: State, pieces: int, length: float) -> dict[str, Any]:
+def _account(state: DiscoveryState, pieces: int, length: float) -> dict[str, Any]:
     assert state.poses is not None
     residual = state.poses.residual.cpu().numpy()
     return {

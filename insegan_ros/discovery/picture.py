@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from insegan_ros.discovery.crops import Piece, rasterise
 from insegan_ros.discovery.reconstruct import Reconstruction
-from insegan_ros.discovery.state import State
+from insegan_ros.discovery.state import DiscoveryState
 from insegan_ros.files import write_atomically
 from insegan_ros.model.template import render, resting_heights
 
 
-def draw(file: Path, work: Reconstruction, state: State, columns: int = 12) -> None:
+def draw(file: Path, work: Reconstruction, state: DiscoveryState, columns: int = 12) -> None:
     """Rows in pairs: crops, from best to worst explained, and the template in their poses."""
     assert state.poses is not None
     crops = work.crops(state.logits.shape[0])

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from insegan_ros.discovery.crops import Crops, Piece, rasterise
 from insegan_ros.discovery.lengths import choose_pieces
-from insegan_ros.discovery.state import DiscoveryConfig, Poses, State
+from insegan_ros.discovery.state import DiscoveryConfig, DiscoveryState, Poses
 from insegan_ros.discovery.views import BATCH, UNSURE_WEIGHT, centred_views, residuals
 from insegan_ros.model.template import (
     Views,
@@ -49,8 +49,8 @@ class Reconstruction:
 
     @torch.no_grad()
     def expect(
-        self, state: State, crops: Crops, rotations: int, *, generator: torch.Generator
-    ) -> State:
+        self, state: DiscoveryState, crops: Crops, rotations: int, *, generator: torch.Generator
+    ) -> DiscoveryState:
         """The best of `rotations` random rotations for each crop, unless its own is better."""
         grid = state.logits.shape[0]
         turns = random_rotations(rotations, generator).to(self.device)
@@ -76,7 +76,7 @@ class Reconstruction:
         return replace(state, poses=found)
 
     @torch.no_grad()
-    def score(self, state: State, crops: Crops) -> Tensor:
+    def score(self, state: DiscoveryState, crops: Crops) -> Tensor:
         """(N,) residual of each crop in its present pose."""
         assert state.poses is not None
         grid, scores = state.logits.shape[0], []
@@ -98,8 +98,8 @@ class Reconstruction:
         return torch.cat(scores)
 
     def search_nearby(
-        self, state: State, crops: Crops, tries: int, *, generator: torch.Generator
-    ) -> State:
+        self, state: DiscoveryState, crops: Crops, tries: int, *, generator: torch.Generator
+    ) -> DiscoveryState:
         """Each crop's pose changed by ever smaller random steps, kept where they are better."""
         assert state.poses is not None
         poses = state.poses
@@ -122,8 +122,8 @@ class Reconstruction:
         return replace(state, poses=poses)
 
     def maximise(
-        self, state: State, crops: Crops, stage: int, *, generator: torch.Generator
-    ) -> State:
+        self, state: DiscoveryState, crops: Crops, stage: int, *, generator: torch.Generator
+    ) -> DiscoveryState:
         """Adam on the logits and on the poses of the crops, those well explained first."""
         assert state.poses is not None
         poses, config = state.poses, self.config
@@ -184,7 +184,7 @@ class Reconstruction:
         generator: torch.Generator,
         seeds: Sequence[int] | None = None,
         done: Callable[[], object] = lambda: None,
-    ) -> tuple[State, float]:
+    ) -> tuple[DiscoveryState, float]:
         """Some rounds from every seed; the one with the lowest residual, and that residual."""
         config = self.config
         crops = self.crops(config.grids[0])
@@ -192,7 +192,7 @@ class Reconstruction:
         tried = []
         for k in range(config.seeds) if seeds is None else seeds:
             logits = self._seed(crops, k, generator).to(self.device)
-            state = State(logits, self.width_m, None)
+            state = DiscoveryState(logits, self.width_m, None)
             for _ in range(config.seed_rounds):
                 state = self.expect(state, crops, config.seed_rotations, generator=generator)
                 state = self.maximise(state, crops, 0, generator=generator)
@@ -225,7 +225,9 @@ class Reconstruction:
         x, y, z = torch.meshgrid(line, line, line, indexing='ij')
         return 6 * (0.3 - (x * x + y * y + z * z).sqrt()) / 0.3 + 2 * noise
 
-    def round(self, state: State, stage: int, generator: torch.Generator) -> State:
+    def round(
+        self, state: DiscoveryState, stage: int, generator: torch.Generator
+    ) -> DiscoveryState:
         """One round on the stage's grid."""
         grid = self.config.grids[stage]
         if state.logits.shape[0] != grid:
@@ -238,7 +240,7 @@ class Reconstruction:
         state = self.search_nearby(state, crops, self.config.nearby[stage], generator=generator)
         return self.maximise(state, crops, stage, generator=generator)
 
-    def halves(self, state: State, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def halves(self, state: DiscoveryState, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Two occupancies, each fitted anew from a blurred shape to half of the crops."""
         assert state.poses is not None
         crops = self.crops(state.logits.shape[0])
@@ -252,7 +254,7 @@ class Reconstruction:
             found.append(half.occupancy)
         return found[0], found[1]
 
-    def conclude(self, state: State, generator: torch.Generator) -> State:
+    def conclude(self, state: DiscoveryState, generator: torch.Generator) -> DiscoveryState:
         """The crops' poses and residuals under the final shape."""
         crops = self.crops(state.logits.shape[0])
         with torch.no_grad():

@@ -15,12 +15,12 @@ import yaml
 from insegan_ros import tensors
 from insegan_ros.discovery.crops import Piece
 from insegan_ros.discovery.reconstruct import Reconstruction, reconstruction
-from insegan_ros.discovery.state import DiscoveryConfig, Poses, State
+from insegan_ros.discovery.state import DiscoveryConfig, DiscoveryState, Poses
 from insegan_ros.files import write_atomically
 
 
 @dataclass(frozen=True)
-class Place:
+class RoundsDone:
     """How far a run has come: `round` rounds of `stage` are done."""
 
     stage: int
@@ -47,7 +47,7 @@ def same_run(file: Path, run: dict[str, Any]) -> None:
     write_atomically(file, yaml.safe_dump(run, sort_keys=False).encode())
 
 
-def save_checkpoint(file: Path, work: Reconstruction, state: State, place: Place) -> None:
+def save_state(file: Path, work: Reconstruction, state: DiscoveryState, place: RoundsDone) -> None:
     """Store the state of a reconstruction, so that it can go on from here."""
     stored = {
         'length_m': torch.tensor(work.width_m / work.config.margin, dtype=torch.float64),
@@ -62,10 +62,10 @@ def save_checkpoint(file: Path, work: Reconstruction, state: State, place: Place
 
 def resume(
     file: Path, pieces: list[Piece], config: DiscoveryConfig, *, seed: int, device: str
-) -> tuple[Reconstruction | None, State | None, Place]:
-    """What `save_checkpoint` left in a file; nothing, at the beginning, where there is none."""
+) -> tuple[Reconstruction | None, DiscoveryState | None, RoundsDone]:
+    """What `save_state` left in a file; nothing, at the beginning, where there is none."""
     if not file.exists():
-        return None, None, Place(0, 0)
+        return None, None, RoundsDone(0, 0)
     stored = {k: torch.from_numpy(v).to(device) for k, v in tensors.load(file).items()}
     stage, done = stored['place'].tolist()
     poses = None
@@ -73,7 +73,7 @@ def resume(
         poses = Poses(stored['rotations'], stored['shifts'], stored['residual'])
     length = float(stored['length_m'])
     work = reconstruction(pieces, length, config, seed=seed, device=device)
-    return work, State(stored['logits'], work.width_m, poses), Place(stage, done)
+    return work, DiscoveryState(stored['logits'], work.width_m, poses), RoundsDone(stage, done)
 
 
 def stored_pieces(file: Path, make: Callable[[], list[Piece]]) -> list[Piece]:

@@ -54,7 +54,7 @@ class Poses:
 
 
 @dataclass(frozen=True)
-class State:
+class DiscoveryState:
     """Between two rounds."""
 
     logits: Tensor  # (G, G, G)

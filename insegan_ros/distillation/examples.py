@@ -110,13 +110,13 @@ def mixed_batch(
         piles, config = parts[which]
         own = int(index - ends[which] + len(piles))
         image = network_input(piles.heights(own, rng), config)
-        image, target = turned(image, piles.target(own, config), rng)
+        image, target = turned_example(image, piles.target(own, config), rng)
         inputs.append(image)
         targets.append(target)
     return torch.from_numpy(np.stack(inputs)), torch.from_numpy(np.stack(targets))
 
 
-def turned(
+def turned_example(
     image: NDArray[np.float32], target: NDArray[np.float32], rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """One of the eight flips and quarter turns of a square image, its vote vectors turned too."""

@@ -17,13 +17,14 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import trimesh
 from numpy.typing import NDArray
 
 from insegan_ros.distillation.network import NetworkConfig
 from insegan_ros.distillation.views import (
     LENGTH_M,
     Picture,
-    View,
+    RandomView,
     ViewConfig,
     photograph,
     view_of,
@@ -73,15 +74,15 @@ def fill_bins(config: ShapesConfig, seed: int, index: int) -> list[Filled]:
         for attempt in range(ATTEMPTS):
             rng = np.random.default_rng([seed, index, 1, k, attempt])
             try:
-                filled += _fill_one(config, part, rng)
+                filled += fill_bin(config, part, rng)
                 break
             except SceneRejectedError:
                 continue
     return filled
 
 
-def _fill_one(config: ShapesConfig, part: Part, rng: np.random.Generator) -> list[Filled]:
-    """One bin, after some of its parts and after all.
+def fill_bin(config: ShapesConfig, part: Part, rng: np.random.Generator) -> list[Filled]:
+    """One bin of a part LENGTH_M long, after some of its parts and after all.
 
     Raises:
         SceneRejectedError: the parts do not come to lie in it.
@@ -116,14 +117,24 @@ def picture_bins(
     config: ShapesConfig, seed: int, index: int, *, filled: Sequence[Filled]
 ) -> list[Picture]:
     """Pictures of one shape's bins."""
-    mesh = shape(seed, index).mesh
     rng = np.random.default_rng([seed, index, 2])
+    return picture_looks(config, shape(seed, index).mesh, filled, rng=rng)
+
+
+def picture_looks(
+    config: ShapesConfig,
+    mesh: trimesh.Trimesh,
+    filled: Sequence[Filled],
+    *,
+    rng: np.random.Generator,
+) -> list[Picture]:
+    """Pictures of bins of a mesh LENGTH_M long, each as another camera may take it."""
     pictures = []
-    for bin in filled:
-        poses = np.tile(np.eye(4), (len(bin.poses), 1, 1))
-        poses[:, :3] = bin.poses
+    for parts_bin in filled:
+        poses = np.tile(np.eye(4), (len(parts_bin.poses), 1, 1))
+        poses[:, :3] = parts_bin.poses
         for _ in range(config.pictures):
-            picture = photograph(mesh, poses, bin.width_m, rng, config.view)
+            picture = photograph(mesh, poses, parts_bin.width_m, rng, config.view)
             if (picture.labels > 0).sum() > 60:
                 pictures.append(picture)
     return pictures
@@ -167,8 +178,12 @@ def _store_shape(task: tuple[ShapesConfig, Path, int, int, float, bool]) -> None
         poses = np.concatenate([np.zeros((0, 3, 4), np.float32), *(f.poses for f in filled)])
         _save(bins, {'counts': np.array(counts, int), 'widths': np.array(widths), 'poses': poses})
     if pictures:
-        taken = picture_bins(config, seed, index, filled=filled)
-        _save(views, _packed(taken))
+        save_views(views, picture_bins(config, seed, index, filled=filled))
+
+
+def save_views(path: Path, pictures: Sequence[Picture]) -> None:
+    """Write pictures that `load_views` reads, whole or not at all."""
+    _save(path, _packed(pictures))
 
 
 def _save(path: Path, arrays: dict[str, NDArray]) -> None:
@@ -201,8 +216,10 @@ def _packed(pictures: Sequence[Picture]) -> dict[str, NDArray]:
     }
 
 
-def load_views(path: Path, config: ViewConfig) -> list[tuple[View, NetworkConfig]]:
-    """One shape's pictures."""
+def load_views(
+    path: Path, config: ViewConfig, length_m: float = LENGTH_M
+) -> list[tuple[RandomView, NetworkConfig]]:
+    """One shape's pictures, as if it were `length_m` long."""
     with np.load(path) as stored:
         if not len(stored['counts']):
             return []
@@ -220,6 +237,7 @@ def load_views(path: Path, config: ViewConfig) -> list[tuple[View, NetworkConfig
                 float(kept['told'][k]),
             ),
             config,
+            length_m,
         )
         for k in range(len(kept['told']))
     ]
@@ -227,7 +245,7 @@ def load_views(path: Path, config: ViewConfig) -> list[tuple[View, NetworkConfig
 
 def load_shapes(
     path: Path, config: ShapesConfig, first: int = 0, *, last: int | None = None
-) -> Iterator[list[tuple[View, NetworkConfig]]]:
+) -> Iterator[list[tuple[RandomView, NetworkConfig]]]:
     """The stored shapes from `first` to before `last`, those that have any pictures."""
     for file in sorted(path.glob('[0-9]*' + VIEWS)):
         if int(file.name.split('.')[0]) in range(first, config.shapes if last is None else last):

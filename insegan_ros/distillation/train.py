@@ -207,7 +207,7 @@ def train_network(
             said = time.monotonic()
 
     def save() -> None:
-        save_checkpoint(progress, path, spent + time.monotonic() - begun)
+        save_progress(progress, path, spent + time.monotonic() - begun)
 
     if spent >= seconds:
         return 'out of time'
@@ -217,7 +217,7 @@ def train_network(
     )
 
 
-def save_checkpoint(progress: Progress, path: Path, seconds: float) -> None:
+def save_progress(progress: Progress, path: Path, seconds: float) -> None:
     """Raises: OSError, where the disk is full; the checkpoint before is unharmed."""
     state = {
         'network': progress.network.state_dict(),

@@ -43,14 +43,20 @@ class ViewConfig:
 
 
 @dataclass(frozen=True)
-class View(Piles):
+class RandomView(Piles):
     """One picture, with what its camera may be like."""
 
     config: ViewConfig
+    length_m: float = LENGTH_M  # of the part; depths are kept as if it were LENGTH_M long
+
+    @property
+    def scale(self) -> float:
+        """What a metre of the picture is in metres of the part."""
+        return self.length_m / LENGTH_M
 
     def heights(self, index: int, rng: np.random.Generator) -> NDArray[np.float32]:
         """(H, W) above the floor as a camera drawn at random measures it."""
-        depth, distance = self.depth[index], float(self.camera_height[index])
+        depth, distance = self.depth[index], float(self.camera_height[index]) / self.scale
         if rng.random() >= self.config.noiseless:
             noise = drawn(rng, LENGTH_M, distance)
             coarse = float(rng.choice([1.0, 1.0, rng.uniform(1, 3)]))
@@ -58,9 +64,8 @@ class View(Piles):
         # the floor is found only so well
         level, *slope = rng.normal(0, (0.012, 0.006, 0.006)) * LENGTH_M
         v, u = np.mgrid[: depth.shape[0], : depth.shape[1]] / np.float32(depth.shape[0] / 2) - 1
-        return (np.float32(distance + level) + slope[0] * u + slope[1] * v - depth).astype(
-            np.float32
-        )
+        heights = np.float32(distance + level) + slope[0] * u + slope[1] * v - depth
+        return (heights * np.float32(self.scale)).astype(np.float32)
 
 
 def _coarsened(depth: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
@@ -167,17 +172,21 @@ def _inside(depth: NDArray[np.float32], camera: Camera, half: float) -> NDArray[
         return np.abs(world[..., :2]).max(axis=-1) < half
 
 
-def view_of(picture: Picture, config: ViewConfig) -> tuple[View, NetworkConfig]:
-    """What the network learns from, and the scale that it is told."""
+def view_of(
+    picture: Picture, config: ViewConfig, length_m: float = LENGTH_M
+) -> tuple[RandomView, NetworkConfig]:
+    """What the network learns from, and the scale that it is told, of a part `length_m` long."""
     focal, cx, cy, height = picture.camera
-    size = picture.labels.shape[0]
-    view = View(
+    size, scale = picture.labels.shape[0], length_m / LENGTH_M
+    view = RandomView(
         to_metres(picture.depth, DEPTH_SCALE)[None],
         picture.labels[None],
-        [picture.centres],
+        [picture.centres * np.array([1, 1, scale], np.float32)],
         [picture.visible],
-        np.array([height], np.float32),
+        np.array([height * scale], np.float32),
         Intrinsics(size, size, focal, focal, cx, cy),
         config,
+        length_m,
     )
-    return view, NetworkConfig(picture.told_m, THICKNESS * picture.told_m, height / focal)
+    told_m = picture.told_m * scale
+    return view, NetworkConfig(told_m, THICKNESS * told_m, height * scale / focal)

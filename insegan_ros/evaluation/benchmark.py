@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insegan_ros import baselines
-from insegan_ros.bin import Bin, BinTracker, foreground
 from insegan_ros.camera import Plane, pixel_rays, segmentation_from_labels
 from insegan_ros.data.store import Dataset
 from insegan_ros.evaluation import metrics
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference import model_card
 from insegan_ros.optional import needed_for
+from insegan_ros.parts_bin import Bin, BinTracker, foreground
 from insegan_ros.types import DepthFrame, Segmentation, Segmenter
 
 with needed_for('comparing methods'):
@@ -39,7 +39,7 @@ class Task:
     seed: int
     indices: tuple[int, ...]
     instances: int | None  # None: each method finds out
-    bin: Bin | None
+    parts_bin: Bin | None
     device: str
     truth: Mapping[int, NDArray[np.integer]] | None = None  # None: what the dataset has
 
@@ -62,10 +62,11 @@ class FrameFigures:
     count_right: float = float('nan')
     ious: NDArray[np.float64] | None = None  # (P, T)
     scores: NDArray[np.float32] | None = None  # (P,)
+    ignored: NDArray[np.bool_] | None = None  # (T,) hardly visible; None: not known
 
 
 def make_segmenter(
-    method: str, instances: int | None, bin: Bin | None, seed: int = 0, device: str = 'cpu'
+    method: str, instances: int | None, parts_bin: Bin | None, seed: int = 0, device: str = 'cpu'
 ) -> Segmenter:
     """A classical method by name, or a model by name or folder.
 
@@ -73,19 +74,19 @@ def make_segmenter(
         ValueError: there is neither; the message lists those there are.
     """
     if method in baselines.METHODS:
-        return baselines.make(method, instances, bin, seed)
+        return baselines.make(method, instances, parts_bin, seed)
     try:
         model_card.find(method)
     except model_card.ModelError as error:
         raise ValueError(f'{error}; classical methods: {", ".join(baselines.METHODS)}') from None
-    return model_card.load_segmenter(method, device, bin, seed=seed)
+    return model_card.load_segmenter(method, device, parts_bin, seed=seed)
 
 
 def evaluate_block(task: Task) -> list[FrameFigures]:
     """Segment a block of frames in order and judge each."""
     dataset = Dataset(task.dataset)
-    segmenter = make_segmenter(task.method, task.instances, task.bin, task.seed, task.device)
-    tracker = BinTracker(task.bin, task.seed)
+    segmenter = make_segmenter(task.method, task.instances, task.parts_bin, task.seed, task.device)
+    tracker = BinTracker(task.parts_bin, task.seed)
     figures = []
     for index in task.indices:
         sample = dataset[index]
@@ -99,16 +100,18 @@ def evaluate_block(task: Task) -> list[FrameFigures]:
         renders = renders_itself(sample.frame, found)
         error = empty = float('nan')
         if task.method not in baselines.METHODS and not failed:
-            bin = tracker(sample.frame)
-            error = rerendering_error_mm(sample.frame, found, bin)
-            empty = rerendering_error_mm(sample.frame, nothing(sample.frame), bin)
+            parts_bin = tracker(sample.frame)
+            error = rerendering_error_mm(sample.frame, found, parts_bin)
+            empty = rerendering_error_mm(sample.frame, nothing(sample.frame), parts_bin)
         true = sample.labels if task.truth is None else task.truth[index]
-        judged = {} if true is None else judge(found, true)
+        judged = {} if true is None else label_figures(found, true)
+        if true is not None and task.truth is None and 'visible' in sample.record:
+            judged['ignored'] = hardly_visible(true, sample.record['visible'])
         figures.append(FrameFigures(index, milliseconds, failed, renders, error, empty, **judged))
     return figures
 
 
-def judge(found: Segmentation, true: NDArray[np.integer]) -> dict:
+def label_figures(found: Segmentation, true: NDArray[np.integer]) -> dict:
     """The fields of FrameFigures that need the (H, W) true labels."""
     labels = found.labels
     return {
@@ -121,6 +124,16 @@ def judge(found: Segmentation, true: NDArray[np.integer]) -> dict:
         'ious': metrics.iou_matrix(labels, true),
         'scores': found.scores[np.unique(labels[labels > 0]) - 1],  # one for each row of ious
     }
+
+
+def hardly_visible(true: NDArray[np.integer], visible: Sequence[float]) -> NDArray[np.bool_]:
+    """(T,) which of the instances in (H, W) labels the mask AP of BOP ignores.
+
+    Args:
+        visible: of instance k + 1, what share of its outline is seen.
+    """
+    ids = np.unique(true[true > 0]).astype(int)
+    return np.array([visible[k - 1] < metrics.IGNORED_VISIBLE for k in ids], bool)
 
 
 def nothing(frame: DepthFrame) -> Segmentation:
@@ -137,15 +150,17 @@ def renders_itself(frame: DepthFrame, found: Segmentation) -> bool:
     return not np.array_equal(found.rendered_depth[rendered], frame.depth_m[rendered])
 
 
-def rerendering_error_mm(frame: DepthFrame, found: Segmentation, bin: Bin) -> float:
+def rerendering_error_mm(frame: DepthFrame, found: Segmentation, parts_bin: Bin) -> float:
     """Mean |rendered - measured| depth in mm where a part is seen or rendered: needs no labels.
 
     Where nothing is rendered the floor is. NaN where no part is seen or rendered.
     """
     scene = np.where(
-        np.isfinite(found.rendered_depth), found.rendered_depth, floor_depth(frame, bin.floor)
+        np.isfinite(found.rendered_depth),
+        found.rendered_depth,
+        floor_depth(frame, parts_bin.floor),
     )
-    concerned = foreground(frame, bin) | np.isfinite(found.rendered_depth)
+    concerned = foreground(frame, parts_bin) | np.isfinite(found.rendered_depth)
     concerned &= np.isfinite(frame.depth_m)
     if not concerned.any():
         return float('nan')
@@ -166,6 +181,17 @@ class Run:
     seed: int
     frames: tuple[FrameFigures, ...]
 
+    def bop_ap(self) -> float:
+        """COCO's AP of masks as BOP takes it; NaN where visible fractions are not known."""
+        frames = [f for f in self.frames if f.ious is not None and f.ignored is not None]
+        if not frames or len(frames) < sum(f.ious is not None for f in self.frames):
+            return float('nan')
+        return metrics.average_precision(
+            [f.ious for f in frames if f.ious is not None],
+            [f.scores for f in frames if f.scores is not None],
+            ignored=[f.ignored for f in frames if f.ignored is not None],
+        )
+
     def summary(self) -> dict[str, float]:
         """Means over the frames, NaNs left out; the median of the times."""
 
@@ -185,6 +211,7 @@ class Run:
             )
             if judged
             else float('nan'),
+            'bop_ap': self.bop_ap(),
             'count_accuracy': mean([f.count_right for f in self.frames]),
             'false_positives': mean([f.false_positives for f in self.frames]),
             'foreground_iou': mean([f.foreground_iou for f in self.frames]),
@@ -216,7 +243,7 @@ def benchmark(
     *,
     seeds: int = 3,
     instances: int | None = None,
-    bin: Bin | None = None,
+    parts_bin: Bin | None = None,
     device: str = 'cpu',
     workers: int = 1,
     progress: Callable[[int], object] = lambda _: None,
@@ -226,7 +253,7 @@ def benchmark(
 
     Args:
         instances: parts in every frame, told to the classical methods; None: they estimate it.
-        bin: where the bin is; None: found in the frames, as it would be in use.
+        parts_bin: where the bin is; None: found in the frames, as it would be in use.
         progress: called with the number of frames done since the last call.
         truth: (H, W) true labels by frame, instead of the dataset's own.
     """
@@ -234,7 +261,7 @@ def benchmark(
     methods = list(dict.fromkeys(methods))  # one named twice is computed once
     pairs = [(method, seed) for method in methods for seed in seeds_of(method, seeds)]
     for method in methods:  # a wrong name is told before anything is computed
-        make_segmenter(method, instances, bin, 0, device)
+        make_segmenter(method, instances, parts_bin, 0, device)
     tasks = [
         Task(
             dataset.path,
@@ -242,7 +269,7 @@ def benchmark(
             seed,
             block,
             instances,
-            bin,
+            parts_bin,
             device,
             None if truth is None else {index: truth[index] for index in block},
         )

@@ -12,6 +12,7 @@ from scipy.optimize import linear_sum_assignment
 Labels = NDArray[np.integer]
 
 AP_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+IGNORED_VISIBLE = 0.1  # of an instance's outline, in the mask AP of BOP
 
 
 def iou_matrix(predicted: Labels, true: Labels) -> NDArray[np.float64]:
@@ -106,35 +107,51 @@ def average_precision(
     matrices: list[NDArray[np.float64]],
     scores: list[NDArray[np.floating]],
     thresholds: NDArray[np.float64] = AP_THRESHOLDS,
+    *,
+    ignored: list[NDArray[np.bool_]] | None = None,
 ) -> float:
     """Class-agnostic AP over a dataset, averaged over IoU thresholds, as COCO computes it.
 
     Args:
         matrices: for each image the (P, T) IoU of predictions with true instances.
         scores: for each image the (P,) confidence of its predictions.
+        ignored: for each image, (T,) true instances that need not be found: a prediction that
+            takes none of the others but one of these counts neither for nor against. BOP ignores
+            those of which less than IGNORED_VISIBLE is visible.
     """
-    true_count = sum(matrix.shape[1] for matrix in matrices)
+    if ignored is None:
+        ignored = [np.zeros(matrix.shape[1], bool) for matrix in matrices]
+    true_count = sum(int((~each).sum()) for each in ignored)
     if true_count == 0:
         return float('nan')
     order = np.argsort(-np.concatenate(scores), kind='stable')
     precisions = []
     for threshold in thresholds:
-        hits = np.concatenate([_hits(m, s, threshold) for m, s in zip(matrices, scores)])[order]
-        precisions.append(_interpolated_precision(hits, true_count))
+        images = zip(matrices, scores, ignored, strict=True)
+        taken = np.concatenate([_hits(m, s, threshold, i) for m, s, i in images])[order]
+        precisions.append(_interpolated_precision(taken[taken >= 0] > 0, true_count))
     return float(np.mean(precisions))
 
 
 def _hits(
-    matrix: NDArray[np.float64], scores: NDArray[np.floating], threshold: float
-) -> NDArray[np.bool_]:
-    """(P,) whether each prediction, best score first, takes a free instance well enough."""
-    hits = np.zeros(len(matrix), bool)
+    matrix: NDArray[np.float64],
+    scores: NDArray[np.floating],
+    threshold: float,
+    ignored: NDArray[np.bool_],
+) -> NDArray[np.int8]:
+    """(P,) whether each prediction, best score first, takes a free instance well enough.
+
+    1: it does, 0: it does not, -1: it takes one that is ignored.
+    """
+    hits = np.zeros(len(matrix), np.int8)
     free = np.ones(matrix.shape[1], bool)
     for k in np.argsort(-np.asarray(scores), kind='stable'):
-        candidates = np.where(free, matrix[k], -1.0)
-        if candidates.size and candidates.max() >= threshold:
-            free[candidates.argmax()] = False
-            hits[k] = True
+        for wanted, worth in ((~ignored, 1), (ignored, -1)):
+            candidates = np.where(free & wanted, matrix[k], -1.0)
+            if candidates.size and candidates.max() >= threshold:
+                free[candidates.argmax()] = False
+                hits[k] = worth
+                break
     return hits
 
 

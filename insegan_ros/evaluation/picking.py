@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from insegan_ros.bin import Bin, find_bin
 from insegan_ros.depth_camera import D435, D435_NOISE, StereoNoise
+from insegan_ros.parts_bin import Bin, find_bin
 from insegan_ros.picks.gripper import Gripper, SuctionCup
 from insegan_ros.picks.pick import Pick
 from insegan_ros.picks.planner import plan_picks
+from insegan_ros.picks.sites import CupSites, sites_for
 from insegan_ros.synthetic.bin_world import BinSpec, Physics, SceneRejectedError
 from insegan_ros.synthetic.d435 import add_noise
 from insegan_ros.synthetic.gripper_bodies import CupModel, JawModel
@@ -26,7 +27,7 @@ from insegan_ros.synthetic.pick_cell import Outcome, PickCell
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
 from insegan_ros.types import DepthFrame, Segmenter
 
-POSE_SECONDS = 0.1  # a frame's, for poses of models that know the shape
+POSE_SECONDS = 0.2  # a frame's, as the node gives, for poses of models that know the shape
 SAME_PLACE_M = 0.006  # nearer to one that failed: not tried again while there are others
 DROPS = 50  # that may be rejected before a bin counts as impossible
 
@@ -109,12 +110,16 @@ def looker(
     make_segmenter: MakeSegmenter, gripper: Gripper, *, pose_seconds: float = POSE_SECONDS
 ) -> Look:
     """Segment and plan in this process."""
+    known: dict[Segmenter, CupSites | None] = {}
 
-    def look(frame: DepthFrame, bin_: Bin, left: int) -> Sight:
-        segmenter = make_segmenter(bin_, left)
+    def look(frame: DepthFrame, parts_bin: Bin, left: int) -> Sight:
+        segmenter = make_segmenter(parts_bin, left)
+        if segmenter not in known:
+            known[segmenter] = sites_for(segmenter, gripper)
+        sites = known[segmenter]
         began = time.perf_counter()
         found = segmenter.segment(frame, pose_seconds=pose_seconds)
-        plan = plan_picks(frame, found, bin_, gripper=gripper)
+        plan = plan_picks(frame, found, parts_bin, gripper=gripper, sites=sites)
         seconds = time.perf_counter() - began
         return Sight(labels=found.labels, picks=plan.ready or plan.picks, seconds=seconds)
 
@@ -137,7 +142,7 @@ class SimulatedCell:
         self._camera = Camera(D435, looking_down(config.camera_height_m))
         self._raycaster = Raycaster(config.part.mesh, spec)
         rng = np.random.default_rng(0)
-        self.bin_ = find_bin(self._photograph(rng)[0], rng)
+        self.parts_bin = find_bin(self._photograph(rng)[0], rng)
 
     def run(
         self,
@@ -154,7 +159,7 @@ class SimulatedCell:
         while len(self._world.present) and misses < self.config.misses:
             frame, true_ids = self._photograph(rng)
             left = len(self._world.present)
-            sight = look(frame, self.bin_, left)
+            sight = look(frame, self.parts_bin, left)
             pick = self._choose(sight.picks, failed)
             outcome = None
             if pick is None:  # the next frame has other noise, and may show one

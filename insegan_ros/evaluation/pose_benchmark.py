@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from insegan_ros.data.store import Dataset
 from insegan_ros.evaluation.benchmark import nothing
-from insegan_ros.evaluation.poses import Match, Part, fit_frame, match_poses, recall
+from insegan_ros.evaluation.poses import Match, PartModel, fit_frame, match_poses, recall
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.types import Segmenter
 
@@ -19,7 +19,7 @@ LIMITS = {'mssd': (0.05, 0.1, 0.2), 'add_s': (0.05, 0.1)}  # of the diameter
 def judge_poses(
     dataset: Dataset,
     segmenter: Segmenter,
-    part: Part,
+    part: PartModel,
     *,
     fitting: list[int],
     judging: list[int],

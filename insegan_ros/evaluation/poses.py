@@ -28,7 +28,7 @@ HYPOTHESES = 40
 
 
 @dataclass(frozen=True)
-class Part:
+class PartModel:
     """A true mesh as MSSD and ADD-S need it."""
 
     points: NDArray[np.float64]  # (M, 3) of its surface, metres
@@ -37,13 +37,15 @@ class Part:
     symmetries: NDArray[np.float64]  # (S, 4, 4) that map it onto itself, the identity first
 
     @staticmethod
-    def of(mesh: trimesh.Trimesh, seed: int = 0, starts: int = 400) -> Part:
+    def of(mesh: trimesh.Trimesh, seed: int = 0, starts: int = 400) -> PartModel:
         """`starts`: rotations from which symmetries are sought; few do where there are few."""
         points = np.asarray(trimesh.sample.sample_surface(mesh, POINTS, seed=seed)[0])
         hull = mesh.convex_hull.vertices
         diameter = float(np.linalg.norm(hull[:, None] - hull[None], axis=2).max())
         dense = np.asarray(trimesh.sample.sample_surface(mesh, DENSE, seed=seed + 1)[0])
-        return Part(points, KDTree(dense), diameter, symmetries(mesh, diameter, seed, starts))
+        return PartModel(
+            points, KDTree(dense), diameter, mesh_symmetries(mesh, diameter, seed, starts)
+        )
 
     def mssd(self, estimated: NDArray[np.floating], true: NDArray[np.floating]) -> float:
         """Metres: the greatest distance of corresponding points, over the best symmetry.
@@ -66,7 +68,7 @@ class Part:
         return float(self.surface.query(_moved(self.points, relative))[0].mean())
 
 
-def symmetries(
+def mesh_symmetries(
     mesh: trimesh.Trimesh, diameter: float, seed: int = 0, starts: int = 400
 ) -> NDArray[np.float64]:
     """(S, 4, 4) rigid motions after which no point is further than 1 % of the diameter off.
@@ -138,7 +140,9 @@ def match_poses(
     return matches, len(wanted)
 
 
-def fit_frame(part: Part, matches: Sequence[Match], limit: float = 0.1) -> NDArray[np.float64]:
+def fit_frame(
+    part: PartModel, matches: Sequence[Match], limit: float = 0.1
+) -> NDArray[np.float64]:
     """(4, 4) template_T_part under which most matches agree.
 
     Raises:
@@ -169,7 +173,7 @@ def fit_frame(part: Part, matches: Sequence[Match], limit: float = 0.1) -> NDArr
     return best
 
 
-def _nearest_frame(part: Part, match: Match, near: NDArray) -> NDArray:
+def _nearest_frame(part: PartModel, match: Match, near: NDArray) -> NDArray:
     """Of the frames that a match allows by symmetry, the one nearest to `near`."""
     back = np.linalg.inv(match.estimated)
     allowed = [back @ match.true @ s for s in part.symmetries]

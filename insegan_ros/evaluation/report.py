@@ -22,6 +22,7 @@ COLUMNS = {
     'strict_miou': ('strict mIoU', 3),
     'ari_foreground': ('ARI-FG', 3),
     'average_precision': ('AP@[.5:.95]', 3),
+    'bop_ap': ('BOP mask AP', 3),
     'count_accuracy': ('count right', 2),
     'false_positives': ('false pos./image', 2),
     'foreground_iou': ('foreground IoU', 3),
@@ -134,7 +135,7 @@ def _plain(run: Run) -> dict[str, Any]:
     frames = []
     for figures in run.frames:
         values = dataclasses.asdict(figures)
-        del values['ious'], values['scores']
+        del values['ious'], values['scores'], values['ignored']
         frames.append({key: _number(value) for key, value in values.items()})
     summary = {key: _number(value) for key, value in run.summary().items()}
     return {'method': run.method, 'seed': run.seed, 'summary': summary, 'frames': frames}

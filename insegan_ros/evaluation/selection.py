@@ -10,12 +10,12 @@ import numpy as np
 
 from insegan_ros.baselines.kmeans import kmeans
 from insegan_ros.baselines.pixels import part_pixels
-from insegan_ros.bin import Bin
 from insegan_ros.camera import Plane
 from insegan_ros.data.store import Dataset, DatasetError, Sample
 from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.evaluation.benchmark import in_order
 from insegan_ros.evaluation.metrics import paper_miou
+from insegan_ros.parts_bin import Bin
 
 TEST, TEST_RANDOM, VALIDATION = 100, 200, 100  # frames, where there are enough
 FAILING_SHARE = 1 / 3

@@ -14,7 +14,6 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from insegan_ros import config
-from insegan_ros.bin import Bin, BinTracker, foreground, lowest_part
 from insegan_ros.camera import TopDownView, height_map, segmentation_from_labels
 from insegan_ros.deadline import check_time
 from insegan_ros.distillation.clusters import Instances, VoteSettings, find_instances
@@ -32,6 +31,7 @@ from insegan_ros.inference.existence import Existence
 from insegan_ros.inference.found import Found
 from insegan_ros.inference.poses import PoseEstimator, posed_cues, with_poses
 from insegan_ros.model.template import Template
+from insegan_ros.parts_bin import Bin, BinTracker, foreground, lowest_part
 from insegan_ros.types import DepthFrame, Intrinsics, Segmentation
 
 MARGIN = 8  # px around the bin
@@ -54,7 +54,7 @@ class DistilledSegmenter:
         self,
         network: VoteNetwork,
         votes: VoteSettings,
-        bin: Bin | None = None,
+        parts_bin: Bin | None = None,
         *,
         seed: int = 0,
         template: Template | None = None,
@@ -65,7 +65,7 @@ class DistilledSegmenter:
         self.network = fused(network)
         self._device = next(network.parameters()).device
         self._config, self._votes = network.config, votes
-        self._tracker = BinTracker(bin, seed)
+        self._tracker = BinTracker(parts_bin, seed)
         self._scoring, self._existence = scoring, existence
         self._lengths_px = lengths_px
         self.poses = None if template is None else PoseEstimator(template, seed=seed)
@@ -91,7 +91,7 @@ class DistilledSegmenter:
         self._config = scaled(self._config, metres)
 
     @property
-    def bin(self) -> Bin | None:
+    def parts_bin(self) -> Bin | None:
         """Where the bin was in the frame segmented last."""
         return self._tracker.last
 
@@ -126,17 +126,17 @@ class DistilledSegmenter:
             scores = plain.scores
         return with_poses(frame, plain, fits, scores=scores, estimator=self.poses)
 
-    def find(self, frame: DepthFrame, bin: Bin | None = None) -> Found:
-        """Instances in no order; `bin` None: tracked.
+    def find(self, frame: DepthFrame, parts_bin: Bin | None = None) -> Found:
+        """Instances in no order; `parts_bin` None: tracked.
 
         Raises:
             FloorNotFoundError: no bin was given and the frame shows none.
         """
-        bin = self._tracker(frame) if bin is None else bin
-        tilt = np.degrees(np.arccos(np.clip(-bin.floor.normal[2], -1, 1)))
-        all_heights = height_map(frame, bin.floor)
+        parts_bin = self._tracker(frame) if parts_bin is None else parts_bin
+        tilt = np.degrees(np.arccos(np.clip(-parts_bin.floor.normal[2], -1, 1)))
+        all_heights = height_map(frame, parts_bin.floor)
         left, top, right, bottom = _window(
-            all_heights, bin.region, 1.5 * lowest_part(frame, bin.floor, all_heights)
+            all_heights, parts_bin.region, 1.5 * lowest_part(frame, parts_bin.floor, all_heights)
         )
         window = np.s_[top:bottom, left:right]
         labels = np.zeros(frame.depth_m.shape, np.int32)
@@ -145,22 +145,22 @@ class DistilledSegmenter:
             return Found(labels, np.zeros((0, 3)), none, none)
         if tilt > MAX_TILT_DEGREES:
             region = (left, top, right - left, bottom - top)
-            view = TopDownView.of(frame.intrinsics, bin.floor, region)
+            view = TopDownView.of(frame.intrinsics, parts_bin.floor, region)
             seen = view.rectify(frame)
             normal = (0.0, 0.0, -1.0)
-            heights = height_map(seen, replace(bin.floor, normal=normal))
-            instances = self._instances(heights, bin.floor.offset / seen.intrinsics.fx)
+            heights = height_map(seen, replace(parts_bin.floor, normal=normal))
+            instances = self._instances(heights, parts_bin.floor.offset / seen.intrinsics.fx)
             restored = view.restore(instances.labels.astype(np.float32), 0).astype(np.int32)
             labels[window] = restored[window]
-            centres = _lifted(instances.centres, seen.intrinsics, bin.floor.offset)
+            centres = _lifted(instances.centres, seen.intrinsics, parts_bin.floor.offset)
             centres = centres @ np.asarray(view.rotation)  # camera_R_view, as rows
         else:
-            pixel = bin.floor.offset / frame.intrinsics.fx
+            pixel = parts_bin.floor.offset / frame.intrinsics.fx
             instances = self._instances(all_heights[window], pixel)
             labels[window] = instances.labels
             k = frame.intrinsics.crop(left, top, right - left, bottom - top)
-            centres = _lifted(instances.centres, k, bin.floor.offset)
-        ids = _inside(labels, foreground(frame, bin), np.isfinite(frame.depth_m))
+            centres = _lifted(instances.centres, k, parts_bin.floor.offset)
+        ids = _inside(labels, foreground(frame, parts_bin), np.isfinite(frame.depth_m))
         renumbered = np.zeros(labels.max(initial=0) + 1, np.int32)
         renumbered[ids] = np.arange(1, len(ids) + 1)
         return Found(
@@ -170,9 +170,9 @@ class DistilledSegmenter:
             np.clip(instances.visible[ids - 1], 0, 1),
         )
 
-    def whole_parts(self, frame: DepthFrame, bin: Bin) -> NDArray[np.int32]:
+    def whole_parts(self, frame: DepthFrame, parts_bin: Bin) -> NDArray[np.int32]:
         """(H, W) labels of those instances that the network holds for seen whole, 0 elsewhere."""
-        found = self.find(frame, bin)
+        found = self.find(frame, parts_bin)
         whole = (found.visible > WHOLE_VISIBLE) & (found.agreement > WHOLE_AGREEMENT)
         kept = np.concatenate([[0], np.where(whole, np.arange(1, len(whole) + 1), 0)])
         return kept[found.labels].astype(np.int32)
@@ -287,7 +287,7 @@ def load(
     settings: Mapping[str, Any],
     tensors: Mapping[str, torch.Tensor],
     device: str = 'cpu',
-    bin: Bin | None = None,
+    parts_bin: Bin | None = None,
     seed: int = 0,
 ) -> DistilledSegmenter:
     """The Segmenter of a card's `settings` and the weights beside it.
@@ -310,7 +310,7 @@ def load(
     return DistilledSegmenter(
         network,
         card.votes,
-        bin,
+        parts_bin,
         seed=seed,
         template=template,
         scoring=card.scoring,

@@ -14,16 +14,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from insegan_ros import config
-from insegan_ros.bin import Bin, BinTracker, foreground
 from insegan_ros.camera import height_map, segmentation_from_labels
 from insegan_ros.crop import BinCrop, CropConfig, depth_at_height, encode
 from insegan_ros.model.generator import Generator
 from insegan_ros.model.insegan import InSeGANConfig, explain, make_encoder
 from insegan_ros.model.refine import refine
+from insegan_ros.parts_bin import Bin, BinTracker, foreground
 from insegan_ros.types import DepthFrame, InstanceImages, Segmentation
 
 MIN_PIXELS = 12  # of an instance, in the frame
-BARELY = -0.97  # of a rendering: where it begins to rise out of the floor
 SCORE_HEIGHT_M = 0.005  # re-rendering error at which a score has fallen to 1/e
 
 
@@ -35,7 +34,7 @@ class FilterConfig:
     median: int = 3  # px, side of the median filter; 1: none
     blur: float = 0.0  # px, standard deviation of the Gaussian filter; 0: none
     # Whose a pixel is. `nearest`: the nearest rendering's (paper 3.5). `measured`: that of the
-    # rendering which comes closest to what was measured there.
+    # rendering which comes closest to what was measured there: fewer false pixels on the floor.
     owner: Literal['nearest', 'measured'] = 'nearest'
 
 
@@ -84,21 +83,21 @@ class InSeGANSegmenter:
         self,
         networks: InSeGANNetworks,
         card: InSeGANCard,
-        bin: Bin | None = None,
+        parts_bin: Bin | None = None,
         *,
         seed: int = 0,
     ) -> None:
         self._networks = copy.deepcopy(networks).eval().requires_grad_(False)
         self._card = card
         self._device = next(networks.parameters()).device
-        self._tracker = BinTracker(bin, seed)
+        self._tracker = BinTracker(parts_bin, seed)
 
     @property
     def part_length_m(self) -> None:
         """Not known: see types.Segmenter."""
 
     @property
-    def bin(self) -> Bin | None:
+    def parts_bin(self) -> Bin | None:
         """Where the bin was in the frame segmented last."""
         return self._tracker.last
 
@@ -114,26 +113,26 @@ class InSeGANSegmenter:
         Raises:
             FloorNotFoundError: no bin was given and the frame shows none.
         """
-        bin = self._tracker(frame)
-        crop = BinCrop.of(frame, bin, self._card.crop)
+        parts_bin = self._tracker(frame)
+        crop = BinCrop.of(frame, parts_bin, self._card.crop)
         image = torch.from_numpy(crop.image).to(self._device)[None, None]
         rendered, _ = self._networks.decompose(image, self._card.refine_steps, refine_seconds)
         alone = filtered(rendered[0].float().cpu().numpy(), self._card.filters)
         seen = crop.restore(alone, frame)  # (n, H, W)
-        labels = nearest(seen, self._card.filters.threshold)
+        threshold = self._card.filters.threshold
+        labels, part = nearest(seen, threshold), foreground(frame, parts_bin)
+        heights = height_map(frame, parts_bin.floor)
         if self._card.filters.owner == 'measured':
-            heights = height_map(frame, bin.floor)
-            values = np.where(
-                foreground(frame, bin), encode(np.nan_to_num(heights), self._card.crop), -1
-            )
-            closest = closest_to_measured(seen, values, self._card.filters.threshold)
+            values = np.where(part, encode(np.nan_to_num(heights), self._card.crop), -1)
+            closest = closest_to_measured(seen, values, threshold)
             labels = np.where(np.isfinite(heights), closest, labels)
-        return self._describe(frame, bin, labels, seen=seen, heights=crop.heights(seen))
+        labels = filled(labels, part & np.isfinite(heights))
+        return self._describe(frame, parts_bin, labels, seen=seen, heights=crop.heights(seen))
 
     def _describe(
         self,
         frame: DepthFrame,
-        bin: Bin,
+        parts_bin: Bin,
         labels: NDArray[np.int32],
         *,
         seen: NDArray[np.float32],
@@ -142,8 +141,8 @@ class InSeGANSegmenter:
         ids, area = np.unique(labels, return_counts=True)
         ids = ids[(ids > 0) & (area >= MIN_PIXELS)]
         labels = np.where(np.isin(labels, ids), labels, 0)
-        measured = height_map(frame, bin.floor)
-        measured[~foreground(frame, bin) & np.isfinite(measured)] = 0
+        measured = height_map(frame, parts_bin.floor)
+        measured[~foreground(frame, parts_bin) & np.isfinite(measured)] = 0
         whole = seen[ids - 1] > self._card.filters.threshold  # (N, H, W)
         visible = np.array([(labels == k).sum() for k in ids]) / np.maximum(
             whole.sum(axis=(1, 2)), 1
@@ -152,9 +151,9 @@ class InSeGANSegmenter:
         scores = np.exp(-errors / SCORE_HEIGHT_M) * np.clip(visible, 0, 1)
         found = segmentation_from_labels(frame, labels, scores)
         order = np.argsort(-scores, kind='stable')
-        depths = depth_at_height(frame, bin, heights[ids - 1])
+        depths = depth_at_height(frame, parts_bin, heights[ids - 1])
         depths[~whole] = np.nan
-        composed = depth_at_height(frame, bin, heights.max(axis=0, initial=0))
+        composed = depth_at_height(frame, parts_bin, heights.max(axis=0, initial=0))
         return Segmentation(
             labels=found.labels,
             depths=InstanceImages.of(depths[order], labels.shape, np.float32(np.nan)),
@@ -190,16 +189,30 @@ def nearest(images: NDArray[np.float32], threshold: float) -> NDArray[np.int32]:
 def closest_to_measured(
     images: NDArray[np.float32], measured: NDArray[np.floating], threshold: float
 ) -> NDArray[np.int32]:
-    """(n, H, W) renderings, (H, W) what was measured -> (H, W): 1 + an index, 0 on the floor.
-
-    Where parts were measured but none is rendered, the pixel goes to the rendering that is
-    highest there, if any rises out of the floor at all.
-    """
+    """(n, H, W) renderings, (H, W) what was measured -> (H, W): 1 + an index, 0 on the floor."""
     off = np.where(images > threshold, np.abs(images - measured), np.inf)
-    uncovered = ~np.isfinite(off).any(axis=0)
-    index = np.where(uncovered, images.argmax(axis=0), off.argmin(axis=0))
-    part = (measured > -1) & (~uncovered | (images.max(axis=0) > BARELY))
-    return np.where(part, 1 + index, 0).astype(np.int32)
+    found = (measured > -1) & np.isfinite(off).any(axis=0)
+    return np.where(found, 1 + off.argmin(axis=0), 0).astype(np.int32)
+
+
+def filled(labels: NDArray[np.int32], part: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Labels (H, W) in which what was measured of parts, and nothing covers, is shared out.
+
+    Each such pixel goes to the instance that is nearest in the image: a part is there, whatever
+    the renderings say.
+
+    Args:
+        part: (H, W) where a part was measured.
+    """
+    open_ = part & (labels == 0)
+    if not open_.any() or not labels.any():
+        return labels
+    _, index = cv2.distanceTransformWithLabels(
+        (labels == 0).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    owner = np.zeros(index.max() + 1, np.int32)
+    owner[index[labels > 0]] = labels[labels > 0]
+    return np.where(open_, owner[index], labels)
 
 
 def choose_threshold(
@@ -243,7 +256,7 @@ def load(
     settings: Mapping[str, Any],
     tensors: Mapping[str, Tensor],
     device: str = 'cpu',
-    bin: Bin | None = None,
+    parts_bin: Bin | None = None,
     seed: int = 0,
 ) -> InSeGANSegmenter:
     """The Segmenter of a card's `settings` and the weights beside it.
@@ -260,4 +273,4 @@ def load(
     networks.load_state_dict(
         {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
     )
-    return InSeGANSegmenter(networks.to(torch.device(device)), card, bin, seed=seed)
+    return InSeGANSegmenter(networks.to(torch.device(device)), card, parts_bin, seed=seed)

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from insegan_ros import tensors as tensor_files
-from insegan_ros.bin import Bin
 from insegan_ros.config import ConfigError
 from insegan_ros.device import pick_device
 from insegan_ros.files import write_atomically
 from insegan_ros.inference import distilled_card
+from insegan_ros.parts_bin import Bin
 from insegan_ros.shipped import shipped
 from insegan_ros.types import Segmenter
 
@@ -70,16 +70,17 @@ def find(name_or_path: str) -> Path:
 def load_segmenter(
     name_or_path: str,
     device: str = 'cpu',
-    bin: Bin | None = None,
+    parts_bin: Bin | None = None,
     *,
     seed: int = 0,
 ) -> Segmenter:
     """A trained model as a Segmenter.
 
     Args:
-        name_or_path: of its folder; `any:0.056` tells a model of any part how long the part is, m.
+        name_or_path: of its folder; `any:0.056` tells a model of any part how long the part is, m;
+            without it the frames tell (`part_length.LengthFromFrames`).
         device: where it runs: 'auto', 'cpu' or 'cuda[:index]'.
-        bin: where the bin is; None: found in the frames.
+        parts_bin: where the bin is; None: found in the frames.
 
     Raises:
         ModelError: no such model, a card or weights that are damaged or do not match.
@@ -96,7 +97,7 @@ def load_segmenter(
         tensors = _load(folder / WEIGHTS)
         if part_length is not None:
             card['settings'] = _with_length(card, part_length)
-        return loader.load(card['settings'], tensors, pick_device(device), bin, seed)
+        segmenter = loader.load(card['settings'], tensors, pick_device(device), parts_bin, seed)
     except ConfigError as error:
         raise ModelError(
             f'{folder} is of another version of insegan_ros, or was changed ({error}); delete '
@@ -104,6 +105,11 @@ def load_segmenter(
         ) from None
     except (OSError, KeyError, ValueError, RuntimeError) as error:
         raise ModelError(f'{folder} cannot be loaded: {error}') from None
+    if card.get('part') == ANY and part_length is None and segmenter.any_length:
+        return importlib.import_module('insegan_ros.inference.part_length').LengthFromFrames(
+            segmenter
+        )
+    return segmenter
 
 
 def _told_length(name: str) -> tuple[str, float | None]:

@@ -60,7 +60,7 @@ class PoseEstimator:
         self.diameter = template.diameter_m
         self._tolerance = max(0.003, 0.06 * self.diameter)
         self._surface = sample_surface(mesh, POINTS, seed)
-        self._dense = sample_surface(mesh, DENSE_POINTS, seed)
+        self.surface = sample_surface(mesh, DENSE_POINTS, seed)
         self._distance = DistanceField.of(template, self.centre)
         self._search = PoseSearch(
             mesh, self.diameter, self._tolerance, settings=self._settings, seed=seed
@@ -161,7 +161,7 @@ class PoseEstimator:
 
     def render(self, pose: NDArray, intrinsics: Intrinsics) -> NDArray[np.float32]:
         """(H, W) metres: the template alone at camera_T_template, NaN elsewhere."""
-        points, facing = self._dense.posed(pose)
+        points, facing = self.surface.posed(pose)
         index = pixels_of(points, intrinsics)
         shape = (intrinsics.height, intrinsics.width)
         depth = depth_of(index[facing], points[facing, 2], shape, behind=2 * self._tolerance)

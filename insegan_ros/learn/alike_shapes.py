@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from insegan_ros.bin import Bin
 from insegan_ros.camera import Plane
 from insegan_ros.data.store import Dataset
 from insegan_ros.discovery.crops import MASK_EDGE, Piece, pieces_of
@@ -39,6 +38,7 @@ from insegan_ros.learn.stage_discovery import UNEXPLAINED
 from insegan_ros.learn.stage_network import begun, is_read, learned_enough, teach, training_of
 from insegan_ros.learn.stages import Figures, Stage
 from insegan_ros.learn.start import Start, card_of
+from insegan_ros.parts_bin import Bin
 from insegan_ros.types import DepthFrame
 
 WHOLE_VISIBLE = 0.9
@@ -212,7 +212,7 @@ class AlikeShapes:
             'count_accuracy_on_unseen_shapes': round(read.count_accuracy, 4),
         }
         card = {
-            **card_of(job.dataset),
+            **card_of(job.dataset, job.part),
             'labels_used': 'none: no shape explained the frames; random shapes that look like '
             'what they show taught the network',
             'training': {

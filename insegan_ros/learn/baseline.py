@@ -19,7 +19,6 @@ import torch
 
 from insegan_ros import config
 from insegan_ros.baselines.learned.methods import METHODS, Course
-from insegan_ros.bin import BinTracker
 from insegan_ros.crop import CropConfig
 from insegan_ros.data.frames import Frames, measure_crop
 from insegan_ros.data.store import Dataset, DatasetError
@@ -28,6 +27,7 @@ from insegan_ros.learn.baseline_run import BaselineRun
 from insegan_ros.learn.insegan import describe, labelled, load_crops, pick_precision, split
 from insegan_ros.learn.insegan_run import Validation
 from insegan_ros.learn.run_folder import Job, claim
+from insegan_ros.parts_bin import BinTracker
 from insegan_ros.training.descent import DescentConfig
 from insegan_ros.training.loop import Hooks, run_loop
 

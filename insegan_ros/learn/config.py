@@ -13,12 +13,15 @@ import yaml
 from insegan_ros import config
 from insegan_ros.baselines.learned import methods as learned
 from insegan_ros.config import ConfigError
+from insegan_ros.data.cad import Units
 from insegan_ros.data.frames import AugmentConfig
 from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.discovery.state import DiscoveryConfig
 from insegan_ros.distillation.alike import AlikeConfig
 from insegan_ros.distillation.piles import PileConfig
+from insegan_ros.distillation.pretrain import ShapesConfig
 from insegan_ros.distillation.train import TrainConfig
+from insegan_ros.distillation.views import ViewConfig
 from insegan_ros.inference.insegan import FilterConfig
 from insegan_ros.model.insegan import InSeGANConfig
 from insegan_ros.training.descent import DescentConfig
@@ -31,6 +34,12 @@ BASELINES: tuple[Method, ...] = ('slot_attention', 'bo_qsa', 'iodine', 'wu')
 METHODS: tuple[Method, ...] = ('distilled', *INSEGAN, *BASELINES)
 # sections that a resumed run may change: they say how long it takes, not what it learns
 FREE = ('max_minutes', 'shares', 'loop', 'precision')
+
+MESH_MINUTES = 15.0  # that learning from a CAD model takes, unless it is said
+# 2 to 20 parts in a bin 1.3 to 3.2 part lengths wide; the length is known
+ANY_BIN = ShapesConfig(
+    shapes=3000, bins=1, parts=(2, 20), bin_width=(1.3, 3.2), view=ViewConfig(true=(0.97, 1.03))
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,11 +92,14 @@ class LearnConfig:
     """All settings of a run; `--config` and `--set` override them."""
 
     method: Method = 'distilled'
-    # None: 30 for distilled, no limit for others, whose length is loop.iterations
+    # None: 30 for distilled (15 from a mesh), no limit for others, whose length is loop.iterations
     max_minutes: float | None = None
 
     # distilled
     shares: ShareConfig = field(default_factory=ShareConfig)
+    # of the part; its shape is then not discovered, and frames are not needed
+    mesh: str | None = None
+    units: Units | None = None  # of the mesh; None: metres where its format says so, else mm
     # the model whose network to begin with, by name or folder, or none; None: any, if it is there
     start: str | None = None
     part_length_m: float | None = None  # of the longest side; None: what the frames show
@@ -95,6 +107,8 @@ class LearnConfig:
     least_piles: int = 50  # made whatever the time
     discovery: DiscoveryConfig = field(default_factory=DiscoveryConfig)
     piles: PileConfig = field(default_factory=PileConfig)
+    # piles of a mesh where no frames show bin and camera: any of them
+    bins: ShapesConfig = field(default_factory=lambda: ANY_BIN)
     network: TrainConfig = field(default_factory=TrainConfig)
     alike: AlikeConfig = field(default_factory=AlikeConfig)  # where no shape explains the frames
 
@@ -102,8 +116,9 @@ class LearnConfig:
     model: InSeGANConfig = field(default_factory=InSeGANConfig)
     step: StepConfig = field(default_factory=StepConfig)
     # of the finished model; the threshold is chosen
-    filters: FilterConfig = field(default_factory=lambda: FilterConfig(owner='measured'))
-    refine_steps: int = 0  # on each frame's codes, of the finished model; docs/research.md
+    filters: FilterConfig = field(default_factory=FilterConfig)
+    # on each frame's codes, of the finished model; docs/results.md tells what they cost and gain
+    refine_steps: int = 0
     rescue: RescueConfig = field(default_factory=RescueConfig)
 
     # slot_attention, bo_qsa, iodine, wu
@@ -129,14 +144,16 @@ class LearnConfig:
     @property
     def seconds(self) -> float:
         """What a run may take."""
-        minutes = 30.0 if self.method == 'distilled' else float('inf')
+        minutes = float('inf')
+        if self.method == 'distilled':
+            minutes = 30.0 if self.mesh is None else MESH_MINUTES
         return 60 * (minutes if self.max_minutes is None else self.max_minutes)
 
 
 COMMON = ('method', 'max_minutes')
 OF_DISTILLED = (
     *('shares', 'start', 'part_length_m', 'frames', 'least_piles'),
-    *('discovery', 'piles', 'network', 'alike'),
+    *('mesh', 'units', 'discovery', 'piles', 'bins', 'network', 'alike'),
 )
 
 
@@ -155,7 +172,9 @@ def sections(method: Method) -> list[str]:
     return [f.name for f in dataclasses.fields(LearnConfig) if f.name in kept]
 
 
-def resolve(files: Sequence[Path], overrides: Sequence[str], dataset: Dataset) -> LearnConfig:
+def resolve(
+    files: Sequence[Path], overrides: Sequence[str], dataset: Dataset | None
+) -> LearnConfig:
     """The settings of a run; the method and the dataset fill in what they know.
 
     Args:
@@ -177,10 +196,12 @@ def resolve(files: Sequence[Path], overrides: Sequence[str], dataset: Dataset) -
         if key not in sections(settings.method):
             methods = ', '.join(m for m in METHODS if key in sections(m))
             raise ConfigError(f'{key} is not for the method {settings.method}, but for {methods}')
+    if settings.method == 'distilled':
+        return settings
+    if dataset is None:
+        raise ConfigError(f'the method {settings.method} learns from frames: --dataset is needed')
     if settings.method in BASELINES:
         return _of_baseline(settings, dataset)
-    if settings.method not in INSEGAN:
-        return settings
     return _counted(settings, 'instances' in (given.get('model') or {}), dataset)
 
 
@@ -240,7 +261,7 @@ def _counted(settings: LearnConfig, given: bool, dataset: Dataset) -> LearnConfi
     return replace(settings, model=model)
 
 
-def dump(settings: LearnConfig) -> str:
+def dump_settings(settings: LearnConfig) -> str:
     """The sections of its method as YAML, which `resolve` takes as a file."""
     whole: Mapping[str, Any] = yaml.safe_load(config.dump(settings))
     kept = {name: whole[name] for name in sections(settings.method)}

@@ -9,36 +9,38 @@
 
 Where no shape explains the frames, random shapes that look like what they show take the place of
 the part's (`alike_shapes`): shapes/ and alike.png instead of piles/ and piles.png. The model then
-gives masks, but no poses. No stage reads a label.
+gives masks, but no poses. A CAD model (`--mesh`) takes the place of discovery; without frames the
+piles then lie in bins of any kind, under any camera. No stage reads a label.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
 
-from insegan_ros.data.store import Dataset
-from insegan_ros.distillation.examples import Piles, make_batch
+from insegan_ros.distillation.examples import mixed_batch
 from insegan_ros.distillation.network import NetworkConfig
-from insegan_ros.distillation.surroundings import Surroundings, measure_surroundings
+from insegan_ros.distillation.piles import Solid
 from insegan_ros.inference import distilled, distilled_card, model_card
 from insegan_ros.learn.alike_shapes import AlikeShapes
 from insegan_ros.learn.pictures import show_segmented
 from insegan_ros.learn.reading import (
-    SCORED_PILES,
     calibrate_scores,
+    cases_of,
     frames_of,
     learn_to_read,
-    look,
 )
 from insegan_ros.learn.run_folder import Job, claim
+from insegan_ros.learn.stage_any_bin import AnyBin
 from insegan_ros.learn.stage_discovery import UNEXPLAINED, find_shape
+from insegan_ros.learn.stage_mesh import CadSolid, take_mesh, write_part
 from insegan_ros.learn.stage_network import begun, is_read, learned_enough, teach, training_of
-from insegan_ros.learn.stage_piles import make_piles
-from insegan_ros.learn.stages import Figures, Stage, carry_out, plan
+from insegan_ros.learn.stage_piles import BinOfFrames
+from insegan_ros.learn.stages import Figures, Stage, plan, run_stages
 from insegan_ros.learn.start import Start, card_of
 from insegan_ros.model.template import Template
 
@@ -52,8 +54,8 @@ def train(job: Job) -> int:
     distillation = Distillation(job)
     with claim(job):
         # the first stage tells what comes next
-        carry_out(distillation.stages()[:1], job.config.seconds, job.report)
-        carry_out(distillation.stages(), job.config.seconds, job.report)
+        run_stages(distillation.stages()[:1], job.config.seconds, job.report)
+        run_stages(distillation.stages(), job.config.seconds, job.report)
     if distillation.unexplained:
         print(f'the model is in {job.model}: masks, but no poses')
     else:
@@ -78,21 +80,21 @@ class Distillation:
     def stages(self) -> list[Stage]:
         """In order; which ones follow discovery is known once it has ended."""
         report, shares = self.job.report, self.job.config.shares
-        discovery = Stage(
-            name='discovery',
+        shape = Stage(
+            name=self.first,
             share=shares.discovery,
-            done=lambda _: 'discovery' in report,
-            run=lambda seconds: find_shape(self.job, self.start, seconds),
+            done=lambda _: self.first in report,
+            run=self.find_shape,
         )
         if self.unexplained:
             assert self.start is not None
             length_m = float(report.of('discovery')['part_length_m'])
-            return [discovery, *AlikeShapes(self.job, self.start, length_m).stages()]
+            return [shape, *AlikeShapes(self.job, self.start, length_m).stages()]
         piles = Stage(
             name='piles',
             share=shares.piles,
             done=lambda _: 'piles' in report,
-            run=lambda seconds: make_piles(self.job, self.template, self.around, seconds=seconds),
+            run=lambda seconds: self.bins.make(seconds),
         )
         network = Stage(
             name='network',
@@ -107,7 +109,18 @@ class Distillation:
             done=lambda _: is_read(self.job),
             run=lambda _: self.write_model(),
         )
-        return [discovery, piles, network, reading]
+        return [shape, piles, network, reading]
+
+    @property
+    def first(self) -> str:
+        """The stage that ends in the part's shape."""
+        return 'discovery' if self.job.config.mesh is None else 'mesh'
+
+    def find_shape(self, seconds: float) -> Figures:
+        """From the CAD model where there is one, else from the frames."""
+        if self.job.config.mesh is not None:
+            return take_mesh(self.job)
+        return find_shape(self.job, self.start, seconds)
 
     @property
     def unexplained(self) -> bool:
@@ -120,36 +133,31 @@ class Distillation:
         return Template.load(self.job.out / 'template')
 
     @cached_property
-    def around(self) -> Surroundings:
-        """The bin and the camera, as the frames show them."""
-        return measure_surroundings(self.job.dataset, np.random.default_rng([self.job.seed, 1]))
+    def solid(self) -> Solid:
+        """What piles are made of: the CAD model, or the shape that was discovered."""
+        return self.template if self.first == 'discovery' else CadSolid.load(self.job.out)
+
+    @cached_property
+    def bins(self) -> BinOfFrames | AnyBin:
+        """Where the piles lie."""
+        kind = AnyBin if self.job.frames is None else BinOfFrames
+        return kind(self.job, self.solid)
 
     @cached_property
     def network(self) -> NetworkConfig:
         """What the network takes the part for."""
-        sides = self.template.mesh().bounding_box_oriented.primitive.extents
-        pixel_m = self.around.camera_height / self.around.intrinsics.fx
-        config = NetworkConfig(float(max(sides)), float(min(sides)), float(pixel_m))
+        sides = self.solid.mesh().bounding_box_oriented.primitive.extents
+        config = NetworkConfig(float(max(sides)), float(min(sides)), self.bins.pixel_m)
         return config if self.start is None else replace(config, widths=self.start.widths)
-
-    @cached_property
-    def _stored(self) -> Dataset:
-        return Dataset(self.job.out / 'piles')
-
-    def _split(self) -> tuple[list[int], list[int]]:
-        """Piles kept from training, and those that the network learns from."""
-        indices = self._stored.indices
-        kept = max(2, min(self.job.config.network.held_out, len(indices) // 5))
-        return indices[:kept], indices[kept:]
 
     def teach(self, seconds: float) -> Figures:
         """The network's stage."""
         settings = self.job.config.network.adapted(self.job.device, self.start is not None)
-        piles = Piles.load(self._stored, self._split()[1])
+        parts = self.bins.taught(self.network)
         progress = begun(self.job, self.network, settings, self.start)
 
         def batches(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-            return make_batch(piles, self.network, settings.batch, rng=rng)
+            return mixed_batch(parts, settings.batch, rng)
 
         return teach(self.job, progress, batches, settings, seconds)
 
@@ -157,39 +165,54 @@ class Distillation:
         """Choose how votes are read, learn what scores mean, and write the model."""
         job, settings = self.job, self.job.config.network
         progress = begun(job, self.network, settings, self.start)
-        held = Piles.load(self._stored, self._split()[0])
-        frames = frames_of(progress.average, job.dataset, job.seed)
-        read = learn_to_read(progress.average, [(held, self.network)], job.seed, frames=frames)
+        held = self.bins.held(self.network)
+        frames = None
+        if job.frames is not None:
+            frames = frames_of(progress.average, job.frames, job.seed)
+        read = learn_to_read(progress.average, held, job.seed, frames=frames)
         segmenter = distilled.DistilledSegmenter(
             progress.average,
             read.votes,
             template=self.template,
             seed=job.seed,
+            lengths_px=self.bins.lengths_px,
             existence=read.existence,
         )
-        scored = range(len(held))[:SCORED_PILES]
-        scoring = calibrate_scores(segmenter, look(segmenter, held, scored, job.seed))
+        scoring = calibrate_scores(segmenter, cases_of(segmenter, held, job.seed))
         figures = {
             'strict_miou_on_unseen_piles': round(read.strict_miou, 4),
             'count_accuracy_on_unseen_piles': round(read.count_accuracy, 4),
         }
-        sides = sorted(self.template.mesh().bounding_box_oriented.primitive.extents)[::-1]
+        sides = sorted(self.solid.mesh().bounding_box_oriented.primitive.extents)[::-1]
+        shape = 'the shape was discovered in unlabelled depth'
+        if job.config.mesh is not None:
+            shape = 'the shape is that of a CAD model'
         card = {
-            **card_of(job.dataset),
-            'labels_used': 'none: the shape was discovered in unlabelled depth, piles of it in '
-            'physics taught the network',
+            **card_of(job.frames, job.part),
+            'labels_used': f'none: {shape}, piles of it in physics taught the network',
             'training': {
                 **training_of(job, self.start),
-                'piles': len(self._stored),
+                'piles': job.report.of('piles')['count'],
                 'part_size_mm': [round(float(side) * 1e3, 1) for side in sides],
             },
             'figures': figures,
             'settings': distilled_card.to_card(
-                self.network, read.votes, self.template.voxel_m, scoring, existence=read.existence
+                self.network,
+                read.votes,
+                self.template.voxel_m,
+                scoring,
+                lengths_px=self.bins.lengths_px,
+                existence=read.existence,
             ),
         }
+        if isinstance(self.solid, CadSolid):
+            told = job.report.of('mesh')
+            card['mesh'] = {'file': Path(job.mesh).name, **told}
         logits = torch.from_numpy(self.template.logits)
         tensors = {**progress.average.state_dict(), distilled.TEMPLATE: logits}
         model_card.save_model(job.model, card, tensors)
-        show_segmented(job.dataset, job.indices, job.out, seed=job.seed)
+        if isinstance(self.solid, CadSolid):
+            write_part(job, self.solid)
+        if job.frames is not None:
+            show_segmented(job.frames, job.indices, job.out, seed=job.seed)
         return {'steps': progress.step, **figures}

@@ -51,7 +51,7 @@ def train(job: Job) -> int:
     try:
         torch.backends.cudnn.benchmark = True
         with claim(job) if group.leads else nullcontext():
-            return learn(replace(job, device=device), group)
+            return learn_in_group(replace(job, device=device), group)
     finally:
         distributed.leave(group)
 
@@ -64,7 +64,7 @@ def describe(job: Job) -> str:
     return f'training     {loop.iterations} iterations, {limit} a call, {done}'
 
 
-def learn(job: Job, group: distributed.Group) -> int:
+def learn_in_group(job: Job, group: distributed.Group) -> int:
     """In this process, of one or several."""
     settings, dataset = job.config, job.dataset
     training, held_out = split(dataset, settings.data, job.seed)

@@ -6,7 +6,7 @@ import importlib
 from typing import Protocol
 
 from insegan_ros.data.store import DatasetError
-from insegan_ros.learn.config import Method, dump
+from insegan_ros.learn.config import Method, dump_settings
 from insegan_ros.learn.run_folder import Job
 
 # imported when one is chosen: each needs libraries of its own
@@ -44,11 +44,11 @@ def learn(job: Job) -> int:
     Raises:
         ValueError: a dataset without frames, or a folder that holds another run.
     """
-    if len(job.dataset) == 0:
+    if job.config.mesh is None and len(job.dataset) == 0:
         raise DatasetError(f'{job.dataset.path} has no frames; collect or generate some')
     return way_of(job).train(job)
 
 
 def describe(job: Job) -> str:
     """The resolved configuration as YAML, and the plan with its times."""
-    return f'{dump(job.config)}\n{way_of(job).describe(job)}'
+    return f'{dump_settings(job.config)}\n{way_of(job).describe(job)}'

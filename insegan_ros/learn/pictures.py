@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 
 from insegan_ros import drawing
-from insegan_ros.bin import find_bin
 from insegan_ros.camera import TopDownView, height_map
 from insegan_ros.data.store import Dataset
 from insegan_ros.distillation.examples import Piles
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference import model_card
+from insegan_ros.parts_bin import find_bin
 from insegan_ros.types import DepthFrame
 
 SHOWN = 6  # frames in a picture
@@ -21,9 +21,9 @@ SHOWN = 6  # frames in a picture
 
 def _seen(frame: DepthFrame, rng: np.random.Generator, side: int) -> np.ndarray:
     """(side, side) heights around the bin."""
-    bin = find_bin(frame, rng)
-    view = TopDownView.of(frame.intrinsics, bin.floor, bin.region)
-    heights = bin.floor.offset - view.rectify(frame).depth_m
+    parts_bin = find_bin(frame, rng)
+    view = TopDownView.of(frame.intrinsics, parts_bin.floor, parts_bin.region)
+    heights = parts_bin.floor.offset - view.rectify(frame).depth_m
     return _square(heights, side)
 
 
@@ -66,11 +66,11 @@ def show_segmented(dataset: Dataset, indices: list[int], out: Path, *, seed: int
         frame = dataset[int(index)].frame
         try:
             found = segmenter.segment(frame)
-            bin = find_bin(frame, rng)
+            parts_bin = find_bin(frame, rng)
         except FloorNotFoundError:
             continue
-        heights = height_map(frame, bin.floor)
-        x, y, w, h = bin.region or (0, 0, *reversed(heights.shape))
+        heights = height_map(frame, parts_bin.floor)
+        x, y, w, h = parts_bin.region or (0, 0, *reversed(heights.shape))
         window = np.s_[y : y + h, x : x + w]
         side = max(w, h, 96)
         shown = _square(heights[window], side)

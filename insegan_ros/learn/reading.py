@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from insegan_ros.bin import Bin, BinTracker
 from insegan_ros.camera import Plane
 from insegan_ros.data.store import Dataset
 from insegan_ros.distillation.clusters import VoteSettings, candidates, find_instances
@@ -26,6 +25,7 @@ from insegan_ros.inference.distilled_card import Scoring
 from insegan_ros.inference.existence import Existence, fit_existence
 from insegan_ros.inference.found import Found
 from insegan_ros.inference.poses import posed_cues
+from insegan_ros.parts_bin import Bin, BinTracker
 from insegan_ros.types import DepthFrame
 
 # how generously candidates are taken, the least first; how likely a part has to be
@@ -45,7 +45,7 @@ Frames = Callable[[VoteSettings, Existence | None], list[NDArray[np.integer]]]
 
 
 @dataclass(frozen=True)
-class Reading:
+class VoteReading:
     """How a network's votes are read, chosen on held-out piles, and how well that does."""
 
     votes: VoteSettings
@@ -62,7 +62,7 @@ def learn_to_read(
     *,
     frames: Frames | None = None,
     generosity: Sequence[tuple[float, float]] = GENEROSITY,
-) -> Reading:
+) -> VoteReading:
     """Chosen on every other pile, judged on the rest.
 
     Where real frames clearly show more small instances than piles as crowded, what piles lack is
@@ -94,7 +94,7 @@ def learn_to_read(
                 best, chosen = worth, (votes, rule)
     found = [find_instances(o, c, *chosen).labels for o, c, _ in judged_on]
     true = [labels for _, _, labels in judged_on]
-    return Reading(*chosen, *judge(found, true), mean_false(found, true))
+    return VoteReading(*chosen, *judge(found, true), mean_false(found, true))
 
 
 def judge(
@@ -179,7 +179,7 @@ def frames_of(network: VoteNetwork, dataset: Dataset, seed: int) -> Frames | Non
 
     def read(votes: VoteSettings, rule: Existence | None) -> list[NDArray[np.integer]]:
         segmenter = DistilledSegmenter(remembering, votes, existence=rule)
-        return [segmenter.find(frame, bin).labels for frame, bin in seen]
+        return [segmenter.find(frame, parts_bin).labels for frame, parts_bin in seen]
 
     return read if seen else None
 
@@ -204,6 +204,17 @@ def look(
         frame = DepthFrame(height - piles.heights(index, rng), piles.intrinsics)
         found = segmenter.find(frame, Bin(Plane((0.0, 0.0, -1.0), float(height))))
         cases.append(Case(frame, found, piles.labels[index]))
+    return cases
+
+
+def cases_of(
+    segmenter: DistilledSegmenter, parts: Sequence[tuple[Piles, NetworkConfig]], seed: int
+) -> list[Case]:
+    """What a segmenter sees in some piles of each."""
+    cases: list[Case] = []
+    for piles, _ in parts:
+        some = range(len(piles))[: SCORED_PILES - len(cases)]
+        cases += look(segmenter, piles, some, seed + len(cases))
     return cases
 
 

@@ -16,9 +16,10 @@ import torch
 import yaml
 
 from insegan_ros import __version__
-from insegan_ros.data.store import Dataset
+from insegan_ros.data.cad import content_hash
+from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.files import FolderClaim, write_atomically
-from insegan_ros.learn.config import FREE, LearnConfig, dump
+from insegan_ros.learn.config import FREE, LearnConfig, dump_settings
 
 CONFIG, RUN, REPORT = 'config.yaml', 'run.yaml', 'report.yaml'
 
@@ -50,12 +51,39 @@ class Report:
 class Job:
     """What is learned from, where to, and how."""
 
-    dataset: Dataset
+    frames: Dataset | None  # None: a CAD model alone
     out: Path
     config: LearnConfig
     seed: int
     device: str  # cpu or cuda[:index]
     workers: int  # processes that make piles
+
+    @property
+    def dataset(self) -> Dataset:
+        """The frames.
+
+        Raises:
+            DatasetError: there are none.
+        """
+        if self.frames is None:
+            raise DatasetError('--dataset is needed: a folder of depth frames to learn from')
+        return self.frames
+
+    @property
+    def part(self) -> str:
+        """The part's name: the dataset's, or that of the CAD model's file."""
+        return self.frames.info.part if self.frames is not None else Path(self.mesh).stem
+
+    @property
+    def mesh(self) -> str:
+        """The file of the CAD model.
+
+        Raises:
+            DatasetError: there is none.
+        """
+        if self.config.mesh is None:
+            raise DatasetError('--mesh is needed: the file of a CAD model')
+        return self.config.mesh
 
     @cached_property
     def report(self) -> Report:
@@ -79,26 +107,26 @@ def claim(job: Job) -> FolderClaim:
     No other process can claim the folder until the result is closed.
 
     Raises:
-        ValueError: the folder's run has other settings, data or seed, or is of an earlier version
-            of insegan_ros; the message says what differs. Or another process learns there.
+        ValueError: the folder's run has other settings, data, mesh or seed, or is of an earlier
+            version of insegan_ros; the message says what differs. Or another process learns there.
     """
     held = FolderClaim(job.out)
     try:
-        _describe(job)
+        _write_provenance(job)
     except BaseException:
         held.close()
         raise
     return held
 
 
-def _describe(job: Job) -> None:
-    out, described = job.out, description(job)
+def _write_provenance(job: Job) -> None:
+    out, described = job.out, provenance(job)
     if (out / RUN).exists():
         before = yaml.safe_load((out / RUN).read_text())
         differ = _changed_settings(out / CONFIG, job.config) + [
-            f'{key} was {before.get(key)}, is {described[key]}'
-            for key in ('dataset_hash', 'seed')
-            if before.get(key) != described[key]
+            f'{key} was {before.get(key)}, is {described.get(key)}'
+            for key in ('dataset_hash', 'mesh_hash', 'seed')
+            if before.get(key) != described.get(key)
         ]
         if differ:
             raise ValueError(
@@ -111,16 +139,18 @@ def _describe(job: Job) -> None:
             f'{out} holds a run of an earlier version of insegan_ros, which did not write down '
             'its dataset, seed and settings; choose another --out'
         )
-    write_atomically(out / CONFIG, dump(job.config).encode())
+    write_atomically(out / CONFIG, dump_settings(job.config).encode())
     write_atomically(out / RUN, yaml.safe_dump(described, sort_keys=False).encode())
 
 
-def description(job: Job) -> dict[str, Any]:
+def provenance(job: Job) -> dict[str, Any]:
     """Of a run, for run.yaml."""
+    frames = job.frames
     return {
-        'dataset': str(job.dataset.path.resolve()),
-        'dataset_hash': job.dataset.content_hash(),
-        'part': job.dataset.info.part,
+        'dataset': None if frames is None else str(frames.path.resolve()),
+        'dataset_hash': None if frames is None else frames.content_hash(),
+        **({} if job.config.mesh is None else {'mesh_hash': content_hash(job.mesh)}),
+        'part': job.part,
         'seed': job.seed,
         'insegan_ros': __version__,
         'git_revision': git_revision(),
@@ -132,7 +162,9 @@ def description(job: Job) -> dict[str, Any]:
 
 def _changed_settings(file: Path, settings: LearnConfig) -> list[str]:
     """What says otherwise in a run's file than now."""
-    theirs, ours = (_flat(yaml.safe_load(text)) for text in (file.read_text(), dump(settings)))
+    theirs, ours = (
+        _flat(yaml.safe_load(text)) for text in (file.read_text(), dump_settings(settings))
+    )
     return [
         f'{key} was {theirs.get(key)}, is {ours.get(key)}'
         for key in sorted(theirs.keys() | ours.keys())

@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from insegan_ros.discovery.discover import Search, UnexplainedError, discover
+from insegan_ros.inference.part_length import FRAMES
 from insegan_ros.learn.run_folder import Job
 from insegan_ros.learn.stages import Figures
 from insegan_ros.learn.start import Start
@@ -38,4 +41,14 @@ def find_shape(job: Job, start: Start | None, seconds: float) -> Figures:
     except UnexplainedError as error:
         if start is None:
             raise
-        return {UNEXPLAINED: str(error), 'part_length_m': round(error.part_length_m, 5)}
+        length_m = job.config.part_length_m or _by_the_network(job, start) or error.part_length_m
+        print(
+            f'no shape explains the frames; the part is taken to be {length_m * 1e3:.0f} mm long'
+        )
+        return {UNEXPLAINED: str(error), 'part_length_m': round(length_m, 5)}
+
+
+def _by_the_network(job: Job, start: Start) -> float | None:
+    """Metres of the longest side: pieces between depth edges are often parts of parts."""
+    some = np.linspace(0, len(job.indices) - 1, min(FRAMES, len(job.indices))).astype(int)
+    return start.part_length((job.dataset[job.indices[k]].frame for k in some), job.device)

@@ -7,14 +7,65 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
 
+import numpy as np
 from tqdm import tqdm
 
+from insegan_ros.data.store import Dataset
+from insegan_ros.distillation.examples import Piles
+from insegan_ros.distillation.network import NetworkConfig
 from insegan_ros.distillation.piles import PileMaker, Solid, store_piles
-from insegan_ros.distillation.surroundings import Surroundings
+from insegan_ros.distillation.surroundings import Surroundings, measure_surroundings
 from insegan_ros.learn.pictures import show_piles
 from insegan_ros.learn.run_folder import Job
 from insegan_ros.learn.stages import Figures
+
+Parts = Sequence[tuple[Piles, NetworkConfig]]
+
+
+@dataclass(frozen=True)
+class BinOfFrames:
+    """Piles of a known shape in the bin and under the camera that the frames show."""
+
+    job: Job
+    solid: Solid
+
+    lengths_px: ClassVar[None] = None  # images are resampled to the pixels of the frames
+
+    @cached_property
+    def around(self) -> Surroundings:
+        """The bin and the camera, as the frames show them."""
+        return measure_surroundings(self.job.dataset, np.random.default_rng([self.job.seed, 1]))
+
+    @property
+    def pixel_m(self) -> float:
+        """A pixel's side on the floor."""
+        return float(self.around.camera_height / self.around.intrinsics.fx)
+
+    def make(self, seconds: float) -> Figures:
+        """Up to the configured number, as many as the time allows."""
+        return make_piles(self.job, self.solid, self.around, seconds=seconds)
+
+    def taught(self, network: NetworkConfig) -> Parts:
+        """Piles that the network learns from, and what it takes them for."""
+        return [(Piles.load(self._stored, self._stored.indices[self._kept :]), network)]
+
+    def held(self, network: NetworkConfig) -> Parts:
+        """Piles kept from training, on which reading and scores are chosen."""
+        return [(Piles.load(self._stored, self._stored.indices[: self._kept]), network)]
+
+    @property
+    def _stored(self) -> Dataset:
+        return Dataset(self.job.out / 'piles')
+
+    @property
+    def _kept(self) -> int:
+        held_out = self.job.config.network.held_out
+        return max(2, min(held_out, len(self._stored.indices) // 5))
 
 
 def make_piles(job: Job, template: Solid, around: Surroundings, *, seconds: float) -> Figures:

@@ -34,7 +34,7 @@ def allowed_seconds(stages: Sequence[Stage], total: float, report: Report) -> di
     return allowed
 
 
-def carry_out(stages: Sequence[Stage], total: float, report: Report) -> None:
+def run_stages(stages: Sequence[Stage], total: float, report: Report) -> None:
     """Run those that are not done, in order.
 
     Args:

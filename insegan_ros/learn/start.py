@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from insegan_ros import __version__
-from insegan_ros.bin import Bin
 from insegan_ros.data.store import Dataset
 from insegan_ros.discovery.discover import Finder
+from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference import distilled, distilled_card, model_card
+from insegan_ros.inference.part_length import LengthFromFrames, LengthNotFoundError
+from insegan_ros.parts_bin import Bin
 from insegan_ros.types import DepthFrame
 
 
@@ -67,16 +69,33 @@ class Start:
 
     def finder(self, device: str = 'cpu') -> Finder | None:
         """What finds whole parts of any length; None where the model knows one part alone."""
-        segmenter = model_card.load_segmenter(str(self.folder), device)
-        if not (isinstance(segmenter, distilled.DistilledSegmenter) and segmenter.any_length):
+        chosen = self._of_any_length(device)
+        if chosen is None:
             return None
-        chosen = segmenter
 
         def finder(length_m: float) -> Callable[[DepthFrame, Bin], NDArray[np.integer]]:
             chosen.set_part_length(length_m)
             return chosen.whole_parts
 
         return finder
+
+    def part_length(self, frames: Iterable[DepthFrame], device: str = 'cpu') -> float | None:
+        """Metres of the part's longest side, by some frames; None where they do not tell it."""
+        chosen = self._of_any_length(device)
+        if chosen is None:
+            return None
+        try:
+            return LengthFromFrames(chosen).look(frames)
+        except (LengthNotFoundError, FloorNotFoundError):
+            return None
+
+    def _of_any_length(self, device: str) -> distilled.DistilledSegmenter | None:
+        """None where the model knows one part alone."""
+        segmenter = model_card.load_segmenter(str(self.folder), device)
+        if isinstance(segmenter, LengthFromFrames):
+            return segmenter.inner
+        known = isinstance(segmenter, distilled.DistilledSegmenter) and segmenter.any_length
+        return segmenter if known else None  # type: ignore[return-value]
 
     def keep_as(self, model: Path, part_length_m: float, dataset: Dataset) -> bool:
         """Write this model, told the part's length, as the run's.
@@ -97,16 +116,18 @@ class Start:
         return True
 
 
-def card_of(dataset: Dataset) -> dict[str, Any]:
-    """What the card of a model learned from unlabelled frames begins with."""
+def card_of(dataset: Dataset | None, part: str) -> dict[str, Any]:
+    """What the card of a model learned from unlabelled frames, or none, begins with."""
     return {
         'method': 'distilled',
-        'part': dataset.info.part,
+        'part': part,
         'made_by': f'insegan_ros {__version__}',
         'dataset': account_of(dataset),
     }
 
 
-def account_of(dataset: Dataset) -> dict[str, Any]:
+def account_of(dataset: Dataset | None) -> dict[str, Any]:
     """How many frames, and a hash that the same frames give again."""
+    if dataset is None:
+        return {'frames': 0}
     return {'frames': len(dataset), 'sha256': dataset.content_hash()}

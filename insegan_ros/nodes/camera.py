@@ -119,7 +119,7 @@ RETRY_S = 1.0
 SAY_AGAIN_S = 10.0
 
 
-class Camera(LifecycleNode):
+class CameraNode(LifecycleNode):
     """Replays on a timer; a live device is read in a thread of its own."""
 
     def __init__(self) -> None:
@@ -296,7 +296,7 @@ def device_settings(given: dict) -> RealSenseSettings:
     return config.from_mapping(RealSenseSettings, asked | {'rate': round(given['rate'])})
 
 
-main = main_of(Camera)
+main = main_of(CameraNode)
 
 if __name__ == '__main__':
     main()

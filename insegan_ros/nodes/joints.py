@@ -23,7 +23,7 @@ CLOCK_SET_S = 1.0  # a stamp earlier than the last by more: a clock was set
 
 
 @dataclass(frozen=True)
-class Sample:
+class JointSample:
     """One joint_states message of this arm."""
 
     seconds: float  # of its stamp, or of its arrival where it has none
@@ -45,7 +45,7 @@ class JointMonitor:
         self.names = tuple(names)
         self.positions: tuple[float, ...] | None = None  # rad, in the order of `names`
         self._reported: tuple[float, ...] = ()  # rad/s, NaN where not known
-        self._samples: deque[Sample] = deque(maxlen=MOST_SAMPLES)
+        self._samples: deque[JointSample] = deque(maxlen=MOST_SAMPLES)
         self._seen = -math.inf
         self._stamp = 0
         self._subscription = node.create_subscription(
@@ -77,7 +77,7 @@ class JointMonitor:
             float(message.velocity[index[name]]) if known else math.nan for name in self.names
         )
         self.positions, self._seen = positions, now
-        self._samples.append(Sample(stamp / 1e9 if stamp else now, positions))
+        self._samples.append(JointSample(stamp / 1e9 if stamp else now, positions))
         begin = self._samples[-1].seconds - WINDOW_S
         while len(self._samples) > LEAST_SAMPLES and self._samples[1].seconds <= begin:
             self._samples.popleft()

@@ -100,7 +100,7 @@ def rendered_depth(found: Segmentation, header: Header) -> Image:
     return to_image(found.rendered_depth, '32FC1', header)
 
 
-def overlay(frame: DepthFrame, found: Segmentation, header: Header) -> Image:
+def overlay_image(frame: DepthFrame, found: Segmentation, header: Header) -> Image:
     """rgb8: the frame in grey, its instances in colour."""
     return to_image(picture(frame, found.labels)[..., ::-1], 'rgb8', header)
 

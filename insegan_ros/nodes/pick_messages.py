@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,34 @@ def pose_message(pose: NDArray[np.floating]) -> Pose:
 def picks(plan: Plan, header: Header) -> PoseArray:
     """The tool's poses, best pick first; z is the approach. Parts that wait are left out."""
     return PoseArray(header=header, poses=[pose_message(pick.pose) for pick in plan.ready])
+
+
+def as_json(plan: Plan, header: Header) -> str:
+    """All of a plan, for the answer of a service that can carry text alone.
+
+    Lengths are metres, orientations quaternions x, y, z, w of the tool in the frame `frame_id`,
+    whose z is the approach. Picks that wait for other parts come last and name them.
+    """
+    picked = [
+        {
+            'label': pick.label,
+            'kind': pick.kind,
+            'chance': round(pick.chance, 4),
+            'position': np.round(pick.pose[:3, 3], 5).tolist(),
+            'orientation': np.round(Rotation.from_matrix(pick.pose[:3, :3]).as_quat(), 6).tolist(),
+            'width': round(pick.width_m, 5),
+            'waits_for': list(pick.waits_for),
+        }
+        for pick in plan.picks
+    ]
+    return json.dumps(
+        {
+            'stamp': {'sec': header.stamp.sec, 'nanosec': header.stamp.nanosec},
+            'frame_id': header.frame_id,
+            'picks': picked,
+            'none': [{'label': none.label, 'reason': none.reason} for none in plan.none],
+        }
+    )
 
 
 def pick_markers(

@@ -11,52 +11,56 @@ from rclpy.node import Node
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
-from insegan_ros.bin import Bin
 from insegan_ros.nodes import pick_messages
 from insegan_ros.picks.boxes import OrientedBox, box_of
 from insegan_ros.picks.gripper import Gripper, find_gripper
 from insegan_ros.picks.planner import Plan, plan_picks
 from insegan_ros.picks.scene import Scene
-from insegan_ros.types import DepthFrame, Segmentation
+from insegan_ros.picks.sites import CupSites, sites_for
+from insegan_ros.types import DepthFrame, Segmentation, Segmenter
 
 DETECTIONS = '~/detections'
 Message = Any  # of ROS
 ToMessage = Callable[[DepthFrame, Segmentation, Header], Message]
 
 
-def pick_topics(
-    given: Mapping, bin_of: Callable[[], Bin | None], node: Node
-) -> dict[str, tuple[type, ToMessage]]:
-    """The topics of a node with these parameters: name -> message type, and what makes it.
+def pick_outputs(
+    given: Mapping, segmenter_of: Callable[[], Segmenter | None], node: Node
+) -> PickOutputs:
+    """What a node with these parameters plans; what is missing is said in the node's log.
 
-    What is missing is said in the node's log.
+    Args:
+        segmenter_of: what segments at present; None before there is one.
 
     Raises:
         ConfigError: there is no such gripper.
     """
     class_id = given['method'] or Path(given['model'].partition(':')[0]).name
-    topics = PickOutputs(find_gripper(given['gripper']), class_id, bin_of).topics()
-    if DETECTIONS not in topics:
+    outputs = PickOutputs(find_gripper(given['gripper']), class_id, segmenter_of)
+    if DETECTIONS not in outputs.topics():
         node.get_logger().info(
             f'without {DETECTIONS}: the package vision_msgs is not installed '
             '(apt install ros-$ROS_DISTRO-vision-msgs)'
         )
-    return topics
+    return outputs
 
 
 class PickOutputs:
     """Makes the messages; what two of them need of one frame is computed once."""
 
-    def __init__(self, gripper: Gripper, class_id: str, bin_of: Callable[[], Bin | None]) -> None:
+    def __init__(
+        self, gripper: Gripper, class_id: str, segmenter_of: Callable[[], Segmenter | None]
+    ) -> None:
         """Plan for one gripper.
 
         Args:
             gripper: its geometry.
             class_id: of the part, in detections: the model's name.
-            bin_of: where the bin was in the frame that was segmented last.
+            segmenter_of: it knows where the bin was in the last frame, and a model its template.
         """
-        self._gripper, self._class_id, self._bin_of = gripper, class_id, bin_of
+        self._gripper, self._class_id, self._segmenter_of = gripper, class_id, segmenter_of
         self._planned: tuple[DepthFrame, Plan, list[OrientedBox]] | None = None
+        self._sites: tuple[Segmenter | None, CupSites | None] = None, None
 
     def topics(self) -> dict[str, tuple[type, ToMessage]]:
         """Name -> the message's type, and what makes it.
@@ -85,15 +89,28 @@ class PickOutputs:
         _, boxes = self._plan(frame, found)
         return pick_messages.detections(found, boxes, header, class_id=self._class_id)
 
+    def answer(self, frame: DepthFrame, found: Segmentation, header: Header) -> str:
+        """The picks of a frame as JSON, for a service.
+
+        Raises:
+            ValueError: no bin is known, or the gripper does not fit into it.
+        """
+        return pick_messages.as_json(self._plan(frame, found)[0], header)
+
     def _plan(self, frame: DepthFrame, found: Segmentation) -> tuple[Plan, list[OrientedBox]]:
         """Raises: ValueError, where no bin is known or the gripper does not fit into it."""
-        if self._planned is None or self._planned[0] is not frame:
-            bin_ = self._bin_of()
-            if bin_ is None:
+        planned = self._planned  # another thread may replace it meanwhile
+        if planned is None or planned[0] is not frame:
+            segmenter = self._segmenter_of()
+            parts_bin = None if segmenter is None else segmenter.parts_bin
+            if parts_bin is None:
                 raise ValueError('no bin is known, so no pick can be planned; set bin_file')
-            plan = plan_picks(frame, found, bin_, gripper=self._gripper)
-            self._planned = frame, plan, boxes_of(Scene.of(frame, found, bin_))
-        return self._planned[1:]
+            if self._sites[0] is not segmenter:
+                self._sites = segmenter, sites_for(segmenter, self._gripper)
+            plan = plan_picks(frame, found, parts_bin, gripper=self._gripper, sites=self._sites[1])
+            planned = frame, plan, boxes_of(Scene.of(frame, found, parts_bin))
+            self._planned = planned
+        return planned[1:]
 
 
 def boxes_of(scene: Scene) -> list[OrientedBox]:

@@ -21,7 +21,6 @@ from rclpy.parameter import Parameter as Changed
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_srvs.srv import Trigger
 
-from insegan_ros.bin import Bin
 from insegan_ros.data.camera_model import cached_camera, info_from_message
 from insegan_ros.data.depth_messages import depth_from_message, stamp_ns, suspicious_depth
 from insegan_ros.deadline import Deadline
@@ -31,14 +30,14 @@ from insegan_ros.nodes.depth_input import DepthInput
 from insegan_ros.nodes.diagnostics import diagnostics
 from insegan_ros.nodes.lifecycle import in_words, main_of, steady_timer, transition
 from insegan_ros.nodes.parameters import declare, values
-from insegan_ros.nodes.picking import pick_topics
+from insegan_ros.nodes.picking import pick_outputs
 from insegan_ros.nodes.qos import overridable
 from insegan_ros.nodes.segmenter_parameters import (
     FIXED,
     LIVE,
     PARAMETERS,
     ignored,
-    make_segmenter,
+    segmenter_from_parameters,
 )
 from insegan_ros.nodes.segmenter_report import SegmenterReport
 from insegan_ros.nodes.worker import NewestWorker
@@ -61,7 +60,7 @@ class Pair:
 class SegmenterNode(LifecycleNode):
     """The node; a method or model does the work in a thread of its own."""
 
-    def __init__(self, make: Callable[[Mapping], Segmenter] = make_segmenter) -> None:
+    def __init__(self, make: Callable[[Mapping], Segmenter] = segmenter_from_parameters) -> None:
         super().__init__('segmenter')
         declare(self, PARAMETERS)
         self._make = make
@@ -95,18 +94,16 @@ class SegmenterNode(LifecycleNode):
             output(Image, '~/rendered_depth'): lambda _, s, h: messages.rendered_depth(s, h),
             output(PointCloud2, '~/points'): messages.points,
             output(PoseArray, '~/poses'): lambda _, s, h: messages.poses(s, h),
-            output(Image, '~/overlay'): messages.overlay,
+            output(Image, '~/overlay'): messages.overlay_image,
         }
-        picking = pick_topics(given, self._bin, self)
+        self._picking = pick_outputs(given, lambda: self._segmenter, self)
+        picking = self._picking.topics()
         self._outputs |= {output(kind, name): make for name, (kind, make) in picking.items()}
         whole = ('~/poses', '~/instance_depths', '~/rendered_depth', *picking)
         names = [self.resolve_topic_name(name) for name in whole]
         self._posed = [output for output in self._outputs if output.topic_name in names]
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         return super().on_configure(state)
-
-    def _bin(self) -> Bin | None:
-        return None if self._segmenter is None else self._segmenter.bin
 
     @transition
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -115,7 +112,10 @@ class SegmenterNode(LifecycleNode):
         self._ending = False
         self._worker = NewestWorker(self._segment_pair)
         self._input = DepthInput(self, self._store, self._given['reliable'])
-        self._service = self.create_service(Trigger, '~/segment', self._segment_once)
+        self._offered = [
+            self.create_service(Trigger, '~/segment', self._segment_once),
+            self.create_service(Trigger, '~/plan_picks', self._pick_once),
+        ]
         self._timer = steady_timer(self, REPORT_S, self._report)
         return done
 
@@ -148,7 +148,8 @@ class SegmenterNode(LifecycleNode):
             return
         self.hurry()
         self._input.close()
-        self.destroy_service(self._service)
+        for service in self._offered:
+            self.destroy_service(service)
         self.destroy_timer(self._timer)
         if not self._worker.close():
             self.get_logger().warning('the frame in work does not end; its answer is dropped')
@@ -199,12 +200,20 @@ class SegmenterNode(LifecycleNode):
             self._progress.unheard += 1
             self._progress.failing = False
 
-    def _segment(self, pair: Pair) -> Segmentation | None:
+    def _segment(
+        self, pair: Pair, *, posed: bool = False
+    ) -> tuple[DepthFrame, Segmentation] | None:
+        """What was found, also where an output failed; None where nothing was.
+
+        `posed`: with 6-DoF poses even if no topic that needs them is heard.
+        """
         doubts: list[str] = []
         try:
             frame = self._frame(pair, doubts)
             with self._busy:
-                found = self._within_limits(frame)
+                length_m = self._segmenter.part_length_m if self._segmenter else None
+                found = self._within_limits(frame, posed)
+            self._say_length(length_m)
             if found.count > (most := self._given['max_instances']):
                 doubts.append(
                     f'{found.count} instances were found: no bin is seen, or no part of this '
@@ -219,14 +228,23 @@ class SegmenterNode(LifecycleNode):
             return None
         if problems:
             self._failed('; '.join(problems))
-            return found
+            return frame, found
         for doubt in doubts:
             self.get_logger().warning(doubt, throttle_duration_sec=WARN_S)
             self._progress.last_error = doubt
         now = self.get_clock().now().nanoseconds
         since_stamp = now - frame.stamp_ns if frame.stamp_ns else -1
         self._progress.done(since_stamp, time.monotonic_ns() - pair.arrived_ns, doubts)
-        return found
+        return frame, found
+
+    def _say_length(self, before_m: float | None) -> None:
+        """Log what the frames have told of the part's length, where that is something new."""
+        now_m = None if self._segmenter is None else self._segmenter.part_length_m
+        if now_m is not None and now_m != before_m:
+            self.get_logger().info(
+                f'by these frames the part is {1e3 * now_m:.0f} mm long; if that is wrong, tell '
+                'it: model any:<metres>'
+            )
 
     def _failed(self, reason: str) -> None:
         if not self._ending:
@@ -254,9 +272,9 @@ class SegmenterNode(LifecycleNode):
             self._progress.camera = said
             self.get_logger().info(f'camera_info: {said or "plain"}')
 
-    def _within_limits(self, frame: DepthFrame) -> Segmentation:
+    def _within_limits(self, frame: DepthFrame, posed: bool) -> Segmentation:
         """Raises: FrameGivenUpError, where it takes too long."""
-        segmenter, given, poses_s = self._segmenter, self._given, self._pose_seconds()
+        segmenter, given, poses_s = self._segmenter, self._given, self._pose_seconds(posed)
         assert segmenter is not None  # while the node is active
         self._deadline = Deadline(given['max_seconds'] + given['pose_seconds'])
         if self._ending:  # it was called for while the deadline before was the present one
@@ -266,9 +284,9 @@ class SegmenterNode(LifecycleNode):
                 frame, pose_seconds=poses_s, refine_seconds=given['pose_seconds']
             )
 
-    def _pose_seconds(self) -> float:
+    def _pose_seconds(self, posed: bool) -> float:
         """Poses take longer than masks: none are made for topics that nobody hears."""
-        heard = any(publisher.get_subscription_count() for publisher in self._posed)
+        heard = posed or any(publisher.get_subscription_count() for publisher in self._posed)
         return self._given['pose_seconds'] if heard else 0.0
 
     def _publish(self, frame: DepthFrame, found: Segmentation, image: Image) -> list[str]:
@@ -287,13 +305,30 @@ class SegmenterNode(LifecycleNode):
         if self._newest is None:
             response.message = f'no frame yet: {self._input.why_silent()}'
             return response
-        found = self._segment(self._newest)
-        response.success = found is not None and not self._progress.failing
+        done = self._segment(self._newest)
+        response.success = done is not None and not self._progress.failing
         response.message = (
-            f'{found.count} instances'
-            if found is not None and response.success
+            f'{done[1].count} instances'
+            if done is not None and response.success
             else self._progress.last_error
         )
+        return response
+
+    def _pick_once(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        """~/plan_picks: the picks of the newest frame, as JSON in the answer."""
+        newest = self._newest
+        if newest is None:
+            response.message = f'no frame yet: {self._input.why_silent()}'
+            return response
+        done = self._segment(newest, posed=True)
+        if done is None:
+            response.message = self._progress.last_error
+            return response
+        try:
+            response.message = self._picking.answer(*done, newest.image.header)
+            response.success = True
+        except ValueError as error:  # no bin, or a gripper that does not fit into it
+            response.message = in_words(error)
         return response
 
     # --- what is said --------------------------------------------------------------------------
@@ -305,7 +340,9 @@ class SegmenterNode(LifecycleNode):
             silent = why
             self.get_logger().warning(silent, throttle_duration_sec=WARN_S)
         level, message = progress.look(silent, self._given['max_latency'])
-        figures = progress.figures(self._given, self._worker.dropped if self._worker else 0)
+        length_m = None if self._segmenter is None else self._segmenter.part_length_m
+        dropped = self._worker.dropped if self._worker else 0
+        figures = progress.figures(self._given, dropped, length_m)
         self._diagnostics.publish(
             diagnostics(self, 'segmentation', message, values=figures, level=level)
         )

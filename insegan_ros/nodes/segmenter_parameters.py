@@ -1,4 +1,4 @@
-"""What the segmenter node can be told, and the method or model that follows from it."""
+"""The parameters of the segmenter node, and the method or model that follows from them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from insegan_ros import baselines
-from insegan_ros.bin import load_bin
 from insegan_ros.nodes.parameters import Parameter
+from insegan_ros.parts_bin import load_bin
 from insegan_ros.types import Segmenter
+from insegan_ros.view_limits import ViewLimits, limited, parse_region
 
-DEFAULT_MODEL = 'any'  # for parts of the length that it was made with
+DEFAULT_MODEL = 'any'  # the first frames tell it the part's length
 PARAMETERS = (
     Parameter(
         'method',
@@ -21,8 +22,8 @@ PARAMETERS = (
     Parameter(
         'model',
         DEFAULT_MODEL,
-        'a trained model, by its name or folder, or any:<length of the part in metres>; it is '
-        'used where no method is given',
+        'a trained model, by its name or folder, or any:<length of the part in metres>; with '
+        '`any` alone the first frames tell the length; it is used where no method is given',
     ),
     Parameter(
         'instances', 0, 'how many parts are in the bin; 0 estimates it in each frame', 0, 255
@@ -31,6 +32,19 @@ PARAMETERS = (
         'bin_file',
         '',
         'a file of `insegan calibrate`; if it is empty, the bin is found in the frames',
+    ),
+    Parameter(
+        'region',
+        '',
+        'x,y,width,height in px: the window of the image outside which nothing counts; if it is '
+        'empty, the whole image counts',
+    ),
+    Parameter(
+        'max_depth',
+        0.0,
+        'what is further from the camera than so many metres does not count; 0 means no limit',
+        0.0,
+        100.0,
     ),
     Parameter(
         'pose_seconds',
@@ -78,17 +92,30 @@ PARAMETERS = (
         3600.0,
     ),
 )
-LIVE = ('method', 'model', 'instances', 'bin_file', 'device')  # these build a new segmenter
+LIVE = (
+    'method',
+    'model',
+    'instances',
+    'bin_file',
+    'region',
+    'max_depth',
+    'device',
+)  # these build a new segmenter
 FIXED = ('reliable', 'gripper')  # only while unconfigured
 
 
-def make_segmenter(given: Mapping) -> Segmenter:
+def segmenter_from_parameters(given: Mapping) -> Segmenter:
     """The method or model that the parameters ask for.
 
     Raises:
-        ValueError: no such method, model or device, or a bin file that cannot be read.
+        ValueError: no such method, model or device, no window, or a bin file that cannot be read.
     """
-    bin = load_bin(Path(given['bin_file']).expanduser()) if given['bin_file'] else None
+    region = parse_region(given['region']) if given['region'] else None
+    return limited(_unlimited(given), ViewLimits(region, given['max_depth'] or None))
+
+
+def _unlimited(given: Mapping) -> Segmenter:
+    parts_bin = load_bin(Path(given['bin_file']).expanduser()) if given['bin_file'] else None
     if not given['method']:
         if not given['model']:
             raise ValueError(
@@ -97,10 +124,10 @@ def make_segmenter(given: Mapping) -> Segmenter:
             )
         from insegan_ros.inference import model_card  # torch: seconds and 200 MB
 
-        return model_card.load_segmenter(given['model'], given['device'], bin)
+        return model_card.load_segmenter(given['model'], given['device'], parts_bin)
     if not re.fullmatch(r'auto|cpu|cuda(:\d+)?', given['device']):
         raise ValueError(f'device is {given["device"]!r}; auto, cpu or cuda[:index] is expected')
-    return baselines.make(given['method'], given['instances'] or None, bin)
+    return baselines.make(given['method'], given['instances'] or None, parts_bin)
 
 
 def ignored(given: Mapping) -> list[str]:

@@ -90,13 +90,18 @@ class SegmenterReport:
             return DiagnosticStatus.WARN, '; '.join(self.doubts)
         return DiagnosticStatus.OK, f'{self.rate:.1f} Hz'
 
-    def figures(self, given: Mapping, dropped: int) -> dict[str, object]:
+    def figures(
+        self, given: Mapping, dropped: int, part_length_m: float | None = None
+    ) -> dict[str, object]:
         """For /diagnostics; `given`: the node's parameters."""
         latency = np.asarray(self._latencies_ns.copy()) / 1e6  # another thread appends
         p50, p95 = np.percentile(latency, [50, 95]) if len(latency) else (np.nan, np.nan)
         return {
             'method': given['method'] or given['model'],
             'device': 'cpu' if given['method'] else given['device'],
+            'part length (mm)': 'unknown'
+            if part_length_m is None
+            else f'{1e3 * part_length_m:.0f}',
             'received': self.pairs,
             'segmented': self.segmented,
             'dropped': dropped,

@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from insegan_ros.bin import Bin
+from insegan_ros.parts_bin import Bin
 from insegan_ros.picks.gripper import Gripper, ParallelJaw, SuctionCup
 from insegan_ros.picks.jaws import jaw_pick
 from insegan_ros.picks.order import covered_by
 from insegan_ros.picks.pick import NoPick, Pick
 from insegan_ros.picks.scene import Scene
+from insegan_ros.picks.sites import CupSites
 from insegan_ros.picks.suction import suction_pick
 from insegan_ros.types import DepthFrame, Segmentation
 
@@ -35,19 +36,21 @@ class Plan:
 def plan_picks(
     frame: DepthFrame,
     found: Segmentation,
-    bin_: Bin,
+    parts_bin: Bin,
     *,
     gripper: Gripper,
+    sites: CupSites | None = None,
 ) -> Plan:
     """Where to take hold of each instance, in the order in which they may be lifted.
 
-    An instance that another one lies on waits for it, however good its surface is.
+    An instance that another one lies on waits for it, however good its surface is. `sites` are
+    the cup's places on the template whose poses `found` has (`sites.sites_for`).
 
     Raises:
         ValueError: the gripper is wider than the bin, or frame and segmentation differ in size.
     """
-    _check_fits(gripper, bin_)
-    scene = Scene.of(frame, found, bin_)
+    _check_fits(gripper, parts_bin)
+    scene = Scene.of(frame, found, parts_bin)
     covered = covered_by(scene) if found.count else np.zeros((0, 0), np.float32)
     picks: list[Pick] = []
     none: list[NoPick] = []
@@ -57,7 +60,7 @@ def plan_picks(
         if window is None:
             none.append(NoPick(label=k + 1, reason='no pixel shows it'))
             continue
-        pick = _one(scene, k, window, gripper=gripper)
+        pick = _one(scene, k, window, gripper=gripper, sites=sites)
         if isinstance(pick, NoPick):
             none.append(pick)
             continue
@@ -67,16 +70,23 @@ def plan_picks(
     return Plan(tuple(picks), tuple(none))
 
 
-def _one(scene: Scene, k: int, window: tuple[slice, slice], *, gripper: Gripper) -> Pick | NoPick:
+def _one(
+    scene: Scene,
+    k: int,
+    window: tuple[slice, slice],
+    *,
+    gripper: Gripper,
+    sites: CupSites | None,
+) -> Pick | NoPick:
     if isinstance(gripper, SuctionCup):
-        return suction_pick(scene, k, window, cup=gripper)
+        return suction_pick(scene, k, window, cup=gripper, sites=sites)
     return jaw_pick(scene, k, window, jaw=gripper)
 
 
-def _check_fits(gripper: Gripper, bin_: Bin) -> None:
-    if bin_.corners is None:
+def _check_fits(gripper: Gripper, parts_bin: Bin) -> None:
+    if parts_bin.corners is None:
         return
-    corners = np.asarray(bin_.corners)
+    corners = np.asarray(parts_bin.corners)
     narrow = float(np.linalg.norm(corners - np.roll(corners, -1, axis=0), axis=1).min())
     # a jaw may close before it goes down, a cup's tube cannot become thinner
     needed = gripper.widest_m

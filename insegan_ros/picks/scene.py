@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from insegan_ros.bin import Bin
 from insegan_ros.camera import points_from_depth
 from insegan_ros.depth_camera import D435_NOISE
 from insegan_ros.floor import floor_frame
+from insegan_ros.parts_bin import Bin
 from insegan_ros.types import DepthFrame, Segmentation
 
 
@@ -26,10 +26,10 @@ class Scene:
     points: NDArray[np.float32]  # (H, W, 3) camera frame, NaN where unmeasured
     heights: NDArray[np.float32]  # (H, W) above the floor
     floor_axes: NDArray[np.float64]  # (2, 3) along the floor
-    bin_: Bin
+    parts_bin: Bin
 
     @staticmethod
-    def of(frame: DepthFrame, found: Segmentation, bin_: Bin) -> Scene:
+    def of(frame: DepthFrame, found: Segmentation, parts_bin: Bin) -> Scene:
         """Raises: ValueError, where frame and segmentation differ in size."""
         if found.labels.shape != frame.depth_m.shape:
             raise ValueError(
@@ -39,12 +39,12 @@ class Scene:
         return Scene(
             frame=frame,
             found=found,
-            up=np.asarray(bin_.floor.normal, np.float64),
-            floor_offset_m=bin_.floor.offset,
+            up=np.asarray(parts_bin.floor.normal, np.float64),
+            floor_offset_m=parts_bin.floor.offset,
             points=points,
-            heights=bin_.floor.heights(points),
-            floor_axes=floor_frame(bin_.floor)[1],
-            bin_=bin_,
+            heights=parts_bin.floor.heights(points),
+            floor_axes=floor_frame(parts_bin.floor)[1],
+            parts_bin=parts_bin,
         )
 
     def windows(self, margin_px: int) -> list[tuple[slice, slice] | None]:
@@ -63,15 +63,22 @@ class Scene:
             for box in boxes
         ]
 
+    def posed(self, k: int) -> bool:
+        """Whether instance `k` is rendered from a template: not with its measured depth."""
+        rows, columns, rendered = self.found.depths.crops[k]
+        measured = self.frame.depth_m[rows, columns]
+        both = np.isfinite(rendered) & np.isfinite(measured)
+        return bool((rendered != measured)[both].any())
+
     def noise_m(self, depth_m: float) -> float:
         """Standard deviation of a measured depth at that depth, metres."""
         return float(D435_NOISE.depth_sigma(np.array(depth_m), self.frame.intrinsics))
 
     def wall_distance(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """(..., 3) points -> (...) metres to the nearest wall; infinite without walls."""
-        if self.bin_.corners is None:
+        if self.parts_bin.corners is None:
             return np.full(points.shape[:-1], np.inf)
-        corners = np.asarray(self.bin_.corners)
+        corners = np.asarray(self.parts_bin.corners)
         nearest = np.full(points.shape[:-1], np.inf)
         for a, b in zip(corners, np.roll(corners, -1, axis=0)):
             inward = np.cross(self.up, b - a)

@@ -12,17 +12,19 @@ from insegan_ros.picks.discs import DiscFits, fit_discs
 from insegan_ros.picks.gripper import SuctionCup
 from insegan_ros.picks.pick import Cues, NoPick, Pick, tool_pose
 from insegan_ros.picks.scene import Scene
+from insegan_ros.picks.sites import LIFT_OFF_M, CupSites
 from insegan_ros.types import Intrinsics
 
 MIN_SEAL = 0.92  # of the lip's disc has to show the part; measured images have small holes
 MAX_FOREIGN = 0.01  # of the disc may show something else
+LIP_POINTS = 12  # around the lip, where the frame is asked what it shows
 LIP_MARGIN_PX = 0.7  # beyond the lip: a mask's edge is as uncertain as that
 WIDER = (1.25, 1.6, 2.0)  # cup radii beyond the lip that are tried for a larger flat place
 STEADIER = (2.0, 3.0, 4.5)  # cup radii over which a normal is fitted where the surface allows it
 SMOOTH_SIGMAS, SMOOTH_M = 1.2, 0.0002  # of a plane's residual: noise, and what is no plane
 EDGE = np.ones((5, 5), np.uint8)  # px at a mask's rim that are mixed with what is behind
 CANDIDATES = 24  # of an instance whose way is checked, best ones first
-LIFT_OFF_M = 0.004  # above the lip: what is lower than this beside the cup is not in the way
+AGREES_M, AGREES_SIGMAS = 0.002, 3.0  # the template's place and the measured one
 
 
 @dataclass(frozen=True)
@@ -36,15 +38,37 @@ class _Places:
 
 
 def suction_pick(
-    scene: Scene, k: int, window: tuple[slice, slice], *, cup: SuctionCup
+    scene: Scene,
+    k: int,
+    window: tuple[slice, slice],
+    *,
+    cup: SuctionCup,
+    sites: CupSites | None = None,
 ) -> Pick | NoPick:
     """The best place on instance `k` for a cup, or why there is none.
 
-    The chance of success is left at 0: `planner` fills it in from the cues.
+    Places are those of the posed template where there is one, and of the measured surface where
+    there is none or none of the template's is free. Where there is a template, measured places
+    count as not smooth: they miss edges that are finer than the camera's noise. The chance of
+    success is left at 0: `planner` fills it in from the cues.
     """
-    places = _sealing_places(scene, k, window, cup=cup)
-    if isinstance(places, NoPick):
-        return places
+    known = sites is not None and len(sites.points) > 0
+    if known and sites is not None and scene.posed(k):
+        places = _template_places(scene, k, sites, cup=cup)
+        pick = _first_free(scene, k, places, cup=cup)
+        if isinstance(pick, Pick):
+            return pick
+    measured = _sealing_places(scene, k, window, cup=cup)
+    if isinstance(measured, NoPick):
+        return measured
+    pick = _first_free(scene, k, measured, cup=cup)
+    if isinstance(pick, Pick) and known:
+        return replace(pick, cues=replace(pick.cues, smooth=0.0))
+    return pick
+
+
+def _first_free(scene: Scene, k: int, places: _Places, *, cup: SuctionCup) -> Pick | NoPick:
+    """The first place that nothing keeps the cup from."""
     blocked = None
     for m in range(min(len(places.points), CANDIDATES)):
         blocked = _in_the_way(scene, k, places.points[m], normal=places.normals[m], cup=cup)
@@ -72,6 +96,61 @@ def suction_pick(
     return NoPick(label=k + 1, reason=f'the way to it is blocked by {blocked}')
 
 
+def _template_places(scene: Scene, k: int, sites: CupSites, *, cup: SuctionCup) -> _Places:
+    """The template's places that are seen, level enough, and where the frame agrees."""
+    pose = scene.found.poses[k].astype(np.float64)
+    points = sites.points @ pose[:3, :3].T + pose[:3, 3]
+    normals = sites.normals @ pose[:3, :3].T
+    level = normals @ scene.up
+    kept = (level > np.cos(np.radians(cup.max_tilt_degrees))) & (
+        np.einsum('ij,ij->i', normals, points) < 0
+    )
+    points, normals, level = points[kept], normals[kept], level[kept]
+    seal = _seen_under_lip(scene, k, points, normals, cup=cup)
+    offset = points - pose[:3, 3]
+    across = np.linalg.norm(offset - (offset @ scene.up)[:, None] * scene.up, axis=1)
+    reach = float(np.linalg.norm(sites.points, axis=1).max(initial=1e-3))
+    smooth = 1 - np.clip(sites.uneven_m[kept] / cup.lip_gap_m, 0, 1)
+    cues = np.stack(
+        [seal, smooth, level, np.clip(1 - across / reach, 0, 1), sites.room[kept]], axis=1
+    )
+    worth = cues @ np.array([2.0, 0.8, 1.0, 1.5, 0.6])  # the order of trying, not the chance
+    order = np.argsort(-worth, kind='stable')
+    order = order[seal[order] >= MIN_SEAL]
+    order = order[_spread(points[order], cup.cup_radius_m / 2)]
+    radii = cup.cup_radius_m * (1 + sites.room[kept] * (WIDER[-1] - 1))
+    return _Places(points[order], normals[order], cues[order], radii[order])
+
+
+def _seen_under_lip(
+    scene: Scene,
+    k: int,
+    points: NDArray[np.float64],
+    normals: NDArray[np.float64],
+    *,
+    cup: SuctionCup,
+) -> NDArray[np.float64]:
+    """(M,) share of the lip's disc at which the frame shows the instance itself, as deep."""
+    x = np.cross(normals, scene.floor_axes[1])
+    x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-9)
+    y = np.cross(normals, x)
+    angles = 2 * np.pi * np.arange(LIP_POINTS) / LIP_POINTS
+    ring = np.cos(angles)[:, None, None] * x + np.sin(angles)[:, None, None] * y
+    lip = np.concatenate([points[None], points + cup.cup_radius_m * ring])  # (L, M, 3)
+    camera, labels = scene.frame.intrinsics, scene.found.labels
+    z = np.maximum(lip[..., 2], 0.05)
+    column = np.rint(lip[..., 0] / z * camera.fx + camera.cx).astype(int)
+    row = np.rint(lip[..., 1] / z * camera.fy + camera.cy).astype(int)
+    inside = (row >= 0) & (row < labels.shape[0]) & (column >= 0) & (column < labels.shape[1])
+    row, column = np.where(inside, row, 0), np.where(inside, column, 0)
+    measured = scene.frame.depth_m[row, column]
+    allowed = AGREES_M + AGREES_SIGMAS * scene.noise_m(float(scene.found.poses[k, 2, 3]))
+    with np.errstate(invalid='ignore'):
+        as_deep = np.isnan(measured) | (np.abs(measured - z) < allowed)
+    own = (labels[row, column] == k + 1) | ((labels[row, column] == 0) & np.isnan(measured))
+    return np.asarray((inside & own & as_deep).mean(axis=0))
+
+
 def _sealing_places(
     scene: Scene, k: int, window: tuple[slice, slice], *, cup: SuctionCup
 ) -> _Places | NoPick:
@@ -89,8 +168,6 @@ def _sealing_places(
     # the camera's own noise is no roughness of the part
     noise = scene.noise_m(middle)
     allowed = np.hypot(cup.lip_gap_m, noise)
-    fits = _steadied(fits, depth, own, intrinsics=intrinsics, radius_px=radius_px, noise_m=noise)
-    level = fits.normals @ scene.up.astype(np.float32)
     seals = seen & _sealed(fits)
     if not seals.any():
         return NoPick(
@@ -103,6 +180,8 @@ def _sealing_places(
             label=k + 1,
             reason=f'its surface is rougher than {1000 * allowed:.1f} mm under the cup',
         )
+    fits = _steadied(fits, depth, own, intrinsics=intrinsics, radius_px=radius_px, noise_m=noise)
+    level = fits.normals @ scene.up.astype(np.float32)
     seals &= level > np.cos(np.radians(cup.max_tilt_degrees))
     if not seals.any():
         return NoPick(

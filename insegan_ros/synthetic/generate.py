@@ -126,7 +126,7 @@ class SceneConfig:
 
 
 @dataclass(frozen=True)
-class Scene:
+class SimulatedScene:
     """One frame and the truth about it."""
 
     frame: DepthFrame  # as the camera measured it
@@ -139,7 +139,7 @@ class Scene:
     attempt: int  # drops rejected before this one
 
 
-def make_scene(config: SceneConfig, seed: int | tuple[int, ...]) -> Scene:
+def make_scene(config: SceneConfig, seed: int | tuple[int, ...]) -> SimulatedScene:
     """Drop, settle and photograph; deterministic in both arguments.
 
     Raises:
@@ -176,7 +176,7 @@ def _photograph(
     *,
     rng: np.random.Generator,
     attempt: int,
-) -> Scene:
+) -> SimulatedScene:
     jitter = config.height_jitter
     dx, dy, dz = rng.uniform(-jitter, jitter, 3)
     pose = looking_down(config.camera_height + dz, config.tilt_degrees, (dx, dy))
@@ -189,7 +189,7 @@ def _photograph(
     if noise is not None:
         depth = add_noise(true_depth, camera.intrinsics, rng, noise=noise)
     camera_T_world = camera.camera_T_world
-    return Scene(
+    return SimulatedScene(
         frame=DepthFrame(depth, camera.intrinsics),
         labels=labels,
         poses=(camera_T_world @ poses).astype(np.float32).reshape(-1, 4, 4),

@@ -9,9 +9,9 @@ import pytest
 
 from insegan_ros import baselines
 from insegan_ros.baselines.pixels import estimate_count, part_pixels
-from insegan_ros.bin import Bin, foreground
 from insegan_ros.camera import Plane
 from insegan_ros.evaluation.metrics import strict_miou
+from insegan_ros.parts_bin import Bin, foreground
 from insegan_ros.types import DepthFrame, Intrinsics
 
 CAMERA = Intrinsics(120, 100, 200.0, 200.0, 60.0, 50.0)
@@ -37,14 +37,14 @@ def boxes(count: int, noise: float = 0.0) -> tuple[DepthFrame, np.ndarray]:
 @pytest.mark.parametrize('name', NAMES)
 def test_boxes_that_stand_apart_are_separated(name: str) -> None:
     frame, labels = boxes(6, noise=0.0004)
-    found = baselines.make(name, instances=6, bin=BIN).segment(frame)
+    found = baselines.make(name, instances=6, parts_bin=BIN).segment(frame)
     assert strict_miou(found.labels, labels) > 0.8
     assert found.masks.shape == (found.count, 100, 120)
 
 
 @pytest.mark.parametrize('name', NAMES)
 def test_the_same_frame_gives_the_same_labels(name: str) -> None:
-    method = baselines.make(name, instances=5, bin=BIN)
+    method = baselines.make(name, instances=5, parts_bin=BIN)
     first = method.segment(boxes(5)[0])
     method.segment(boxes(3)[0])
     np.testing.assert_array_equal(first.labels, method.segment(boxes(5)[0]).labels)
@@ -53,7 +53,7 @@ def test_the_same_frame_gives_the_same_labels(name: str) -> None:
 @pytest.mark.parametrize('name', NAMES)
 @pytest.mark.parametrize('instances', [None, 5])
 def test_an_empty_bin_has_no_instances(name: str, instances: int | None) -> None:
-    found = baselines.make(name, instances, bin=BIN).segment(boxes(0)[0])
+    found = baselines.make(name, instances, parts_bin=BIN).segment(boxes(0)[0])
     assert found.count == 0
     assert not found.labels.any()
 
@@ -63,7 +63,7 @@ def test_one_part_and_holes_do_no_harm(name: str) -> None:
     frame, labels = boxes(1)
     frame.depth_m[10:14, :] = np.nan
     for instances in (None, 1, 4):
-        found = baselines.make(name, instances, bin=BIN).segment(frame)
+        found = baselines.make(name, instances, parts_bin=BIN).segment(frame)
         assert found.count >= 1
         assert not found.labels[labels == 0].any()
 

@@ -19,11 +19,11 @@ from insegan_ros.baselines.learned.methods import METHODS, build
 from insegan_ros.baselines.learned.segmenter import LearnedCard, LearnedSegmenter, load, to_card
 from insegan_ros.baselines.learned.slot_attention import SlotConfig
 from insegan_ros.baselines.learned.wu import Wu, WuConfig, chamfer_distance, rotation_of_six
-from insegan_ros.bin import Bin
 from insegan_ros.camera import Plane
 from insegan_ros.config import ConfigError
 from insegan_ros.crop import CropConfig
 from insegan_ros.evaluation.metrics import strict_miou
+from insegan_ros.parts_bin import Bin
 from insegan_ros.training.descent import Descent, DescentConfig
 from insegan_ros.types import DepthFrame, Intrinsics
 
@@ -213,6 +213,29 @@ def test_six_numbers_make_a_rotation() -> None:
     torch.testing.assert_close(torch.linalg.det(turn), torch.ones(5))
 
 
+def test_wu_learns_from_what_has_no_direction_and_from_images_without_parts() -> None:
+    same = [1.0, 0.0, 0.0]
+    six = torch.tensor([[0.0] * 6, same + same, same + [1.0, 1e-7, 0.0], [1e-9] * 6])
+    six.requires_grad_()
+    turn = rotation_of_six(six)
+    turn.sum().backward()
+    assert turn.isfinite().all()
+    assert six.grad is not None
+    assert six.grad.abs().max() < 1e3
+
+    network = Wu(WuConfig(image_size=16, points=24, samples=32))
+    with torch.no_grad():
+        network.template.zero_()  # all points in one place
+        network.poses.head.bias.zero_()
+        network.poses.head.weight.zero_()
+    images = torch.stack([torch.full((1, 16, 16), -1.0), discs(1, 16)[0][0]])
+    network.losses(images, torch.randn(2, 32))['total'].backward()
+    for parameter in network.parameters():
+        assert parameter.grad is not None
+        assert parameter.grad.isfinite().all()
+        assert parameter.grad.norm() < 1e3
+
+
 def test_chamfer_distance_is_zero_of_equal_clouds_and_ignores_hidden_points() -> None:
     cloud = torch.rand(2, 10, 3)
     stray = torch.cat([cloud, cloud + 100], dim=1)
@@ -284,9 +307,9 @@ def bin_of(size: int = 64) -> tuple[DepthFrame, Bin]:
 @every_method
 def test_a_frame_is_segmented_where_parts_stand_and_the_same_way_each_time(name: str) -> None:
     network = small(name)
-    frame, bin = bin_of()
+    frame, parts_bin = bin_of()
     crop = CropConfig(0.16, 0.05, network.config.image_size, 'gap')
-    segmenter = LearnedSegmenter(network, crop, bin)
+    segmenter = LearnedSegmenter(network, crop, parts_bin)
     found = segmenter.segment(frame)
     np.testing.assert_array_equal(found.labels > 0, frame.depth_m < 0.49)
     np.testing.assert_array_equal(segmenter.segment(frame).labels, found.labels)
@@ -296,11 +319,11 @@ def test_a_frame_is_segmented_where_parts_stand_and_the_same_way_each_time(name:
 @every_method
 def test_a_card_gives_the_same_segmenter_back(name: str) -> None:
     network = small(name)
-    frame, bin = bin_of()
+    frame, parts_bin = bin_of()
     crop = CropConfig(0.16, 0.05, network.config.image_size, 'gap')
     settings = to_card(LearnedCard(name, {'instances': 2, **SMALL[name]}, crop))
-    again = load(settings, network.state_dict(), bin=bin)
-    expected = LearnedSegmenter(network, crop, bin).segment(frame)
+    again = load(settings, network.state_dict(), parts_bin=parts_bin)
+    expected = LearnedSegmenter(network, crop, parts_bin).segment(frame)
     np.testing.assert_array_equal(again.segment(frame).labels, expected.labels)
 
 

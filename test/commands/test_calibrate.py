@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from insegan_ros import cli
-from insegan_ros.bin import load_bin
 from insegan_ros.data.store import to_units
 from insegan_ros.data.writer import DatasetWriter
+from insegan_ros.parts_bin import load_bin
 from insegan_ros.synthetic.generate import SceneConfig, dataset_info, make_scene
 
 

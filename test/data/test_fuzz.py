@@ -24,7 +24,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from recorded import Bag, depth_units, storage_file
 
-from insegan_ros.bin import load_bin
 from insegan_ros.data.annotations import read_annotations
 from insegan_ros.data.camera_files import read_camera_file
 from insegan_ros.data.camera_model import frame_from_messages
@@ -36,6 +35,7 @@ from insegan_ros.data.replay import Replay
 from insegan_ros.data.rvl import decode_rvl
 from insegan_ros.data.store import Dataset, DatasetInfo
 from insegan_ros.data.writer import DatasetWriter
+from insegan_ros.parts_bin import load_bin
 from insegan_ros.types import Intrinsics
 
 MOST_MEMORY = 1 << 29  # bytes that reading a small file may cost

@@ -118,3 +118,18 @@ def test_what_cannot_be_done_is_said_and_leaves_nothing(
     assert cli.main([*base, *arguments]) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / 'o').exists()
+
+
+def test_a_grasp_network_s_file_holds_the_depth_the_camera_and_the_labels(
+    folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / 'found'
+    command = ['segment', '--method', 'felzenszwalb', '--input', str(folder), '--out', str(out)]
+    assert cli.main([*command, '--format', 'npz', '--limit', '1']) == 0
+    (path,) = (out / 'grasp').iterdir()
+    with np.load(path) as held:
+        assert set(held) == {'depth', 'K', 'segmap'}
+        labels = cv2.imread(str(out / 'labels' / f'{path.stem}.png'), cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(held['segmap'], labels)
+        np.testing.assert_allclose(held['depth'], drawn() / 1000, atol=1e-6)
+        np.testing.assert_array_equal(held['K'], [[200, 0, 60], [0, 200, 50], [0, 0, 1]])

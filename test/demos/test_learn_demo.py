@@ -80,7 +80,7 @@ def test_what_is_collected_is_not_collected_again(
     folder = tmp_path / '1_collected' / 'dataset'
     store(folder, 3)
     monkeypatch.setattr(learn_demo, 'run_until_stored', None)  # would fail if it were called
-    assert learn_demo.collect(arguments(tmp_path, count=3)) == folder
+    assert learn_demo.collect_frames(arguments(tmp_path, count=3)) == folder
     assert '3 unlabelled frames' in capsys.readouterr().out
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from insegan_ros.bin import Bin
 from insegan_ros.camera import Plane
 from insegan_ros.discovery.crops import (
     MASK_EDGE,
@@ -15,6 +14,7 @@ from insegan_ros.discovery.crops import (
     pieces_of,
     rasterise,
 )
+from insegan_ros.parts_bin import Bin
 from insegan_ros.types import DepthFrame, Intrinsics
 
 CAMERA = Intrinsics(160, 120, 420.0, 420.0, 79.5, 59.5)

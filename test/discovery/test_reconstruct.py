@@ -19,7 +19,7 @@ from insegan_ros.discovery.discover import first_guess
 from insegan_ros.discovery.lengths import candidate_lengths
 from insegan_ros.discovery.reconstruct import Reconstruction
 from insegan_ros.discovery.resume import stored_pieces
-from insegan_ros.discovery.state import DiscoveryConfig, Poses, State
+from insegan_ros.discovery.state import DiscoveryConfig, DiscoveryState, Poses
 from insegan_ros.discovery.views import residuals
 from insegan_ros.model.template import (
     Template,
@@ -70,7 +70,7 @@ def test_a_gpu_finds_the_poses_that_a_processor_finds() -> None:
     for device in ('cpu', 'cuda'):
         work = Reconstruction(pieces, GRID * VOXEL_M, QUICK, device=device)
         logits = torch.from_numpy(truth.logits).to(device)
-        state = State(logits, GRID * VOXEL_M, None)
+        state = DiscoveryState(logits, GRID * VOXEL_M, None)
         generator = torch.Generator().manual_seed(0)
         state = work.expect(state, work.crops(GRID), 300, generator=generator)
         assert state.poses is not None
@@ -97,7 +97,7 @@ def test_without_time_discovery_makes_one_round_and_ends_in_a_shape(
     stored_pieces(tmp_path / discover.PIECES, lambda: pieces)
     work = Reconstruction(pieces, GRID * VOXEL_M, QUICK)
     start = torch.from_numpy(ell().logits).clamp(-3, 3)
-    begun = State(start, work.width_m, None)
+    begun = DiscoveryState(start, work.width_m, None)
     monkeypatch.setattr(discover, 'first_guess', lambda *_: (work, begun))
     template = discover.discover(replace(searching(QUICK), out=tmp_path, max_seconds=0))
     assert template.account['residual'] < QUICK.unlike
@@ -113,7 +113,7 @@ def test_searching_nearby_mends_poses_that_are_a_little_off_and_worsens_none() -
     generator = torch.Generator().manual_seed(0)
     off = rotation_from_vector(0.1 * torch.randn(30, 3, generator=generator))
     poses = Poses(off @ turns, torch.zeros(30, 2), torch.zeros(30))
-    state = State(torch.from_numpy(truth.logits), GRID * VOXEL_M, poses)
+    state = DiscoveryState(torch.from_numpy(truth.logits), GRID * VOXEL_M, poses)
     before = work.score(state, crops)
     state = replace(state, poses=replace(poses, residual=before))
     after = work.search_nearby(state, crops, 12, generator=generator)
@@ -150,7 +150,7 @@ def test_two_parts_in_a_crop_are_explained_worse_than_one() -> None:
         double.append(Piece(np.concatenate([a.points, beside]), 0.05, True, b.pixel_m))
     crops = rasterise(single + double, GRID * VOXEL_M, GRID)
     work = Reconstruction(single + double, GRID * VOXEL_M, QUICK)
-    state = State(torch.from_numpy(truth.logits), GRID * VOXEL_M, None)
+    state = DiscoveryState(torch.from_numpy(truth.logits), GRID * VOXEL_M, None)
     state = work.expect(state, crops, 1500, generator=torch.Generator().manual_seed(0))
     assert state.poses is not None
     one, two = state.poses.residual[:12], state.poses.residual[12:]
@@ -199,11 +199,13 @@ def test_a_length_is_given_up_only_when_no_seed_shows_one_part(
     found = {0.09: [0.45, 0.4], 0.06: [0.33, 0.36, 0.31, 0.25], 0.03: [0.05]}
     tried = []
 
-    def begin(self: Reconstruction, _: object, seeds: range, done: object) -> tuple[State, float]:
+    def begin(
+        self: Reconstruction, _: object, seeds: range, done: object
+    ) -> tuple[DiscoveryState, float]:
         length = round(self.width_m / QUICK.margin, 3)
         tried.append((length, *seeds))
         residual = min(found[length][k] for k in seeds)
-        return State(torch.full((2, 2, 2), residual), self.width_m, None), residual
+        return DiscoveryState(torch.full((2, 2, 2), residual), self.width_m, None), residual
 
     monkeypatch.setattr(Reconstruction, 'begin', begin)
     work, state = first_guess(searching(replace(QUICK, seeds=4)), pieces)

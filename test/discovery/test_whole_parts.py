@@ -34,7 +34,7 @@ def test_a_finder_cuts_what_no_edge_does(dataset: Dataset) -> None:
     def finder(length_m: float):
         told.append(length_m)
 
-        def find(frame, bin):
+        def find(frame, parts_bin):
             labels = np.zeros((96, 96), np.int32)
             labels[30:50, 20:45], labels[30:50, 45:70] = 1, 2
             labels[0:10, 0:90] = 3  # too long for a part

@@ -50,9 +50,9 @@ def test_shapes_are_made_once_and_taught_together(stored: Path) -> None:
 
 def test_parts_lie_in_their_bin(stored: Path) -> None:
     for index in range(SHAPES.shapes):
-        for bin in load_bins(stored / f'{index:04d}{BINS}'):
-            places = bin.poses[:, :, 3]
-            assert np.abs(places[:, :2]).max() < bin.width_m / 2
+        for parts_bin in load_bins(stored / f'{index:04d}{BINS}'):
+            places = parts_bin.poses[:, :, 3]
+            assert np.abs(places[:, :2]).max() < parts_bin.width_m / 2
             assert places[:, 2].min() > 0
             assert len(places) <= SHAPES.parts[1]
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from bricks import brick_piles
 
-from insegan_ros.bin import Bin
 from insegan_ros.camera import Plane
 from insegan_ros.data.store import Dataset
 from insegan_ros.distillation import surroundings
 from insegan_ros.distillation.network import STRIDE
 from insegan_ros.distillation.piles import store_piles
+from insegan_ros.parts_bin import Bin
 
 
 @pytest.mark.parametrize('frames', [2, 3])

@@ -52,7 +52,7 @@ def test_a_run_resumes_where_its_checkpoint_was_written(piles: Piles, tmp_path: 
     progress = train.begin(CONFIG, SETTINGS, seed=0)
     batch = make_batch(piles, CONFIG, 2, rng=np.random.default_rng(0))
     train.train_step(progress, batch, train.rate_at(0.5, SETTINGS), config=SETTINGS)
-    train.save_checkpoint(progress, tmp_path / 'state', seconds=7.0)
+    train.save_progress(progress, tmp_path / 'state', seconds=7.0)
     resumed = train.begin(CONFIG, SETTINGS, seed=1)
     assert train.load_checkpoint(resumed, tmp_path / 'state') == 7.0
     assert resumed.step == 1
@@ -130,7 +130,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
 def test_a_checkpoint_of_another_optimizer_is_refused(tmp_path: Path) -> None:
     path = tmp_path / 'state.pt'
     progress = train.begin(CONFIG, SETTINGS, seed=0)
-    train.save_checkpoint(progress, path, seconds=7.0)
+    train.save_progress(progress, path, seconds=7.0)
     stored = checkpoint.load(path)
     stored['optimizer'] = stored.pop('optimizers')
     checkpoint.save(path, stored)

@@ -13,7 +13,6 @@ import pytest
 
 from insegan_ros import cli
 from insegan_ros.baselines import METHODS
-from insegan_ros.bin import Bin
 from insegan_ros.camera import Plane, segmentation_from_labels
 from insegan_ros.data.store import Dataset, DatasetInfo
 from insegan_ros.data.writer import DatasetWriter
@@ -29,6 +28,7 @@ from insegan_ros.evaluation.benchmark import (
 from insegan_ros.evaluation.pictures import SIDE, chosen_frames
 from insegan_ros.evaluation.report import aligned, markdown, short_names, write_report
 from insegan_ros.evaluation.selection import Block, kmeans_scores, make_splits, select_splits
+from insegan_ros.parts_bin import Bin
 from insegan_ros.types import DepthFrame, Intrinsics, Segmentation
 
 CAMERA = Intrinsics(120, 100, 200.0, 200.0, 60.0, 50.0)
@@ -63,7 +63,7 @@ def without_times(runs: list[Run]) -> list[dict[str, float]]:
 
 def test_boxes_that_stand_apart_are_found_and_judged_so(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / 'd', 5)
-    (run,) = benchmark(dataset, ['kmeans'], dataset.indices, seeds=1, instances=3, bin=BIN)
+    (run,) = benchmark(dataset, ['kmeans'], dataset.indices, seeds=1, instances=3, parts_bin=BIN)
     summary = run.summary()
     assert summary['strict_miou'] > 0.9
     assert summary['average_precision'] > 0.9
@@ -75,7 +75,13 @@ def test_figures_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> Non
     dataset = make_dataset(tmp_path / 'd', 52)
     one, two = (
         benchmark(
-            dataset, ['kmeans'], dataset.indices, seeds=1, instances=3, bin=BIN, workers=workers
+            dataset,
+            ['kmeans'],
+            dataset.indices,
+            seeds=1,
+            instances=3,
+            parts_bin=BIN,
+            workers=workers,
         )
         for workers in (1, 2)
     )
@@ -195,7 +201,7 @@ class FloorRenderer:
         self.calls = 0
 
     part_length_m = None
-    bin = None
+    parts_bin = None
 
     def segment(
         self, frame: DepthFrame, *, pose_seconds: float = 0.0, refine_seconds: float = float('inf')
@@ -217,7 +223,7 @@ def test_only_methods_that_render_have_a_rerendering_error(
     monkeypatch.setattr(
         'insegan_ros.evaluation.benchmark.make_segmenter', lambda method, *_: made[method]()
     )
-    runs = benchmark(dataset, list(made), dataset.indices, seeds=1, instances=3, bin=BIN)
+    runs = benchmark(dataset, list(made), dataset.indices, seeds=1, instances=3, parts_bin=BIN)
     renderer, repeater = (run.summary()['rerendering_mm'] for run in runs)
     assert np.isnan(repeater)
     assert 5 < renderer < 40  # two of three boxes stay floor; in every other frame all of them
@@ -234,14 +240,14 @@ def test_only_methods_that_render_have_a_rerendering_error(
 
 def test_the_distilled_model_repeats_what_it_measured_and_has_no_error(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / 'd', 1, labelled=False)
-    (run,) = benchmark(dataset, ['nut'], dataset.indices, seeds=1, instances=3, bin=BIN)
+    (run,) = benchmark(dataset, ['nut'], dataset.indices, seeds=1, instances=3, parts_bin=BIN)
     assert np.isnan(run.summary()['rerendering_mm'])
 
 
 def test_methods_named_twice_are_computed_once(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / 'd', 2)
     (run,) = benchmark(
-        dataset, ['kmeans', 'kmeans'], dataset.indices, seeds=1, instances=3, bin=BIN
+        dataset, ['kmeans', 'kmeans'], dataset.indices, seeds=1, instances=3, parts_bin=BIN
     )
     assert len(run.frames) == 2
 
@@ -249,8 +255,8 @@ def test_methods_named_twice_are_computed_once(tmp_path: Path) -> None:
 def test_only_some_frames_may_have_labels(tmp_path: Path) -> None:
     dataset = make_dataset(tmp_path / 'd', 2)
     (dataset.path / 'labels/000001.png').unlink()
-    runs = benchmark(dataset, ['kmeans'], dataset.indices, seeds=1, instances=3, bin=BIN)
-    first = benchmark(dataset, ['kmeans'], [0], seeds=1, instances=3, bin=BIN)
+    runs = benchmark(dataset, ['kmeans'], dataset.indices, seeds=1, instances=3, parts_bin=BIN)
+    first = benchmark(dataset, ['kmeans'], [0], seeds=1, instances=3, parts_bin=BIN)
     np.testing.assert_equal(without_times(runs), without_times(first))
     write_report(tmp_path / 'o', runs, {'split': 'all'})
     assert 'labels: in 1 of 2 frames' in (tmp_path / 'o/results.md').read_text()

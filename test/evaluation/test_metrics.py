@@ -243,3 +243,26 @@ def test_false_positives_agree_with_pycocotools(images) -> None:
 def test_nothing_predicted_anywhere_is_a_precision_of_0() -> None:
     true = [iou_matrix(np.zeros_like(TRUE), TRUE)]
     assert average_precision(true, [np.zeros(0)]) == 0
+
+
+def test_a_prediction_on_an_ignored_instance_counts_neither_for_nor_against() -> None:
+    # a finds the one that counts, b lies on the ignored one, c on nothing: worked out by hand
+    matrix = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+    hidden = [np.array([False, True])]
+    for scores, expected in (([0.9, 0.8, 0.7], 1.0), ([0.7, 0.9, 0.8], 0.5)):
+        found = average_precision([matrix], [np.array(scores)], ignored=hidden)
+        assert found == pytest.approx(expected)
+    plain = average_precision([matrix], [np.array([0.7, 0.9, 0.8])])  # b is right, c is not
+    assert plain == pytest.approx((51 * 1 + 50 * 2 / 3) / 101)
+
+
+def test_a_wanted_instance_is_taken_before_an_ignored_one_that_fits_better() -> None:
+    matrix = np.array([[0.6, 0.9]])
+    hidden = [np.array([False, True])]
+    scores, half = [np.array([0.5])], np.array([0.5])
+    assert average_precision([matrix], scores, half, ignored=hidden) == pytest.approx(1.0)
+    assert average_precision([matrix], scores, half + 0.2, ignored=hidden) == 0.0
+
+
+def test_ap_where_all_are_ignored_is_not_known() -> None:
+    assert np.isnan(average_precision([np.ones((1, 1))], [np.ones(1)], ignored=[np.ones(1, bool)]))

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import trimesh
 
-from insegan_ros.bin import Bin
 from insegan_ros.evaluation.picking import (
     CellConfig,
     Sight,
@@ -12,6 +11,7 @@ from insegan_ros.evaluation.picking import (
     looker,
     outcomes,
 )
+from insegan_ros.parts_bin import Bin
 from insegan_ros.picks.gripper import SuctionCup
 from insegan_ros.synthetic.parts import Part
 from insegan_ros.synthetic.pick_cell import Outcome
@@ -30,7 +30,7 @@ def cell() -> SimulatedCell:
 def test_a_bin_is_emptied_by_picks_planned_from_depth_alone(cell: SimulatedCell) -> None:
     from insegan_ros import baselines
 
-    look = looker(lambda bin_, left: baselines.make('kmeans', left, bin_), CUP)
+    look = looker(lambda parts_bin, left: baselines.make('kmeans', left, parts_bin), CUP)
     run = cell.run(look, seed=1)
     assert run.left == 0
     assert outcomes([run])['lifted'] + outcomes([run])['wrong part'] == 3
@@ -38,7 +38,7 @@ def test_a_bin_is_emptied_by_picks_planned_from_depth_alone(cell: SimulatedCell)
 
 
 def test_frames_without_a_pick_end_a_bin_and_are_counted(cell: SimulatedCell) -> None:
-    def blind(frame: DepthFrame, bin_: Bin, left: int) -> Sight:
+    def blind(frame: DepthFrame, parts_bin: Bin, left: int) -> Sight:
         labels = np.zeros(frame.depth_m.shape, np.uint16)
         return Sight(labels=labels, picks=(), seconds=0.0)
 
@@ -49,7 +49,7 @@ def test_frames_without_a_pick_end_a_bin_and_are_counted(cell: SimulatedCell) ->
 def test_the_same_seed_fills_the_same_bin(cell: SimulatedCell) -> None:
     frames: list[DepthFrame] = []
 
-    def blind(frame: DepthFrame, bin_: Bin, left: int) -> Sight:
+    def blind(frame: DepthFrame, parts_bin: Bin, left: int) -> Sight:
         frames.append(frame)
         return Sight(labels=np.zeros(frame.depth_m.shape, np.uint16), picks=(), seconds=0.0)
 

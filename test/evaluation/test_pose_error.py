@@ -8,13 +8,13 @@ import trimesh
 from scipy.spatial.transform import Rotation
 
 from insegan_ros.data.store import Sample
-from insegan_ros.evaluation.poses import Match, Part, fit_frame, match_poses, recall
+from insegan_ros.evaluation.poses import Match, PartModel, fit_frame, match_poses, recall
 from insegan_ros.types import DepthFrame, InstanceImages, Intrinsics, Segmentation
 
 
 @pytest.fixture(scope='module')
-def brick() -> Part:
-    return Part.of(trimesh.creation.box((0.05, 0.03, 0.02)), starts=60)
+def brick() -> PartModel:
+    return PartModel.of(trimesh.creation.box((0.05, 0.03, 0.02)), starts=60)
 
 
 def motion(seed: int, scale: float = 0.1) -> np.ndarray:
@@ -24,23 +24,23 @@ def motion(seed: int, scale: float = 0.1) -> np.ndarray:
     return pose
 
 
-def test_a_brick_has_four_symmetries_and_a_bent_one_has_one(brick: Part) -> None:
+def test_a_brick_has_four_symmetries_and_a_bent_one_has_one(brick: PartModel) -> None:
     assert len(brick.symmetries) == 4
     bars = [trimesh.creation.box((0.05, 0.01, 0.01)), trimesh.creation.box((0.01, 0.03, 0.01))]
     bars[1].apply_translation((0.02, 0.02, 0))
     third = trimesh.creation.box((0.01, 0.01, 0.02))
     third.apply_translation((-0.02, 0, 0.015))
-    assert len(Part.of(trimesh.boolean.union([*bars, third]), starts=60).symmetries) == 1
+    assert len(PartModel.of(trimesh.boolean.union([*bars, third]), starts=60).symmetries) == 1
 
 
 def test_a_cylinder_may_turn_and_tip_over() -> None:
-    part = Part.of(trimesh.creation.cylinder(0.01, 0.05), starts=200)
+    part = PartModel.of(trimesh.creation.cylinder(0.01, 0.05), starts=200)
     turned = np.eye(4)
     turned[:3, :3] = Rotation.from_euler('zx', [0.7, np.pi]).as_matrix()
     assert part.mssd(turned, np.eye(4)) < 0.002
 
 
-def test_a_shift_is_its_length_and_a_symmetry_nothing(brick: Part) -> None:
+def test_a_shift_is_its_length_and_a_symmetry_nothing(brick: PartModel) -> None:
     true = motion(0)
     shifted = true.copy()
     shifted[:3, 3] += [0.003, 0, 0.004]
@@ -55,7 +55,7 @@ def test_a_shift_is_its_length_and_a_symmetry_nothing(brick: Part) -> None:
 def test_add_s_asks_where_the_surface_is_and_not_which_way_round() -> None:
     bar, knob = trimesh.creation.box((0.05, 0.03, 0.02)), trimesh.creation.box((0.004,) * 3)
     knob.apply_translation((0.02, 0, 0.012))
-    part = Part.of(trimesh.boolean.union([bar, knob]), starts=60)
+    part = PartModel.of(trimesh.boolean.union([bar, knob]), starts=60)
     true = motion(0)
     half = true @ np.diag([-1.0, -1, 1, 1])  # only the knob is elsewhere
     assert part.mssd(half, true) > 0.03
@@ -67,7 +67,7 @@ def test_add_s_asks_where_the_surface_is_and_not_which_way_round() -> None:
 
 
 def test_one_frame_is_fitted_though_poses_differ_by_symmetries_and_some_are_wrong(
-    brick: Part,
+    brick: PartModel,
 ) -> None:
     frame = motion(7, 0.01)  # template_T_part
     rng = np.random.default_rng(0)

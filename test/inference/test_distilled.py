@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from insegan_ros.bin import Bin
 from insegan_ros.camera import Plane
 from insegan_ros.distillation.clusters import VoteSettings
 from insegan_ros.distillation.network import NetworkConfig, VoteNetwork
 from insegan_ros.inference import distilled, distilled_card, model_card
+from insegan_ros.parts_bin import Bin
 from insegan_ros.types import DepthFrame, Intrinsics
 
 CONFIG = NetworkConfig(0.04, 0.015, 0.5 / 200, widths=(16, 24, 32, 32))
@@ -115,7 +115,7 @@ def test_a_saved_model_gives_the_same_output(tmp_path: Path) -> None:
     original = network(3.0)
     card = {'method': 'distilled', 'settings': distilled_card.to_card(CONFIG, VOTES)}
     model_card.save_model(tmp_path, card, original.state_dict())
-    loaded = model_card.load_segmenter(str(tmp_path), bin=FLAT)
+    loaded = model_card.load_segmenter(str(tmp_path), parts_bin=FLAT)
     ours = distilled.DistilledSegmenter(original, VOTES, FLAT).segment(frame())
     theirs = loaded.segment(frame())
     assert ours.count > 0
@@ -158,7 +158,7 @@ def test_only_what_is_seen_whole_and_agreed_on_counts_as_a_whole_part(
     labels[20:30, 20:30], labels[20:30, 40:50], labels[40:50, 20:30] = 1, 2, 3
     agreement, visible = np.array([0.9, 0.9, 0.2]), np.array([0.95, 0.5, 0.95])
     found = distilled.Found(labels, np.zeros((3, 3)), agreement, visible)
-    monkeypatch.setattr(segmenter, 'find', lambda frame, bin: found)
+    monkeypatch.setattr(segmenter, 'find', lambda frame, parts_bin: found)
     assert np.array_equal(segmenter.whole_parts(frame(), FLAT) > 0, labels == 1)
 
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from insegan_ros.bin import Bin
 from insegan_ros.camera import Plane
 from insegan_ros.crop import BinCrop, CropConfig
 from insegan_ros.inference import insegan, model_card
@@ -22,6 +21,7 @@ from insegan_ros.inference.insegan import (
     nearest,
 )
 from insegan_ros.model.insegan import InSeGANConfig
+from insegan_ros.parts_bin import Bin
 from insegan_ros.types import DepthFrame, Intrinsics
 
 CAMERA = Intrinsics(120, 100, 200.0, 200.0, 59.5, 49.5)
@@ -122,7 +122,7 @@ def test_a_saved_model_segments_as_the_one_in_memory(tmp_path: Path, method: str
     model_card.save_model(
         tmp_path, {'method': method, 'settings': settings}, networks.state_dict()
     )
-    loaded = model_card.load_segmenter(str(tmp_path), bin=BIN)
+    loaded = model_card.load_segmenter(str(tmp_path), parts_bin=BIN)
     expected = InSeGANSegmenter(networks, card, BIN).segment(frame())
     assert (loaded.segment(frame()).labels == expected.labels).all()
 
@@ -149,7 +149,7 @@ def test_a_card_from_before_the_gap_is_the_model_that_it_was(tmp_path: Path) -> 
     del settings['crop']['coding'], settings['filters']['owner'], settings['refine_steps']
     saved = {'method': 'insegan3d', 'settings': settings}
     model_card.save_model(tmp_path, saved, networks.state_dict())
-    loaded = model_card.load_segmenter(str(tmp_path), bin=BIN)
+    loaded = model_card.load_segmenter(str(tmp_path), parts_bin=BIN)
     expected = InSeGANSegmenter(networks, card, BIN).segment(frame())
     assert (loaded.segment(frame()).labels == expected.labels).all()
 
@@ -159,8 +159,17 @@ def test_a_measured_pixel_goes_to_the_rendering_that_comes_closest() -> None:
         [[[0.9, 0.3, -1.0, -0.9, -1.0]], [[0.2, -1.0, -1.0, -0.99, 0.5]]], np.float32
     )
     measured = np.array([[0.25, 0.3, 0.4, 0.4, -1.0]])
-    # nearest to the camera is not nearest to what was measured; nothing rises, one barely, floor
-    assert insegan.closest_to_measured(images, measured, -0.45).tolist() == [[2, 1, 0, 1, 0]]
+    # nearest to the camera is not nearest to what was measured; none is rendered, twice; floor
+    labels = insegan.closest_to_measured(images, measured, -0.45)
+    assert labels.tolist() == [[2, 1, 0, 0, 0]]
+    assert insegan.filled(labels, measured > -1).tolist() == [[2, 1, 1, 1, 0]]
+
+
+def test_an_uncovered_pixel_of_a_part_goes_to_the_nearest_instance_and_the_floor_to_none() -> None:
+    labels = np.array([[0, 0, 3, 0, 0, 0, 0, 7]], np.int32)
+    part = np.array([[1, 1, 1, 1, 0, 1, 1, 1]], bool)
+    assert insegan.filled(labels, part).tolist() == [[3, 3, 3, 3, 0, 7, 7, 7]]
+    assert insegan.filled(0 * labels, part).tolist() == [[0] * 8]  # nobody to give it to
 
 
 def test_the_crop_of_a_known_scene_is_what_the_networks_see() -> None:

@@ -14,20 +14,21 @@ import torch
 import trimesh
 import yaml
 
-from insegan_ros.bin import find_bin
 from insegan_ros.cli import main
 from insegan_ros.data.store import Dataset
 from insegan_ros.discovery.crops import MASK_EDGE, Piece, frame_pieces
 from insegan_ros.discovery.discover import WHOLE, Search, UnexplainedError
 from insegan_ros.discovery.resume import stored_pieces
+from insegan_ros.distillation import piles
 from insegan_ros.distillation.examples import Piles
 from insegan_ros.distillation.piles import PileConfig, PileMaker, store_piles
 from insegan_ros.distillation.pretrain import ShapesConfig
 from insegan_ros.distillation.surroundings import Surroundings, measure_surroundings
 from insegan_ros.distillation.views import ViewConfig
 from insegan_ros.inference import model_card
-from insegan_ros.learn import any_model, stage_discovery
+from insegan_ros.learn import any_model, reading, stage_any_bin, stage_discovery
 from insegan_ros.model.template import Template
+from insegan_ros.parts_bin import find_bin
 from insegan_ros.types import DepthFrame, Intrinsics
 
 SIZE = (0.04, 0.024, 0.016)  # m
@@ -40,6 +41,13 @@ def brick() -> Template:
     inside = [np.abs(grid) < side / 2 for side in SIZE]
     occupied = inside[0][:, None, None] & inside[1][None, :, None] & inside[2][None, None, :]
     return Template(np.where(occupied, 6, -6).astype(np.float32), 0.003, {'explained': 0.9})
+
+
+@pytest.fixture(autouse=True)
+def two_ways_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which of nine ways to read votes is chosen is a matter of test_reading.py."""
+    ways = reading.learn_to_read.__kwdefaults__
+    monkeypatch.setitem(ways, 'generosity', reading.GENEROSITY[:2])
 
 
 @pytest.fixture(scope='module')
@@ -78,7 +86,7 @@ def test_training_ends_in_a_model_that_loads_is_not_done_twice_and_goes_on_when_
 
     monkeypatch.setattr(stage_discovery, 'discover', found)
     command = ['train', '--dataset', str(frames), '--out', str(tmp_path)]
-    command += ['--max-minutes', '0.06', '--workers', '1', '--device', 'cpu', *FEW]
+    command += ['--max-minutes', '0.03', '--workers', '1', '--device', 'cpu', *FEW]
     assert main(command) == 0
     card = model_card.read_card(tmp_path / 'model')
     assert card['labels_used'].startswith('none')
@@ -92,7 +100,7 @@ def test_training_ends_in_a_model_that_loads_is_not_done_twice_and_goes_on_when_
     segmenter = model_card.load_segmenter(str(tmp_path / 'model'))
     frame = Dataset(frames)[0].frame
     assert segmenter.segment(frame).labels.shape == frame.depth_m.shape
-    assert main([*command, '--max-minutes', '0.12']) == 0  # the network goes on
+    assert main([*command, '--max-minutes', '0.06']) == 0  # the network goes on
     longer = model_card.read_card(tmp_path / 'model')['training']
     assert longer['steps'] > card['training']['steps']
     assert longer['seconds'] > card['training']['seconds']
@@ -115,7 +123,7 @@ def test_what_was_taught_is_neither_read_nor_scored_on(
     brick().save(tmp_path / 'template')
     monkeypatch.setattr(stage_discovery, 'discover', lambda _: brick())
     command = ['train', '--dataset', str(frames), '--out', str(tmp_path)]
-    command += ['--max-minutes', '0.03', '--workers', '1', '--device', 'cpu']
+    command += ['--max-minutes', '0.01', '--workers', '1', '--device', 'cpu']
     command += ['--set', 'least_piles=12']
     assert main(command) == 0
     taught = seen['mixed_batch']
@@ -144,7 +152,7 @@ def test_pretraining_makes_a_model_that_training_begins_with(
     frame = Dataset(frames)[0].frame
     assert segmenter.segment(frame).labels.shape == frame.depth_m.shape
 
-    run = ['train', '--dataset', str(frames), '--out', str(tmp_path), '--max-minutes', '0.03']
+    run = ['train', '--dataset', str(frames), '--out', str(tmp_path), '--max-minutes', '0.01']
     run += ['--workers', '1', '--device', 'cpu', *FEW, '--start']
     brick().save(tmp_path / 'template')
     monkeypatch.setattr(stage_discovery, 'discover', lambda _: brick())
@@ -176,7 +184,7 @@ def test_a_finished_run_is_not_taken_for_one_of_another_dataset_seed_or_setting(
     info = (other / 'dataset.yaml').read_text()
     (other / 'dataset.yaml').write_text(info.replace('part: template', 'part: bolt'))
     command = ['train', '--out', str(run), '--workers', '1', '--device', 'cpu']
-    command += ['--max-minutes', '0.04']
+    command += ['--max-minutes', '0.01']
     mine = ['--dataset', str(frames), '--start', 'none', *FEW]
     assert main([*command, *mine]) == 0
     before = {p: p.read_bytes() for p in run.rglob('*') if p.is_file()}
@@ -261,7 +269,9 @@ def test_where_no_shape_explains_the_frames_random_shapes_that_look_alike_teach_
 
     torch.set_num_threads(1)
     monkeypatch.setattr(stage_discovery, 'discover', unlike)
-    command = ['train', '--dataset', str(frames), '--out', str(tmp_path), '--max-minutes', '0.03']
+    # the network does not tell the length, either: what discovery guessed is left
+    monkeypatch.setattr(stage_discovery, '_by_the_network', lambda *_: None)
+    command = ['train', '--dataset', str(frames), '--out', str(tmp_path), '--max-minutes', '0.01']
     command += ['--workers', '1', '--device', 'cpu', *SHAPES]
     without = ['--out', str(tmp_path / 'without'), '--start', 'none']
     assert main([*command, *without]) == 1
@@ -305,3 +315,38 @@ def bricks_seen(frames: Path) -> list[Piece]:
 
 def pieces_in(frame: DepthFrame) -> list[Piece]:
     return list(frame_pieces(frame, find_bin(frame, np.random.default_rng(0))))
+
+
+@pytest.mark.parametrize('with_frames', [False, True])
+def test_a_cad_model_ends_in_a_model_with_poses_and_another_mesh_is_another_run(
+    frames: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    with_frames: bool,
+) -> None:
+    torch.set_num_threads(1)
+    for module in (piles, stage_any_bin):  # a brick is one convex piece
+        monkeypatch.setattr(module, 'convex_pieces', lambda mesh: [mesh.convex_hull])
+    mesh, out = tmp_path / 'brick.stl', tmp_path / 'run'
+    solid = trimesh.creation.box([1e3 * side for side in SIZE])
+    solid.apply_translation((100, 0, 0))
+    solid.export(mesh)
+    command = ['train', '--mesh', str(mesh), '--units', 'mm', '--out', str(out)]
+    command += ['--dataset', str(frames)] if with_frames else []
+    command += ['--max-minutes', '0.05', '--workers', '1', '--device', 'cpu']
+    command += ['--set', 'least_piles=24']
+    assert main(command) == 0
+    card = model_card.read_card(out / 'model')
+    assert card['mesh']['origin_m'] == pytest.approx((0.1, 0, 0), abs=2e-4)
+    assert card['dataset']['frames'] == (6 if with_frames else 0)
+    moved = trimesh.load_mesh(str(out / 'model' / 'part.ply'))
+    assert np.allclose(moved.extents, SIZE, atol=1e-6)
+    assert np.allclose(moved.center_mass, 0, atol=2e-4)
+    segmenter = model_card.load_segmenter(str(out / 'model'))
+    frame = Dataset(frames)[0].frame
+    assert segmenter.segment(frame, pose_seconds=9).labels.shape == frame.depth_m.shape
+    solid.apply_scale(1.1)
+    solid.export(mesh)
+    assert main(command) != 0
+    assert 'mesh_hash' in capsys.readouterr().err

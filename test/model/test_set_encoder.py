@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from insegan_ros.model.generator import Generator, GeneratorConfig
-from insegan_ros.model.refine import refine
+from insegan_ros.model.refine import mismatch, refine
 from insegan_ros.model.set_encoder import STRIDE, SetEncoder, rotation
 from insegan_ros.model.set_losses import appearance_loss, centre_loss, seen
 from insegan_ros.training.health import Health
@@ -65,7 +65,7 @@ def test_refined_codes_never_render_worse() -> None:
     start = generator.place(torch.randn(2, 3, 8))
 
     def error(codes: torch.Tensor) -> torch.Tensor:
-        return (generator.render_both(codes)[0] - images).abs().mean(dim=(1, 2, 3))
+        return mismatch(generator.render_both(codes)[0], images)
 
     assert (error(refine(generator, start, images, steps=8)) < error(start)).all()
     assert torch.equal(refine(generator, start, images, steps=0), start)

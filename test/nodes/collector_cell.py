@@ -64,7 +64,7 @@ class World:
         self.obeys = True
         self.scene = self._rearranged()
         self.still: Image | None = None
-        self.world.create_timer(0.05, self._show)
+        self.world.create_timer(0.02, self._show)
         self.executor = SingleThreadedExecutor()
         self.executor.add_node(self.world)
 
@@ -130,14 +130,20 @@ class World:
         self.world.destroy_node()
 
 
+def collector(dataset: Path, **parameters: object) -> Collector:
+    """A collector in this process, that wants three frames unless told otherwise."""
+    given = QUICK | {'dataset': str(dataset)} | parameters
+    return Collector(
+        parameter_overrides=[Parameter(name, value=value) for name, value in given.items()]
+    )
+
+
 class Cell(World):
     """The same with a collector in it."""
 
     def __init__(self, dataset: Path, **parameters: object) -> None:
         super().__init__()
-        given = QUICK | {'dataset': str(dataset)} | parameters
-        overrides = [Parameter(name, value=value) for name, value in given.items()]
-        self.collector = Collector(parameter_overrides=overrides)
+        self.collector = collector(dataset, **parameters)
         self.executor.add_node(self.collector)
         assert autostart(self.collector)
 

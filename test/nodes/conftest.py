@@ -116,13 +116,14 @@ def world(ros_environment: None) -> Iterator:
 
 
 class SteadyClock:
-    """Seconds that this process had: while a busy machine lets it wait, the clock waits too.
+    """Quick seconds that this process had: while a busy machine lets it wait, the clock waits too.
 
     Collector, arm and camera share a process and its executor, which asks for the time every few
     milliseconds; a longer gap is the machine's, and would look like joint_states that stopped.
     """
 
-    GAP_S = 0.05  # counted at most between two questions
+    RATE = 2.5  # of its seconds in one of a wall clock's: arms need not be waited for
+    GAP_S = 0.05  # of its own seconds, counted at most between two questions
 
     def __init__(self) -> None:
         self._seconds, self._asked = 1000.0, time.monotonic()
@@ -131,7 +132,7 @@ class SteadyClock:
     def __call__(self) -> float:
         with self._one_at_a_time:
             now = time.monotonic()
-            self._seconds += min(now - self._asked, self.GAP_S)
+            self._seconds += min(self.RATE * (now - self._asked), self.GAP_S)
             self._asked = now
             return self._seconds
 
@@ -150,6 +151,12 @@ def cell(
     steady = SimpleNamespace(monotonic=SteadyClock())
     for module in (collector_cell, arm, collector, joints, lifecycle):
         monkeypatch.setattr(module, 'time', steady)
+    timer = lifecycle.steady_timer
+    monkeypatch.setattr(
+        collector,
+        'steady_timer',
+        lambda node, seconds, callback: timer(node, seconds / SteadyClock.RATE, callback),
+    )
     rclpy.init()
     made: list[Cell] = []
 

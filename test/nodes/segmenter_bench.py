@@ -23,7 +23,7 @@ from insegan_ros.camera import segmentation_from_labels
 from insegan_ros.nodes.lifecycle import autostart
 from insegan_ros.nodes.messages import to_camera_info, to_image
 from insegan_ros.nodes.segmenter import SegmenterNode
-from insegan_ros.nodes.segmenter_parameters import LIVE, PARAMETERS, make_segmenter
+from insegan_ros.nodes.segmenter_parameters import LIVE, PARAMETERS, segmenter_from_parameters
 from insegan_ros.types import DepthFrame, Intrinsics, Segmentation
 
 CAMERA = Intrinsics(64, 48, 60.0, 60.0, 32.0, 24.0)
@@ -38,7 +38,7 @@ class NearIsPart:
         self.given_for_poses: list[float] = []  # seconds, a frame
 
     part_length_m = None
-    bin = None
+    parts_bin = None
 
     def segment(
         self, frame: DepthFrame, *, pose_seconds: float = 0.0, refine_seconds: float = float('inf')
@@ -81,7 +81,7 @@ class Bench:
 
     def _make(self, given: dict) -> NearIsPart:
         if any(given[p.name] != p.default for p in PARAMETERS if p.name in LIVE):
-            make_segmenter(given)  # refuses what the real one refuses
+            segmenter_from_parameters(given)  # refuses what the real one refuses
         return self.method
 
     def _on_status(self, message: DiagnosticArray) -> None:

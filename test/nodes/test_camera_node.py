@@ -105,7 +105,7 @@ def test_a_live_device_is_sent_in_millimetres_and_waited_for_when_it_is_gone(
     monkeypatch.setattr(module, 'RETRY_S', 0.05)
     images: list[Image] = []
     ros.create_subscription(Image, 'depth/image', images.append, qos_profile_sensor_data)
-    node = module.Camera()
+    node = module.CameraNode()
     node.trigger_configure()
     node.trigger_activate()
 
@@ -143,7 +143,7 @@ def live(ros, software_camera, monkeypatch):
     nodes = []
 
     def make(**parameters: object):
-        node = module.Camera()
+        node = module.CameraNode()
         node.set_parameters([Parameter(name, value=v) for name, v in parameters.items()])
         node.trigger_configure()
         node.trigger_activate()
@@ -227,9 +227,9 @@ def test_a_node_that_was_cleaned_up_can_be_configured_again(ros, wait_for, datas
     from rclpy.lifecycle import TransitionCallbackReturn
     from rclpy.parameter import Parameter
 
-    from insegan_ros.nodes.camera import Camera
+    from insegan_ros.nodes.camera import CameraNode
 
-    node, done = Camera(), TransitionCallbackReturn.SUCCESS
+    node, done = CameraNode(), TransitionCallbackReturn.SUCCESS
     try:
         for path in (dataset, dataset.parent / 'elsewhere', dataset):
             node.set_parameters([Parameter('path', value=str(path))])

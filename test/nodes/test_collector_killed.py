@@ -15,10 +15,11 @@ pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 pytest.importorskip('psutil', reason='psutil is not installed')
 
 import psutil
-from collector_cell import QUICK, World
+from collector_cell import QUICK, World, collector
 from conftest import PYTHONPATH
 
 from insegan_ros.data.store import Dataset
+from insegan_ros.nodes.lifecycle import autostart
 
 # each holds the process, by its own SIGSTOP, at one moment of writing frame 1
 MOMENTS = {
@@ -87,10 +88,15 @@ def stored(folder: Path) -> dict[int, dict]:
     return dataset.records
 
 
-def goes_on(world: World, collect: Callable, folder: Path, before: dict[int, dict]) -> None:
+def goes_on(world: World, folder: Path, before: dict[int, dict]) -> None:
     """Another collector adds what is missing, and leaves what is there."""
-    collect()
+    another = collector(folder)
+    world.executor.add_node(another)
+    assert autostart(another)
     assert world.spin_until(lambda: len(Dataset(folder)) == 3, seconds=60)
+    another.trigger_shutdown()
+    world.executor.remove_node(another)
+    another.destroy_node()
     after = stored(folder)
     assert {index: after[index] for index in before} == before
     assert len({record['stamp_ns'] for record in after.values()}) == 3
@@ -109,7 +115,7 @@ def test_a_kill_in_the_middle_of_a_write_loses_nothing_stored(
     assert world.shakes == shakes
     before = dict(stored(tmp_path / 'nuts'))
     assert list(before) == [0]
-    goes_on(world, collect, tmp_path / 'nuts', before)
+    goes_on(world, tmp_path / 'nuts', before)
 
 
 def test_after_a_kill_in_a_shake_the_arm_ends_that_shake_and_rests(
@@ -127,4 +133,4 @@ def test_after_a_kill_in_a_shake_the_arm_ends_that_shake_and_rests(
     assert not world.arm.state(time.monotonic())[1].any()
     assert world.rest_for(1.0)
     assert world.shakes == 1
-    goes_on(world, collect, tmp_path / 'nuts', before)
+    goes_on(world, tmp_path / 'nuts', before)

@@ -164,7 +164,7 @@ def test_every_output_carries_the_header(example: tuple) -> None:
         messages.rendered_depth(found, HEADER),
         messages.points(frame, found, HEADER),
         messages.poses(found, HEADER),
-        messages.overlay(frame, found, HEADER),
+        messages.overlay_image(frame, found, HEADER),
     ]
     assert all(message.header == HEADER for message in made)
 
@@ -207,7 +207,7 @@ def test_no_instances_make_valid_messages(example: tuple) -> None:
     assert np.isnan(pixels_of(messages.instance_depths(found, HEADER), '<f4')).all()
     assert messages.points(frame, found, HEADER).width == 0
     assert messages.poses(found, HEADER).poses == []
-    assert messages.overlay(frame, found, HEADER).encoding == 'rgb8'
+    assert messages.overlay_image(frame, found, HEADER).encoding == 'rgb8'
 
 
 def test_an_array_of_another_type_than_its_encoding_is_refused() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -21,8 +22,8 @@ from insegan_ros.picks.planner import plan_picks
 @pytest.fixture(params=[SuctionCup(), ParallelJaw()], ids=['suction', 'parallel'])
 def planned(request):
     under, over = (0, 0, 0.08, 0.04, 0.02), (0.03, 0, 0.03, 0.04, 0.045)
-    frame, found, bin_ = boxes(under, over)
-    plan = plan_picks(frame, found, bin_, gripper=request.param)
+    frame, found, parts_bin = boxes(under, over)
+    plan = plan_picks(frame, found, parts_bin, gripper=request.param)
     around = [box_of(pose, visible=np.zeros((0, 3))) for pose in found.poses]
     return plan, around, found, request.param
 
@@ -51,3 +52,18 @@ def test_detections_carry_a_box_a_pose_and_a_score_for_each_instance(planned):
     _, around, found, _ = planned
     message = pick_messages.detections(found, around, Header(), class_id='nut')
     assert [d.results[0].hypothesis.class_id for d in message.detections] == ['nut'] * 2
+
+
+def test_the_answer_in_json_names_every_instance_with_its_pick_or_why_it_has_none(planned):
+    plan, *_ = planned
+    header = Header(frame_id='camera')
+    header.stamp.sec = 7
+    answer = json.loads(pick_messages.as_json(plan, header))
+    assert answer['stamp'] == {'sec': 7, 'nanosec': 0}
+    assert answer['frame_id'] == 'camera'
+    labels = [one['label'] for one in answer['picks'] + answer['none']]
+    assert sorted(labels) == [1, 2]
+    assert answer['picks'][0]['waits_for'] == []
+    np.testing.assert_allclose(
+        answer['picks'][0]['position'], plan.picks[0].pose[:3, 3], atol=1e-5
+    )

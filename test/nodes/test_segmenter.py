@@ -21,9 +21,8 @@ from segmenter_bench import Bench, big_endian, floats, padded
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
-from insegan_ros.inference.distilled import DistilledSegmenter
 from insegan_ros.nodes.lifecycle import autostart
-from insegan_ros.nodes.segmenter_parameters import PARAMETERS, make_segmenter
+from insegan_ros.nodes.segmenter_parameters import PARAMETERS, segmenter_from_parameters
 
 
 def test_labels_carry_the_stamp_and_frame_of_their_image(bench: Bench) -> None:
@@ -70,20 +69,25 @@ def test_a_parameter_that_cannot_be_is_refused_with_the_reason(
     assert bench.segments_correctly()
 
 
+def is_a_model(given: dict) -> bool:
+    made = type(segmenter_from_parameters(given))
+    return made.__module__.startswith('insegan_ros.inference')
+
+
 def test_without_a_word_it_is_the_model_any_by_launch_and_by_run_alike() -> None:
     default = {p.name: p.default for p in PARAMETERS}
     file = Path(__file__).parents[2] / 'config' / 'segmenter.yaml'
     launched = yaml.safe_load(file.read_text())['/**/segmenter']['ros__parameters']
     for given in (default, launched):
         assert (given['model'], given['method']) == ('any', '')
-    assert isinstance(make_segmenter(default), DistilledSegmenter)
+    assert is_a_model(default)
 
 
 def test_a_method_goes_before_the_model_and_neither_is_refused() -> None:
     default = {p.name: p.default for p in PARAMETERS}
-    assert not isinstance(make_segmenter(default | {'method': 'kmeans'}), DistilledSegmenter)
+    assert not is_a_model(default | {'method': 'kmeans'})
     with pytest.raises(ValueError, match='neither a model nor a method'):
-        make_segmenter(default | {'model': ''})
+        segmenter_from_parameters(default | {'model': ''})
 
 
 def test_a_node_that_is_up_says_so_and_what_it_hears(bench: Bench, capfd) -> None:
@@ -101,6 +105,18 @@ def test_the_method_changes_while_it_runs(bench: Bench) -> None:
     assert result.successful
     assert bench.segments_correctly()
     assert bench.spin_until(lambda: bench.status.get('method') == 'felzenszwalb')
+
+
+def test_picks_without_a_bin_are_refused_in_words_and_the_node_goes_on(bench: Bench) -> None:
+    client = bench.user.create_client(Trigger, 'segmenter/plan_picks')
+    assert bench.spin_until(client.service_is_ready)
+    assert bench.segments_correctly()
+    future = client.call_async(Trigger.Request())
+    assert bench.spin_until(future.done)
+    assert not future.result().success
+    assert 'no bin is known' in future.result().message
+    assert bench.method.given_for_poses[-1] > 0
+    assert bench.segments_correctly()
 
 
 def test_a_trigger_segments_one_frame_where_nothing_is_continuous(bench: Bench) -> None:

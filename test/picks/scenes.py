@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from insegan_ros.bin import Bin
 from insegan_ros.camera import Plane, segmentation_from_labels
+from insegan_ros.parts_bin import Bin
 from insegan_ros.types import DepthFrame, Intrinsics
 
 CAMERA = Intrinsics(240, 180, 300.0, 300.0, 119.5, 89.5)

@@ -11,8 +11,8 @@ JAW = ParallelJaw(stroke_m=0.05, finger_width_m=0.01, finger_thickness_m=0.006)
 
 
 def test_fingers_close_on_the_narrow_sides():
-    frame, found, bin_ = boxes((0.01, 0.0, 0.03, 0.10, 0.03), rng=np.random.default_rng(0))
-    (pick,) = plan_picks(frame, found, bin_, gripper=JAW).picks
+    frame, found, parts_bin = boxes((0.01, 0.0, 0.03, 0.10, 0.03), rng=np.random.default_rng(0))
+    (pick,) = plan_picks(frame, found, parts_bin, gripper=JAW).picks
     assert abs(pick.pose[0, 0]) > 0.97  # closes along x
     assert pick.width_m == pytest.approx(0.03, abs=0.003)
     np.testing.assert_allclose(pick.pose[:2, 3], [0.01, 0.0], atol=0.004)
@@ -21,14 +21,14 @@ def test_fingers_close_on_the_narrow_sides():
 
 
 def test_fingertips_stay_above_the_floor():
-    frame, found, bin_ = boxes((0, 0, 0.03, 0.06, 0.012))
-    (pick,) = plan_picks(frame, found, bin_, gripper=JAW).picks
+    frame, found, parts_bin = boxes((0, 0, 0.03, 0.06, 0.012))
+    (pick,) = plan_picks(frame, found, parts_bin, gripper=JAW).picks
     assert pick.pose[2, 3] <= HEIGHT - 0.0019
 
 
 def test_a_part_wider_than_the_stroke_cannot_be_held():
-    frame, found, bin_ = boxes((0, 0, 0.07, 0.07, 0.03))
-    plan = plan_picks(frame, found, bin_, gripper=JAW)
+    frame, found, parts_bin = boxes((0, 0, 0.07, 0.07, 0.03))
+    plan = plan_picks(frame, found, parts_bin, gripper=JAW)
     assert 'more than the fingers open' in plan.none[0].reason
 
 
@@ -36,13 +36,13 @@ def test_neighbours_on_both_sides_leave_no_room_for_fingers():
     middle = (0, 0, 0.03, 0.03, 0.03)
     walls = [(x, y, 0.03, 0.03, 0.03) for x in (-0.032, 0, 0.032) for y in (-0.032, 0, 0.032)]
     others = [wall for wall in walls if wall[:2] != (0, 0)]
-    frame, found, bin_ = boxes(middle, *others)
-    plan = plan_picks(frame, found, bin_, gripper=JAW)
+    frame, found, parts_bin = boxes(middle, *others)
+    plan = plan_picks(frame, found, parts_bin, gripper=JAW)
     reason = next(none.reason for none in plan.none if none.label == 1)
     assert 'where a finger has to go' in reason
 
 
 def test_a_flat_part_leaves_the_fingers_nothing_to_hold():
-    frame, found, bin_ = boxes((0, 0, 0.03, 0.03, 0.004))
-    plan = plan_picks(frame, found, bin_, gripper=JAW)
+    frame, found, parts_bin = boxes((0, 0, 0.03, 0.03, 0.004))
+    plan = plan_picks(frame, found, parts_bin, gripper=JAW)
     assert 'too flat' in plan.none[0].reason

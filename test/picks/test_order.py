@@ -15,27 +15,27 @@ UNDER, OVER = (0, 0, 0.08, 0.04, 0.02), (0.03, 0, 0.04, 0.04, 0.045)
 
 
 def test_a_part_that_another_one_lies_on_waits_for_it():
-    frame, found, bin_ = boxes(UNDER, OVER)
-    shares = covered_by(Scene.of(frame, found, bin_))
+    frame, found, parts_bin = boxes(UNDER, OVER)
+    shares = covered_by(Scene.of(frame, found, parts_bin))
     assert shares[0, 1] > 0.08
     assert shares[1, 0] == 0
-    plan = plan_picks(frame, found, bin_, gripper=SuctionCup())
+    plan = plan_picks(frame, found, parts_bin, gripper=SuctionCup())
     assert [pick.label for pick in plan.picks] == [2, 1]
     assert plan.picks[1].waits_for == (2,)
     assert [pick.label for pick in plan.ready] == [2]
 
 
 def test_parts_that_lie_side_by_side_wait_for_none():
-    frame, found, bin_ = boxes((-0.025, 0, 0.05, 0.04, 0.02), (0.025, 0, 0.05, 0.04, 0.021))
-    assert not covered_by(Scene.of(frame, found, bin_)).any()
+    frame, found, parts_bin = boxes((-0.025, 0, 0.05, 0.04, 0.02), (0.025, 0, 0.05, 0.04, 0.021))
+    assert not covered_by(Scene.of(frame, found, parts_bin)).any()
 
 
 def test_a_rendering_tells_how_much_of_a_part_is_hidden():
-    frame, found, bin_ = boxes(UNDER, OVER)
+    frame, found, parts_bin = boxes(UNDER, OVER)
     alone = boxes(UNDER)[0]
     depths = np.array(found.depths)
     depths[0] = np.where(alone.depth_m < HEIGHT - 0.01, alone.depth_m, np.nan)  # whole part
     held = InstanceImages.of(depths, found.labels.shape, np.float32(np.nan))
-    shares = covered_by(Scene.of(frame, replace(found, depths=held), bin_))
+    shares = covered_by(Scene.of(frame, replace(found, depths=held), parts_bin))
     hidden = np.isfinite(depths[0]) & (found.labels == 2)
     assert shares[0, 1] == np.float32(hidden.sum() / np.isfinite(depths[0]).sum())

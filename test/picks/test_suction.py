@@ -11,8 +11,8 @@ CUP = SuctionCup(cup_radius_m=0.006, tube_radius_m=0.008)
 
 
 def test_the_cup_comes_down_on_the_middle_of_the_top_from_above():
-    frame, found, bin_ = boxes((0.02, -0.01, 0.06, 0.04, 0.03), rng=np.random.default_rng(0))
-    (pick,) = plan_picks(frame, found, bin_, gripper=CUP).picks
+    frame, found, parts_bin = boxes((0.02, -0.01, 0.06, 0.04, 0.03), rng=np.random.default_rng(0))
+    (pick,) = plan_picks(frame, found, parts_bin, gripper=CUP).picks
     np.testing.assert_allclose(pick.pose[:3, 3], [0.02, -0.01, HEIGHT - 0.03], atol=0.004)
     np.testing.assert_allclose(pick.pose[:3, 2], [0, 0, 1], atol=0.05)  # down, into the bin
     rotation = pick.pose[:3, :3]
@@ -21,27 +21,29 @@ def test_the_cup_comes_down_on_the_middle_of_the_top_from_above():
 
 
 def test_a_top_smaller_than_the_cup_cannot_be_taken():
-    frame, found, bin_ = boxes((0, 0, 0.008, 0.008, 0.03))
-    plan = plan_picks(frame, found, bin_, gripper=CUP)
+    frame, found, parts_bin = boxes((0, 0, 0.008, 0.008, 0.03))
+    plan = plan_picks(frame, found, parts_bin, gripper=CUP)
     assert not plan.picks
     assert 'closed over a disc' in plan.none[0].reason
 
 
 def test_a_rough_top_cannot_be_taken():
-    frame, found, bin_ = boxes((0, 0, 0.06, 0.06, 0.03))
+    frame, found, parts_bin = boxes((0, 0, 0.06, 0.06, 0.03))
     ribs = np.where(np.arange(frame.depth_m.shape[1]) % 6 < 3, 0.004, 0).astype(np.float32)
     np.add(frame.depth_m, ribs, out=frame.depth_m, where=found.labels > 0)
-    plan = plan_picks(frame, found, bin_, gripper=CUP)
+    plan = plan_picks(frame, found, parts_bin, gripper=CUP)
     assert 'rougher' in plan.none[0].reason
 
 
 def test_a_taller_neighbour_moves_the_pick_out_of_the_tube_s_way():
     low = (0.0, 0.0, 0.03, 0.03, 0.01)
     tall = (0.02, 0.0, 0.01, 0.05, 0.06)
-    frame, found, bin_ = boxes(low)
-    alone = plan_picks(frame, found, bin_, gripper=CUP).picks[0]
-    frame, found, bin_ = boxes(low, tall)
-    beside = next(p for p in plan_picks(frame, found, bin_, gripper=CUP).picks if p.label == 1)
+    frame, found, parts_bin = boxes(low)
+    alone = plan_picks(frame, found, parts_bin, gripper=CUP).picks[0]
+    frame, found, parts_bin = boxes(low, tall)
+    beside = next(
+        p for p in plan_picks(frame, found, parts_bin, gripper=CUP).picks if p.label == 1
+    )
     tall_edge = tall[0] - tall[2] / 2
     assert abs(alone.pose[0, 3]) < 0.003
     assert beside.pose[0, 3] < tall_edge - CUP.tube_radius_m + 0.0015  # a pixel
@@ -51,22 +53,22 @@ def test_a_wall_keeps_the_tube_at_its_distance():
     wall_x = 0.012  # of the inner face; the part touches it
     corners = [[-0.1, -0.1, HEIGHT], [wall_x, -0.1, HEIGHT], [wall_x, 0.1, HEIGHT]]
     corners = tuple(map(tuple, [*corners, [-0.1, 0.1, HEIGHT]]))
-    frame, found, bin_ = boxes((-0.012, 0, 0.048, 0.06, 0.02), corners=corners)
+    frame, found, parts_bin = boxes((-0.012, 0, 0.048, 0.06, 0.02), corners=corners)
     wide = SuctionCup(cup_radius_m=0.004, tube_radius_m=0.015)
-    (pick,) = plan_picks(frame, found, bin_, gripper=wide).picks
+    (pick,) = plan_picks(frame, found, parts_bin, gripper=wide).picks
     assert pick.pose[0, 3] <= wall_x - wide.tube_radius_m + 1e-6
 
 
 def test_nothing_in_the_bin_gives_no_picks():
-    frame, found, bin_ = boxes()
-    plan = plan_picks(frame, found, bin_, gripper=CUP)
+    frame, found, parts_bin = boxes()
+    plan = plan_picks(frame, found, parts_bin, gripper=CUP)
     assert plan.picks == plan.none == ()
 
 
 def test_a_gripper_wider_than_the_bin_is_refused_in_words():
     corners = tuple((x, y, HEIGHT) for x, y in [(-0.01, -0.01), (0.01, -0.01), (0.01, 0.01)])
     corners = (*corners, (-0.01, 0.01, HEIGHT))
-    frame, found, bin_ = boxes((0, 0, 0.01, 0.01, 0.01), corners=corners)
+    frame, found, parts_bin = boxes((0, 0, 0.01, 0.01, 0.01), corners=corners)
     with pytest.raises(ValueError, match='60 mm wide but the bin only 20 mm'):
-        plan_picks(frame, found, bin_, gripper=SuctionCup(tube_radius_m=0.03))
-    assert bin_.floor == FLOOR
+        plan_picks(frame, found, parts_bin, gripper=SuctionCup(tube_radius_m=0.03))
+    assert parts_bin.floor == FLOOR

@@ -29,7 +29,7 @@ def test_nothing_of_a_group_outlives_it(tmp_path: Path) -> None:
     script.write_text(PARTING)
     launch = [sys.executable, '-m', 'torch.distributed.run', '--nproc-per-node', '2']
     done = subprocess.run(
-        [*launch, '--master-port', '29632', str(script)],
+        [*launch, '--standalone', str(script)],
         env={**os.environ, 'OMP_NUM_THREADS': '1'},
         capture_output=True,
         text=True,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 PART_ABOVE = -0.45
 
 
-def part_pixels(images: Tensor) -> Tensor:
+def part_mask(images: Tensor) -> Tensor:
     """(..., S, S) coded crops -> (..., S, S) bool: where a part is seen."""
     return images > PART_ABOVE
 
@@ -45,7 +45,7 @@ class Decomposer(nn.Module, ABC):
     @torch.no_grad()
     def labels(self, images: Tensor, noise: Tensor) -> Tensor:
         """(B, S, S) int64: 1 + the part's index, 0 where no part is seen."""
-        return torch.where(part_pixels(images[:, 0]), 1 + self.parts(images, noise).argmax(1), 0)
+        return torch.where(part_mask(images[:, 0]), 1 + self.parts(images, noise).argmax(1), 0)
 
 
 def without_background(masks: Tensor, images: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ def without_background(masks: Tensor, images: Tensor) -> Tensor:
     slots = masks.shape[1]
     owner = masks.argmax(dim=1, keepdim=True)  # (B, 1, S, S)
     owned = torch.arange(slots, device=masks.device)[:, None, None] == owner
-    won = (owned & part_pixels(images)).sum((2, 3))  # (B, n + 1)
+    won = (owned & part_mask(images)).sum((2, 3))  # (B, n + 1)
     kept = won.argsort(dim=1, stable=True)[:, 1:].sort(dim=1).values
     return masks.gather(1, kept[..., None, None].expand(-1, -1, *masks.shape[2:]))
 

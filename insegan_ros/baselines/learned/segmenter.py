@@ -14,9 +14,9 @@ from torch import Tensor
 from insegan_ros import config
 from insegan_ros.baselines.learned.decomposer import Decomposer
 from insegan_ros.baselines.learned.methods import build
-from insegan_ros.bin import Bin, BinTracker, foreground
 from insegan_ros.camera import segmentation_from_labels
 from insegan_ros.crop import BinCrop, CropConfig
+from insegan_ros.parts_bin import Bin, BinTracker, foreground
 from insegan_ros.types import DepthFrame, Segmentation
 
 MIN_PIXELS = 12  # of an instance, in the frame
@@ -43,24 +43,26 @@ class LearnedSegmenter:
     """
 
     def __init__(
-        self, network: Decomposer, crop: CropConfig, bin: Bin | None = None, seed: int = 0
+        self, network: Decomposer, crop: CropConfig, parts_bin: Bin | None = None, seed: int = 0
     ) -> None:
         self._network, self._crop = network.eval(), crop
         self._device = next(network.parameters()).device
-        self._tracker = BinTracker(bin, seed)
+        self._tracker = BinTracker(parts_bin, seed)
         generator = torch.Generator().manual_seed(seed)
         # the same for every frame: a frame's labels do not depend on earlier ones
         self._noise = torch.randn(1, *network.noise_shape, generator=generator).to(self._device)
 
     def segment(self, frame: DepthFrame) -> Segmentation:
         """Raises: FloorNotFoundError where no bin was given and the frame shows none."""
-        bin = self._tracker(frame)
-        crop = BinCrop.of(frame, bin, self._crop)
+        parts_bin = self._tracker(frame)
+        crop = BinCrop.of(frame, parts_bin, self._crop)
         image = torch.from_numpy(crop.image).to(self._device)[None, None]
         with torch.no_grad():
             parts = self._network.parts(image, self._noise)[0].float().cpu().numpy()
         seen = crop.restore(parts, frame)  # (n, H, W), -1 outside the crop
-        labels = np.where(foreground(frame, bin) & (seen.max(axis=0) >= 0), seen.argmax(0) + 1, 0)
+        labels = np.where(
+            foreground(frame, parts_bin) & (seen.max(axis=0) >= 0), seen.argmax(0) + 1, 0
+        )
         return segmentation_from_labels(frame, without_specks(labels))
 
 
@@ -79,7 +81,7 @@ def load(
     settings: Mapping[str, Any],
     tensors: Mapping[str, Tensor],
     device: str = 'cpu',
-    bin: Bin | None = None,
+    parts_bin: Bin | None = None,
     seed: int = 0,
 ) -> LearnedSegmenter:
     """The Segmenter of a card's `settings` and the weights beside it.
@@ -93,4 +95,4 @@ def load(
     network.load_state_dict(
         {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
     )
-    return LearnedSegmenter(network.to(torch.device(device)), card.crop, bin, seed)
+    return LearnedSegmenter(network.to(torch.device(device)), card.crop, parts_bin, seed)

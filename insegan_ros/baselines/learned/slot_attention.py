@@ -55,7 +55,7 @@ class SlotAutoencoder(Decomposer):
         self.config = config
         self.slots = config.instances + 1
         self.noise_shape = (self.slots, config.width)
-        self.encoder = Encoder(config)
+        self.encoder = SlotEncoder(config)
         self.attention = SlotAttention(config.width, config.hidden)
         self.decoder = Decoder(config)
         keep_variance(self.encoder.convolutions)
@@ -107,7 +107,7 @@ def keep_variance(network: nn.Module) -> None:
             nn.init.zeros_(layer.bias)
 
 
-class Encoder(nn.Module):
+class SlotEncoder(nn.Module):
     """(B, 1, S, S) -> (B, M, D): convolutions, places, and a network of each place's own."""
 
     def __init__(self, config: SlotConfig) -> None:
@@ -117,7 +117,7 @@ class Encoder(nn.Module):
         for _ in range(3):
             layers += [nn.Conv2d(c, c, 5, 1, 2), nn.ReLU()]
         self.convolutions = nn.Sequential(*layers)
-        self.place = Place(config.image_size // config.stride, c)
+        self.place = PositionEmbedding(config.image_size // config.stride, c)
         self.each = nn.Sequential(
             nn.LayerNorm(c), nn.Linear(c, config.width), nn.ReLU(),
             nn.Linear(config.width, config.width),
@@ -129,7 +129,7 @@ class Encoder(nn.Module):
         return self.each(features.flatten(2).transpose(1, 2))
 
 
-class Place(nn.Module):
+class PositionEmbedding(nn.Module):
     """Adds a linear function of where a feature lies: distances from the four edges."""
 
     def __init__(self, size: int, channels: int) -> None:
@@ -151,7 +151,7 @@ class Decoder(nn.Module):
         super().__init__()
         c = config.channels
         self.widen = nn.Linear(config.width, c)  # before the broadcast: it commutes with it
-        self.place = Place(BROADCAST, c)
+        self.place = PositionEmbedding(BROADCAST, c)
         layers: list[nn.Module] = [nn.Conv2d(c, c, 5, 1, 2), nn.ReLU()]
         for _ in range(int(math.log2(config.image_size // BROADCAST))):
             layers += [nn.ConvTranspose2d(c, c, 5, 2, 2, output_padding=1), nn.ReLU()]

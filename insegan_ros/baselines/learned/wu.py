@@ -18,11 +18,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from insegan_ros.baselines.learned.decomposer import Decomposer, coordinates, part_pixels
+from insegan_ros.baselines.learned.decomposer import Decomposer, coordinates, part_mask
 from insegan_ros.crop import HIGH, LOW
 
 FAR = 1e3  # what a hidden point's squared distance counts as
 TINY = 1e-6  # under the root: its gradient at 0 is infinite
+SHORT = 1e-2  # shorter columns of a rotation are not made longer: their gradient would explode
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class Wu(Decomposer):
 
     def sample(self, images: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Points of parts (B, M, 3), drawn with repetition, and (B,): 1 where there are any."""
-        counted = part_pixels(images).flatten(1).cumsum(dim=1)  # (B, S * S)
+        counted = part_mask(images).flatten(1).cumsum(dim=1)  # (B, S * S)
         count = counted[:, -1:]
         wanted = (torch.special.ndtr(noise.float()) * count).long() + 1
         index = torch.searchsorted(counted, wanted).clamp(max=counted.shape[1] - 1)
@@ -158,10 +159,14 @@ class PoseNetwork(nn.Module):
 
 
 def rotation_of_six(six: Tensor) -> Tensor:
-    """(..., 6) -> (..., 3, 3): two columns made orthonormal (Zhou et al. 2019)."""
-    x = F.normalize(six[..., :3], dim=-1)
+    """(..., 6) -> (..., 3, 3): two columns made orthonormal (Zhou et al. 2019).
+
+    Where a column is shorter than SHORT, or both point the same way, it is no rotation, but what
+    it is and its gradient stay finite and small.
+    """
+    x = F.normalize(six[..., :3], dim=-1, eps=SHORT)
     y = six[..., 3:] - (x * six[..., 3:]).sum(-1, keepdim=True) * x
-    y = F.normalize(y, dim=-1)
+    y = F.normalize(y, dim=-1, eps=SHORT)
     return torch.stack([x, y, torch.linalg.cross(x, y)], dim=-1)
 
 

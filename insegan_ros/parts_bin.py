@@ -210,38 +210,38 @@ def lowest_part(frame: DepthFrame, floor: Plane, heights: NDArray[np.floating]) 
     return floor_tolerance(heights[::TOLD_STRIDE, ::TOLD_STRIDE], expected)
 
 
-def foreground(frame: DepthFrame, bin: Bin) -> NDArray[np.bool_]:
+def foreground(frame: DepthFrame, parts_bin: Bin) -> NDArray[np.bool_]:
     """(H, W) measured pixels of parts: above the floor by more than noise, inside the walls."""
-    heights = height_map(frame, bin.floor)
-    above = heights > lowest_part(frame, bin.floor, heights)  # False where NaN
-    if bin.region is not None:
-        x, y, width, height = bin.region
+    heights = height_map(frame, parts_bin.floor)
+    above = heights > lowest_part(frame, parts_bin.floor, heights)  # False where NaN
+    if parts_bin.region is not None:
+        x, y, width, height = parts_bin.region
         inside = np.zeros(above.shape, bool)
         inside[y : y + height, x : x + width] = True
         above &= inside
-    if bin.corners is not None:
-        above &= _within_walls(frame, heights, bin)
+    if parts_bin.corners is not None:
+        above &= _within_walls(frame, heights, parts_bin)
     return above
 
 
-def _within_walls(frame: DepthFrame, heights: NDArray, bin: Bin) -> NDArray[np.bool_]:
+def _within_walls(frame: DepthFrame, heights: NDArray, parts_bin: Bin) -> NDArray[np.bool_]:
     """(H, W) points inside each of the four walls, by a margin that grows with the height."""
     rays = pixel_rays(frame.intrinsics)
-    corners = np.asarray(bin.corners)
+    corners = np.asarray(parts_bin.corners)
     centre = corners.mean(axis=0)
     margin = WALL_MARGIN_M + WALL_LEAN * heights
     inside = np.ones(frame.depth_m.shape, bool)
     for a, b in zip(corners, np.roll(corners, -1, axis=0)):
-        inward = np.cross(bin.floor.normal, b - a)
+        inward = np.cross(parts_bin.floor.normal, b - a)
         inward *= np.sign((centre - a) @ inward) / np.linalg.norm(inward)
         distance = (rays @ inward.astype(np.float32)) * frame.depth_m - np.float32(inward @ a)
         inside &= distance > margin
     return inside
 
 
-def save_bin(path: Path, bin: Bin) -> None:
+def save_bin(path: Path, parts_bin: Bin) -> None:
     """Write what `insegan calibrate` found, as YAML."""
-    path.write_text(config.dump(bin))
+    path.write_text(config.dump(parts_bin))
 
 
 def load_bin(path: Path) -> Bin:
@@ -260,12 +260,12 @@ class BinTracker:
     STRIDE = 8  # pixels skipped when the fit is checked
     BELOW_M = 0.008  # under the floor by more than noise
 
-    def __init__(self, bin: Bin | None = None, seed: int = 0) -> None:
+    def __init__(self, parts_bin: Bin | None = None, seed: int = 0) -> None:
         """A given bin is kept whatever the frames show; None finds one in the frames."""
-        self._given = bin
+        self._given = parts_bin
         self._looks: list[tuple[Bin, float]] = []  # with the share of points on the floor
         self._rng = np.random.default_rng(seed)
-        self.last: Bin | None = bin  # in the frame looked at last
+        self.last: Bin | None = parts_bin  # in the frame looked at last
 
     def __call__(self, frame: DepthFrame) -> Bin:
         """Raises: FloorNotFoundError, as `find_bin`."""
@@ -301,11 +301,11 @@ class BinTracker:
         on, below = self._shares(frame, agreed)
         return below < 0.02 and on > 0.3 * then
 
-    def _shares(self, frame: DepthFrame, bin: Bin) -> tuple[float, float]:
+    def _shares(self, frame: DepthFrame, parts_bin: Bin) -> tuple[float, float]:
         """Of the measured points: the share on the floor, the share below it."""
         rays = pixel_rays(frame.intrinsics)[:: self.STRIDE, :: self.STRIDE]
         depth = frame.depth_m[:: self.STRIDE, :: self.STRIDE]
-        heights = bin.floor.heights(rays * depth[..., None])
+        heights = parts_bin.floor.heights(rays * depth[..., None])
         heights = heights[np.isfinite(heights)]
         if not len(heights):
             return 0.0, 0.0

@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 import trimesh
 
-from insegan_ros import bin as bins
-from insegan_ros.bin import (
+from insegan_ros import parts_bin as bins
+from insegan_ros.camera import Plane, height_map
+from insegan_ros.config import ConfigError
+from insegan_ros.depth_camera import D435_NOISE
+from insegan_ros.floor import FloorNotFoundError, find_floor
+from insegan_ros.parts_bin import (
     Bin,
     BinTracker,
     find_bin,
@@ -18,18 +22,16 @@ from insegan_ros.bin import (
     restricted,
     save_bin,
 )
-from insegan_ros.camera import Plane, height_map
-from insegan_ros.config import ConfigError
-from insegan_ros.depth_camera import D435_NOISE
-from insegan_ros.floor import FloorNotFoundError, find_floor
 from insegan_ros.synthetic.bin_world import BinSpec
-from insegan_ros.synthetic.generate import Scene, SceneConfig, floor_plane, make_scene
+from insegan_ros.synthetic.generate import SceneConfig, SimulatedScene, floor_plane, make_scene
 from insegan_ros.synthetic.parts import make_part
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
 from insegan_ros.types import DepthFrame, Intrinsics
 
 
-def scene(tilt: float, part: str = 'nut', instances: int = 5, width: float | None = None) -> Scene:
+def scene(
+    tilt: float, part: str = 'nut', instances: int = 5, width: float | None = None
+) -> SimulatedScene:
     config = SceneConfig(
         part=part,
         camera='d435',
@@ -40,7 +42,7 @@ def scene(tilt: float, part: str = 'nut', instances: int = 5, width: float | Non
     return make_scene(config, 0)
 
 
-def with_only_the_bin(made: Scene, rng: np.random.Generator) -> DepthFrame:
+def with_only_the_bin(made: SimulatedScene, rng: np.random.Generator) -> DepthFrame:
     """The frame without what lies around the bin, and with a fifth of its pixels unmeasured."""
     x, y, width, height = made.region
     depth = np.full_like(made.frame.depth_m, np.nan)
@@ -70,8 +72,8 @@ def test_the_same_frame_gives_nearly_the_same_floor_by_any_seed(seed: int) -> No
     assert abs(first.offset - again.offset) < 0.002
 
 
-def share_found_and_wrong(made: Scene, bin: Bin) -> tuple[float, float]:
-    found, parts = foreground(made.frame, bin), made.labels > 0
+def share_found_and_wrong(made: SimulatedScene, parts_bin: Bin) -> tuple[float, float]:
+    found, parts = foreground(made.frame, parts_bin), made.labels > 0
     visible = parts & np.isfinite(made.frame.depth_m)
     return (found & visible).sum() / visible.sum(), (found & ~parts).sum() / found.sum()
 

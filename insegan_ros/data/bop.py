@@ -1,0 +1,146 @@
+"""The folder layout of the BOP benchmark: scenes of depth images, masks and poses.
+
+    <split>/000001/scene_camera.json            per image: cam_K, depth_scale (mm a unit)
+                   scene_gt.json                per image: obj_id, cam_R_m2c, cam_t_m2c (mm)
+                   scene_gt_info.json           per image: visib_fract of each instance
+                   depth/000000.png             16-bit; .tif in some
+                   mask_visib/000000_000002.png visible mask of the image's instance 2
+
+This is the layout of the toolkit's `docs/bop_datasets_format.md`. Images are taken whose instances
+include the object asked for; instances of other objects are background.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from insegan_ros.data.left_out import LeftOut
+from insegan_ros.data.store import DatasetError
+from insegan_ros.types import DepthFrame, Intrinsics
+
+LAYOUT = '<split>/000001/{scene_camera.json, scene_gt.json, depth/, mask_visib/}'
+MOST_INSTANCES = 255
+MM = 0.001
+
+
+@dataclass(frozen=True)
+class BopImage:
+    """One image with its ground truth."""
+
+    name: str  # scene/image
+    frame: DepthFrame
+    labels: NDArray[np.uint8]  # (H, W)
+    poses: NDArray[np.float32]  # (N, 4, 4) camera_T_part
+    visible: list[float] | None  # (N,) of each instance's outline; None: not told
+
+
+def objects_of(path: Path) -> dict[int, int]:
+    """Object ids of a split, and in how many images each is.
+
+    Raises:
+        DatasetError: the folder has another layout.
+    """
+    counts: dict[int, int] = {}
+    for scene in _scenes(path):
+        for instances in _json(scene / 'scene_gt.json').values():
+            for number in {int(one['obj_id']) for one in instances}:
+                counts[number] = counts.get(number, 0) + 1
+    return counts
+
+
+def images_of(path: Path, number: int, left_out: LeftOut) -> Iterator[BopImage]:
+    """The images of a split that show an object; those that cannot be read are left out.
+
+    Raises:
+        DatasetError: the folder has another layout.
+    """
+    for scene in _scenes(path):
+        cameras, truth = (_json(scene / f'scene_{kind}.json') for kind in ('camera', 'gt'))
+        file = scene / 'scene_gt_info.json'
+        infos = _json(file) if file.exists() else {}
+        for key in sorted(truth, key=int):
+            if not any(int(one['obj_id']) == number for one in truth[key]):
+                continue
+            name = f'{scene.name}/{int(key):06d}'
+            try:
+                told = infos.get(key) or [{}] * len(truth[key])
+                pairs = list(zip(truth[key], told, strict=True))
+                yield _image(scene, name, cameras[key], pairs, number=number)
+            except (OSError, KeyError, ValueError, TypeError) as error:
+                left_out.add(name, error)
+
+
+def _image(
+    scene: Path,
+    name: str,
+    camera: dict[str, Any],
+    instances: list[tuple[dict[str, Any], dict[str, Any]]],
+    *,
+    number: int,
+) -> BopImage:
+    """Raises: DatasetError, OSError, KeyError, ValueError: something is absent or damaged."""
+    key = name.split('/')[1]
+    units = _picture(scene / 'depth', key)
+    if units.ndim != 2:
+        raise DatasetError(f'{scene}/depth/{key} has {units.ndim} dimensions; 2 are expected')
+    depth_m = units.astype(np.float32) * np.float32(float(camera['depth_scale']) * MM)
+    depth_m[units == 0] = np.nan
+    fx, _, cx, _, fy, cy, *_ = (float(value) for value in camera['cam_K'])
+    height, width = depth_m.shape
+    labels = np.zeros((height, width), np.uint8)
+    poses: list[NDArray[np.float32]] = []
+    visible: list[float | None] = []
+    for k, (truth, info) in enumerate(instances):
+        if int(truth['obj_id']) != number:
+            continue
+        if len(poses) == MOST_INSTANCES:
+            raise DatasetError(f'more than {MOST_INSTANCES} instances')
+        pose = np.eye(4, dtype=np.float32)
+        pose[:3, :3] = np.reshape(truth['cam_R_m2c'], (3, 3))
+        pose[:3, 3] = np.array(truth['cam_t_m2c'], np.float64) * MM
+        poses.append(pose)
+        labels[_picture(scene / 'mask_visib', f'{key}_{k:06d}') > 0] = len(poses)
+        visible.append(info.get('visib_fract'))
+    known = [float(v) for v in visible if v is not None]
+    frame = DepthFrame(depth_m, Intrinsics(width, height, fx, fy, cx, cy))
+    told = known if len(known) == len(poses) else None
+    return BopImage(name, frame, labels, np.stack(poses), told)
+
+
+def _scenes(path: Path) -> list[Path]:
+    """Raises: DatasetError, where there are none."""
+    found = sorted(p.parent for p in [*path.glob('scene_gt.json'), *path.glob('*/scene_gt.json')])
+    if not found:
+        raise DatasetError(f'{path} has no BOP scenes; {LAYOUT} is expected')
+    return found
+
+
+def _json(file: Path) -> dict[str, Any]:
+    """Raises: DatasetError, for a file that is absent or damaged."""
+    try:
+        loaded = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise DatasetError(f'{file}: {error}') from None
+    if not isinstance(loaded, dict):
+        raise DatasetError(f'{file} holds {type(loaded).__name__}; images by number are expected')
+    return loaded
+
+
+def _picture(folder: Path, name: str) -> NDArray:
+    """Raises: DatasetError, where there is none or it is damaged."""
+    for suffix in ('.png', '.tif', '.tiff'):
+        file = folder / f'{name}{suffix}'
+        if file.exists():
+            image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+            if image is None:
+                raise DatasetError(f'{file} is damaged')
+            return image
+    raise DatasetError(f'there is no {folder}/{name}.png')

@@ -1,0 +1,83 @@
+"""A model of any part that is not told a length takes it from the frames."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from insegan_ros.camera import Plane
+from insegan_ros.inference.distilled import DistilledSegmenter
+from insegan_ros.inference.found import Found
+from insegan_ros.inference.part_length import FRAMES, LengthFromFrames, LengthNotFoundError
+from insegan_ros.parts_bin import Bin
+from insegan_ros.types import DepthFrame, Intrinsics
+
+CAMERA = Intrinsics(100, 80, 100.0, 100.0, 50.0, 40.0)
+FRAME = DepthFrame(np.full((80, 100), 0.5, np.float32), CAMERA)
+BAR_PX = 24  # at 0.5 m a pixel is 5 mm: 120 mm
+
+
+class Bars(DistilledSegmenter):
+    """It finds bars of one length in every frame, clumps where it is told far too much."""
+
+    def __init__(self, bars: int) -> None:
+        self._bars, self._told = bars, 0.05
+        self._given = Bin(Plane((0.0, 0.0, -1.0), 0.5))
+
+    @property
+    def any_length(self) -> bool:
+        return True
+
+    @property
+    def part_length_m(self) -> float:
+        return self._told
+
+    @property
+    def parts_bin(self) -> Bin:
+        return self._given
+
+    def set_part_length(self, metres: float) -> None:
+        self._told = metres
+
+    def find(self, frame: DepthFrame, parts_bin: Bin | None = None) -> Found:
+        labels = np.zeros(frame.depth_m.shape, np.int32)
+        for k in range(self._bars):
+            labels[4 * k : 4 * k + 3, 10 : 10 + BAR_PX] = k + 1
+        n = self._bars
+        return Found(
+            labels, np.tile([0, 0, 0.5], (n, 1)), np.ones(n, np.float32), np.ones(n, np.float32)
+        )
+
+
+def test_the_length_follows_from_what_is_seen_whole() -> None:
+    bars = Bars(5)
+    finder = LengthFromFrames(bars)
+    assert finder.part_length_m is None
+    length = finder.look([FRAME, FRAME])
+    assert 0.75 * 0.12 < length < 0.12
+    assert finder.part_length_m == bars.part_length_m == length
+
+
+def test_frames_that_show_nothing_tell_no_length_and_later_ones_may() -> None:
+    bars = Bars(0)
+    finder = LengthFromFrames(bars)
+    with pytest.raises(LengthNotFoundError, match='any:0'):
+        finder.look([FRAME] * 5)
+    bars._bars = 4
+    assert finder.look([FRAME]) > 0.05
+
+
+def test_no_more_frames_vote_than_are_needed() -> None:
+    asked = iter([FRAME] * 20)
+    LengthFromFrames(Bars(5)).look(asked)
+    assert len(list(asked)) == 20 - FRAMES - 1
+
+
+def test_a_model_of_one_part_is_refused() -> None:
+    class One(Bars):
+        @property
+        def any_length(self) -> bool:
+            return False
+
+    with pytest.raises(ValueError, match='one part'):
+        LengthFromFrames(One(1))
