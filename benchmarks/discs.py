@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from insegan_ros.baselines.learned.methods import METHODS, build
+from insegan_ros.baselines.learned.registry import METHODS, build
 from insegan_ros.evaluation.metrics import strict_miou
 from insegan_ros.training.descent import Descent, DescentConfig
 

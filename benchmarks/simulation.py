@@ -143,7 +143,7 @@ def draw_scenes(path: Path) -> None:
 def draw_noise(path: Path) -> None:
     """Measured axial noise of flat walls against z^2 s / (f B)."""
     rng = np.random.default_rng(0)
-    window = D435.crop(200, 100, 400, 300)
+    window = D435.crop(200, 100, 400, height=300)
     slope = np.linspace(-0.003, 0.003, window.width, dtype=np.float32)
     distances = np.arange(0.25, 2.01, 0.05)
     noise = StereoNoise()

@@ -88,11 +88,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get(DEBUG):
             traceback.print_exc()
-        print(f'insegan {chosen}: {explained(error)}', file=sys.stderr)
+        print(f'insegan {chosen}: {described(error)}', file=sys.stderr)
         return 1
 
 
-def explained(error: Exception) -> str:
+def described(error: Exception) -> str:
     """What is said of an error: its own words, and of a defect also where it lies."""
     if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith('insegan_ros'):
         return f'the Python package {error.name} is not installed: pip install {error.name}'

@@ -78,6 +78,7 @@ def load(
     cls: type[T],
     files: Iterable[Path] = (),
     overrides: Iterable[str] = (),
+    *,
     base: Mapping[str, Any] | None = None,
 ) -> T:
     """Defaults of `cls`, overridden by `base`, YAML files in order, then 'a.b=value' strings."""

@@ -18,7 +18,7 @@ SCALE = 2  # px of a sheet of small pictures, a px of theirs
 
 
 def colour_depth(
-    depth_m: NDArray[np.float32], near: float, far: float, colours: int = cv2.COLORMAP_TURBO
+    depth_m: NDArray[np.float32], near: float, far: float, *, colours: int = cv2.COLORMAP_TURBO
 ) -> NDArray[np.uint8]:
     """(H, W) metres -> (H, W, 3) BGR, near bright, unmeasured dark."""
     scaled = (far - depth_m) / max(far - near, 1e-6)
@@ -52,7 +52,7 @@ def picture(frame: DepthFrame, labels: NDArray[np.integer]) -> NDArray[np.uint8]
     """(H, W, 3): the frame in grey, near bright, with its instances in colour."""
     measured = frame.depth_m[np.isfinite(frame.depth_m)]
     near, far = np.percentile(measured, [1, 99]) if len(measured) else (0.0, 1.0)
-    return overlay(colour_depth(frame.depth_m, near, far, cv2.COLORMAP_BONE), labels)
+    return overlay(colour_depth(frame.depth_m, near, far, colours=cv2.COLORMAP_BONE), labels)
 
 
 def bin_picture(frame: DepthFrame, parts_bin: Bin) -> NDArray[np.uint8]:

@@ -43,7 +43,7 @@ class Intrinsics:
                 'is the camera calibrated?'
             )
 
-    def crop(self, x: int, y: int, width: int, height: int) -> Intrinsics:
+    def crop(self, x: int, y: int, width: int, *, height: int) -> Intrinsics:
         """Intrinsics of the image's window whose top left pixel is (x, y)."""
         return replace(self, width=width, height=height, cx=self.cx - x, cy=self.cy - y)
 

@@ -41,7 +41,7 @@ def test_later_overrides_win_and_leave_the_rest(tmp_path: Path) -> None:
 def test_files_and_overrides_win_over_a_base(tmp_path: Path) -> None:
     base = {'steps': 1, 'optimiser': {'lr': 0.1, 'betas': [0.1, 0.2]}}
     (tmp_path / 'a.yaml').write_text('optimiser: {lr: 0.3}')
-    loaded = config.load(Run, [tmp_path / 'a.yaml'], ['steps=7'], base)
+    loaded = config.load(Run, [tmp_path / 'a.yaml'], ['steps=7'], base=base)
     assert loaded == Run(7, 'a', None, Optimiser(0.3, (0.1, 0.2)))
     assert base == {'steps': 1, 'optimiser': {'lr': 0.1, 'betas': [0.1, 0.2]}}
 

@@ -66,7 +66,7 @@ ALLOWED = {
     'evaluation.picking': CORE | {'picks', 'synthetic'},
     'evaluation.pictures': DATA | {'evaluation.benchmark'},
     'evaluation.pose_benchmark': DATA | {'evaluation', 'inference'},
-    'evaluation.poses': {'types', 'data.store', 'evaluation.metrics'},
+    'evaluation.pose_error': {'types', 'data.store', 'evaluation.metrics'},
     'evaluation.selection': DATA | {'baselines', 'evaluation'},
     'evaluation.report': {'evaluation.benchmark'},
     'collection': CORE | {'data.store', 'data.writer'},

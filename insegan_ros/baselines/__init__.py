@@ -20,7 +20,7 @@ METHODS = {
 
 
 def make(
-    name: str, instances: int | None = None, parts_bin: Bin | None = None, seed: int = 0
+    name: str, instances: int | None = None, parts_bin: Bin | None = None, *, seed: int = 0
 ) -> ClassicalSegmenter:
     """A classical method by its name.
 

@@ -51,7 +51,7 @@ def rearranged_fraction(a: DepthFrame, b: FloatImage, floor: Plane | None) -> fl
 
 
 def rejection(
-    frame: DepthFrame, last_stored: FloatImage | None, floor: Plane | None, gates: Gates
+    frame: DepthFrame, last_stored: FloatImage | None, floor: Plane | None, *, gates: Gates
 ) -> str | None:
     """Why not to store a frame, in words, or None for a good one.
 

@@ -69,7 +69,7 @@ class Recorder:
 
     def rejection(self, frame: DepthFrame) -> str | None:
         """Why not to store a frame, in words, or None for a good one."""
-        return rejection(frame, self._last, self._floor, self._settings.gates)
+        return rejection(frame, self._last, self._floor, gates=self._settings.gates)
 
     def store(self, frame: DepthFrame, joints: Mapping[str, float] | None) -> None:
         """Append a frame and where the arm's joints were then, rad.

@@ -96,6 +96,7 @@ def shake(
     spec: ShakeSpec,
     limits: Sequence[JointLimits],
     start: Sequence[float],
+    *,
     rng: np.random.Generator,
     strength: float = 1.0,
     margin: float = 0.9,
@@ -208,7 +209,7 @@ def _instants(duration: float) -> FloatArray:
 
 
 def deviation(
-    trajectory: Trajectory, seconds: float, positions: Sequence[float], lag: float
+    trajectory: Trajectory, seconds: float, positions: Sequence[float], *, lag: float
 ) -> float:
     """How far an arm is from its way, rad: from the nearest of the last `lag` seconds' points.
 

@@ -117,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
     if args.masks is not None:
         truth = labels_of_frames(read_annotations(args.masks, unusable), dataset, unusable)
     damaged = LeftOut('frames', say)
-    split, indices = whole_frames(args, dataset, truth, damaged)
+    split, indices = whole_frames(args, dataset, truth, damaged=damaged)
     methods = default_methods(dataset.info.part) if args.methods is None else named(args.methods)
     judged_by = split if truth is None else 'masks'
     out = args.out or Path('results') / f'{args.dataset.resolve().name}.{judged_by}'
@@ -138,7 +138,7 @@ def run(args: argparse.Namespace) -> int:
         with tqdm(total=total, unit='frame') as bar:
             runs = benchmark(dataset, methods, indices, progress=bar.update, **how, **told)
         tallies = [damaged, unusable.images, unusable.annotations]
-        settings = account(args, dataset, truth, indices)
+        settings = account(args, dataset, truth, indices=indices)
         settings['split'] = f'{split}, {len(indices)} frames'
         settings |= {'instances': instances or 'estimated', 'methods': ', '.join(methods)}
         settings |= {f'left out: {tally.what}': tally.count for tally in tallies if tally}
@@ -161,6 +161,7 @@ def account(
     args: argparse.Namespace,
     dataset: Dataset,
     truth: Mapping[int, NDArray[np.integer]] | None,
+    *,
     indices: list[int],
 ) -> dict[str, object]:
     """What was judged by what, for the report."""
@@ -186,6 +187,7 @@ def whole_frames(
     args: argparse.Namespace,
     dataset: Dataset,
     truth: Mapping[int, NDArray[np.integer]] | None,
+    *,
     damaged: LeftOut,
 ) -> tuple[str, list[int]]:
     """The split's name, and those of its frames that are whole and can be judged.

@@ -9,7 +9,7 @@ from pathlib import Path
 from insegan_ros.data.meshes import read_mesh
 from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.evaluation.pose_benchmark import judge_poses
-from insegan_ros.evaluation.poses import PartModel
+from insegan_ros.evaluation.pose_error import PartModel
 from insegan_ros.inference import model_card
 from insegan_ros.inference.distilled import DistilledSegmenter
 from insegan_ros.synthetic.parts import PARTS, make_part

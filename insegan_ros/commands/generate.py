@@ -117,6 +117,6 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.shard == (0, 1) and (added or not (args.out / 'splits.yaml').exists()):
         with tqdm(total=len(wanted), unit='image', desc='splits') as bar:
-            make_splits(args.out, args.seed, args.workers, bar.update)
+            make_splits(args.out, args.seed, args.workers, progress=bar.update)
     print(f'{args.out}: {len(wanted)} frames')
     return 0

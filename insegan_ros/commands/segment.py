@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
         if args.model is not None:
             segmenter = load_segmenter(args.model, args.device, parts_bin, seed=args.seed)
         else:
-            segmenter = baselines.make(args.method, instances, parts_bin, args.seed)
+            segmenter = baselines.make(args.method, instances, parts_bin, seed=args.seed)
         length_m = length_by_frames(segmenter, source, limits)
         segmenter = limited(segmenter, limits)
         settings = {
@@ -182,6 +182,6 @@ def segment_all(
             source.left_out.add(f'frame {item.name}', f'{type(error).__name__}: {error}')
             continue
         seconds = time.perf_counter() - start
-        writer.write(item.name, item.frame, segmentation, seconds)
+        writer.write(item.name, item.frame, segmentation, seconds=seconds)
         done, found = done + 1, found + segmentation.count
     return done, found

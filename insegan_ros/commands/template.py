@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from insegan_ros.commands.part_length import add_part_length, require_part_length
+from insegan_ros.commands.part_length_options import add_part_length, require_part_length
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -32,7 +32,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from insegan_ros.commands.part_length import add_part_length
+from insegan_ros.commands.part_length_options import add_part_length
 
 METHODS = {
     'distilled': "discover the part's shape, pile it up in physics, teach a network from the "

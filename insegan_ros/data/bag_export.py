@@ -87,7 +87,7 @@ def _write(
                 continue
             stamp_ns = frame.stamp_ns if frame.stamp_ns > 0 else (position + 1) * SPACING_NS
             header = _header(store, stamp_ns, frame_id)
-            image = _image(store, header, frame, dataset.info.depth_scale)
+            image = _image(store, header, frame, depth_scale=dataset.info.depth_scale)
             info = _camera_info(store, header, frame.intrinsics)
             writer.write(infos, stamp_ns, store.serialize_cdr(info, info_type))
             writer.write(images, stamp_ns, store.serialize_cdr(image, image_type))
@@ -99,7 +99,7 @@ def _header(store: Any, stamp_ns: int, frame_id: str) -> Any:
     return store.types['std_msgs/msg/Header'](stamp, frame_id)
 
 
-def _image(store: Any, header: Any, frame: DepthFrame, depth_scale: float) -> Any:
+def _image(store: Any, header: Any, frame: DepthFrame, *, depth_scale: float) -> Any:
     height, width = frame.depth_m.shape
     if depth_scale == MILLIMETRES:
         encoding, pixels = '16UC1', to_units(frame.depth_m, MILLIMETRES).astype('<u2')

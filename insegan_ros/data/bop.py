@@ -73,7 +73,7 @@ def images_of(path: Path, number: int, left_out: LeftOut) -> Iterator[BopImage]:
             try:
                 told = infos.get(key) or [{}] * len(truth[key])
                 pairs = list(zip(truth[key], told, strict=True))
-                yield _image(scene, name, cameras[key], pairs, number=number)
+                yield _image(scene, name, cameras[key], instances=pairs, number=number)
             except (OSError, KeyError, ValueError, TypeError) as error:
                 left_out.add(name, error)
 
@@ -82,8 +82,8 @@ def _image(
     scene: Path,
     name: str,
     camera: dict[str, Any],
-    instances: list[tuple[dict[str, Any], dict[str, Any]]],
     *,
+    instances: list[tuple[dict[str, Any], dict[str, Any]]],
     number: int,
 ) -> BopImage:
     """Raises: DatasetError, OSError, KeyError, ValueError: something is absent or damaged."""

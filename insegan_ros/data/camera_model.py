@@ -120,6 +120,7 @@ def camera_of(
     info: CameraInfo,
     size: tuple[int, int],
     rectified: bool | None = None,
+    *,
     topic: str = '',
 ) -> CameraModel:
     """The camera of images of this size.
@@ -177,7 +178,7 @@ def _window(whole: Intrinsics, info: CameraInfo, size: tuple[int, int]) -> Intri
     x, y, width, height = info.roi
     if not width or not height:
         width, height = whole.width, whole.height
-    seen = whole.crop(x, y, width, height)
+    seen = whole.crop(x, y, width, height=height)
     across, down = info.binning
     if size != (width // across, height // down):
         raise MessageError(
@@ -274,5 +275,5 @@ def cached_camera(
     key = (replace(info, frame_id=''), size, rectified, topic)
     if key not in _CAMERAS:
         _CAMERAS.clear()  # a camera that changes with each message must not fill the memory
-        _CAMERAS[key] = camera_of(info, size, rectified, topic)
+        _CAMERAS[key] = camera_of(info, size, rectified, topic=topic)
     return _CAMERAS[key]

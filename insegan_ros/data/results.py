@@ -66,7 +66,7 @@ class ResultWriter:
         self._settings = {**settings, 'depth_scale': depth_scale}
         self._frames: list[dict[str, Any]] = []
 
-    def write(self, name: str, frame: DepthFrame, found: Segmentation, seconds: float) -> None:
+    def write(self, name: str, frame: DepthFrame, found: Segmentation, *, seconds: float) -> None:
         """Store one frame's segmentation under a file name without its ending."""
         overlay = encode_png(picture(frame, found.labels))
         write_atomically(self.path / 'labels' / f'{name}.png', encode_png(found.labels))

@@ -50,7 +50,7 @@ class _Scan:
                 if len(content) < count and opcode != CHUNK:
                     self._note(CUT)
                     return
-                yield from self._record(opcode, fields, content, whole)
+                yield from self._record(opcode, fields, content, whole=whole)
             except (KeyError, IndexError, struct.error, ValueError) as error:
                 self._note(f'a record is damaged ({error!r})')
                 return  # where the next one begins is not known
@@ -58,7 +58,7 @@ class _Scan:
             self._note(CUT)
 
     def _record(
-        self, opcode: int, fields: Fields, content: bytes, whole: bool
+        self, opcode: int, fields: Fields, content: bytes, *, whole: bool
     ) -> Iterator[RawMessage]:
         if opcode == MESSAGE:
             known = self._connections.get(_number(fields['conn']))

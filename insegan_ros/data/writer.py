@@ -104,6 +104,7 @@ class DatasetWriter:
         depth: NDArray[np.uint16],
         labels: NDArray[np.uint8] | None = None,
         poses: NDArray[np.float32] | None = None,
+        *,
         record: Mapping[str, Any] | None = None,
         index: int | None = None,
     ) -> int:

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> DemoRecorder:
     try:
         with DemoProcesses(args, recorder) as pair:
             pair.start(recorder.connected)
-            watch(recorder, pair, args.seconds, args.rows)
+            watch(recorder, pair, args.seconds, rows=args.rows)
             pair.hold()
             pair.spin(DRAIN_S)
     finally:
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> DemoRecorder:
     return recorder
 
 
-def watch(recorder: DemoRecorder, pair: DemoProcesses, seconds: float, rows: int) -> None:
+def watch(recorder: DemoRecorder, pair: DemoProcesses, seconds: float, *, rows: int) -> None:
     """Let it run; a picture is taken in the middle of each of `rows` equal stretches of time."""
     start = time.monotonic()
     bar_format = '{desc} {percentage:3.0f}% |{bar:30}|{postfix}'

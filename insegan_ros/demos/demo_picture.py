@@ -43,7 +43,7 @@ def row(snapshot: Snapshot, with_truth: bool) -> list[NDArray[np.uint8]]:
     depth = snapshot.depth[window].astype(np.float32) / np.float32(1000)
     depth[depth == 0] = np.nan
     near, far = depth_range(depth, labels)
-    grey = colour_depth(depth, near, far, cv2.COLORMAP_BONE)
+    grey = colour_depth(depth, near, far, colours=cv2.COLORMAP_BONE)
     alone = []
     for rendered in snapshot.instances:
         colours = colour_depth(rendered[window], near, far)

@@ -190,7 +190,7 @@ def comparison(
     depth = ours.depth[window].astype(np.float32) / np.float32(1000)
     depth[depth == 0] = np.nan
     near, far = depth_range(depth, truth[window])
-    grey = colour_depth(depth, near, far, cv2.COLORMAP_BONE)
+    grey = colour_depth(depth, near, far, colours=cv2.COLORMAP_BONE)
     panels = [fit(colour_depth(depth, near, far), TILE)]
     panels += [fit(overlay(grey, labels[window]), TILE) for labels in (ours.labels, theirs, truth)]
     return np.hstack(with_gaps(panels))

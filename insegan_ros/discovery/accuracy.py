@@ -29,6 +29,7 @@ def compare(
     found: trimesh.Trimesh,
     true: trimesh.Trimesh,
     rng: np.random.Generator,
+    *,
     starts: int = 150,
     points: int = 4000,
 ) -> Accuracy:

@@ -99,7 +99,7 @@ def frame_pieces(frame: DepthFrame, parts_bin: Bin, stacked: bool = True) -> Ite
 
 
 def pieces_of(
-    frame: DepthFrame, parts_bin: Bin, labels: NDArray[np.integer], longest_m: float
+    frame: DepthFrame, parts_bin: Bin, labels: NDArray[np.integer], *, longest_m: float
 ) -> Iterator[Piece]:
     """One of every label, as whoever labelled the frame saw it.
 

@@ -124,9 +124,9 @@ def discover(search: Search) -> Template:
     )
     if state is None or work is None:
         work, state = first_guess(search, pieces)
-        save_state(search.out / CHECKPOINT, work, state, place)
+        save_state(search.out / CHECKPOINT, work, state, place=place)
     state = run_rounds(search, work, state, place=place, begun=begun)
-    return conclude(search, work, state, len(pieces))
+    return conclude(search, work, state, pieces=len(pieces))
 
 
 def find_pieces(search: Search) -> list[Piece]:
@@ -155,9 +155,9 @@ def run_rounds(
     """
     config = search.config
     with tqdm(total=sum(config.rounds), desc='rounds', unit='round') as bar:
-        bar.update(sum(config.rounds[: place.stage]) + place.round)
+        bar.update(sum(config.rounds[: place.stage]) + place.rounds)
         for stage in range(place.stage, len(config.grids)):
-            start = place.round if stage == place.stage else 0
+            start = place.rounds if stage == place.stage else 0
             share = (stage + 1) / len(config.grids)
             for done in range(start, config.rounds[stage]):
                 late = time.monotonic() - begun > search.max_seconds * (FIRST + ROUNDS * share)
@@ -165,14 +165,16 @@ def run_rounds(
                     break
                 step = sum(config.rounds[:stage]) + done + 1
                 state = work.round(state, stage, search.generator(step))
-                save_state(search.out / CHECKPOINT, work, state, RoundsDone(stage, done + 1))
+                save_state(search.out / CHECKPOINT, work, state, place=RoundsDone(stage, done + 1))
                 assert state.poses is not None
                 bar.set_postfix(residual=f'{float(state.poses.residual.median()):.3f}')
                 bar.update()
     return state
 
 
-def conclude(search: Search, work: Reconstruction, state: DiscoveryState, pieces: int) -> Template:
+def conclude(
+    search: Search, work: Reconstruction, state: DiscoveryState, *, pieces: int
+) -> Template:
     """Judge the shape by the crops, draw it, and store it.
 
     Args:
@@ -274,7 +276,7 @@ def whole_parts(search: Search, part_length_m: float, rng: np.random.Generator) 
     find, longest = search.finder(part_length_m), search.config.longest * part_length_m
 
     def cut(frame: DepthFrame, parts_bin: Bin) -> Iterator[Piece]:
-        return pieces_of(frame, parts_bin, find(frame, parts_bin), longest)
+        return pieces_of(frame, parts_bin, find(frame, parts_bin), longest_m=longest)
 
     return dataset_pieces(
         search.dataset, search.indices, rng, cut=cut, enough=search.config.whole_parts

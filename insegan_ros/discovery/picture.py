@@ -17,7 +17,7 @@ from insegan_ros.files import write_atomically
 from insegan_ros.model.template import render, resting_heights
 
 
-def draw(file: Path, work: Reconstruction, state: DiscoveryState, columns: int = 12) -> None:
+def draw(file: Path, work: Reconstruction, state: DiscoveryState, *, columns: int = 12) -> None:
     """Rows in pairs: crops, from best to worst explained, and the template in their poses."""
     assert state.poses is not None
     crops = work.crops(state.logits.shape[0])
@@ -26,7 +26,11 @@ def draw(file: Path, work: Reconstruction, state: DiscoveryState, columns: int =
     turns = state.poses.rotations[shown]
     with torch.no_grad():
         views = render(
-            state.occupancy, state.voxel_m, turns, state.poses.shifts[shown], crops.mask.shape[1]
+            state.occupancy,
+            state.voxel_m,
+            turns,
+            shifts=state.poses.shifts[shown],
+            pixels=crops.mask.shape[1],
         )
         rest = resting_heights(state.occupancy, state.voxel_m, turns)
     seen = (views.silhouette > 0.5).cpu().numpy()

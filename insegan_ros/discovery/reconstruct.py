@@ -61,7 +61,14 @@ class Reconstruction:
         view_mask, view, shifts = centred_views(state.occupancy, state.voxel_m, turns, pixels=grid)
         rest = resting_heights(state.occupancy, state.voxel_m, turns)
         error = residuals(
-            mask, sure, height, alone, view_mask, view, rest=rest, scale_m=self.scale_m
+            mask,
+            sure,
+            height,
+            alone=alone,
+            view_mask=view_mask,
+            view=view,
+            rest=rest,
+            scale_m=self.scale_m,
         )
         residual, best = error.min(dim=1)
         found = Poses(turns[best], shifts[best], residual)
@@ -83,7 +90,7 @@ class Reconstruction:
         rest = resting_heights(state.occupancy, state.voxel_m, state.poses.rotations)
         for chosen in torch.arange(len(crops)).split(BATCH):
             turns, shifts = state.poses.rotations[chosen], state.poses.shifts[chosen]
-            views = render(state.occupancy, state.voxel_m, turns, shifts, grid)
+            views = render(state.occupancy, state.voxel_m, turns, shifts=shifts, pixels=grid)
             view_mask = (views.silhouette > 0.5).float().flatten(1)
             view = view_mask * (views.height / views.silhouette.clamp(min=1e-3)).flatten(1)
             mask, sure, height = (
@@ -92,7 +99,14 @@ class Reconstruction:
             )
             alone = self._tensor(crops.alone[chosen])
             each = residuals(
-                mask, sure, height, alone, view_mask, view, rest=rest[chosen], scale_m=self.scale_m
+                mask,
+                sure,
+                height,
+                alone=alone,
+                view_mask=view_mask,
+                view=view,
+                rest=rest[chosen],
+                scale_m=self.scale_m,
             )
             scores.append(each.diagonal())
         return torch.cat(scores)
@@ -152,7 +166,7 @@ class Reconstruction:
             occupancy = torch.sigmoid(logits)
             turns = rotation_from_vector(turn[chosen]) @ poses.rotations[chosen]
             shifts = poses.shifts[chosen] + shift[chosen] * self.width_m
-            views = render(occupancy, state.voxel_m, turns, shifts, grid)
+            views = render(occupancy, state.voxel_m, turns, shifts=shifts, pixels=grid)
             mask, height = masks[chosen], heights[chosen]
             rest = resting_heights(occupancy.detach(), state.voxel_m, turns.detach())
             lift = _lift(views, mask, height, rest=rest, alone=alone[chosen])

@@ -21,10 +21,10 @@ from insegan_ros.files import write_atomically
 
 @dataclass(frozen=True)
 class RoundsDone:
-    """How far a run has come: `round` rounds of `stage` are done."""
+    """How far a run has come: `rounds` rounds of `stage` are done."""
 
     stage: int
-    round: int
+    rounds: int
 
 
 def run_of(dataset: Path, frames: int, config: DiscoveryConfig, *, seed: int) -> dict[str, Any]:
@@ -47,7 +47,9 @@ def same_run(file: Path, run: dict[str, Any]) -> None:
     write_atomically(file, yaml.safe_dump(run, sort_keys=False).encode())
 
 
-def save_state(file: Path, work: Reconstruction, state: DiscoveryState, place: RoundsDone) -> None:
+def save_state(
+    file: Path, work: Reconstruction, state: DiscoveryState, *, place: RoundsDone
+) -> None:
     """Store the state of a reconstruction, so that it can go on from here."""
     stored = {
         'length_m': torch.tensor(work.width_m / work.config.margin, dtype=torch.float64),

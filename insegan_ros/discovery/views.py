@@ -18,7 +18,7 @@ def centred_views(
     masks, heights, shifts = [], [], []
     line = torch.arange(pixels, device=occupancy.device)
     for turns in rotations.split(BATCH):
-        views = render(occupancy, voxel_m, turns, None, pixels)
+        views = render(occupancy, voxel_m, turns, shifts=None, pixels=pixels)
         mask = views.silhouette > 0.5
         offset = []
         for axis in (1, 2):  # columns (x), then rows (y)
@@ -38,8 +38,8 @@ def centred_views(
 
 
 def residuals(
-    mask: Tensor, sure: Tensor, height: Tensor, alone: Tensor, view_mask: Tensor, view: Tensor,
-    *, rest: Tensor, scale_m: float,
+    mask: Tensor, sure: Tensor, height: Tensor, *, alone: Tensor, view_mask: Tensor, view: Tensor,
+     rest: Tensor, scale_m: float,
 ) -> Tensor:  # fmt: skip
     """(N, K) disagreement of N crops with K views (flattened), each lifted as suits it best.
 

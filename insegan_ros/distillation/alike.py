@@ -87,7 +87,7 @@ class Order:
 
 
 def carry_out(
-    orders: Sequence[Order], workers: int, seconds: float = math.inf, least: int = 1
+    orders: Sequence[Order], workers: int, seconds: float = math.inf, *, least: int = 1
 ) -> Iterator[None]:
     """Yields after each, in order.
 

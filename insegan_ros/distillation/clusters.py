@@ -170,6 +170,7 @@ def find_instances(
     output: NDArray[np.float32],
     config: NetworkConfig,
     settings: VoteSettings,
+    *,
     prune: Callable[[Clusters], None] | None = None,
 ) -> Instances:
     """The parts in one image.

@@ -147,14 +147,12 @@ class PileMaker:
             tall = around.wall_height * (1 + 0.1 * rng.uniform(-1, 1))
             walls = BinSpec(spec.width, tall, rng.uniform(0.002, 0.008))
         raycaster = Raycaster(part.mesh, walls)
-        depth, labels = raycaster.render(poses, camera)
-        alone = [np.isfinite(raycaster.render_alone(pose, camera)).sum() for pose in poses]
-        seen = np.bincount(labels.ravel(), minlength=len(poses) + 1)[1:]
+        seen = raycaster.photograph(poses, camera)
         return Pile(
-            depth=to_units(depth, EXACT_DEPTH_SCALE),
-            labels=labels,
-            poses=(camera.camera_T_world @ poses).astype(np.float32),
-            visible=(seen / np.maximum(alone, 1)).astype(np.float32),
+            depth=to_units(seen.depth_m, EXACT_DEPTH_SCALE),
+            labels=seen.labels,
+            poses=seen.poses,
+            visible=seen.visible_fraction,
             camera_height=float(height),
         )
 
@@ -188,7 +186,7 @@ def convex_pieces(mesh: trimesh.Trimesh, most: int = 12) -> list[trimesh.Trimesh
     for preprocess in ('auto', 'on'):
         try:
             with ProcessPoolExecutor(1, context) as pool:
-                parts = pool.submit(_decompose, vertices, faces, preprocess, most).result()
+                parts = pool.submit(_decompose, vertices, faces, preprocess, most=most).result()
         except BrokenProcessPool:
             continue
         return [trimesh.Trimesh(v, f).convex_hull for v, f in parts]
@@ -196,7 +194,7 @@ def convex_pieces(mesh: trimesh.Trimesh, most: int = 12) -> list[trimesh.Trimesh
 
 
 def _decompose(
-    vertices: NDArray[np.float64], faces: NDArray[np.int32], preprocess: str, most: int
+    vertices: NDArray[np.float64], faces: NDArray[np.int32], preprocess: str, *, most: int
 ) -> list[tuple[NDArray[np.float64], NDArray[np.int32]]]:
     coacd.set_log_level('error')
     return coacd.run_coacd(
@@ -236,7 +234,7 @@ def store_piles(
                 'visible': [round(float(v), 3) for v in pile.visible],
                 'instances': len(pile.poses),
             }
-            writer.append(pile.depth, pile.labels, pile.poses, record, index)
+            writer.append(pile.depth, pile.labels, pile.poses, record=record, index=index)
             yield len(writer.indices)
 
 

@@ -21,7 +21,7 @@ import trimesh
 from numpy.typing import NDArray
 
 from insegan_ros.distillation.network import NetworkConfig
-from insegan_ros.distillation.views import (
+from insegan_ros.distillation.random_views import (
     LENGTH_M,
     Picture,
     RandomView,
@@ -134,7 +134,7 @@ def picture_looks(
         poses = np.tile(np.eye(4), (len(parts_bin.poses), 1, 1))
         poses[:, :3] = parts_bin.poses
         for _ in range(config.pictures):
-            picture = photograph(mesh, poses, parts_bin.width_m, rng, config.view)
+            picture = photograph(mesh, poses, parts_bin.width_m, rng=rng, config=config.view)
             if (picture.labels > 0).sum() > 60:
                 pictures.append(picture)
     return pictures

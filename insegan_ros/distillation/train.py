@@ -77,6 +77,7 @@ def begin(
     config: NetworkConfig,
     train: TrainConfig,
     seed: int,
+    *,
     device: str = 'cpu',
     start: Mapping[str, Tensor] | None = None,
 ) -> Progress:
@@ -138,7 +139,7 @@ class Steps(Dataset[tuple[Tensor, Tensor]]):
 
 
 def batches_from(
-    step: int, batches: Batches, seed: int, *, workers: int, device: torch.device
+    step: int, batches: Batches, seed: int, *, device: torch.device, workers: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches of this and all later steps; made by `workers` processes, 0: by this one."""
     apart: dict[str, Any] = {}

@@ -66,7 +66,12 @@ class FrameFigures:
 
 
 def make_segmenter(
-    method: str, instances: int | None, parts_bin: Bin | None, seed: int = 0, device: str = 'cpu'
+    method: str,
+    instances: int | None,
+    parts_bin: Bin | None,
+    *,
+    seed: int = 0,
+    device: str = 'cpu',
 ) -> Segmenter:
     """A classical method by name, or a model by name or folder.
 
@@ -74,7 +79,7 @@ def make_segmenter(
         ValueError: there is neither; the message lists those there are.
     """
     if method in baselines.METHODS:
-        return baselines.make(method, instances, parts_bin, seed)
+        return baselines.make(method, instances, parts_bin, seed=seed)
     try:
         model_card.find(method)
     except model_card.ModelError as error:
@@ -85,7 +90,9 @@ def make_segmenter(
 def evaluate_block(task: Task) -> list[FrameFigures]:
     """Segment a block of frames in order and judge each."""
     dataset = Dataset(task.dataset)
-    segmenter = make_segmenter(task.method, task.instances, task.parts_bin, task.seed, task.device)
+    segmenter = make_segmenter(
+        task.method, task.instances, task.parts_bin, seed=task.seed, device=task.device
+    )
     tracker = BinTracker(task.parts_bin, task.seed)
     figures = []
     for index in task.indices:
@@ -261,7 +268,7 @@ def benchmark(
     methods = list(dict.fromkeys(methods))  # one named twice is computed once
     pairs = [(method, seed) for method in methods for seed in seeds_of(method, seeds)]
     for method in methods:  # a wrong name is told before anything is computed
-        make_segmenter(method, instances, parts_bin, 0, device)
+        make_segmenter(method, instances, parts_bin, seed=0, device=device)
     tasks = [
         Task(
             dataset.path,

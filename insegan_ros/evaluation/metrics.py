@@ -128,7 +128,7 @@ def average_precision(
     precisions = []
     for threshold in thresholds:
         images = zip(matrices, scores, ignored, strict=True)
-        taken = np.concatenate([_hits(m, s, threshold, i) for m, s, i in images])[order]
+        taken = np.concatenate([_hits(m, s, threshold, ignored=i) for m, s, i in images])[order]
         precisions.append(_interpolated_precision(taken[taken >= 0] > 0, true_count))
     return float(np.mean(precisions))
 
@@ -137,6 +137,7 @@ def _hits(
     matrix: NDArray[np.float64],
     scores: NDArray[np.floating],
     threshold: float,
+    *,
     ignored: NDArray[np.bool_],
 ) -> NDArray[np.int8]:
     """(P,) whether each prediction, best score first, takes a free instance well enough.

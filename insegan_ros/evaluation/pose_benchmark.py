@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from insegan_ros.data.store import Dataset
 from insegan_ros.evaluation.benchmark import nothing
-from insegan_ros.evaluation.poses import Match, PartModel, fit_frame, match_poses, recall
+from insegan_ros.evaluation.pose_error import Match, PartModel, fit_frame, match_poses, recall
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.types import Segmenter
 

@@ -176,7 +176,7 @@ def plot(path: Path, runs: Sequence[Run]) -> None:
     figure.savefig(path, dpi=110)
 
 
-def _bars(axis: Any, summary: Summary, _: Sequence[Run], keys: Sequence[str]) -> None:
+def _bars(axis: Any, summary: Summary, _: Sequence[Run], *, keys: Sequence[str]) -> None:
     """A bar a method and figure; its whisker is the deviation over the seeds."""
     height = 0.76 / len(keys)
     for k, key in enumerate(keys):

@@ -101,6 +101,7 @@ def make_splits(
     path: Path,
     seed: int = 0,
     workers: int = 1,
+    *,
     progress: Callable[[int], object] = lambda _: None,
 ) -> str:
     """Write splits.yaml of a labelled dataset and return the rule; the same bytes every time.

@@ -116,7 +116,7 @@ class DistilledSegmenter:
         plain = replace(plain, visible_fraction=found.visible[order].astype(np.float32))
         if self.poses is None or pose_seconds <= 0 or not plain.count:
             return plain
-        fits = self.poses.fit(frame, plain.masks, found.centres[order], pose_seconds)
+        fits = self.poses.fit(frame, plain.masks, found.centres[order], seconds=pose_seconds)
         if self._scoring is not None:
             cues = posed_cues(found.cues[order], fits)
             fitted = self._scoring.posed(cues)
@@ -158,7 +158,7 @@ class DistilledSegmenter:
             pixel = parts_bin.floor.offset / frame.intrinsics.fx
             instances = self._instances(all_heights[window], pixel)
             labels[window] = instances.labels
-            k = frame.intrinsics.crop(left, top, right - left, bottom - top)
+            k = frame.intrinsics.crop(left, top, right - left, height=bottom - top)
             centres = _lifted(instances.centres, k, parts_bin.floor.offset)
         ids = _inside(labels, foreground(frame, parts_bin), np.isfinite(frame.depth_m))
         renumbered = np.zeros(labels.max(initial=0) + 1, np.int32)
@@ -196,11 +196,13 @@ class DistilledSegmenter:
         check_time()
         output = output[:, : seen[0], : seen[1]]
         if seen == shape:
-            return find_instances(output, config, self._votes, self._existence)
+            return find_instances(output, config, self._votes, prune=self._existence)
         # votes, not labels, go back to the image's own pixels: edges are then no stairs
         output = interpolate(output, shape)
         votes = self._votes.at_pixels(shape[0] * shape[1] / (seen[0] * seen[1]))
-        return find_instances(output, replace(config, pixel_m=pixel_m), votes, self._existence)
+        return find_instances(
+            output, replace(config, pixel_m=pixel_m), votes, prune=self._existence
+        )
 
     def _scaled(self, pixel_m: float) -> tuple[float, NetworkConfig]:
         """By how much an image of such pixels is resampled, and what the network then sees."""
@@ -287,6 +289,7 @@ def load(
     settings: Mapping[str, Any],
     tensors: Mapping[str, torch.Tensor],
     device: str = 'cpu',
+    *,
     parts_bin: Bin | None = None,
     seed: int = 0,
 ) -> DistilledSegmenter:

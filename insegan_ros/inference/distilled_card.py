@@ -40,6 +40,7 @@ def to_card(
     network: NetworkConfig,
     votes: VoteSettings,
     voxel_m: float | None = None,
+    *,
     scoring: Scoring | None = None,
     lengths_px: tuple[float, float] | None = None,
     existence: Existence | None = None,

@@ -65,7 +65,7 @@ class InSeGANNetworks(nn.Module):
         Args:
             refine_steps: of the codes on these images; `seconds` may end them earlier.
         """
-        codes = explain(self.encoder, self.generator, images, self._count)
+        codes = explain(self.encoder, self.generator, images, count=self._count)
         if refine_steps and seconds > 0:
             codes = refine(self.generator, codes, images, steps=refine_steps, seconds=seconds)
         image, alone = self.generator.render_both(codes)
@@ -256,6 +256,7 @@ def load(
     settings: Mapping[str, Any],
     tensors: Mapping[str, Tensor],
     device: str = 'cpu',
+    *,
     parts_bin: Bin | None = None,
     seed: int = 0,
 ) -> InSeGANSegmenter:

@@ -29,10 +29,10 @@ METHODS = {
     'distilled': 'insegan_ros.inference.distilled',
     'insegan3d': 'insegan_ros.inference.insegan',
     'insegan2d': 'insegan_ros.inference.insegan',
-    'slot_attention': 'insegan_ros.baselines.learned.segmenter',
-    'bo_qsa': 'insegan_ros.baselines.learned.segmenter',
-    'iodine': 'insegan_ros.baselines.learned.segmenter',
-    'wu': 'insegan_ros.baselines.learned.segmenter',
+    'slot_attention': 'insegan_ros.baselines.learned.learned_segmenter',
+    'bo_qsa': 'insegan_ros.baselines.learned.learned_segmenter',
+    'iodine': 'insegan_ros.baselines.learned.learned_segmenter',
+    'wu': 'insegan_ros.baselines.learned.learned_segmenter',
 }
 FORMER_NAMES = {'explicit': 'distilled'}  # of methods, on cards of earlier versions
 
@@ -97,7 +97,9 @@ def load_segmenter(
         tensors = _load(folder / WEIGHTS)
         if part_length is not None:
             card['settings'] = _with_length(card, part_length)
-        segmenter = loader.load(card['settings'], tensors, pick_device(device), parts_bin, seed)
+        segmenter = loader.load(
+            card['settings'], tensors, pick_device(device), parts_bin=parts_bin, seed=seed
+        )
     except ConfigError as error:
         raise ModelError(
             f'{folder} is of another version of insegan_ros, or was changed ({error}); delete '

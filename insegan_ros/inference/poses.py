@@ -72,6 +72,7 @@ class PoseEstimator:
         frame: DepthFrame,
         masks: NDArray[np.bool_] | InstanceImages,
         centres: NDArray[np.floating] | None = None,
+        *,
         seconds: float = float('inf'),
     ) -> list[PoseFit | None]:
         """A pose for each instance; None where it shows too little, or the time is over.
@@ -105,7 +106,7 @@ class PoseEstimator:
         if centre is None:  # behind the middle of what is seen
             centre = np.median(seen, axis=0)
             centre[2] += 0.2 * self.diameter
-        window = _Window.of(frame, mask, centre, self.diameter)
+        window = _Window.of(frame, mask, centre, diameter=self.diameter)
         starts = self._search(frame, mask, centre)
         few = seen[:: max(1, len(seen) // MASK_POINTS)]
         fits = [self._judge(window, self._align(pose, few)) for pose in starts]
@@ -181,7 +182,7 @@ class _Window:
 
     @staticmethod
     def of(
-        frame: DepthFrame, mask: NDArray[np.bool_], centre: NDArray, diameter: float
+        frame: DepthFrame, mask: NDArray[np.bool_], centre: NDArray, *, diameter: float
     ) -> _Window:
         k = frame.intrinsics
         radius = 0.75 * diameter * k.fx / centre[2]

@@ -27,13 +27,13 @@ from insegan_ros.discovery.resume import load_pieces
 from insegan_ros.distillation.alike import Order, carry_out, unlike, view_cues
 from insegan_ros.distillation.examples import Piles, mixed_batch
 from insegan_ros.distillation.network import NetworkConfig
+from insegan_ros.distillation.random_views import THICKNESS
 from insegan_ros.distillation.surroundings import Surroundings, measure_surroundings
 from insegan_ros.distillation.train import TrainConfig
-from insegan_ros.distillation.views import THICKNESS
 from insegan_ros.inference import distilled_card, model_card
-from insegan_ros.learn.pictures import show_segmented
 from insegan_ros.learn.reading import GENEROSITY, frames_of, learn_to_read
 from insegan_ros.learn.run_folder import Job
+from insegan_ros.learn.run_pictures import show_segmented
 from insegan_ros.learn.stage_discovery import UNEXPLAINED
 from insegan_ros.learn.stage_network import begun, is_read, learned_enough, teach, training_of
 from insegan_ros.learn.stages import Figures, Stage
@@ -194,13 +194,13 @@ class AlikeShapes:
         def batches(rng: np.random.Generator) -> tuple[Tensor, Tensor]:
             return mixed_batch(taught, self.settings.batch, rng)
 
-        progress = begun(self.job, self.network, self.settings, self.start)
-        return teach(self.job, progress, batches, self.settings, seconds)
+        progress = begun(self.job, self.network, self.settings, start=self.start)
+        return teach(self.job, progress, batches, settings=self.settings, seconds=seconds)
 
     def write_model(self) -> Figures:
         """Choose how votes are read, and write the model."""
         job = self.job
-        progress = begun(job, self.network, self.settings, self.start)
+        progress = begun(job, self.network, self.settings, start=self.start)
         frames = frames_of(progress.average, job.dataset, job.seed)
         # what a part shows that they lack must not pass for parts
         held = self.parts[1::HELD_OUT]
@@ -247,5 +247,5 @@ def _whole_pieces(folder: Path, longest_m: float) -> list[Piece]:
         whole = np.concatenate([[0], np.arange(1, len(piles.visible[k]) + 1)])
         whole[1:][piles.visible[k] < WHOLE_VISIBLE] = 0
         floor = Bin(Plane((0.0, 0.0, -1.0), height))
-        pieces += pieces_of(frame, floor, whole[piles.labels[k]], longest_m)
+        pieces += pieces_of(frame, floor, whole[piles.labels[k]], longest_m=longest_m)
     return pieces

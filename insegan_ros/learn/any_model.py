@@ -26,8 +26,8 @@ from insegan_ros.distillation.pretrain import (
     load_views,
     store_shapes,
 )
+from insegan_ros.distillation.random_views import THICKNESS, ViewConfig
 from insegan_ros.distillation.train import STARTED_RATE, TrainConfig, begin
-from insegan_ros.distillation.views import THICKNESS, ViewConfig
 from insegan_ros.inference import distilled_card, model_card
 from insegan_ros.learn.reading import learn_to_read
 from insegan_ros.learn.stage_network import batch_workers, train_with_bar
@@ -105,7 +105,7 @@ def pretrain(
     if start is not None:
         train = TrainConfig(learning_rate=1.5 * STARTED_RATE).adapted(device)
         weights = widened(model_card.load_weights(start), assumed, seed)
-    progress = begin(assumed, train, seed, device, weights)
+    progress = begin(assumed, train, seed, device=device, start=weights)
     with _made_meanwhile(config, folder, seed, workers=workers, enough=min(held + ENOUGH, shapes)):
         taught = GrowingShapes(folder, config.view, min(held, shapes - 1), batch=train.batch)
         train_with_bar(
@@ -168,7 +168,7 @@ def _made_meanwhile(
         maker.join()
 
 
-def _make(config: ShapesConfig, folder: Path, seed: int, workers: int) -> None:
+def _make(config: ShapesConfig, folder: Path, seed: int, *, workers: int) -> None:
     os.nice(10)
     for _ in store_shapes(config, folder, seed, workers=workers):
         pass

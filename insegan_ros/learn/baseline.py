@@ -18,18 +18,24 @@ import numpy as np
 import torch
 
 from insegan_ros import config
-from insegan_ros.baselines.learned.methods import METHODS, Course
+from insegan_ros.baselines.learned.registry import METHODS, Course
 from insegan_ros.crop import CropConfig
 from insegan_ros.data.frames import Frames, measure_crop
 from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.learn.baseline_run import BaselineRun
-from insegan_ros.learn.insegan import describe, labelled, load_crops, pick_precision, split
+from insegan_ros.learn.insegan import (
+    carry_on,
+    describe,
+    labelled,
+    load_crops,
+    pick_precision,
+    split,
+)
 from insegan_ros.learn.insegan_run import Validation
 from insegan_ros.learn.run_folder import Job, claim
 from insegan_ros.parts_bin import BinTracker
 from insegan_ros.training.descent import DescentConfig
-from insegan_ros.training.loop import Hooks, run_loop
 
 __all__ = ['describe', 'train']
 
@@ -58,8 +64,8 @@ def learn(job: Job) -> int:
         job.out,
         settings.method,
         sizes_of(job, crop),
-        config.from_mapping(DescentConfig, settings.baseline.step),
-        config.from_mapping(Course, settings.baseline.course),
+        step=config.from_mapping(DescentConfig, settings.baseline.step),
+        course=config.from_mapping(Course, settings.baseline.course),
         frames=Frames(images, settings.data.augment, job.device),
         validation=Validation(
             torch.from_numpy(unseen.astype(np.float32)), labelled(dataset, held_out)
@@ -71,27 +77,8 @@ def learn(job: Job) -> int:
         precision=pick_precision(settings.precision, job.device),
     )
     run.resume()
+    run.open(settings.loop.iterations)
     return carry_on(job, run)
-
-
-def carry_on(job: Job, run: BaselineRun) -> int:
-    """The loop, and what is said of its end."""
-    loop = job.config.loop
-    run.open(loop.iterations)
-    hooks = Hooks(run.save, run.validate, run.draw, run.tell)
-    try:
-        ending = run_loop(run.step, run.done, loop, hooks=hooks, seconds=job.config.seconds)
-    except FloatingPointError as error:
-        raise ValueError(
-            f'{error}; training stopped, the last good state is {job.out / "checkpoint.pt"}. '
-            'Lower baseline.step.learning_rate, or set precision=float32'
-        ) from None
-    finally:
-        run.close()
-    print(f'{ending}: {run.done} of {loop.iterations} iterations in {job.out}')
-    if ending != 'finished':
-        print('the same command goes on')
-    return 130 if ending == 'interrupted' else 0
 
 
 def sizes_of(job: Job, crop: CropConfig) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from insegan_ros import __version__, drawing
 from insegan_ros.baselines.learned.decomposer import Decomposer
-from insegan_ros.baselines.learned.methods import Course, build
-from insegan_ros.baselines.learned.segmenter import LearnedCard, LearnedSegmenter, to_card
+from insegan_ros.baselines.learned.learned_segmenter import LearnedCard, LearnedSegmenter, to_card
+from insegan_ros.baselines.learned.registry import Course, build
 from insegan_ros.crop import CropConfig, decode
 from insegan_ros.data.frames import Frames
 from insegan_ros.data.store import Dataset
@@ -42,9 +42,9 @@ class BaselineRun:
         out: Path,
         method: str,
         sizes: Mapping[str, Any],
+        *,
         step: DescentConfig,
         course: Course,
-        *,
         frames: Frames,
         validation: Validation,
         dataset: Dataset,
@@ -69,7 +69,7 @@ class BaselineRun:
     def _begin(self, start: int) -> Descent[Decomposer]:
         torch.manual_seed(int(np.random.SeedSequence([self._seed, start]).generate_state(1)[0]))
         network = build(self._method, self._sizes).to(self._device)
-        return Descent(network, network.losses, self._config, self._precision)
+        return Descent(network, network.losses, self._config, precision=self._precision)
 
     def open(self, iterations: int) -> None:
         """The bar and the board."""

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import yaml
 
 from insegan_ros import config
-from insegan_ros.baselines.learned import methods as learned
+from insegan_ros.baselines.learned import registry as learned
 from insegan_ros.config import ConfigError
 from insegan_ros.data.cad import Units
 from insegan_ros.data.frames import AugmentConfig
@@ -20,8 +20,8 @@ from insegan_ros.discovery.state import DiscoveryConfig
 from insegan_ros.distillation.alike import AlikeConfig
 from insegan_ros.distillation.piles import PileConfig
 from insegan_ros.distillation.pretrain import ShapesConfig
+from insegan_ros.distillation.random_views import ViewConfig
 from insegan_ros.distillation.train import TrainConfig
-from insegan_ros.distillation.views import ViewConfig
 from insegan_ros.inference.insegan import FilterConfig
 from insegan_ros.model.insegan import InSeGANConfig
 from insegan_ros.training.descent import DescentConfig
@@ -219,7 +219,7 @@ def _of_baseline(settings: LearnConfig, dataset: Dataset) -> LearnConfig:
     """With the method's own settings filled in, and the number of instances."""
     method, given = learned.METHODS[settings.method], settings.baseline
     sizes = dict(given.model)
-    count = known_count(dataset, sizes.get('instances'), settings, 'baseline.model.instances')
+    count = known_count(dataset, sizes.get('instances'), settings, key='baseline.model.instances')
     whole = {
         'model': (method.sizes, {**sizes, 'instances': count}),
         'step': (DescentConfig, {**method.training, **given.step}),
@@ -232,7 +232,7 @@ def _of_baseline(settings: LearnConfig, dataset: Dataset) -> LearnConfig:
     return replace(settings, baseline=BaselineConfig(**filled))
 
 
-def known_count(dataset: Dataset, told: int | None, settings: LearnConfig, key: str) -> int:
+def known_count(dataset: Dataset, told: int | None, settings: LearnConfig, *, key: str) -> int:
     """Parts in a frame, by the dataset or as told.
 
     Raises:
@@ -257,7 +257,7 @@ def _counted(settings: LearnConfig, given: bool, dataset: Dataset) -> LearnConfi
     kind: Literal['2d', '3d'] = '2d' if settings.method == 'insegan2d' else '3d'
     model = replace(settings.model, kind=kind)
     told = model.instances if given else None
-    model = replace(model, instances=known_count(dataset, told, settings, 'model.instances'))
+    model = replace(model, instances=known_count(dataset, told, settings, key='model.instances'))
     return replace(settings, model=model)
 
 

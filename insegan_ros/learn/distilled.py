@@ -27,7 +27,6 @@ from insegan_ros.distillation.network import NetworkConfig
 from insegan_ros.distillation.piles import Solid
 from insegan_ros.inference import distilled, distilled_card, model_card
 from insegan_ros.learn.alike_shapes import AlikeShapes
-from insegan_ros.learn.pictures import show_segmented
 from insegan_ros.learn.reading import (
     calibrate_scores,
     cases_of,
@@ -35,6 +34,7 @@ from insegan_ros.learn.reading import (
     learn_to_read,
 )
 from insegan_ros.learn.run_folder import Job, claim
+from insegan_ros.learn.run_pictures import show_segmented
 from insegan_ros.learn.stage_any_bin import AnyBin
 from insegan_ros.learn.stage_discovery import UNEXPLAINED, find_shape
 from insegan_ros.learn.stage_mesh import CadSolid, take_mesh, write_part
@@ -154,17 +154,17 @@ class Distillation:
         """The network's stage."""
         settings = self.job.config.network.adapted(self.job.device, self.start is not None)
         parts = self.bins.taught(self.network)
-        progress = begun(self.job, self.network, settings, self.start)
+        progress = begun(self.job, self.network, settings, start=self.start)
 
         def batches(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
             return mixed_batch(parts, settings.batch, rng)
 
-        return teach(self.job, progress, batches, settings, seconds)
+        return teach(self.job, progress, batches, settings=settings, seconds=seconds)
 
     def write_model(self) -> Figures:
         """Choose how votes are read, learn what scores mean, and write the model."""
         job, settings = self.job, self.job.config.network
-        progress = begun(job, self.network, settings, self.start)
+        progress = begun(job, self.network, settings, start=self.start)
         held = self.bins.held(self.network)
         frames = None
         if job.frames is not None:
@@ -200,7 +200,7 @@ class Distillation:
                 self.network,
                 read.votes,
                 self.template.voxel_m,
-                scoring,
+                scoring=scoring,
                 lengths_px=self.bins.lengths_px,
                 existence=read.existence,
             ),

@@ -30,11 +30,13 @@ from insegan_ros.data.frames import (
     measure_crop,
 )
 from insegan_ros.data.store import Dataset, DatasetError, Sample
+from insegan_ros.learn.baseline_run import BaselineRun
 from insegan_ros.learn.config import DataConfig
 from insegan_ros.learn.insegan_run import InSeGANRun, Validation
 from insegan_ros.learn.run_folder import Job, claim
 from insegan_ros.model.insegan import InSeGAN
 from insegan_ros.training import distributed
+from insegan_ros.training.distributed import ALONE
 from insegan_ros.training.loop import Hooks, run_loop
 from insegan_ros.training.step import Trainer
 
@@ -97,7 +99,7 @@ def learn_in_group(job: Job, group: distributed.Group) -> int:
     return carry_on(job, process, group)
 
 
-def carry_on(job: Job, process: InSeGANRun, group: distributed.Group) -> int:
+def carry_on(job: Job, process: InSeGANRun | BaselineRun, group: distributed.Group = ALONE) -> int:
     """The loop, and what is said of its end."""
     settings, out = job.config, job.out
     hooks = Hooks(process.save, process.validate, process.draw, process.tell)
@@ -111,14 +113,16 @@ def carry_on(job: Job, process: InSeGANRun, group: distributed.Group) -> int:
             group=group,
         )
     except FloatingPointError as error:
+        rate = 'step' if isinstance(process, InSeGANRun) else 'baseline.step'
         raise ValueError(
             f'{error}; training stopped, the last good state is {out / "checkpoint.pt"}. '
-            'Lower step.learning_rate, or set precision=float32, and run the same command'
+            f'Lower {rate}.learning_rate, or set precision=float32, and run the same command'
         ) from None
     finally:
         process.close()
     if group.leads:
-        print(process.verdict())
+        if isinstance(process, InSeGANRun):
+            print(process.verdict())
         print(f'{ending}: {process.done} of {settings.loop.iterations} iterations in {out}')
         if ending != 'finished':
             print('the same command goes on')

@@ -84,7 +84,7 @@ def learn_to_read(
         fitted = fit_existence((candidates(o, c, votes), t) for o, c, t in chosen_on)
         for threshold in THRESHOLDS:
             rule = fitted and replace(fitted, threshold=threshold)
-            found = [find_instances(o, c, votes, rule).labels for o, c, _ in chosen_on]
+            found = [find_instances(o, c, votes, prune=rule).labels for o, c, _ in chosen_on]
             worth = value(found, true)
             if frames is not None:
                 seen = frames(votes, rule)
@@ -92,7 +92,7 @@ def learn_to_read(
                 worth -= COUNT_WEIGHT * surplus_of_small(seen, alike)
             if worth > best:
                 best, chosen = worth, (votes, rule)
-    found = [find_instances(o, c, *chosen).labels for o, c, _ in judged_on]
+    found = [find_instances(o, c, chosen[0], prune=chosen[1]).labels for o, c, _ in judged_on]
     true = [labels for _, _, labels in judged_on]
     return VoteReading(*chosen, *judge(found, true), mean_false(found, true))
 
@@ -194,7 +194,7 @@ class Case:
 
 
 def look(
-    segmenter: DistilledSegmenter, piles: Piles, indices: Sequence[int], seed: int
+    segmenter: DistilledSegmenter, piles: Piles, indices: Sequence[int], *, seed: int
 ) -> list[Case]:
     """What a segmenter sees in piles."""
     cases = []
@@ -214,7 +214,7 @@ def cases_of(
     cases: list[Case] = []
     for piles, _ in parts:
         some = range(len(piles))[: SCORED_PILES - len(cases)]
-        cases += look(segmenter, piles, some, seed + len(cases))
+        cases += look(segmenter, piles, some, seed=seed + len(cases))
     return cases
 
 

@@ -31,7 +31,7 @@ from insegan_ros.distillation.pretrain import (
     picture_looks,
     save_views,
 )
-from insegan_ros.distillation.views import LENGTH_M
+from insegan_ros.distillation.random_views import LENGTH_M
 from insegan_ros.learn.run_folder import Job
 from insegan_ros.learn.stage_piles import Parts
 from insegan_ros.learn.stages import Figures

@@ -29,7 +29,7 @@ STATE = 'state.pt'
 
 
 def begun(
-    job: Job, network: NetworkConfig, settings: TrainConfig, start: Start | None
+    job: Job, network: NetworkConfig, settings: TrainConfig, *, start: Start | None
 ) -> Progress:
     """The run's network at its beginning, or where it was left.
 
@@ -38,7 +38,7 @@ def begun(
     """
     weights = None if start is None else start.weights
     try:
-        progress = begin(network, settings, job.seed, job.device, weights)
+        progress = begin(network, settings, job.seed, device=job.device, start=weights)
     except RuntimeError as error:
         assert start is not None
         raise ValueError(f'{start.folder} is of another network: {error}') from None
@@ -53,7 +53,7 @@ def learned_enough(job: Job, seconds: float) -> bool:
 
 
 def teach(
-    job: Job, progress: Progress, batches: Batches, settings: TrainConfig, seconds: float
+    job: Job, progress: Progress, batches: Batches, *, settings: TrainConfig, seconds: float
 ) -> dict[str, float]:
     """Until the network has learned for so many seconds in all; steps and seconds.
 

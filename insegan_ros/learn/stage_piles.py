@@ -20,8 +20,8 @@ from insegan_ros.distillation.examples import Piles
 from insegan_ros.distillation.network import NetworkConfig
 from insegan_ros.distillation.piles import PileMaker, Solid, store_piles
 from insegan_ros.distillation.surroundings import Surroundings, measure_surroundings
-from insegan_ros.learn.pictures import show_piles
 from insegan_ros.learn.run_folder import Job
+from insegan_ros.learn.run_pictures import show_piles
 from insegan_ros.learn.stages import Figures
 
 Parts = Sequence[tuple[Piles, NetworkConfig]]

@@ -52,7 +52,7 @@ def make_encoder(config: InSeGANConfig) -> Encoder | SetEncoder:
     return Encoder(config, config.instances, config.encoder_hidden)
 
 
-def explain(encoder: nn.Module, generator: Generator, image: Tensor, count: int) -> Tensor:
+def explain(encoder: nn.Module, generator: Generator, image: Tensor, *, count: int) -> Tensor:
     """(B, 1, S, S) -> codes (B, count, code_dim) of the instances in each image."""
     if isinstance(encoder, SetEncoder):
         return encoder.explain(image, count)

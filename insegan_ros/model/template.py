@@ -144,7 +144,7 @@ def rotation_from_vector(vector: Tensor) -> Tensor:
 
 
 def render(
-    occupancy: Tensor, voxel_m: float, rotations: Tensor, shifts: Tensor | None, pixels: int
+    occupancy: Tensor, voxel_m: float, rotations: Tensor, *, shifts: Tensor | None, pixels: int
 ) -> Views:
     """Front-to-back compositing straight down, differentiable in everything but the sizes.
 

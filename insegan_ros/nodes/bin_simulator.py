@@ -17,7 +17,7 @@ from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from insegan_ros.collection.settings import CollectorSettings
-from insegan_ros.nodes.arm import from_message
+from insegan_ros.nodes.arm_interface import from_message
 from insegan_ros.nodes.depth_publisher import QOS, DepthPublisher
 from insegan_ros.nodes.lifecycle import main_of, transition
 from insegan_ros.nodes.messages import to_image

@@ -25,7 +25,7 @@ from insegan_ros.collection.settings import CollectorSettings
 from insegan_ros.collection.trajectory import shake, violations
 from insegan_ros.data.camera_model import frame_from_messages
 from insegan_ros.nodes import parameters
-from insegan_ros.nodes.arm import Arm, UnsafeTrajectoryError, make_arm
+from insegan_ros.nodes.arm_interface import Arm, UnsafeTrajectoryError, make_arm
 from insegan_ros.nodes.camera_watch import CameraWatch
 from insegan_ros.nodes.cameras import scales
 from insegan_ros.nodes.collector_report import CollectorReport, beginning
@@ -274,7 +274,11 @@ class Collector(LifecycleNode):
         start = self._joints.positions or settings.shake.home
         try:
             trajectory = shake(
-                settings.shake.spec, settings.arm.limits, start, rng, self._machine.strength
+                settings.shake.spec,
+                settings.arm.limits,
+                start,
+                rng=rng,
+                strength=self._machine.strength,
             )
             if self._arm is not None:
                 self._arm.send(trajectory)

@@ -106,7 +106,7 @@ def _template_places(scene: Scene, k: int, sites: CupSites, *, cup: SuctionCup) 
         np.einsum('ij,ij->i', normals, points) < 0
     )
     points, normals, level = points[kept], normals[kept], level[kept]
-    seal = _seen_under_lip(scene, k, points, normals, cup=cup)
+    seal = _seen_under_lip(scene, k, points, normals=normals, cup=cup)
     offset = points - pose[:3, 3]
     across = np.linalg.norm(offset - (offset @ scene.up)[:, None] * scene.up, axis=1)
     reach = float(np.linalg.norm(sites.points, axis=1).max(initial=1e-3))
@@ -126,8 +126,8 @@ def _seen_under_lip(
     scene: Scene,
     k: int,
     points: NDArray[np.float64],
-    normals: NDArray[np.float64],
     *,
+    normals: NDArray[np.float64],
     cup: SuctionCup,
 ) -> NDArray[np.float64]:
     """(M,) share of the lip's disc at which the frame shows the instance itself, as deep."""
@@ -160,7 +160,7 @@ def _sealing_places(
         return NoPick(label=k + 1, reason='fewer than nine of its pixels are measured')
     rows, columns = window
     intrinsics = scene.frame.intrinsics.crop(
-        columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start
+        columns.start, rows.start, columns.stop - columns.start, height=rows.stop - rows.start
     )
     middle = float(np.median(depth[seen]))
     radius_px = cup.cup_radius_m * intrinsics.fx / middle + LIP_MARGIN_PX

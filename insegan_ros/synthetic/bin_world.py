@@ -8,12 +8,11 @@ gravity g - d''(t), so shaking costs no moving geometry and is exact.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 
 from insegan_ros.optional import needed_for
 from insegan_ros.synthetic.parts import Part
@@ -26,6 +25,29 @@ GRAVITY = np.array([0.0, 0.0, -9.81])  # m/s^2
 
 class SceneRejectedError(RuntimeError):
     """A drop that did not end in a valid scene: draw another one."""
+
+
+def fill_validly(
+    fill: Callable[[np.random.Generator], None], seed: Sequence[int], attempts: int
+) -> tuple[np.random.Generator, int]:
+    """Call `fill` with a generator of (seed, attempt) until it gives a valid scene.
+
+    Returns:
+        The generator, as the valid drop left it, and how many drops were rejected before.
+
+    Raises:
+        SceneRejectedError: all were rejected; the message is that of the last.
+    """
+    reason = ''
+    for attempt in range(attempts):
+        rng = np.random.default_rng([*seed, attempt])
+        try:
+            fill(rng)
+        except SceneRejectedError as error:
+            reason = str(error)
+            continue
+        return rng, attempt
+    raise SceneRejectedError(reason)
 
 
 @dataclass(frozen=True)
@@ -149,52 +171,6 @@ class BinWorld:
         mujoco.mj_step(self._model, self._data, steps)
         self._model.opt.gravity[:] = GRAVITY
 
-    def shake(self, times: NDArray[np.floating], displacements: NDArray[np.floating]) -> bool:
-        """Move the bin along a trajectory and let the parts settle; False if some still move.
-
-        Args:
-            times: (T,) seconds, increasing.
-            displacements: (T, 3) metres in the world, from the trajectory's first row on; the
-                bin starts and ends at rest, and moves smoothly between the rows.
-
-        Raises:
-            ValueError: arrays of other shapes, or times that do not increase.
-        """
-        for _ in self.follow(times, displacements):
-            pass
-        return self.settle()
-
-    def follow(
-        self,
-        times: NDArray[np.floating],
-        displacements: NDArray[np.floating],
-        interval: float = 1 / 30,
-    ) -> Iterator[float]:
-        """As `shake`, but pausing after every `interval` seconds, for whoever wants to look.
-
-        Yields the time along the trajectory, and does not wait for the parts to settle.
-        """
-        times, displacements = np.asarray(times, float), np.asarray(displacements, float)
-        if times.ndim != 1 or displacements.shape != (len(times), 3) or len(times) < 2:
-            raise ValueError(
-                f'times {times.shape} and displacements {displacements.shape}: '
-                '(T,) and (T, 3) with T of at least 2 are expected'
-            )
-        if (np.diff(times) <= 0).any():
-            raise ValueError('the trajectory times must increase')
-        path = CubicSpline(times - times[0], displacements - displacements[0], bc_type='clamped')
-        acceleration = path.derivative(2)
-        start, duration, dt = self.displacement.copy(), times[-1] - times[0], self.physics.timestep
-        steps = max(1, round(duration / dt))
-        each = max(1, round(interval / dt))
-        for step in range(steps):
-            self.advance(dt, acceleration((step + 0.5) * dt))
-            self.displacement = start + path(min((step + 1) * dt, duration))
-            if (step + 1) % each == 0 and step + 1 < steps:
-                yield (step + 1) * dt
-        self.displacement = start + path(duration)
-        yield duration
-
     def poses(self) -> NDArray[np.float64]:
         """(N, 4, 4) world_T_part."""
         poses = np.tile(np.eye(4), (self.count, 1, 1))
@@ -237,10 +213,10 @@ class BinWorld:
 
 
 def _build(part: Part, spec: BinSpec, capacity: int, *, physics: Physics) -> mujoco.MjModel:
-    return compiled(world_of(part, spec, capacity, physics), part, physics)
+    return compiled(world_of(part, spec, capacity, physics=physics), part, physics)
 
 
-def world_of(part: Part, spec: BinSpec, capacity: int, physics: Physics) -> mujoco.MjSpec:
+def world_of(part: Part, spec: BinSpec, capacity: int, *, physics: Physics) -> mujoco.MjSpec:
     """A bin and `capacity` bodies part0, part1, ..., parked far away, before it is compiled."""
     world = mujoco.MjSpec()
     world.option.timestep = physics.timestep

@@ -75,7 +75,7 @@ CAMERAS = {
 
 
 def measure(
-    depth_m: FloatImage, intrinsics: Intrinsics, rng: np.random.Generator, noise: DepthNoise
+    depth_m: FloatImage, intrinsics: Intrinsics, rng: np.random.Generator, *, noise: DepthNoise
 ) -> FloatImage:
     """A true depth image as such a camera would give it.
 

@@ -29,7 +29,7 @@ from insegan_ros.depth_camera import (
     EXACT_DEPTH_SCALE,
     StereoNoise,
 )
-from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, SceneRejectedError
+from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, SceneRejectedError, fill_validly
 from insegan_ros.synthetic.d435 import add_noise
 from insegan_ros.synthetic.parts import PARTS, make_part
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
@@ -116,7 +116,7 @@ class SceneConfig:
         if self.camera == 'd435':
             return D435
         x, y = (D435.width - self.size) // 2, (D435.height - self.size) // 2
-        return D435.crop(x, y, self.size, self.size)
+        return D435.crop(x, y, self.size, height=self.size)
 
     @property
     def bin_spec(self) -> BinSpec:
@@ -147,20 +147,19 @@ def make_scene(config: SceneConfig, seed: int | tuple[int, ...]) -> SimulatedSce
     """
     entropy = [seed] if isinstance(seed, int) else list(seed)
     world, raycaster = _simulators(config)
-    reason = ''
-    for attempt in range(MAX_ATTEMPTS):
-        rng = np.random.default_rng([*entropy, attempt])
-        count = int(rng.integers(config.instances[0], config.instances[1] + 1))
-        try:
-            world.fill(count, rng)
-        except SceneRejectedError as error:
-            reason = str(error)
-            continue
-        return _photograph(config, world, raycaster, rng=rng, attempt=attempt)
-    raise ValueError(
-        f'no valid scene of {config.part} in {MAX_ATTEMPTS} drops ({reason}); '
-        'use a wider bin or fewer instances'
-    )
+    low, high = config.instances
+
+    def fill(rng: np.random.Generator) -> None:
+        world.fill(int(rng.integers(low, high + 1)), rng)
+
+    try:
+        rng, attempt = fill_validly(fill, entropy, MAX_ATTEMPTS)
+    except SceneRejectedError as error:
+        raise ValueError(
+            f'no valid scene of {config.part} in {MAX_ATTEMPTS} drops ({error}); '
+            'use a wider bin or fewer instances'
+        ) from None
+    return _photograph(config, world, raycaster, rng=rng, attempt=attempt)
 
 
 @lru_cache(maxsize=4)
@@ -181,22 +180,18 @@ def _photograph(
     dx, dy, dz = rng.uniform(-jitter, jitter, 3)
     pose = looking_down(config.camera_height + dz, config.tilt_degrees, (dx, dy))
     camera = Camera(config.intrinsics, pose)
-    poses = world.poses()
-    true_depth, labels = raycaster.render(poses, camera)
-    outlines = [np.isfinite(raycaster.render_alone(pose, camera)).sum() for pose in poses]
-    visible = np.bincount(labels.ravel(), minlength=len(poses) + 1)[1:]
-    depth, noise = true_depth, NOISES[config.noise][0]
+    seen = raycaster.photograph(world.poses(), camera)
+    depth, noise = seen.depth_m, NOISES[config.noise][0]
     if noise is not None:
-        depth = add_noise(true_depth, camera.intrinsics, rng, noise=noise)
-    camera_T_world = camera.camera_T_world
+        depth = add_noise(depth, camera.intrinsics, rng, noise=noise)
     return SimulatedScene(
         frame=DepthFrame(depth, camera.intrinsics),
-        labels=labels,
-        poses=(camera_T_world @ poses).astype(np.float32).reshape(-1, 4, 4),
+        labels=seen.labels,
+        poses=seen.poses,
         floor=floor_plane(camera),
         region=_region(camera, world.bin_spec),
-        true_depth_m=true_depth,
-        visible_fraction=(visible / np.maximum(outlines, 1)).astype(np.float32),
+        true_depth_m=seen.depth_m,
+        visible_fraction=seen.visible_fraction,
         attempt=attempt,
     )
 

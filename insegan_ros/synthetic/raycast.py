@@ -29,6 +29,20 @@ class Camera:
         """The transform from the world into the camera frame, (4, 4)."""
         return np.linalg.inv(self.world_T_camera)
 
+    def seen(self, poses: NDArray[np.floating]) -> NDArray[np.float32]:
+        """(N, 4, 4) world_T_part -> (N, 4, 4) camera_T_part."""
+        return (self.camera_T_world @ poses).astype(np.float32).reshape(-1, 4, 4)
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """What a camera without noise sees of parts, and the truth about it."""
+
+    depth_m: FloatImage  # (H, W), NaN where nothing is hit
+    labels: NDArray[np.uint8]  # (H, W), 0 background
+    poses: NDArray[np.float32]  # (N, 4, 4) camera_T_part; labels k is poses[k - 1]
+    visible_fraction: NDArray[np.float32]  # (N,) of each part's outline, in [0, 1]
+
 
 def looking_down(
     height: float, tilt_degrees: float = 0.0, offset: tuple[float, float] = (0.0, 0.0)
@@ -93,6 +107,14 @@ class Raycaster:
             ids[window][nearer] = k
         depth[np.isinf(depth)] = np.nan
         return depth, ids
+
+    def photograph(self, poses: NDArray[np.floating], camera: Camera) -> Photograph:
+        """Of (N, 4, 4) world_T_part, N at most 255."""
+        depth, labels = self.render(poses, camera)
+        outlines = [np.isfinite(self.render_alone(pose, camera)).sum() for pose in poses]
+        visible = np.bincount(labels.ravel(), minlength=len(poses) + 1)[1:]
+        share = (visible / np.maximum(outlines, 1)).astype(np.float32)
+        return Photograph(depth, labels, camera.seen(poses), share)
 
     def render_alone(self, pose: NDArray[np.floating], camera: Camera) -> FloatImage:
         """(H, W) depth of one part at world_T_part with nothing around it, NaN elsewhere."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from insegan_ros.data.store import to_units
 from insegan_ros.depth_camera import D435, D435_DEPTH_SCALE, D435_NOISE, StereoNoise
-from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, SceneRejectedError
+from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, SceneRejectedError, fill_validly
 from insegan_ros.synthetic.d435 import add_noise
 from insegan_ros.synthetic.generate import MAX_ATTEMPTS, tight_width
 from insegan_ros.synthetic.parts import PARTS, make_part
@@ -90,19 +90,18 @@ class SimulatedBin:
         Raises:
             ValueError: the parts do not fit into the bin.
         """
-        reason = ''
-        for attempt in range(MAX_ATTEMPTS):
-            rng = np.random.default_rng([self.config.seed, number, attempt])
-            try:
-                self.world.fill(self.config.instances, rng)
-            except SceneRejectedError as error:
-                reason = str(error)
-                continue
-            return
-        raise ValueError(
-            f'{self.config.instances} of {self.config.part} do not fit a bin '
-            f'{self.config.bin_spec.width:.2f} m wide ({reason}); widen it or use fewer'
-        )
+        config = self.config
+        try:
+            fill_validly(
+                lambda rng: self.world.fill(config.instances, rng),
+                (config.seed, number),
+                MAX_ATTEMPTS,
+            )
+        except SceneRejectedError as error:
+            raise ValueError(
+                f'{config.instances} of {config.part} do not fit a bin '
+                f'{config.bin_spec.width:.2f} m wide ({error}); widen it or use fewer'
+            ) from None
 
     def photograph(self, rng: np.random.Generator, exposures: int | None = None) -> BinScene:
         """The scene as it lies, each exposure with its own noise; None: as many as configured."""
@@ -117,7 +116,7 @@ class SimulatedBin:
         return BinScene(
             depth=np.stack([to_units(depth, D435_DEPTH_SCALE) for depth in images]),
             labels=labels,
-            poses=(self.camera.camera_T_world @ poses).astype(np.float32).reshape(-1, 4, 4),
+            poses=self.camera.seen(poses),
         )
 
 

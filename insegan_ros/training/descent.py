@@ -56,8 +56,8 @@ class Descent(Generic[N]):
         network: N,
         losses: Callable[[Tensor, Tensor], dict[str, Tensor]],
         config: DescentConfig,
-        precision: torch.dtype = torch.float32,
         *,
+        precision: torch.dtype = torch.float32,
         graphs: bool = True,
     ) -> None:
         self.network: N = network
@@ -107,7 +107,7 @@ class Descent(Generic[N]):
     def _replay(self, images: Tensor, noise: Tensor) -> dict[str, Tensor]:
         """The same by a recorded graph: hundreds of small kernels, launched at once."""
         if self._recorded is None and self.steps >= WARM:
-            self._recorded = Recorded(self._update, images, noise, self._optimizer)
+            self._recorded = Recorded(self._update, images, noise, optimizer=self._optimizer)
         if self._recorded is not None and self._recorded.fits(images):
             return self._recorded(images, noise)
         side = torch.cuda.Stream()  # as recording wants it
@@ -151,6 +151,7 @@ class Recorded:
         update: Callable[[Tensor, Tensor], dict[str, Tensor]],
         images: Tensor,
         noise: Tensor,
+        *,
         optimizer: torch.optim.Optimizer,
     ) -> None:
         self._images, self._noise = images.clone(), noise.clone()

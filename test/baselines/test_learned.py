@@ -15,8 +15,13 @@ from insegan_ros.baselines.learned.attention import SlotAttention
 from insegan_ros.baselines.learned.bo_qsa import QuerySlotAutoencoder
 from insegan_ros.baselines.learned.decomposer import Decomposer, without_background
 from insegan_ros.baselines.learned.iodine import divergence, mixture
-from insegan_ros.baselines.learned.methods import METHODS, build
-from insegan_ros.baselines.learned.segmenter import LearnedCard, LearnedSegmenter, load, to_card
+from insegan_ros.baselines.learned.learned_segmenter import (
+    LearnedCard,
+    LearnedSegmenter,
+    load,
+    to_card,
+)
+from insegan_ros.baselines.learned.registry import METHODS, build
 from insegan_ros.baselines.learned.slot_attention import SlotConfig
 from insegan_ros.baselines.learned.wu import Wu, WuConfig, chamfer_distance, rotation_of_six
 from insegan_ros.camera import Plane
@@ -155,7 +160,7 @@ def test_the_slot_that_is_left_out_is_the_one_with_the_fewest_part_pixels() -> N
 
 def test_a_mixture_of_one_slot_is_its_gaussian() -> None:
     means, images = torch.rand(2, 1, 3, 3), torch.rand(2, 1, 3, 3)
-    log_likelihood, shares = mixture(means, torch.randn(2, 1, 3, 3), images, 0.2)
+    log_likelihood, shares = mixture(means, torch.randn(2, 1, 3, 3), images, scale=0.2)
     normal = torch.distributions.Normal(means[:, 0], 0.2)
     torch.testing.assert_close(log_likelihood, normal.log_prob(images[:, 0]))
     torch.testing.assert_close(shares, torch.ones_like(shares))
@@ -165,7 +170,7 @@ def test_a_mixture_integrates_to_one() -> None:
     x = torch.linspace(-3, 3, 4001)
     means = torch.tensor([-0.5, 0.7])[None, :, None, None].expand(1, 2, 1, 4001)
     logits = torch.tensor([0.3, -1.0])[None, :, None, None].expand(1, 2, 1, 4001)
-    density = mixture(means, logits, x[None, None, None], 0.1)[0].exp()
+    density = mixture(means, logits, x[None, None, None], scale=0.1)[0].exp()
     assert torch.trapezoid(density[0, 0], x) == pytest.approx(1.0, abs=1e-4)
 
 
@@ -240,9 +245,12 @@ def test_chamfer_distance_is_zero_of_equal_clouds_and_ignores_hidden_points() ->
     cloud = torch.rand(2, 10, 3)
     stray = torch.cat([cloud, cloud + 100], dim=1)
     seen = torch.arange(20).expand(2, 20) < 10
-    distance = chamfer_distance(stray, seen, cloud, torch.ones(2))
+    distance = chamfer_distance(stray, seen, cloud, weight=torch.ones(2))
     assert distance == pytest.approx(0.0, abs=4e-3)  # of the root's small offset
-    assert chamfer_distance(stray, torch.ones(2, 20, dtype=torch.bool), cloud, torch.ones(2)) > 50
+    assert (
+        chamfer_distance(stray, torch.ones(2, 20, dtype=torch.bool), cloud, weight=torch.ones(2))
+        > 50
+    )
 
 
 # learning

@@ -24,30 +24,30 @@ def bin_with_part(column: int) -> np.ndarray:
 
 
 def test_a_new_scene_is_stored() -> None:
-    assert rejection(frame(bin_with_part(2)), bin_with_part(12), FLOOR, Gates()) is None
+    assert rejection(frame(bin_with_part(2)), bin_with_part(12), FLOOR, gates=Gates()) is None
 
 
 def test_the_first_frame_needs_no_other() -> None:
-    assert rejection(frame(bin_with_part(2)), None, None, Gates()) is None
+    assert rejection(frame(bin_with_part(2)), None, None, gates=Gates()) is None
 
 
 def test_the_same_scene_again_is_not() -> None:
     noisy = bin_with_part(2) + np.random.default_rng(0).normal(0, 0.001, (10, 20))
     assert 'too like the last one' in (
-        rejection(frame(noisy), bin_with_part(2), FLOOR, Gates()) or ''
+        rejection(frame(noisy), bin_with_part(2), FLOOR, gates=Gates()) or ''
     )
 
 
 def test_a_blinded_camera_is_not() -> None:
     depth = bin_with_part(2)
     depth[:, 6:] = np.nan
-    assert 'only 30% of the pixels' in (rejection(frame(depth), None, FLOOR, Gates()) or '')
+    assert 'only 30% of the pixels' in (rejection(frame(depth), None, FLOOR, gates=Gates()) or '')
 
 
 def test_a_moved_bin_is_not() -> None:
     lowered = bin_with_part(2) + 0.05
     assert 'bin floor is not where it was' in (
-        rejection(frame(lowered), None, FLOOR, Gates()) or ''
+        rejection(frame(lowered), None, FLOOR, gates=Gates()) or ''
     )
 
 

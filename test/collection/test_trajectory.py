@@ -19,7 +19,7 @@ SPEC = ShakeSpec(home=(0.2, 0.0), directions=((0.2, 0.0), (0.1, -0.3)))
 
 
 def made(strength: float = 1.0, seed: int = 0) -> Trajectory:
-    return shake(SPEC, LIMITS, (0.0, 0.1), np.random.default_rng(seed), strength)
+    return shake(SPEC, LIMITS, (0.0, 0.1), rng=np.random.default_rng(seed), strength=strength)
 
 
 finite = st.floats(-3, 3, allow_nan=False)
@@ -47,7 +47,7 @@ def test_no_parameters_make_a_trajectory_beyond_the_limits(
     seed: int,
 ) -> None:
     spec = ShakeSpec(home, directions, amplitude, frequency)
-    trajectory = shake(spec, LIMITS, start, np.random.default_rng(seed), strength)
+    trajectory = shake(spec, LIMITS, start, rng=np.random.default_rng(seed), strength=strength)
     assert violations(trajectory, LIMITS, start, start_tolerance=0.2) == []
 
 
@@ -66,14 +66,18 @@ def test_a_harder_shake_moves_further() -> None:
     def travel(strength: float) -> float:
         spec = replace(SPEC, frequency_hz=(0.3, 0.3))
         rng = np.random.default_rng(0)
-        return float(np.ptp(shake(spec, LIMITS, SPEC.home, rng, strength).positions, axis=0).sum())
+        return float(
+            np.ptp(
+                shake(spec, LIMITS, SPEC.home, rng=rng, strength=strength).positions, axis=0
+            ).sum()
+        )
 
     assert travel(1.5) > 1.2 * travel(0.5)
 
 
 def test_a_home_outside_the_limits_is_refused() -> None:
     with pytest.raises(ValueError, match=r'home: pan at 1\.700 rad is outside'):
-        shake(replace(SPEC, home=(1.7, 0.0)), LIMITS, (0, 0), np.random.default_rng(0))
+        shake(replace(SPEC, home=(1.7, 0.0)), LIMITS, (0, 0), rng=np.random.default_rng(0))
 
 
 GOOD = made()
@@ -112,7 +116,7 @@ def test_a_position_beyond_its_limit_between_two_points_is_seen() -> None:
 
 def test_a_home_below_a_lower_limit_is_refused() -> None:
     with pytest.raises(ValueError, match=r'home: pan at -1\.700 rad is outside'):
-        shake(replace(SPEC, home=(-1.7, 0.0)), LIMITS, (0, 0), np.random.default_rng(0))
+        shake(replace(SPEC, home=(-1.7, 0.0)), LIMITS, (0, 0), rng=np.random.default_rng(0))
 
 
 def test_a_position_below_its_lower_limit_between_two_points_is_seen() -> None:
@@ -133,6 +137,6 @@ def test_swings_near_a_limit_stay_within_it(lower: float | None) -> None:
     pan = replace(LIMITS[0], lower=lower, upper=1.6 if lower is None else None)
     home = 1.5 if lower is None else -1.5
     spec = ShakeSpec((home, 0.0), ((1.0, 0.0),), frequency_hz=(0.2, 0.2))
-    swings = shake(spec, (pan, LIMITS[1]), spec.home, np.random.default_rng(0))
+    swings = shake(spec, (pan, LIMITS[1]), spec.home, rng=np.random.default_rng(0))
     assert np.abs(swings.positions[:, 0]).max() <= 1.6
     assert np.ptp(swings.positions[:, 0]) > 0.05  # it swings

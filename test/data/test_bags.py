@@ -176,7 +176,9 @@ def write_compressed(path: Path, contents: list[tuple[str, bytes]], raw: bool = 
             write(f'{TOPIC}/camera_info', 'sensor_msgs/msg/CameraInfo', info_of(store, header), k)
             if raw:
                 depth = np.full((12, 16), 0.7, np.float32)
-                image = bag_export._image(store, header, DepthFrame(depth, CAMERA), 0.001)
+                image = bag_export._image(
+                    store, header, DepthFrame(depth, CAMERA), depth_scale=0.001
+                )
                 write(f'{TOPIC}/image_rect_raw', 'sensor_msgs/msg/Image', image, k)
     return path
 

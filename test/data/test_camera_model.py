@@ -80,7 +80,7 @@ def test_a_lens_that_moves_no_pixel_by_half_a_pixel_counts_as_none() -> None:
 def test_what_is_not_rectified_is_undistorted_and_it_is_said(
     rectified: bool | None, topic: str, p: tuple, undistorted: bool
 ) -> None:
-    camera = camera_of(replace(INFO, d=BARREL, p=p), SIZE, rectified, topic)
+    camera = camera_of(replace(INFO, d=BARREL, p=p), SIZE, rectified, topic=topic)
     assert bool(camera.distortion) == undistorted
     assert ('are undistorted' in camera.notes[0]) == undistorted
     assert camera.intrinsics.fx == (p[0] if not undistorted else K[0])

@@ -95,7 +95,9 @@ def test_a_labelled_part_in_a_pile_is_cut_as_it_was_labelled() -> None:
     assert np.allclose(lower.points[:, 2], 0.02, atol=0.002)
     assert np.allclose(upper.points[:, 2], 0.04, atol=0.002)
     assert list(pieces_of(frame, Bin(FLOOR), labels, longest_m=0.02)) == []
-    (alone,) = pieces_of(scene((40, 50, 20, 30, 0.02)), Bin(FLOOR), labels_of_box(), 0.06)
+    (alone,) = pieces_of(
+        scene((40, 50, 20, 30, 0.02)), Bin(FLOOR), labels_of_box(), longest_m=0.06
+    )
     assert alone.alone
 
 

@@ -48,7 +48,7 @@ def pieces_of(template: Template, count: int, seed: int, lift_m: float = 0.0) ->
     """Views from random sides as points; half of the parts lie `lift_m` above the floor."""
     turns = random_rotations(count, torch.Generator().manual_seed(seed))
     occupancy = torch.from_numpy(template.occupancy)
-    views = render(occupancy, VOXEL_M, turns, None, 2 * GRID)
+    views = render(occupancy, VOXEL_M, turns, shifts=None, pixels=2 * GRID)
     rest = resting_heights(occupancy, VOXEL_M, turns)
     line = (np.arange(2 * GRID) + 0.5) * VOXEL_M / 2 - GRID * VOXEL_M / 2
     y, x = np.meshgrid(line, line, indexing='ij')
@@ -164,9 +164,9 @@ def test_residual_is_zero_for_the_same_view_at_another_height() -> None:
     alone = torch.tensor([False])
     sure = torch.ones(1, 36)
     views = partial(residuals, view_mask=mask, view=height, rest=torch.zeros(1), scale_m=0.01)
-    same = views(mask, sure, height + 0.05 * mask, alone)
+    same = views(mask, sure, height + 0.05 * mask, alone=alone)
     assert float(same) == pytest.approx(0, abs=1e-4)
-    fixed = views(mask, sure, height + 0.05 * mask, ~alone)
+    fixed = views(mask, sure, height + 0.05 * mask, alone=~alone)
     assert float(fixed) > 0.9  # alone on the floor it cannot be that high
 
 

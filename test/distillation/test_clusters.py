@@ -100,10 +100,12 @@ def test_pruning_decides_what_becomes_an_instance() -> None:
     def to_the_left_alone(clusters) -> None:
         clusters.keep(clusters.centres[:, 0] < 25)
 
-    found = find_instances(two_discs(), CONFIG, VOTES, to_the_left_alone)
+    found = find_instances(two_discs(), CONFIG, VOTES, prune=to_the_left_alone)
     assert len(found.centres) == 1
     assert set(np.unique(found.labels)) == {0, 1}
-    none = find_instances(two_discs(), CONFIG, VOTES, lambda c: c.keep(np.zeros(len(c), bool)))
+    none = find_instances(
+        two_discs(), CONFIG, VOTES, prune=lambda c: c.keep(np.zeros(len(c), bool))
+    )
     assert not none.labels.any()
     assert len(none.centres) == 0
 

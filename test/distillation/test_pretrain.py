@@ -19,8 +19,8 @@ from insegan_ros.distillation.pretrain import (
     shape,
     store_shapes,
 )
+from insegan_ros.distillation.random_views import LENGTH_M, ViewConfig, photograph
 from insegan_ros.distillation.train import TrainConfig, begin
-from insegan_ros.distillation.views import LENGTH_M, ViewConfig, photograph
 
 SHAPES = ShapesConfig(
     shapes=2, bins=1, pictures=2, parts=(2, 4), view=ViewConfig(size=64, told_px=(20.0, 26.0))
@@ -63,7 +63,7 @@ def test_a_picture_shows_parts_where_their_centres_are_said_to_be() -> None:
     poses[0, :3, 3] = [0.04, -0.07, 0.05]
     for seed in range(12):
         rng = np.random.default_rng(seed)
-        picture = photograph(mesh, poses, 0.3, rng, ViewConfig(aside=1.0))
+        picture = photograph(mesh, poses, 0.3, rng=rng, config=ViewConfig(aside=1.0))
         v, u = np.nonzero(picture.labels == 1)
         if len(v) < 400 or min(v.min(), u.min()) == 0 or max(v.max(), u.max()) == 127:
             continue  # cut off

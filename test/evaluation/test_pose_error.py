@@ -8,7 +8,7 @@ import trimesh
 from scipy.spatial.transform import Rotation
 
 from insegan_ros.data.store import Sample
-from insegan_ros.evaluation.poses import Match, PartModel, fit_frame, match_poses, recall
+from insegan_ros.evaluation.pose_error import Match, PartModel, fit_frame, match_poses, recall
 from insegan_ros.types import DepthFrame, InstanceImages, Intrinsics, Segmentation
 
 

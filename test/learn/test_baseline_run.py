@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from insegan_ros.baselines.learned.methods import METHODS
+from insegan_ros.baselines.learned.registry import METHODS
 from insegan_ros.cli import main
 from insegan_ros.data.store import Dataset, DatasetInfo, to_units
 from insegan_ros.data.writer import DatasetWriter

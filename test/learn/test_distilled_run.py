@@ -23,8 +23,8 @@ from insegan_ros.distillation import piles
 from insegan_ros.distillation.examples import Piles
 from insegan_ros.distillation.piles import PileConfig, PileMaker, store_piles
 from insegan_ros.distillation.pretrain import ShapesConfig
+from insegan_ros.distillation.random_views import ViewConfig
 from insegan_ros.distillation.surroundings import Surroundings, measure_surroundings
-from insegan_ros.distillation.views import ViewConfig
 from insegan_ros.inference import model_card
 from insegan_ros.learn import any_model, reading, stage_any_bin, stage_discovery
 from insegan_ros.model.template import Template

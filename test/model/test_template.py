@@ -72,7 +72,7 @@ def test_views_agree_with_an_analytic_box() -> None:
     down = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1]])
     side = torch.tensor([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])  # y up
     turns = torch.stack([down, side])
-    views = render(occupancy, VOXEL_M, turns, None, 24)
+    views = render(occupancy, VOXEL_M, turns, shifts=None, pixels=24)
     area = views.silhouette.sum(dim=(1, 2)) * VOXEL_M**2
     assert area.tolist() == pytest.approx([0.020 * 0.028, 0.020 * 0.012], rel=0.05)
     tops = (views.height / views.silhouette.clamp(min=1e-6))[:, 12, 12]
@@ -87,15 +87,17 @@ def test_shift_moves_the_view_by_metres() -> None:
     occupancy = torch.from_numpy(box((0.006, 0.006, 0.006)).occupancy)
     shift = torch.tensor([[3 * VOXEL_M, -2 * VOXEL_M]])
     turn = torch.eye(3)[None]
-    still = render(occupancy, VOXEL_M, turn, None, 24).silhouette[0]
-    moved = render(occupancy, VOXEL_M, turn, shift, 24).silhouette[0]
+    still = render(occupancy, VOXEL_M, turn, shifts=None, pixels=24).silhouette[0]
+    moved = render(occupancy, VOXEL_M, turn, shifts=shift, pixels=24).silhouette[0]
     assert torch.allclose(moved, still.roll((-2, 3), (0, 1)), atol=1e-3)
 
 
 def test_rendering_is_differentiable_in_shape_and_pose() -> None:
     logits = torch.from_numpy(box((0.010, 0.014, 0.006)).logits / 2).requires_grad_()
     vector, shift = torch.full((2, 3), 0.2).requires_grad_(), torch.zeros(2, 2).requires_grad_()
-    views = render(torch.sigmoid(logits), VOXEL_M, rotation_from_vector(vector), shift, 16)
+    views = render(
+        torch.sigmoid(logits), VOXEL_M, rotation_from_vector(vector), shifts=shift, pixels=16
+    )
     (views.height.square().sum() + views.silhouette[:, :8, :6].sum()).backward()
     assert all(t.grad is not None and t.grad.abs().sum() > 0 for t in (logits, vector, shift))
 

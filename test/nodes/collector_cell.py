@@ -19,7 +19,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from insegan_ros.collection.machine import State
 from insegan_ros.collection.settings import CollectorSettings
-from insegan_ros.nodes.arm import from_message
+from insegan_ros.nodes.arm_interface import from_message
 from insegan_ros.nodes.collector import Collector
 from insegan_ros.nodes.lifecycle import autostart
 from insegan_ros.nodes.messages import to_camera_info, to_image

@@ -146,7 +146,8 @@ def cell(
     import collector_cell
     from collector_cell import Cell
 
-    from insegan_ros.nodes import arm, collector, joints, lifecycle
+    from insegan_ros.nodes import arm_interface as arm
+    from insegan_ros.nodes import collector, joints, lifecycle
 
     steady = SimpleNamespace(monotonic=SteadyClock())
     for module in (collector_cell, arm, collector, joints, lifecycle):

@@ -20,7 +20,7 @@ from sensor_msgs.msg import JointState
 from insegan_ros.collection.machine import Motion
 from insegan_ros.collection.settings import CollectorSettings
 from insegan_ros.collection.trajectory import Trajectory, shake
-from insegan_ros.nodes.arm import ActionArm, UnsafeTrajectoryError
+from insegan_ros.nodes.arm_interface import ActionArm, UnsafeTrajectoryError
 from insegan_ros.nodes.joints import JointMonitor
 
 SETTINGS = CollectorSettings()
@@ -100,7 +100,7 @@ class Setup:
 
     def trajectory(self) -> Trajectory:
         rng = np.random.default_rng(0)
-        return shake(SETTINGS.shake.spec, SETTINGS.arm.limits, SETTINGS.shake.home, rng)
+        return shake(SETTINGS.shake.spec, SETTINGS.arm.limits, SETTINGS.shake.home, rng=rng)
 
     def close(self) -> None:
         self.executor.shutdown()

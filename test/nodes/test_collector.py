@@ -20,7 +20,7 @@ from std_srvs.srv import Trigger
 
 from insegan_ros.collection.machine import State
 from insegan_ros.data.store import Dataset
-from insegan_ros.nodes.arm import TopicArm
+from insegan_ros.nodes.arm_interface import TopicArm
 from insegan_ros.nodes.collector import Collector
 from insegan_ros.nodes.lifecycle import autostart
 from insegan_ros.nodes.messages import to_image

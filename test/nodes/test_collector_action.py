@@ -20,7 +20,7 @@ from std_msgs.msg import Bool
 
 from insegan_ros.collection.machine import State
 from insegan_ros.data.store import Dataset
-from insegan_ros.nodes.arm import from_message
+from insegan_ros.nodes.arm_interface import from_message
 
 ACTION = {'arm.interface': 'action', 'arm.action': 'follow_joint_trajectory'}
 

@@ -21,7 +21,7 @@ def arm() -> SimulatedArm:
 @pytest.fixture
 def trajectory() -> Trajectory:
     spec = ShakeSpec(HOME, ((0.2, 0.3),))
-    return shake(spec, LIMITS, HOME, np.random.default_rng(0))
+    return shake(spec, LIMITS, HOME, rng=np.random.default_rng(0))
 
 
 def test_it_rests_at_home_before_and_after_a_shake(

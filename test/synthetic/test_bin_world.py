@@ -86,46 +86,6 @@ def test_parts_fall_all_over_the_bin_in_all_directions() -> None:
     assert np.mean(np.square(axes), axis=0)[:2].min() > 0.25  # lying along x and along y
 
 
-def push(seconds: float, distance: float) -> tuple[np.ndarray, np.ndarray]:
-    """A smooth move along x."""
-    s = np.linspace(0, 1, 21)
-    way = distance * (10 * s**3 - 15 * s**4 + 6 * s**5)
-    return s * seconds, np.stack([way, 0 * s, 0 * s], axis=1)
-
-
-def test_a_gently_moved_bin_takes_its_parts_along() -> None:
-    world = world_of('nut')
-    world.drop(1, np.random.default_rng(0))
-    world.settle()
-    before = world.poses()
-    world.shake(*push(1.0, 0.1))  # 0.6 m/s^2: friction holds them
-    np.testing.assert_allclose(world.displacement, [0.1, 0, 0], atol=1e-9)
-    moved = world.poses()[:, :3, 3] - before[:, :3, 3]
-    np.testing.assert_allclose(moved, [[0.1, 0, 0]], atol=2e-3)
-
-
-def test_a_hard_shake_rearranges_the_parts_and_loses_none() -> None:
-    world = world_of('nut')
-    world.drop(5, np.random.default_rng(0))
-    world.settle()
-    before = world.poses()
-    times = np.linspace(0, 1, 81)
-    sway = 0.03 * np.sin(2 * np.pi * 4 * times) * np.sin(np.pi * times)
-    assert world.shake(times, np.stack([sway, sway[::-1], 0 * sway], axis=1))
-    assert np.linalg.norm((world.poses() - before)[:, :3, 3], axis=1).max() > 0.01
-    assert np.abs(corners(world)[..., :2]).max() < world.bin_spec.width / 2 + 1e-3
-
-
-def test_following_a_trajectory_shows_the_bin_on_its_way() -> None:
-    world, times, way = world_of('nut', capacity=1), *push(0.5, 0.1)
-    world.drop(1, np.random.default_rng(0))
-    world.settle()
-    seen = [(t, world.displacement[0]) for t in world.follow(times, way, interval=0.05)]
-    assert len(seen) == 10
-    for t, x in seen:
-        assert x == pytest.approx(np.interp(t, times, way[:, 0]), abs=1e-3)
-
-
 def test_in_a_falling_bin_parts_are_weightless() -> None:
     world = world_of('nut', capacity=1)
     world.drop(1, np.random.default_rng(0))
@@ -156,7 +116,3 @@ def test_calls_that_make_no_sense_are_refused() -> None:
     world = world_of('nut', capacity=2)
     with pytest.raises(ValueError, match='0 to 2'):
         world.drop(3, np.random.default_rng(0))
-    with pytest.raises(ValueError, match=r'\(T, 3\)'):
-        world.shake(np.arange(3.0), np.zeros((4, 3)))
-    with pytest.raises(ValueError, match='increase'):
-        list(world.follow(np.zeros(3), np.zeros((3, 3))))

@@ -10,8 +10,8 @@ import pytest
 from insegan_ros.depth_camera import D435, D435_NOISE, StereoNoise
 from insegan_ros.synthetic.d435 import add_noise, occlusion_shadow
 
-WINDOW = D435.crop(300, 150, 240, 160)
-WIDE = D435.crop(200, 80, 480, 320)
+WINDOW = D435.crop(300, 150, 240, height=160)
+WIDE = D435.crop(200, 80, 480, height=320)
 F_B = np.float32(D435.fx * 0.050)
 QUIET = StereoNoise(disparity_sigma=0.0, holes=0.0, flying=0.0, edge_sigma=0.0)
 

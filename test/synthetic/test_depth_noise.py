@@ -32,7 +32,7 @@ def block(height: float = 0.05) -> np.ndarray:
 
 
 def seen(depth: np.ndarray, noise: DepthNoise, seed: int = 0) -> np.ndarray:
-    return measure(depth, CAMERA, np.random.default_rng(seed), noise)
+    return measure(depth, CAMERA, np.random.default_rng(seed), noise=noise)
 
 
 def test_a_camera_without_faults_measures_the_truth() -> None:

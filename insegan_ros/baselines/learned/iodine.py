@@ -80,7 +80,7 @@ class Iodine(Decomposer):
                 posterior.requires_grad_()
             mean, log_deviation = posterior.float().chunk(2, dim=-1)
             means, logits = self.decoder(mean + log_deviation.exp() * noise[:, t])
-            log_likelihood, shares = mixture(means, logits, images, self.config.scale)
+            log_likelihood, shares = mixture(means, logits, images, scale=self.config.scale)
             bound = (divergence(mean, log_deviation) - log_likelihood.sum((1, 2))).mean() / pixels
             bounds.append(bound if learn else bound.detach())
             if t == self.config.refinements:
@@ -88,12 +88,14 @@ class Iodine(Decomposer):
             slopes = torch.autograd.grad(
                 bound * (batch * pixels), (means, logits, posterior), retain_graph=learn
             )
-            seen = self.inputs(images, means, logits, log_likelihood, shares, slopes)
-            posterior, state = self.refine(seen, posterior, slopes[2], state)
+            seen = self.inputs(
+                images, means, logits, log_likelihood=log_likelihood, shares=shares, slopes=slopes
+            )
+            posterior, state = self.refine(seen, posterior, slopes[2], state=state)
         return torch.stack(bounds), logits.softmax(dim=1).detach()
 
     def inputs(
-        self, images: Tensor, means: Tensor, logits: Tensor, log_likelihood: Tensor,
+        self, images: Tensor, means: Tensor, logits: Tensor, *, log_likelihood: Tensor,
         shares: Tensor, slopes: tuple[Tensor, ...],
     ) -> Tensor:  # fmt: skip
         """(B*K, INPUTS - 2, S, S): what each slot is told of every pixel."""
@@ -109,7 +111,9 @@ class Iodine(Decomposer):
         return torch.stack(own, dim=2).flatten(0, 1)
 
 
-def mixture(means: Tensor, logits: Tensor, images: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+def mixture(
+    means: Tensor, logits: Tensor, images: Tensor, *, scale: float
+) -> tuple[Tensor, Tensor]:
     """log of sum_k m_k N(x; mean_k, scale) by pixel (B, S, S), and each slot's share of it.
 
     Args:
@@ -173,7 +177,7 @@ class Refinement(nn.Module):
         return zero, zero
 
     def forward(
-        self, seen: Tensor, posterior: Tensor, slope: Tensor, state: tuple[Tensor, ...]
+        self, seen: Tensor, posterior: Tensor, slope: Tensor, *, state: tuple[Tensor, ...]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """(B*K, INPUTS - 2, S, S), (B, K, 2Z) posterior and its gradient -> the next posterior."""
         grid = self.grid.expand(len(seen), -1, -1, -1)

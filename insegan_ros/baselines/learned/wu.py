@@ -70,7 +70,7 @@ class Wu(Decomposer):
         with torch.autocast(images.device.type, enabled=False):
             seen = self.visible(copies)
             observed, weight = self.sample(images, noise)
-            chamfer = chamfer_distance(copies, seen, observed, weight)
+            chamfer = chamfer_distance(copies, seen, observed, weight=weight)
             under = F.relu(-copies[..., 2]).mean()
             total = chamfer + self.config.under_floor * under
         return {'total': total, 'chamfer': chamfer, 'under': under}
@@ -176,7 +176,7 @@ def distances(a: Tensor, b: Tensor) -> Tensor:
     return (squares - 2 * a @ b.transpose(1, 2)).clamp(min=0)
 
 
-def chamfer_distance(points: Tensor, seen: Tensor, observed: Tensor, weight: Tensor) -> Tensor:
+def chamfer_distance(points: Tensor, seen: Tensor, observed: Tensor, *, weight: Tensor) -> Tensor:
     """Mean distance of observed points to visible ones, and of visible ones to observed ones.
 
     Args:

@@ -44,7 +44,7 @@ class PartModel:
         diameter = float(np.linalg.norm(hull[:, None] - hull[None], axis=2).max())
         dense = np.asarray(trimesh.sample.sample_surface(mesh, DENSE, seed=seed + 1)[0])
         return PartModel(
-            points, KDTree(dense), diameter, mesh_symmetries(mesh, diameter, seed, starts)
+            points, KDTree(dense), diameter, mesh_symmetries(mesh, diameter, seed, starts=starts)
         )
 
     def mssd(self, estimated: NDArray[np.floating], true: NDArray[np.floating]) -> float:
@@ -69,7 +69,7 @@ class PartModel:
 
 
 def mesh_symmetries(
-    mesh: trimesh.Trimesh, diameter: float, seed: int = 0, starts: int = 400
+    mesh: trimesh.Trimesh, diameter: float, seed: int = 0, *, starts: int = 400
 ) -> NDArray[np.float64]:
     """(S, 4, 4) rigid motions after which no point is further than 1 % of the diameter off.
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from insegan_ros import config
 from insegan_ros.baselines.learned.decomposer import Decomposer
-from insegan_ros.baselines.learned.methods import build
+from insegan_ros.baselines.learned.registry import build
 from insegan_ros.camera import segmentation_from_labels
 from insegan_ros.crop import BinCrop, CropConfig
 from insegan_ros.parts_bin import Bin, BinTracker, foreground
@@ -43,7 +43,7 @@ class LearnedSegmenter:
     """
 
     def __init__(
-        self, network: Decomposer, crop: CropConfig, parts_bin: Bin | None = None, seed: int = 0
+        self, network: Decomposer, crop: CropConfig, parts_bin: Bin | None = None, *, seed: int = 0
     ) -> None:
         self._network, self._crop = network.eval(), crop
         self._device = next(network.parameters()).device
@@ -81,6 +81,7 @@ def load(
     settings: Mapping[str, Any],
     tensors: Mapping[str, Tensor],
     device: str = 'cpu',
+    *,
     parts_bin: Bin | None = None,
     seed: int = 0,
 ) -> LearnedSegmenter:
@@ -95,4 +96,4 @@ def load(
     network.load_state_dict(
         {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
     )
-    return LearnedSegmenter(network.to(torch.device(device)), card.crop, parts_bin, seed)
+    return LearnedSegmenter(network.to(torch.device(device)), card.crop, parts_bin, seed=seed)

@@ -60,7 +60,7 @@ class RandomView(Piles):
         if rng.random() >= self.config.noiseless:
             noise = drawn(rng, LENGTH_M, distance)
             coarse = float(rng.choice([1.0, 1.0, rng.uniform(1, 3)]))
-            depth = _coarsened(measure(depth, self.intrinsics, rng, noise), coarse)
+            depth = _coarsened(measure(depth, self.intrinsics, rng, noise=noise), coarse)
         # the floor is found only so well
         level, *slope = rng.normal(0, (0.012, 0.006, 0.006)) * LENGTH_M
         v, u = np.mgrid[: depth.shape[0], : depth.shape[1]] / np.float32(depth.shape[0] / 2) - 1
@@ -94,6 +94,7 @@ def photograph(
     mesh: trimesh.Trimesh,
     poses: NDArray[np.floating],
     width_m: float,
+    *,
     rng: np.random.Generator,
     config: ViewConfig,
 ) -> Picture:
@@ -109,10 +110,8 @@ def photograph(
         focal = height / pixel
     camera = _camera(poses, height, focal, rng=rng, config=config)
     walls = _walls(width_m, rng) if rng.random() >= config.no_walls else None
-    caster = Raycaster(mesh, walls)
-    depth, labels = caster.render(poses, camera)
-    alone = [np.isfinite(caster.render_alone(pose, camera)).sum() for pose in poses]
-    seen = np.bincount(labels.ravel(), minlength=len(poses) + 1)[1:]
+    seen = Raycaster(mesh, walls).photograph(poses, camera)
+    depth, labels = seen.depth_m, seen.labels
     if walls is not None and rng.random() < config.masked:
         depth[~_inside(depth, camera, width_m / 2 + walls.wall_thickness)] = np.nan
         labels[np.isnan(depth)] = 0
@@ -123,7 +122,7 @@ def photograph(
         to_units(depth, DEPTH_SCALE),
         labels,
         centres.astype(np.float32),
-        (seen / np.maximum(alone, 1)).astype(np.float32),
+        seen.visible_fraction,
         (focal, k.cx, k.cy, height),
         LENGTH_M / true,
     )

@@ -194,7 +194,7 @@ def strayed(trajectory: Trajectory, since: float, joints: JointMonitor) -> str |
     """Why an arm does not carry out the trajectory sent at time `since`; None if it seems to."""
     assert joints.positions is not None  # `require_safe` let the trajectory through
     seconds = time.monotonic() - since
-    error = deviation(trajectory, seconds, joints.positions, LAG_S)
+    error = deviation(trajectory, seconds, joints.positions, lag=LAG_S)
     if error < STRAYED_RAD:
         return None
     return f'by joint_states the arm is {error:.2f} rad from the way of its trajectory'
