@@ -54,9 +54,10 @@ def train(job: Job) -> int:
         ValueError: a dataset without a usable frame, or a folder of another run.
     """
     distillation = Distillation(job)
-    claim(job)
-    run_stages(distillation.stages()[:1], job.config.seconds, job.report)  # tells what comes next
-    run_stages(distillation.stages(), job.config.seconds, job.report)
+    with claim(job):
+        # the first stage tells what comes next
+        run_stages(distillation.stages()[:1], job.config.seconds, job.report)
+        run_stages(distillation.stages(), job.config.seconds, job.report)
     if distillation.unexplained:
         print(f'the model is in {job.model}: masks, but no poses')
     else:
