@@ -7,7 +7,7 @@ sent and, busy, did not answer; CPU is the node's process, 100 % being one core.
     make bench
     python benchmarks/node.py --methods kmeans felzenszwalb --seconds 20 --rate 30
     python benchmarks/node.py --models nut --device cuda
-    python benchmarks/node.py --load --models nut     worst moments and memory: node_load.py
+    python benchmarks/node.py --load                  worst moments and memory: node_load.py
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from insegan_ros.demos.processes import NodeProcess, prepare_environment
 from insegan_ros.depth_camera import D435
 from insegan_ros.nodes.depth_publisher import QOS
 from insegan_ros.nodes.messages import to_camera_info, to_image
+from insegan_ros.nodes.segmenter_parameters import DEFAULT_MODEL
 from insegan_ros.synthetic.scene_stream import BinConfig, SimulatedBin
 
 START_S = 90.0  # for the node to answer its first frame
@@ -127,8 +128,8 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add('--methods', nargs='*', default=list(baselines.METHODS), help='default: all')
-    add('--models', nargs='*', default=[], help='trained models, by name or folder')
+    add('--methods', nargs='*', help='default: all; with --load, none')
+    add('--models', nargs='*', help='by name or folder (default: none; with --load, any)')
     add('--device', default='auto', help='where models run (default: auto)')
     add('--part', default='nut', help='in the simulated bin (default: nut)')
     add('--instances', type=int, default=5, help='in the bin (default: 5)')
@@ -139,11 +140,17 @@ def main() -> int:
     add('--out', type=Path, default=Path('demo'), help="folder of the node's log")
     add('--load', action='store_true', help='5 to 40 parts, boxes, a room: node_load.py')
     add('--scenes', nargs='*', default=[], help='with --load, some of them (default: all)')
-    add('--calls', type=int, default=30, help='with --load, frames a scene (default: 30)')
+    add('--calls', type=int, default=20, help='with --load, frames a scene (default: 20)')
     add('--minutes', type=float, default=0.0, help='with --load, watch the memory for so long')
     args = parser.parse_args()
     if args.load:
+        if args.methods is None and args.models is None:
+            args.models = [DEFAULT_MODEL]
+        args.methods, args.models = args.methods or [], args.models or []
         return node_load.main(args)
+    if args.methods is None:
+        args.methods = list(baselines.METHODS)
+    args.models = args.models or []
     args.out.mkdir(parents=True, exist_ok=True)
     prepare_environment()
     config = BinConfig(part=args.part, instances=args.instances, seed=args.seed)

@@ -37,10 +37,27 @@ def palette(count: int) -> NDArray[np.uint8]:
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0] if count else np.zeros((0, 3), np.uint8)
 
 
-def overlay(image: NDArray[np.uint8], labels: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """(H, W, 3) image and (H, W) labels -> the instances tinted and outlined over the image."""
+def kind_colours(kinds: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """(N,) 1, 2, ... -> (N, 3) BGR: a hue a kind of part, instances of one lighter and darker."""
+    hue = (np.asarray(kinds) * 0.618034 % 1 * 179).astype(np.uint8)
+    shade = (255 - 45 * (np.arange(len(kinds)) % 3)).astype(np.uint8)
+    hsv = np.stack([hue, np.full_like(shade, 191), shade], axis=-1)[None]
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0] if len(kinds) else np.zeros((0, 3), np.uint8)
+
+
+def overlay(
+    image: NDArray[np.uint8],
+    labels: NDArray[np.integer],
+    kinds: NDArray[np.integer] | None = None,
+) -> NDArray[np.uint8]:
+    """(H, W, 3) image and (H, W) labels -> the instances tinted and outlined over the image.
+
+    Args:
+        kinds: (N,) of the instances: their hues then tell the kinds; None: neighbours.
+    """
     out = image.copy()
-    for k, colour in enumerate(palette(int(labels.max(initial=0))), 1):
+    colours = palette(int(labels.max(initial=0))) if kinds is None else kind_colours(kinds)
+    for k, colour in enumerate(colours, 1):
         mask = (labels == k).astype(np.uint8)
         out[mask > 0] = 0.45 * out[mask > 0] + 0.55 * colour
         outline, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -48,11 +65,14 @@ def overlay(image: NDArray[np.uint8], labels: NDArray[np.integer]) -> NDArray[np
     return out
 
 
-def picture(frame: DepthFrame, labels: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """(H, W, 3): the frame in grey, near bright, with its instances in colour."""
+def picture(
+    frame: DepthFrame, labels: NDArray[np.integer], kinds: NDArray[np.integer] | None = None
+) -> NDArray[np.uint8]:
+    """(H, W, 3): the frame in grey, near bright, with its instances in colour, as `overlay`."""
     measured = frame.depth_m[np.isfinite(frame.depth_m)]
     near, far = np.percentile(measured, [1, 99]) if len(measured) else (0.0, 1.0)
-    return overlay(colour_depth(frame.depth_m, near, far, colours=cv2.COLORMAP_BONE), labels)
+    grey = colour_depth(frame.depth_m, near, far, colours=cv2.COLORMAP_BONE)
+    return overlay(grey, labels, kinds)
 
 
 def bin_picture(frame: DepthFrame, parts_bin: Bin) -> NDArray[np.uint8]:

@@ -5,6 +5,7 @@ Nodes and inference do without all of them. setup.py lists them as extras.
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,6 +26,12 @@ PIP_NAMES = {
     'threadpoolctl': 'threadpoolctl',
     'trimesh': 'trimesh',
 }
+
+SIMULATION = ('embreex', 'manifold3d', 'mujoco', 'trimesh')  # modules
+BESIDE_APT = (
+    '(the Python of Ubuntu 24.04 and Debian 12 or later wants --break-system-packages as well, or '
+    'a virtual environment made with --system-site-packages)'
+)
 
 
 class MissingLibraryError(ImportError, ValueError):
@@ -52,7 +59,19 @@ def needed_for(purpose: str) -> Iterator[None]:
             raise
         name = PIP_NAMES[module]
         raise MissingLibraryError(
-            f'{purpose} needs {name}, which is not installed: pip install {name} (the Python of '
-            'Ubuntu 24.04 and Debian 12 or later wants --break-system-packages as well, or a '
-            'virtual environment made with --system-site-packages)'
+            f'{purpose} needs {name}, which is not installed: pip install {name} {BESIDE_APT}'
         ) from None
+
+
+def require_installed(purpose: str, modules: tuple[str, ...]) -> None:
+    """Look for libraries without importing them, before anything is started.
+
+    Raises:
+        MissingLibraryError: some are not installed; the one command that brings them all.
+    """
+    absent = [PIP_NAMES[module] for module in modules if importlib.util.find_spec(module) is None]
+    if absent:
+        raise MissingLibraryError(
+            f'{purpose} needs {" and ".join(absent)}, not installed here: '
+            f'pip install {" ".join(absent)} {BESIDE_APT}'
+        )

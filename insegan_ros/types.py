@@ -150,6 +150,18 @@ class Segmentation:
     poses: NDArray[np.float32]  # (N, 4, 4) camera_T_instance
     scores: NDArray[np.float32]  # (N,) in [0, 1], not increasing
     visible_fraction: NDArray[np.float32]  # (N,) in [0, 1]
+    # (N,) 1, 2, ... which kind of part; None: the method tells no kinds apart
+    kinds: NDArray[np.uint16] | None = None
+
+    @property
+    def class_ids(self) -> NDArray[np.uint16]:
+        """(N,) which kind of part each instance is: 1, 2, ...; all 1 where there is one kind."""
+        return np.ones(self.count, np.uint16) if self.kinds is None else self.kinds
+
+    @property
+    def classes(self) -> NDArray[np.uint16]:
+        """(H, W) the kind of the part that a pixel shows, 0 background."""
+        return np.append(np.uint16(0), self.class_ids)[self.labels]
 
     @property
     def count(self) -> int:
@@ -177,6 +189,7 @@ class Segmentation:
             poses=self.poses[kept],
             scores=self.scores[kept],
             visible_fraction=self.visible_fraction[kept],
+            kinds=None if self.kinds is None else self.kinds[kept],
         )
 
 

@@ -11,7 +11,7 @@ from ament_index_python.packages import get_package_share_path
 from launch_ros.actions import Node
 
 from insegan_ros.nodes.arguments import Argument
-from insegan_ros.nodes.cameras import PRESETS, listed
+from insegan_ros.nodes.cameras import PRESETS, listed, require_libraries
 from insegan_ros.nodes.launching import camera_remappings, chosen_values, description
 
 SHARE = get_package_share_path('insegan_ros')
@@ -53,6 +53,7 @@ ARGUMENTS = (
 def nodes(given):
     arm_simulated = given['arm'] == 'simulated'
     camera = PRESETS['simulated' if arm_simulated else given['camera']]
+    require_libraries(camera)
     common = {
         'package': 'insegan_ros',
         'namespace': given['namespace'] or '',

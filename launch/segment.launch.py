@@ -12,7 +12,7 @@ from ament_index_python.packages import get_package_share_path
 from launch_ros.actions import Node
 
 from insegan_ros.nodes.arguments import Argument
-from insegan_ros.nodes.cameras import PRESETS, listed
+from insegan_ros.nodes.cameras import PRESETS, listed, require_libraries
 from insegan_ros.nodes.launching import camera_remappings, chosen_values, description, said
 
 SHARE = get_package_share_path('insegan_ros')
@@ -62,6 +62,7 @@ ARGUMENTS = (
 
 def nodes(given):
     camera = PRESETS[given['camera']]
+    require_libraries(camera)
     if given['camera'] == 'replay' and not given['path']:
         raise ValueError('camera:=replay needs path:=<a dataset, a folder of images, or a bag>')
     common = {

@@ -22,6 +22,7 @@ ABSENT = [
     'pycocotools',
     'pyrealsense2',
     'rerun',
+    'rosbags',
     'safetensors',
     'tensorboard',
     'torchmetrics',

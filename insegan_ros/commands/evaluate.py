@@ -105,6 +105,7 @@ def run(args: argparse.Namespace) -> int:
     from insegan_ros.evaluation.pictures import show_compared
     from insegan_ros.evaluation.report import short_names, write_report
     from insegan_ros.evaluation.selection import make_splits
+    from insegan_ros.files import FolderClaim
 
     say = partial(print, file=sys.stderr)
     require_counts(args, 'seeds', 'workers', 'limit')
@@ -120,34 +121,40 @@ def run(args: argparse.Namespace) -> int:
     methods = default_methods(dataset.info.part) if args.methods is None else named(args.methods)
     judged_by = split if truth is None else 'masks'
     out = args.out or Path('results') / f'{args.dataset.resolve().name}.{judged_by}'
-    if args.poses:
-        from insegan_ros.commands.evaluate_poses import run_poses
+    with FolderClaim(out):
+        if args.poses:
+            from insegan_ros.commands.evaluate_poses import run_poses
 
-        return run_poses(dataset, indices, methods, args=args, out=out)
-    instances, parts_bin = chosen_instances(args, dataset.info.instances), chosen_bin(args)
-    total = sum(len(seeds_of(method, args.seeds)) for method in methods) * len(indices)
-    told = {'instances': instances, 'parts_bin': parts_bin, 'device': args.device, 'truth': truth}
-    how = {'seeds': args.seeds, 'workers': args.workers}
-    with tqdm(total=total, unit='frame') as bar:
-        runs = benchmark(dataset, methods, indices, progress=bar.update, **how, **told)
-    tallies = [damaged, unusable.images, unusable.annotations]
-    settings = account(args, dataset, truth, indices=indices)
-    settings['split'] = f'{split}, {len(indices)} frames'
-    settings |= {'instances': instances or 'estimated', 'methods': ', '.join(methods)}
-    settings |= {f'left out: {tally.what}': tally.count for tally in tallies if tally}
-    print(write_report(out, runs, settings))
-    show_compared(
-        out / 'scenes.png',
-        dataset,
-        runs,
-        make=lambda method: make_segmenter(method, instances, parts_bin, device=args.device),
-        names=short_names(methods),
-        truth=truth,
-    )
-    print(f'written: {out}/results.md, results.json, results.png, scenes.png')
-    for text in [*dataset.notes, *(tally.summary() for tally in tallies if tally)]:
-        say(text)
-    return SOME_LEFT_OUT if damaged or unusable.images else 0
+            return run_poses(dataset, indices, methods, args=args, out=out)
+        instances, parts_bin = chosen_instances(args, dataset.info.instances), chosen_bin(args)
+        total = sum(len(seeds_of(method, args.seeds)) for method in methods) * len(indices)
+        told = {
+            'instances': instances,
+            'parts_bin': parts_bin,
+            'device': args.device,
+            'truth': truth,
+        }
+        how = {'seeds': args.seeds, 'workers': args.workers}
+        with tqdm(total=total, unit='frame') as bar:
+            runs = benchmark(dataset, methods, indices, progress=bar.update, **how, **told)
+        tallies = [damaged, unusable.images, unusable.annotations]
+        settings = account(args, dataset, truth, indices=indices)
+        settings['split'] = f'{split}, {len(indices)} frames'
+        settings |= {'instances': instances or 'estimated', 'methods': ', '.join(methods)}
+        settings |= {f'left out: {tally.what}': tally.count for tally in tallies if tally}
+        print(write_report(out, runs, settings))
+        show_compared(
+            out / 'scenes.png',
+            dataset,
+            runs,
+            make=lambda method: make_segmenter(method, instances, parts_bin, device=args.device),
+            names=short_names(methods),
+            truth=truth,
+        )
+        print(f'written: {out}/results.md, results.json, results.png, scenes.png')
+        for text in [*dataset.notes, *(tally.summary() for tally in tallies if tally)]:
+            say(text)
+        return SOME_LEFT_OUT if damaged or unusable.images else 0
 
 
 def account(

@@ -79,7 +79,7 @@ def run_poses(
 def with_template(name: str, device: str) -> Segmenter:
     """Raises: ValueError, for a model that knows no shape."""
     segmenter = model_card.load_segmenter(name, device)
-    if not isinstance(segmenter, DistilledSegmenter) or segmenter.poses is None:
+    if not isinstance(segmenter, DistilledSegmenter) or not segmenter.poses:
         raise ValueError(f'{name} has no template and gives no poses')
     return segmenter
 

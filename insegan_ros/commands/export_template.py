@@ -73,9 +73,9 @@ def load_template(source: str) -> Template:
     if (Path(source) / CARD).exists():
         return Template.load(source)
     segmenter = model_card.load_segmenter(source)
-    if not isinstance(segmenter, DistilledSegmenter) or segmenter.poses is None:
+    if not isinstance(segmenter, DistilledSegmenter) or not segmenter.poses:
         raise ValueError(f'{source} has no explicit template to export')
-    return segmenter.poses.template
+    return segmenter.poses[0].template
 
 
 def true_mesh(name: str) -> trimesh.Trimesh:

@@ -8,6 +8,7 @@ examples:
   insegan generate --part nut --count 10000 --out ~/bins/nut
   insegan generate --part bolt --count 2000 --instances 3-8 --noise none --out ~/bins/bolt
   insegan generate --part elbow --count 100 --camera d435 --tilt 20 --out ~/bins/elbow
+  insegan generate --part nut bolt --count 2000 --out ~/bins/mixed
 
 on several machines, one command each, and a last one that puts their frames together:
   insegan generate --part nut --count 10000 --shard 0/2 --out a
@@ -42,7 +43,12 @@ def _shard(text: str) -> tuple[int, int]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this command."""
-    parser.add_argument('--part', required=True, help='nut, bolt, ...: see docs/parts.md')
+    parser.add_argument(
+        '--part',
+        required=True,
+        nargs='+',
+        help='nut, bolt, ...: see docs/parts.md; of several, every bin holds a random mixture',
+    )
     parser.add_argument('--count', type=int, required=True, help='frames in the dataset')
     parser.add_argument('--out', type=Path, required=True, help='the dataset folder')
     parser.add_argument(
@@ -59,7 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--camera-height', type=float, default=0.55, help='metres (0.55)')
     parser.add_argument('--tilt', type=float, default=0.0, help='degrees from straight down (0)')
     parser.add_argument(
-        '--bin-width', type=float, help='inner width in part lengths (default: by part)'
+        '--bin-width',
+        type=float,
+        help='inner width in lengths of the longest part (by part)',
     )
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--workers', type=int, default=os.cpu_count() or 1, help='processes')
@@ -94,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
     if args.count < 1 or args.workers < 1 or args.seed < 0:
         raise ValueError('--count and --workers must be at least 1, --seed at least 0')
     config = SceneConfig(
-        part=args.part,
+        part='+'.join(args.part),
         instances=args.instances,
         noise=args.noise,
         camera=args.camera,

@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     """Carry out the command; the exit code of the process."""
     import os
 
+    from insegan_ros.files import FolderClaim
     from insegan_ros.learn.any_model import pretrain
 
     if args.shapes < 1 or not args.max_minutes > 0:
@@ -45,15 +46,16 @@ def run(args: argparse.Namespace) -> int:
             f'--shapes {args.shapes} --max-minutes {args.max_minutes}: 1 or more shapes and '
             'more than 0 minutes are expected'
         )
-    figures = pretrain(
-        args.out,
-        shapes=args.shapes,
-        minutes=args.max_minutes,
-        seed=args.seed,
-        device=args.device,
-        workers=args.workers or os.cpu_count() or 1,
-        start=args.start,
-    )
+    with FolderClaim(args.out):
+        figures = pretrain(
+            args.out,
+            shapes=args.shapes,
+            minutes=args.max_minutes,
+            seed=args.seed,
+            device=args.device,
+            workers=args.workers or os.cpu_count() or 1,
+            start=args.start,
+        )
     print(', '.join(f'{name} {value}' for name, value in figures.items()))
     print(f'the model is in {args.out / "model"}')
     return 0

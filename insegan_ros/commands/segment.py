@@ -128,7 +128,8 @@ def run(args: argparse.Namespace) -> int:
             print(source.left_out.summary(), file=sys.stderr)
         if not done:
             return 1
-        return 0 if source.is_whole and not source.left_out else SOME_LEFT_OUT
+        whole = source.is_whole and not source.left_out and done == count
+        return 0 if whole else SOME_LEFT_OUT
 
 
 def length_by_frames(segmenter: Segmenter, source: Replay, limits: ViewLimits) -> float | None:
@@ -161,10 +162,14 @@ def segment_all(
 
     from tqdm import tqdm
 
+    from insegan_ros.data.depth_messages import suspicious_depth
     from insegan_ros.floor import FloorNotFoundError
 
     done = found = 0
+    suspicion = None
     for item in tqdm(islice(source, count), total=count, unit='frame'):
+        if suspicion is None and (suspicion := suspicious_depth(item.frame.depth_m)):
+            tqdm.write(f'{item.name}: {suspicion}', file=sys.stderr)
         start = time.perf_counter()
         try:
             segmentation = segmenter.segment(item.frame, pose_seconds=pose_seconds)

@@ -38,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
     from insegan_ros.data.store import Dataset
     from insegan_ros.discovery.discover import Search, discover
     from insegan_ros.discovery.state import DiscoveryConfig
+    from insegan_ros.files import FolderClaim
     from insegan_ros.learn.start import Start
 
     require_part_length(args)
@@ -46,18 +47,19 @@ def run(args: argparse.Namespace) -> int:
     split = args.split if args.split in dataset.splits() else 'all'
     indices = dataset.split(split)[: args.frames]
     start = Start.find(None)
-    template = discover(
-        Search(
-            dataset=dataset,
-            indices=indices,
-            out=args.out,
-            config=DiscoveryConfig(),
-            seed=args.seed,
-            max_seconds=60 * args.max_minutes,
-            finder=None if start is None else start.finder(),
-            part_length_m=args.part_length,
+    with FolderClaim(args.out):
+        template = discover(
+            Search(
+                dataset=dataset,
+                indices=indices,
+                out=args.out,
+                config=DiscoveryConfig(),
+                seed=args.seed,
+                max_seconds=60 * args.max_minutes,
+                finder=None if start is None else start.finder(),
+                part_length_m=args.part_length,
+            )
         )
-    )
     for name, value in template.account.items():
         print(f'{name}: {value}')
     print(f'diameter_m: {template.diameter_m:.4f}')

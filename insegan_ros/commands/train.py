@@ -18,6 +18,7 @@ examples:
   insegan train --mesh part.stl --units mm --out ~/runs/part
   insegan train --mesh part.stl --dataset ~/bins/part --out ~/runs/part
   insegan train --dataset ~/bins/nut --out ~/runs/nut --set discovery.crops=500 --dry-run
+  insegan train --dataset ~/bins/mixed --out ~/runs/mixed --kinds 2
   insegan train --dataset ~/bins/nut --out ~/runs/gan --method insegan3d --max-minutes 60 \
       --config config/train/insegan_reference.yaml --set step.batch=32
   insegan train --dataset ~/bins/nut --out ~/runs/slots --method bo_qsa --max-minutes 60
@@ -51,6 +52,7 @@ SETTINGS = {
     'max_minutes': 'max_minutes',
     'start': 'start',
     'part_length': 'part_length_m',
+    'kinds': 'kinds',
     'units': 'units',
 }
 
@@ -99,6 +101,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='MODEL',
         help='distilled: the model whose network to begin with, by name or folder, or `none` '
         '(any)',
+    )
+    parser.add_argument(
+        '--kinds',
+        type=int,
+        metavar='N',
+        help='distilled: how many kinds of part lie in the bin, at most (1)',
     )
     add_part_length(parser)
     parser.add_argument('--seed', type=int, default=0)

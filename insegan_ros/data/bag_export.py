@@ -11,6 +11,7 @@ import numpy as np
 
 from insegan_ros.data.left_out import LeftOut
 from insegan_ros.data.store import Dataset, DatasetError, to_units
+from insegan_ros.files import FolderClaim
 from insegan_ros.optional import needed_for
 from insegan_ros.types import DepthFrame, Intrinsics
 
@@ -36,21 +37,26 @@ def write_bag(
     are spaced a thirtieth of a second apart. The folder has its name once it is whole.
 
     Raises:
+        FolderInUseError: another process exports to the same name.
         DatasetError: `path` exists, or a frame is damaged and there is no `left_out` for it.
     """
     if path.exists():
         raise DatasetError(f'{path} exists; choose another name')
     partial = path.with_name(f'.{path.name}.partial')
-    if partial.exists():  # of an export that was interrupted
-        shutil.rmtree(partial)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        yield from _write(
-            dataset, partial / path.name, frame_id, topic=topic, storage=storage, left_out=left_out
-        )
-        (partial / path.name).rename(path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with FolderClaim(partial):
+        shutil.rmtree(partial / path.name, ignore_errors=True)  # of an interrupted export
+        try:
+            yield from _write(
+                dataset,
+                partial / path.name,
+                frame_id,
+                topic=topic,
+                storage=storage,
+                left_out=left_out,
+            )
+            (partial / path.name).rename(path)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _write(
@@ -68,7 +74,6 @@ def _write(
     store = get_typestore(Stores.ROS2_HUMBLE)
     image_type, info_type = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CameraInfo'
     plugin = StoragePlugin.MCAP if storage == 'mcap' else StoragePlugin.SQLITE3
-    path.parent.mkdir()
     with Writer(path, version=METADATA_VERSION, storage_plugin=plugin) as writer:
         images = writer.add_connection(f'{topic}/image_rect_raw', image_type, typestore=store)
         infos = writer.add_connection(f'{topic}/camera_info', info_type, typestore=store)

@@ -50,6 +50,8 @@ def _one_channel(values: NDArray[Any], file: Path) -> NDArray[Any]:
         values = values.reshape([side for side in values.shape if side != 1] or [1, 1])
     if values.ndim != 2 or not values.size:
         raise DatasetError(f'{file} is {values.shape}; (H, W) is expected')
+    if not values.dtype.isnative:
+        values = values.astype(values.dtype.newbyteorder('='))
     if values.dtype in (np.int32, np.uint32, np.int64, np.uint64, np.int16):
         if values.min() < 0 or values.max() > 65535:
             raise DatasetError(f'{file} is {values.dtype} and leaves 16 bits')
@@ -179,6 +181,8 @@ def list_images(path: Path) -> list[Path]:
     found: dict[str, Path] = {}
     for ending in DECODERS:
         for file in path.iterdir():
-            if file.suffix.lower() == ending and not file.name.startswith('.') and file.is_file():
+            # a link that leads nowhere is named once it is read
+            named = file.suffix.lower() == ending and not file.name.startswith('.')
+            if named and (file.is_file() or file.is_symlink()):
                 found.setdefault(file.stem, file)
     return [found[stem] for stem in sorted(found)]

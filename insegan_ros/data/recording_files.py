@@ -113,6 +113,7 @@ class RecordingFiles:
 
     def _open(self, file: Path) -> tuple[Path, Callable[[Path, Note], Iterator[RawMessage]]]:
         """The file, or what is in it unpacked, and its reader, by its first bytes."""
+        given = file
         try:
             start = _start(file)
             for magic, compression in COMPRESSIONS.items():
@@ -126,9 +127,9 @@ class RecordingFiles:
             if start.startswith(magic):
                 return file, read
         if start.startswith(b'#ROSBAG'):
-            raise DatasetError(f'{file} is a bag of a version that is not read: {start[:13]!r}')
+            raise DatasetError(f'{given} is a bag of a version that is not read: {start[:13]!r}')
         reason = 'it does not begin as one' if start else 'it is empty'
-        raise DatasetError(f'{file} cannot be read as a recording: {reason}; {KINDS} is expected')
+        raise DatasetError(f'{given} cannot be read as a recording: {reason}; {KINDS} is expected')
 
     def _unpack(self, file: Path, compression: str) -> Path:
         """Into a temporary folder; what comes before damage is kept."""

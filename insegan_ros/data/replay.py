@@ -69,7 +69,8 @@ class Replay:
             raise DatasetError(f'--split {split}: {path} is no dataset and has no splits')
         self._indices = self.source.split(split) if isinstance(self.source, Dataset) else []
         if len(self) == 0:
-            raise DatasetError(f'{self.path} holds no frame')
+            of = '' if split == 'all' else f' of split {split!r} (splits.yaml)'
+            raise DatasetError(f'{self.path} holds no frame{of}')
 
     @property
     def instances(self) -> int | None:

@@ -68,7 +68,7 @@ class ResultWriter:
 
     def write(self, name: str, frame: DepthFrame, found: Segmentation, *, seconds: float) -> None:
         """Store one frame's segmentation under a file name without its ending."""
-        overlay = encode_png(picture(frame, found.labels))
+        overlay = encode_png(picture(frame, found.labels, found.kinds))
         write_atomically(self.path / 'labels' / f'{name}.png', encode_png(found.labels))
         write_atomically(self.path / 'overlays' / f'{name}.png', overlay)
         for k, depth in enumerate(found.depths, 1):
@@ -131,6 +131,7 @@ def _instance(found: Segmentation, k: int) -> dict[str, Any]:
         'label': k + 1,
         'score': round(float(found.scores[k]), 4),
         'visible_fraction': round(float(found.visible_fraction[k]), 4),
+        'class_id': int(found.class_ids[k]),
         'pixels': len(rows),
         'bbox': box,
         'pose': np.round(found.poses[k].astype(float), 6).tolist(),

@@ -64,6 +64,15 @@ class Sample:
     record: Mapping[str, Any]  # the frame's line of frames.jsonl
 
 
+def kinds_of(sample: Sample) -> NDArray[np.int64]:
+    """(N,) which kind of part each instance is: 1, 2, ...; all are 1 where there is one kind."""
+    stored = sample.record.get('kinds')
+    if stored is not None:
+        return np.asarray(stored, np.int64)
+    count = 0 if sample.labels is None else int(sample.labels.max(initial=0))
+    return np.ones(max(count, 0 if sample.poses is None else len(sample.poses)), np.int64)
+
+
 def to_units(depth_m: NDArray[np.floating[Any]], depth_scale: float) -> NDArray[np.uint16]:
     """Metres with NaN -> 16-bit units with 0; what lies beyond their range is unmeasured too."""
     units = np.rint(np.nan_to_num(depth_m / depth_scale, nan=0.0, posinf=0.0, neginf=0.0))

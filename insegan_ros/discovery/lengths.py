@@ -61,14 +61,22 @@ def _peaks(pieces: list[Piece]) -> list[tuple[float, float]]:
 
 
 def choose_pieces(
-    pieces: list[Piece], length_m: float, count: int, *, rng: np.random.Generator
+    pieces: list[Piece],
+    length_m: float,
+    count: int,
+    *,
+    rng: np.random.Generator,
+    shortest: float = 0.8,
 ) -> list[Piece]:
     """Those about as long as the part, at most `count`: shorter ones may be fragments.
 
     Parts come to rest on some of their sides far more often than on others. Views as large as few
     others are preferred, or the shape would be fitted to one side alone.
+
+    Args:
+        shortest: of a piece that is about as long, in lengths.
     """
-    fit = [p for p in pieces if 0.8 * length_m < p.length_m < 1.08 * length_m]
+    fit = [p for p in pieces if shortest * length_m < p.length_m < 1.08 * length_m]
     if len(fit) <= 1:
         return fit
     area = np.log([len(p.points) * p.pixel_m**2 for p in fit])

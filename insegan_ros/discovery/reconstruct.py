@@ -135,6 +135,10 @@ class Reconstruction:
             )
         return replace(state, poses=poses)
 
+    def judge(self, poses: Poses) -> Tensor:
+        """The residual by which a shape is judged: the median, where there is one kind of part."""
+        return torch.quantile(poses.residual, self.config.judged, interpolation='lower')
+
     def maximise(
         self, state: DiscoveryState, crops: Crops, stage: int, *, generator: torch.Generator
     ) -> DiscoveryState:
@@ -143,7 +147,8 @@ class Reconstruction:
         poses, config = state.poses, self.config
         solid_gain = config.solid[min(stage, len(config.solid) - 1)]
         grid = state.logits.shape[0]
-        weight = torch.exp(-poses.residual / poses.residual.median().clamp(min=config.pardoned))
+        usual = self.judge(poses)
+        weight = torch.exp(-poses.residual / usual.clamp(min=config.pardoned))
         logits = state.logits.clone().requires_grad_()
         turn, shift = (  # the latter in widths
             torch.zeros(len(crops), axes, device=self.device, requires_grad=True)
@@ -200,22 +205,35 @@ class Reconstruction:
         done: Callable[[], object] = lambda: None,
     ) -> tuple[DiscoveryState, float]:
         """Some rounds from every seed; the one with the lowest residual, and that residual."""
+        seeds = range(self.config.seeds) if seeds is None else seeds
+        tried = [
+            (float(self.judge(state.poses)), state)
+            for state in self.grow(generator, seeds, done)
+            if state.poses is not None
+        ]
+        residual, best = min(tried, key=lambda pair: pair[0])
+        return replace(best, poses=None), residual
+
+    def grow(
+        self,
+        generator: torch.Generator,
+        seeds: Sequence[int],
+        done: Callable[[], object] = lambda: None,
+    ) -> list[DiscoveryState]:
+        """Some rounds from every seed, with the poses of the first `seed_crops` crops."""
         config = self.config
         crops = self.crops(config.grids[0])
         crops = crops.select(np.arange(min(config.seed_crops, len(crops))))
-        tried = []
-        for k in range(config.seeds) if seeds is None else seeds:
+        grown = []
+        for k in seeds:
             logits = self._seed(crops, k, generator).to(self.device)
             state = DiscoveryState(logits, self.width_m, None)
             for _ in range(config.seed_rounds):
                 state = self.expect(state, crops, config.seed_rotations, generator=generator)
                 state = self.maximise(state, crops, 0, generator=generator)
-            state = self.expect(state, crops, config.seed_rotations, generator=generator)
-            assert state.poses is not None
-            tried.append((float(state.poses.residual.median()), state))
+            grown.append(self.expect(state, crops, config.seed_rotations, generator=generator))
             done()
-        residual, best = min(tried, key=lambda pair: pair[0])
-        return replace(best, poses=None), residual
+        return grown
 
     def _seed(self, crops: Crops, k: int, generator: torch.Generator) -> Tensor:
         """(G, G, G) logits: a crop extruded downwards, or for each third k a smooth blob."""

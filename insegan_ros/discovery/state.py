@@ -30,6 +30,11 @@ class DiscoveryConfig:
     solid: tuple[float, ...] = (5e-5, 1.5e-5)
     margin: float = 1.25  # grid's width over the part's greatest length
     height_scale: float = 0.1  # of the width: a height error that counts as much as a wrong pixel
+    # quantile of the crops' residuals that judges a shape: where several kinds of part lie in the
+    # bin, a shape explains its own kind's crops alone (discovery.kinds)
+    judged: float = 0.5
+    kind_rounds: int = 4  # in which the shapes of several kinds share the crops among themselves
+    kind_seeds: int = 9  # first guesses, of which the kinds' shapes are chosen
     pardoned: float = 0.15  # residual up to which a crop keeps most of its say
     nearby_steps: tuple[float, float] = (0.12, 0.03)  # radians: first and last size of a change
     # quantiles of the crops' areas between which seeds are taken: broad views tell most of a

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from insegan_ros.data.store import DatasetError
-from insegan_ros.distillation.piles import PileConfig, PileMaker, store_piles
+from insegan_ros.distillation.piles import PileConfig, PileMaker, Shape, store_piles
 from insegan_ros.distillation.surroundings import Surroundings
 from insegan_ros.synthetic.random_parts import random_part
 from insegan_ros.synthetic.workers import start_worker
@@ -51,7 +51,8 @@ def maker_of(
     part = random_part(rng, length_m * rng.uniform(*config.length))
     pieces = tuple((np.asarray(p.vertices), np.asarray(p.faces)) for p in part.convex_pieces)
     vertices, faces = np.asarray(part.mesh.vertices), np.asarray(part.mesh.faces)
-    return PileMaker(vertices, faces, pieces, around, PileConfig(count=config.piles))
+    shapes = (Shape(vertices, faces, pieces),)
+    return PileMaker(shapes, around, PileConfig(count=config.piles))
 
 
 @dataclass(frozen=True)

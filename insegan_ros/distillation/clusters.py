@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from insegan_ros.deadline import check_time
-from insegan_ros.distillation.network import SPREAD, NetworkConfig
+from insegan_ros.distillation.network import OUTPUTS, SPREAD, NetworkConfig
 
 SURE = 0.2  # spread up to which a vote counts in full, vote units
 # What a bin never shows, but a floor full of boxes or a room does, is not worked out in full:
@@ -42,6 +42,7 @@ class Instances:
     centres: NDArray[np.float32]  # (N, 3) image x, y in px, height above the floor in m
     agreement: NDArray[np.float32]  # (N,) in [0, 1]: how well its pixels' votes concur
     visible: NDArray[np.float32]  # (N,) in [0, 1], fraction of the part's outline
+    kinds: NDArray[np.int64]  # (N,) 1, 2, ...
 
 
 class Clusters:
@@ -60,7 +61,8 @@ class Clusters:
         self._pixels = np.nonzero(output[0] > threshold)
         v, u = self._pixels
         unit = config.unit_px
-        _, x, y, height, spread, seen = output[:, v, u]
+        _, x, y, height, spread, seen = output[:OUTPUTS, v, u]
+        self._kinds = output[OUTPUTS:, v, u]  # (K, M) logits; none of one kind
         self._votes = np.stack([u + x * unit, v + y * unit, height * unit], axis=1)
         spread = np.clip(spread, *SPREAD)
         sure = np.clip(SURE * np.exp(-spread), 0.02, 1.0)
@@ -136,6 +138,15 @@ class Clusters:
         return np.exp(-self._sums[:, 4] / np.maximum(self.area, 1))
 
     @property
+    def kinds(self) -> NDArray[np.int64]:
+        """(N,) the kind that its pixels hold for likeliest, all of them together: 1, 2, ..."""
+        if not len(self._kinds):
+            return np.ones(len(self), np.int64)
+        likely = self._kinds - np.logaddexp.reduce(self._kinds, axis=0)
+        sums = [np.bincount(self._owner, some, minlength=len(self)) for some in likely]
+        return np.argmax(sums, axis=0) + 1
+
+    @property
     def labels(self) -> NDArray[np.int32]:
         """(H, W), 0 background."""
         labels = np.zeros(self._shape, np.int32)
@@ -148,7 +159,7 @@ class Clusters:
         centres = self.centres.astype(np.float32)
         centres[:, 2] *= np.float32(self.config.pixel_m)
         agreement, visible = self.agreement.astype(np.float32), self.visible.astype(np.float32)
-        return Instances(self.labels, centres, agreement, visible)
+        return Instances(self.labels, centres, agreement, visible, self.kinds)
 
 
 def candidates(

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from insegan_ros.data.store import Dataset
+from insegan_ros.data.store import Dataset, kinds_of
 from insegan_ros.depth_camera import StereoNoise
 from insegan_ros.distillation.network import NetworkConfig, network_input
 from insegan_ros.synthetic.d435 import add_noise
@@ -25,6 +25,7 @@ class Piles:
     labels: NDArray[np.uint8]  # (P, H, W)
     centres: list[NDArray[np.float32]]  # (N, 3) each: image x, y in px, height above the floor, m
     visible: list[NDArray[np.float32]]  # (N,) each
+    kinds: list[NDArray[np.int64]]  # (N,) each: 1, 2, ...
     camera_height: NDArray[np.float32]  # (P,) m
     intrinsics: Intrinsics
 
@@ -48,6 +49,7 @@ class Piles:
             np.stack([s.labels for s in samples if s.labels is not None]),
             centres,
             [np.asarray(s.record['visible'], np.float32) for s in samples],
+            [kinds_of(s) for s in samples],
             heights,
             k,
         )
@@ -72,7 +74,7 @@ class Piles:
         return self.camera_height[index] + np.float32(rng.normal(0, 0.0007)) - depth
 
     def target(self, index: int, config: NetworkConfig) -> NDArray[np.float32]:
-        """(6, H, W) as `vote_loss` wants it."""
+        """(6, H, W) as `vote_loss` wants it; of several kinds (7, H, W)."""
         labels = self.labels[index]
         unit = config.unit_px
         area = np.bincount(labels.ravel(), minlength=len(self.visible[index]) + 1)
@@ -82,9 +84,11 @@ class Piles:
         shared[1:, 2] = self.centres[index][:, 2] / config.pixel_m
         shared[1:, 3] = np.clip(self.visible[index], 0, 1)
         shared[1:, 4] = 1 / np.sqrt(np.maximum(area[1:], 9))  # small instances count as well
-        out = np.empty((6, *labels.shape), np.float32)
+        out = np.empty((6 if config.kinds == 1 else 7, *labels.shape), np.float32)
         out[0] = labels > 0
-        out[1:] = shared[labels].transpose(2, 0, 1)
+        out[1:6] = shared[labels].transpose(2, 0, 1)
+        if config.kinds > 1:
+            out[6] = np.append(0, self.kinds[index] - 1)[labels]
         v, u = np.mgrid[: labels.shape[0], : labels.shape[1]]
         out[1] = (out[1] - u) / unit
         out[2] = (out[2] - v) / unit
@@ -95,7 +99,7 @@ class Piles:
 def make_batch(
     piles: Piles, config: NetworkConfig, size: int, *, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """(B, 2, H, W) input and (B, 6, H, W) target: random piles, noise, flips, quarter turns."""
+    """(B, 2, H, W) input and (B, 6 or 7, H, W) target: random piles, noise, flips, turns."""
     return mixed_batch([(piles, config)], size, rng)
 
 

@@ -28,6 +28,12 @@ class NetworkConfig:
     part_thickness_m: float  # its shortest
     pixel_m: float  # a pixel's side on the floor: camera height / focal length
     widths: tuple[int, int, int, int] = (32, 64, 96, 160)
+    kinds: int = 1  # of parts that it tells apart
+
+    @property
+    def outputs(self) -> int:
+        """Channels of the answer: OUTPUTS, and a logit a kind where there are several."""
+        return OUTPUTS + (self.kinds if self.kinds > 1 else 0)
 
     @property
     def length_px(self) -> float:
@@ -49,7 +55,7 @@ def _block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
 
 
 class VoteNetwork(nn.Module):
-    """(B, 2, H, W) height in part lengths and validity -> (B, OUTPUTS, H, W)."""
+    """(B, 2, H, W) height in part lengths and validity -> (B, config.outputs, H, W)."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -62,7 +68,7 @@ class VoteNetwork(nn.Module):
         self.up2 = nn.Sequential(_block(d + c, c), _block(c, c))
         self.up1 = nn.Sequential(_block(c + b, b), _block(b, b))
         self.up0 = nn.Sequential(_block(b + a, a), _block(a, a))
-        self.head = nn.Sequential(nn.Conv2d(a, 4 * OUTPUTS, 1), nn.PixelShuffle(2))
+        self.head = nn.Sequential(nn.Conv2d(a, 4 * config.outputs, 1), nn.PixelShuffle(2))
 
     def forward(self, image: Tensor) -> Tensor:
         """Predict, for every pixel, what it says of its part."""
@@ -79,6 +85,21 @@ class VoteNetwork(nn.Module):
 def channels_last(network: VoteNetwork) -> VoteNetwork:
     """Its weights in the memory order that is fastest for convolutions on a processor."""
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def told_kinds(weights: Mapping[str, Tensor], config: NetworkConfig) -> dict[str, Tensor]:
+    """Weights of a network of one kind, for one of `config`: all kinds are alike to it at first.
+
+    Weights that tell as many kinds already are returned as they are.
+    """
+    grown = dict(weights)
+    for name in ('head.0.weight', 'head.0.bias'):
+        known = weights[name]
+        missing = 4 * config.outputs - len(known)
+        if missing > 0:
+            added = known.new_zeros(missing, *known.shape[1:])
+            grown[name] = torch.cat([known, added])
+    return grown
 
 
 def widened(weights: Mapping[str, Tensor], config: NetworkConfig, seed: int) -> dict[str, Tensor]:
@@ -132,12 +153,14 @@ def vote_loss(output: Tensor, target: Tensor) -> dict[str, Tensor]:
 
     The second term pulls votes that the first gives up by a large s_p. L_part is twice the binary
     cross-entropy of the part logits, L_visible .3 times that of the visible fractions, weighted
-    by w_p.
+    by w_p. Where there are several kinds of part, L_kind is the cross-entropy of a pixel's kind,
+    weighted by w_p.
 
     Args:
-        output: (B, OUTPUTS, H, W).
-        target: (B, 6, H, W): part (0 or 1), centre's offset x and y and its height in vote units,
-            visible fraction, weight of the pixel among its image's parts' pixels.
+        output: (B, C, H, W), C as NetworkConfig.outputs says.
+        target: (B, 6 or 7, H, W): part (0 or 1), centre's offset x and y and its height in vote
+            units, visible fraction, weight of the pixel among its image's parts' pixels; and, of
+            several kinds, which the pixel's part is (0, 1, ...).
     """
     part = target[:, 0]
     foreground = nn.functional.binary_cross_entropy_with_logits(output[:, 0], part)
@@ -152,7 +175,13 @@ def vote_loss(output: Tensor, target: Tensor) -> dict[str, Tensor]:
         output[:, 5], target[:, 4], reduction='none'
     )
     visible = (seen * weight).sum() / total
-    return {'part': 2 * foreground, 'votes': 0.5 * votes + plain, 'visible': 0.3 * visible}
+    losses = {'part': 2 * foreground, 'votes': 0.5 * votes + plain, 'visible': 0.3 * visible}
+    if output.shape[1] > OUTPUTS:
+        told = nn.functional.cross_entropy(
+            output[:, OUTPUTS:], target[:, 6].long(), reduction='none'
+        )
+        losses['kind'] = 0.5 * (told * weight).sum() / total
+    return losses
 
 
 def resize(image: NDArray, size: tuple[int, int]) -> NDArray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import pickle
 import tempfile
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
@@ -60,17 +60,15 @@ class PileConfig:
 
 
 @dataclass(frozen=True)
-class PileMaker:
-    """All that a pile depends on besides its seed; small enough to be sent to processes."""
+class Shape:
+    """A template's surface and what collides in its place."""
 
-    vertices: NDArray[np.float64]  # of the template, metres
+    vertices: NDArray[np.float64]  # metres, about its centre of mass
     faces: NDArray[np.int64]
     pieces: tuple[tuple[NDArray[np.float64], NDArray[np.int64]], ...]  # convex
-    surroundings: Surroundings
-    config: PileConfig
 
     @staticmethod
-    def of(solid: Solid, surroundings: Surroundings, config: PileConfig) -> PileMaker:
+    def of(solid: Solid) -> Shape:
         """Raises: ValueError where the template's mesh is empty."""
         mesh = solid.mesh()
         if len(mesh.faces) == 0:
@@ -78,17 +76,14 @@ class PileMaker:
         mesh = mesh.copy()
         mesh.vertices -= mesh.center_mass if mesh.is_watertight else mesh.vertices.mean(axis=0)
         pieces = convex_pieces(mesh)
-        return PileMaker(
+        return Shape(
             np.asarray(mesh.vertices, np.float64),
             np.asarray(mesh.faces, np.int64),
             tuple((np.asarray(p.vertices), np.asarray(p.faces)) for p in pieces),
-            surroundings,
-            config,
         )
 
-    def part(self, rng: np.random.Generator) -> Part:
+    def varied(self, settings: PileConfig, rng: np.random.Generator) -> Part:
         """What the template may be in truth: scaled, stretched, thicker or thinner."""
-        settings = self.config
         scale = 1 + rng.uniform(-1, 1) * settings.scale_jitter
         stretch = scale * (1 + rng.uniform(-1, 1, 3) * settings.stretch_jitter)
         length = float(np.ptp(self.vertices, axis=0).max())
@@ -102,6 +97,34 @@ class PileMaker:
         pieces = [varied(v, f) for v, f in self.pieces]
         return Part('template', varied(self.vertices, self.faces), pieces)
 
+
+@dataclass(frozen=True)
+class PileMaker:
+    """All that a pile depends on besides its seed; small enough to be sent to processes."""
+
+    shapes: tuple[Shape, ...]  # one a kind of part
+    surroundings: Surroundings
+    config: PileConfig
+    shares: tuple[float, ...] = (1.0,)  # of the kinds in a pile, on average
+
+    def __post_init__(self) -> None:
+        if len(self.shares) != len(self.shapes) or not np.isclose(sum(self.shares), 1):
+            raise ValueError(
+                f'shares {self.shares} of {len(self.shapes)} shapes: one for each is expected, '
+                '1 in all'
+            )
+
+    @staticmethod
+    def of(
+        solids: Sequence[Solid],
+        surroundings: Surroundings,
+        config: PileConfig,
+        shares: Sequence[float] = (1.0,),
+    ) -> PileMaker:
+        """Raises: ValueError where a template's mesh is empty."""
+        shapes = tuple(Shape.of(solid) for solid in solids)
+        return PileMaker(shapes, surroundings, config, tuple(shares))
+
     def __call__(self, seed: tuple[int, ...]) -> Pile:
         """Raises: ValueError where the template does not fit the bin, whatever the drop."""
         settings, around = self.config, self.surroundings
@@ -112,12 +135,16 @@ class PileMaker:
             # after many rejections the bin is taken to hold fewer parts
             high = max(low, high - attempt // 4)
             count = int(rng.integers(low, high + 1))
-            part = self.part(rng)
+            parts = [shape.varied(settings, rng) for shape in self.shapes]
+            longest = max(part.length for part in parts)
+            kinds = None
+            if len(parts) > 1:
+                kinds = rng.choice(len(parts), size=count, p=self.shares).tolist()
             width = around.bin_width * (1 + rng.uniform(-1, 1) * settings.width_jitter)
             # physics needs a wall as high as the pile, whether one is seen or not
-            spec = BinSpec(width, max(around.wall_height, 1.6 * part.length))
-            world = BinWorld(part, spec, capacity=count, physics=_physics(rng))
-            world.drop(count, rng)
+            spec = BinSpec(width, max(around.wall_height, 1.6 * longest))
+            world = BinWorld(parts, spec, capacity=count, physics=_physics(rng))
+            world.drop(count, rng, kinds)
             if not world.settle():
                 reason = 'parts would not come to rest'
                 continue
@@ -126,16 +153,15 @@ class PileMaker:
             except SceneRejectedError as error:
                 reason = str(error)
                 continue
-            return self._photograph(part, spec, world.poses(), rng=rng)
+            return self._photograph(world, rng)
         raise ValueError(
             f'no valid pile in {MAX_ATTEMPTS} drops ({reason}); is the bin '
-            f'{around.bin_width * 1e3:.0f} mm wide, and the part {part.length * 1e3:.0f} mm long?'
+            f'{around.bin_width * 1e3:.0f} mm wide, and the part {longest * 1e3:.0f} mm long?'
         )
 
-    def _photograph(
-        self, part: Part, spec: BinSpec, poses: NDArray[np.float64], *, rng: np.random.Generator
-    ) -> Pile:
+    def _photograph(self, world: BinWorld, rng: np.random.Generator) -> Pile:
         settings, around = self.config, self.surroundings
+        poses, kinds = world.poses(), world.kinds
         x, y = np.array(around.bin_centre) + rng.uniform(-1, 1, 2) * settings.shift_jitter
         height = around.camera_height * (1 + rng.uniform(-1, 1) * settings.height_jitter)
         turn = around.bin_turn + rng.uniform(-1, 1) * settings.turn_jitter
@@ -145,14 +171,15 @@ class PileMaker:
         walls = None
         if around.wall_height:
             tall = around.wall_height * (1 + 0.1 * rng.uniform(-1, 1))
-            walls = BinSpec(spec.width, tall, rng.uniform(0.002, 0.008))
-        raycaster = Raycaster(part.mesh, walls)
-        seen = raycaster.photograph(poses, camera)
+            walls = BinSpec(world.bin_spec.width, tall, rng.uniform(0.002, 0.008))
+        raycaster = Raycaster([part.mesh for part in world.parts], walls)
+        seen = raycaster.photograph(poses, camera, kinds)
         return Pile(
             depth=to_units(seen.depth_m, EXACT_DEPTH_SCALE),
             labels=seen.labels,
             poses=seen.poses,
             visible=seen.visible_fraction,
+            kinds=kinds + 1,
             camera_height=float(height),
         )
 
@@ -170,6 +197,7 @@ class Pile:
     labels: NDArray[np.uint8]  # (H, W), 0 background
     poses: NDArray[np.float32]  # (N, 4, 4) camera_T_part; label k is poses[k - 1]
     visible: NDArray[np.float32]  # (N,) of each part's outline, in [0, 1]
+    kinds: NDArray[np.int64]  # (N,) 1, 2, ...: in the order of the maker's shapes
     camera_height: float  # m above the floor
 
 
@@ -222,20 +250,29 @@ def store_piles(
         source='piles',
         depth_scale=EXACT_DEPTH_SCALE,
         floor=(0.0, 0.0, -1.0, around.camera_height),
-        generator=f'piles of {len(maker.vertices)} vertices: {asdict(maker.config)}',
+        generator=f'piles of {_described(maker)}: {asdict(maker.config)}',
         seed=seed,
     )
     path.mkdir(parents=True, exist_ok=True)
     with DatasetWriter(path, info) as writer:
         missing = [i for i in range(maker.config.count) if i not in writer.indices]
         for index, pile in zip(missing, _make(maker, seed, missing, workers=workers)):
-            record = {
+            record: dict[str, object] = {
                 'floor': [0.0, 0.0, -1.0, round(pile.camera_height, 6)],
                 'visible': [round(float(v), 3) for v in pile.visible],
                 'instances': len(pile.poses),
             }
+            if len(maker.shapes) > 1:
+                record['kinds'] = pile.kinds.tolist()
             writer.append(pile.depth, pile.labels, pile.poses, record=record, index=index)
             yield len(writer.indices)
+
+
+def _described(maker: PileMaker) -> str:
+    """What tells piles of one template from those of another."""
+    vertices = ' + '.join(str(len(shape.vertices)) for shape in maker.shapes) + ' vertices'
+    shares = ' : '.join(f'{share:.3f}' for share in maker.shares)
+    return vertices if len(maker.shapes) == 1 else f'{vertices}, {shares}'
 
 
 def _make(maker: PileMaker, seed: int, indices: Iterable[int], *, workers: int) -> Iterator[Pile]:

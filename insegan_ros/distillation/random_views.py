@@ -182,6 +182,7 @@ def view_of(
         picture.labels[None],
         [picture.centres * np.array([1, 1, scale], np.float32)],
         [picture.visible],
+        [np.ones(len(picture.visible), np.int64)],
         np.array([height * scale], np.float32),
         Intrinsics(size, size, focal, focal, cx, cy),
         config,

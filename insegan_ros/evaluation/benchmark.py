@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from insegan_ros import baselines
 from insegan_ros.camera import Plane, pixel_rays, segmentation_from_labels
-from insegan_ros.data.store import Dataset
+from insegan_ros.data.store import Dataset, kinds_of
 from insegan_ros.evaluation import metrics
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference import model_card
@@ -62,6 +62,7 @@ class FrameFigures:
     count_right: float = float('nan')
     ious: NDArray[np.float64] | None = None  # (P, T)
     scores: NDArray[np.float32] | None = None  # (P,)
+    kinds: metrics.MatchedKinds | None = None  # None: the truth tells no kinds
     ignored: NDArray[np.bool_] | None = None  # (T,) hardly visible; None: not known
 
 
@@ -112,6 +113,10 @@ def evaluate_block(task: Task) -> list[FrameFigures]:
             empty = rerendering_error_mm(sample.frame, nothing(sample.frame), parts_bin)
         true = sample.labels if task.truth is None else task.truth[index]
         judged = {} if true is None else label_figures(found, true)
+        if task.truth is None and true is not None and 'kinds' in sample.record:
+            judged['kinds'] = metrics.matched_kinds(
+                found.labels, true, found.class_ids, kinds_of(sample)
+            )
         if true is not None and task.truth is None and 'visible' in sample.record:
             judged['ignored'] = hardly_visible(true, sample.record['visible'])
         figures.append(FrameFigures(index, milliseconds, failed, renders, error, empty, **judged))
@@ -207,6 +212,7 @@ class Run:
             return float(np.mean(known)) if known else float('nan')
 
         judged = [(f.ious, f.scores) for f in self.frames if f.ious is not None]
+        kinds = [f.kinds for f in self.frames if f.kinds is not None]
         renders = any(f.renders for f in self.frames)  # not in all: nothing may be found in some
         return {
             'paper_miou': mean([f.paper_miou for f in self.frames]),
@@ -218,6 +224,8 @@ class Run:
             )
             if judged
             else float('nan'),
+            'class_accuracy': metrics.class_accuracy(kinds),
+            **{f'strict_miou_{kind}': miou for kind, miou in metrics.kind_miou(kinds).items()},
             'bop_ap': self.bop_ap(),
             'count_accuracy': mean([f.count_right for f in self.frames]),
             'false_positives': mean([f.false_positives for f in self.frames]),

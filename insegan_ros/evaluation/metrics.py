@@ -5,6 +5,9 @@ Every function takes (H, W) integer label images, 0 for background, ids otherwis
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
@@ -66,6 +69,63 @@ def false_positives(predicted: Labels, true: Labels, threshold: float = 0.5) -> 
     """
     good = iou_matrix(predicted, true) >= threshold
     return int(len(good) - good[linear_sum_assignment(good, maximize=True)].sum())
+
+
+@dataclass(frozen=True)
+class MatchedKinds:
+    """Of each true instance: how well it is found, and as what."""
+
+    true: NDArray[np.int64]  # (T,) 1, 2, ...
+    iou: NDArray[np.float64]  # (T,) with the instance of `strict_miou`'s matching, 0: none
+    found: NDArray[np.int64]  # (T,) 1, 2, ... in the method's own order; 0: none
+
+
+def matched_kinds(
+    predicted: Labels,
+    true: Labels,
+    predicted_kinds: NDArray[np.integer],
+    true_kinds: NDArray[np.integer],
+) -> MatchedKinds:
+    """The kinds of instances matched one to one for the largest sum of IoUs.
+
+    Args:
+        predicted_kinds: of the instances 1, 2, ... of `predicted`; `true_kinds` likewise.
+    """
+    kinds = np.asarray(true_kinds, np.int64)[np.unique(true[true != 0]) - 1]
+    own = np.asarray(predicted_kinds, np.int64)[np.unique(predicted[predicted != 0]) - 1]
+    matrix = iou_matrix(predicted, true)
+    rows, columns = linear_sum_assignment(-matrix)
+    met = matrix[rows, columns] > 0
+    iou, found = np.zeros(len(kinds)), np.zeros(len(kinds), np.int64)
+    iou[columns], found[columns[met]] = matrix[rows, columns], own[rows[met]]
+    return MatchedKinds(kinds, iou, found)
+
+
+def class_accuracy(matched: Sequence[MatchedKinds], least_iou: float = 0.5) -> float:
+    """Share of the instances found with this IoU whose kind is right; NaN where none is found.
+
+    Kinds that were learned without labels have no names: over all frames together, each is taken
+    for the true kind that makes the largest number right, one to one.
+    """
+    true, found, iou = (
+        np.concatenate([getattr(m, name) for m in matched] or [np.zeros(0)])
+        for name in ('true', 'found', 'iou')
+    )
+    good = iou >= least_iou
+    if not good.any():
+        return float('nan')
+    table = np.zeros((int(found.max()) + 1, int(true.max()) + 1))
+    np.add.at(table, (found[good].astype(int), true[good].astype(int)), 1)
+    return float(table[linear_sum_assignment(table, maximize=True)].sum() / good.sum())
+
+
+def kind_miou(matched: Sequence[MatchedKinds]) -> dict[int, float]:
+    """True kind -> mean IoU of all its instances, missed ones 0."""
+    true, iou = (
+        np.concatenate([getattr(m, name) for m in matched] or [np.zeros(0)])
+        for name in ('true', 'iou')
+    )
+    return {int(kind): float(iou[true == kind].mean()) for kind in np.unique(true)}
 
 
 def foreground_iou(predicted: Labels, true: Labels) -> float:

@@ -22,6 +22,8 @@ COLUMNS = {
     'strict_miou': ('strict mIoU', 3),
     'ari_foreground': ('ARI-FG', 3),
     'average_precision': ('AP@[.5:.95]', 3),
+    'class_accuracy': ('class right', 3),
+    **{f'strict_miou_{kind}': (f'strict mIoU, kind {kind}', 3) for kind in (1, 2, 3)},
     'bop_ap': ('BOP mask AP', 3),
     'count_accuracy': ('count right', 2),
     'false_positives': ('false pos./image', 2),
@@ -71,7 +73,7 @@ def markdown(runs: Sequence[Run]) -> str:
     columns = {
         key: column
         for key, column in COLUMNS.items()
-        if any(math.isfinite(figures[key][0]) for figures in summary.values())
+        if any(math.isfinite(figures[key][0]) for figures in summary.values() if key in figures)
     }
     rows = [['method', *(heading for heading, _ in columns.values())]]
     for method, figures in summary.items():
@@ -135,7 +137,7 @@ def _plain(run: Run) -> dict[str, Any]:
     frames = []
     for figures in run.frames:
         values = dataclasses.asdict(figures)
-        del values['ious'], values['scores'], values['ignored']
+        del values['ious'], values['scores'], values['kinds'], values['ignored']
         frames.append({key: _number(value) for key, value in values.items()})
     summary = {key: _number(value) for key, value in run.summary().items()}
     return {'method': run.method, 'seed': run.seed, 'summary': summary, 'frames': frames}
@@ -154,7 +156,11 @@ def plot(path: Path, runs: Sequence[Run]) -> None:
     from matplotlib.figure import Figure
 
     summary = summarise(runs)
-    known = {key for key in COLUMNS if any(math.isfinite(f[key][0]) for f in summary.values())}
+    known = {
+        key
+        for key in COLUMNS
+        if any(math.isfinite(f[key][0]) for f in summary.values() if key in f)
+    }
     panels = [
         draw
         for key, draw in (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,10 +29,16 @@ from insegan_ros.distillation.network import (
 from insegan_ros.inference.distilled_card import DistilledCard, Scoring, scaled
 from insegan_ros.inference.existence import Existence
 from insegan_ros.inference.found import Found
-from insegan_ros.inference.poses import PoseEstimator, posed_cues, with_poses
+from insegan_ros.inference.poses import (
+    PoseEstimator,
+    PoseFit,
+    fit_kinds,
+    posed_cues,
+    with_poses,
+)
 from insegan_ros.model.template import Template
 from insegan_ros.parts_bin import Bin, BinTracker, foreground, lowest_part
-from insegan_ros.types import DepthFrame, Intrinsics, Segmentation
+from insegan_ros.types import DepthFrame, InstanceImages, Intrinsics, Segmentation
 
 MARGIN = 8  # px around the bin
 MAX_TILT_DEGREES = 3.0  # beyond it the frame is first seen straight down
@@ -57,7 +63,7 @@ class DistilledSegmenter:
         parts_bin: Bin | None = None,
         *,
         seed: int = 0,
-        template: Template | None = None,
+        templates: Sequence[Template] = (),
         scoring: Scoring | None = None,
         lengths_px: tuple[float, float] | None = None,
         existence: Existence | None = None,
@@ -68,7 +74,7 @@ class DistilledSegmenter:
         self._tracker = BinTracker(parts_bin, seed)
         self._scoring, self._existence = scoring, existence
         self._lengths_px = lengths_px
-        self.poses = None if template is None else PoseEstimator(template, seed=seed)
+        self.poses = tuple(PoseEstimator(template, seed=seed) for template in templates)
 
     @property
     def any_length(self) -> bool:
@@ -113,10 +119,12 @@ class DistilledSegmenter:
             scores = self._scoring.plain(found.cues)
         plain = segmentation_from_labels(frame, found.labels, scores)
         order = np.argsort(-np.asarray(scores), kind='stable')
-        plain = replace(plain, visible_fraction=found.visible[order].astype(np.float32))
-        if self.poses is None or pose_seconds <= 0 or not plain.count:
+        kinds = found.kinds[order].astype(np.uint16) if self._config.kinds > 1 else None
+        visible = found.visible[order].astype(np.float32)
+        plain = replace(plain, visible_fraction=visible, kinds=kinds)
+        if not self.poses or pose_seconds <= 0 or not plain.count:
             return plain
-        fits = self.poses.fit(frame, plain.masks, found.centres[order], seconds=pose_seconds)
+        fits = self.fit_poses(frame, plain.masks, found, order=order, seconds=pose_seconds)
         if self._scoring is not None:
             cues = posed_cues(found.cues[order], fits)
             fitted = self._scoring.posed(cues)
@@ -124,7 +132,26 @@ class DistilledSegmenter:
             scores = np.where(known, fitted, plain.scores)
         else:
             scores = plain.scores
-        return with_poses(frame, plain, fits, scores=scores, estimator=self.poses)
+        return with_poses(frame, plain, fits, scores=scores, estimators=self.poses)
+
+    def fit_poses(
+        self,
+        frame: DepthFrame,
+        masks: NDArray[np.bool_] | InstanceImages,
+        found: Found,
+        *,
+        order: NDArray[np.integer],
+        seconds: float = float('inf'),
+    ) -> list[PoseFit | None]:
+        """The pose of each instance by its kind's template; `masks` are in this order."""
+        return fit_kinds(
+            self.poses,
+            frame,
+            masks,
+            centres=found.centres[order],
+            kinds=found.kinds[order],
+            seconds=seconds,
+        )
 
     def find(self, frame: DepthFrame, parts_bin: Bin | None = None) -> Found:
         """Instances in no order; `parts_bin` None: tracked.
@@ -142,7 +169,7 @@ class DistilledSegmenter:
         labels = np.zeros(frame.depth_m.shape, np.int32)
         none = np.zeros(0, np.float32)
         if right - left < STRIDE or bottom - top < STRIDE:
-            return Found(labels, np.zeros((0, 3)), none, none)
+            return Found(labels, np.zeros((0, 3)), none, none, np.zeros(0, np.int64))
         if tilt > MAX_TILT_DEGREES:
             region = (left, top, right - left, bottom - top)
             view = TopDownView.of(frame.intrinsics, parts_bin.floor, region)
@@ -168,6 +195,7 @@ class DistilledSegmenter:
             centres[ids - 1],
             instances.agreement[ids - 1],
             np.clip(instances.visible[ids - 1], 0, 1),
+            instances.kinds[ids - 1],
         )
 
     def whole_parts(self, frame: DepthFrame, parts_bin: Bin) -> NDArray[np.int32]:
@@ -265,6 +293,11 @@ def _window(
     )
 
 
+def template_name(kind: int) -> str:
+    """Of the template of kind 1, 2, ... among a model's tensors."""
+    return TEMPLATE if kind == 1 else f'{TEMPLATE}.{kind}'
+
+
 def fused(network: VoteNetwork) -> VoteNetwork:
     """A copy for inference: batch norms folded into the convolutions before them.
 
@@ -301,12 +334,12 @@ def load(
     """
     card = config.from_mapping(DistilledCard, settings)
     weights = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
-    logits = weights.pop(TEMPLATE, None)
-    if (logits is None) != (card.voxel_m is None):
-        raise ValueError('the card and the weights differ on whether there is a template')
-    template = None
-    if logits is not None and card.voxel_m is not None:
-        template = Template(logits.numpy(), card.voxel_m)
+    names = [template_name(kind) for kind in range(1, card.network.kinds + 1)]
+    logits = [weights.pop(name) for name in names if name in weights]
+    sides = card.voxels_m
+    if len(logits) != len(sides):
+        raise ValueError('the card and the weights differ on how many templates there are')
+    templates = [Template(some.numpy(), side) for some, side in zip(logits, sides)]
     network = VoteNetwork(card.network)
     network.load_state_dict(weights)
     network.to(torch.device(device))
@@ -315,7 +348,7 @@ def load(
         card.votes,
         parts_bin,
         seed=seed,
-        template=template,
+        templates=templates,
         scoring=card.scoring,
         lengths_px=card.lengths_px,
         existence=card.existence,

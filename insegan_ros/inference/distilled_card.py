@@ -34,6 +34,12 @@ class DistilledCard:
     # px along a part that the network was trained for; None: those of the lengths above alone
     lengths_px: tuple[float, float] | None = None
     existence: Existence | None = None  # None: all candidates are parts
+    other_voxels_m: tuple[float, ...] = ()  # of the templates of kinds 2, 3, ...
+
+    @property
+    def voxels_m(self) -> tuple[float, ...]:
+        """One for each template."""
+        return () if self.voxel_m is None else (self.voxel_m, *self.other_voxels_m)
 
 
 def to_card(
@@ -41,12 +47,15 @@ def to_card(
     votes: VoteSettings,
     voxel_m: float | None = None,
     *,
+    other_voxels_m: tuple[float, ...] = (),
     scoring: Scoring | None = None,
     lengths_px: tuple[float, float] | None = None,
     existence: Existence | None = None,
 ) -> dict[str, Any]:
     """Plain values for the card's `settings`."""
-    card = DistilledCard(network, votes, voxel_m, scoring, lengths_px, existence)
+    card = DistilledCard(
+        network, votes, voxel_m, scoring, lengths_px, existence, other_voxels_m=other_voxels_m
+    )
     return yaml.safe_load(config.dump(card))
 
 

@@ -16,6 +16,7 @@ class Found:
     centres: NDArray[np.float64]  # (N, 3) camera frame, metres: the template's centre of mass
     agreement: NDArray[np.float32]  # (N,) of an instance's votes, in [0, 1]
     visible: NDArray[np.float32]  # (N,) in [0, 1]
+    kinds: NDArray[np.int64]  # (N,) 1, 2, ...
 
     @property
     def cues(self) -> NDArray[np.float32]:

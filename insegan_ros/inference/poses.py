@@ -227,6 +227,30 @@ def _trials(count: int, diameter: float, seed: int) -> list[NDArray[np.float64]]
     return steps
 
 
+def fit_kinds(
+    estimators: Sequence[PoseEstimator],
+    frame: DepthFrame,
+    masks: NDArray[np.bool_] | InstanceImages,
+    *,
+    centres: NDArray[np.floating],
+    kinds: NDArray[np.integer],
+    seconds: float = float('inf'),
+) -> list[PoseFit | None]:
+    """As `PoseEstimator.fit`, each instance by the estimator of its kind (N,): 1, 2, ..."""
+    begun = time.monotonic()
+    fits: list[PoseFit | None] = [None] * len(kinds)
+    for kind, estimator in enumerate(estimators, 1):
+        own = np.flatnonzero(kinds == kind)
+        left = seconds - (time.monotonic() - begun)
+        share = left * len(own) / max((kinds >= kind).sum(), 1)
+        some = masks.take(own) if isinstance(masks, InstanceImages) else masks[own]
+        for k, fit in zip(
+            own, estimator.fit(frame, some, centres[own], seconds=share), strict=True
+        ):
+            fits[k] = fit
+    return fits
+
+
 def posed_cues(cues: NDArray[np.floating], fits: Sequence[PoseFit | None]) -> NDArray[np.floating]:
     """(N, C) cues of instances -> (N, C + 2) with their poses' cost and visible fraction."""
     added = [(1.5, 0.0) if fit is None else (min(fit.cost, 1.5), fit.visible) for fit in fits]
@@ -239,17 +263,21 @@ def with_poses(
     fits: Sequence[PoseFit | None],
     *,
     scores: NDArray[np.floating],
-    estimator: PoseEstimator,
+    estimators: Sequence[PoseEstimator],
 ) -> Segmentation:
     """A segmentation whose instances have the template's poses and renderings, best score first.
 
     An instance without a fit keeps what it has.
+
+    Args:
+        estimators: one a kind of part.
     """
     poses, visible = found.poses.copy(), found.visible_fraction.copy()
     crops = list(found.depths.crops)
     for k, fit in enumerate(fits):
         if fit is not None:
             poses[k], visible[k] = fit.pose, fit.visible
+            estimator = estimators[found.class_ids[k] - 1]
             crops[k] = crop_of(estimator.render(fit.pose, frame.intrinsics), np.float32(np.nan))
     order = np.argsort(-np.asarray(scores), kind='stable')
     renumbered = np.zeros(found.count + 1, np.uint16)
@@ -264,4 +292,5 @@ def with_poses(
         poses=poses[order],
         scores=np.clip(np.asarray(scores, np.float32)[order], 0, 1),
         visible_fraction=np.clip(visible[order], 0, 1).astype(np.float32),
+        kinds=None if found.kinds is None else found.kinds[order],
     )

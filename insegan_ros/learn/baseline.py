@@ -48,7 +48,12 @@ def train(job: Job) -> int:
     Raises:
         ValueError: a dataset or a run's folder that does not fit; the message says why.
     """
-    claim(job)
+    with claim(job):
+        return learn(job)
+
+
+def learn(job: Job) -> int:
+    """In a folder that is this process's own."""
     settings, dataset, seed = job.config, job.dataset, job.seed
     training, held_out = split(dataset, settings.data, seed)
     size = int(settings.baseline.model['image_size'])

@@ -103,6 +103,7 @@ class LearnConfig:
     # the model whose network to begin with, by name or folder, or none; None: any, if it is there
     start: str | None = None
     part_length_m: float | None = None  # of the longest side; None: what the frames show
+    kinds: int = 1  # of parts in a bin, at most; several need a shape each
     frames: int = 2400  # looked at by discovery: full bins show some 300 whole parts in 1,000
     least_piles: int = 50  # made whatever the time
     discovery: DiscoveryConfig = field(default_factory=DiscoveryConfig)
@@ -136,6 +137,10 @@ class LearnConfig:
             raise ValueError(
                 f'part_length_m is {self.part_length_m}; 0.001 to 2 metres are expected'
             )
+        if not 1 <= self.kinds <= 3:
+            raise ValueError(f'kinds is {self.kinds}; 1 to 3 kinds of part are expected')
+        if self.kinds > 1 and self.mesh is not None:
+            raise ValueError('kinds are sought in frames; a mesh is of one kind: leave one out')
         if self.frames < 1 or self.least_piles < 1:
             raise ValueError(
                 f'frames {self.frames}, least_piles {self.least_piles}: 1 or more are expected'
@@ -152,7 +157,7 @@ class LearnConfig:
 
 COMMON = ('method', 'max_minutes')
 OF_DISTILLED = (
-    *('shares', 'start', 'part_length_m', 'frames', 'least_piles'),
+    *('shares', 'start', 'part_length_m', 'kinds', 'frames', 'least_piles'),
     *('mesh', 'units', 'discovery', 'piles', 'bins', 'network', 'alike'),
 )
 

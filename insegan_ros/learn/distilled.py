@@ -2,7 +2,8 @@
 
     <out>/config.yaml, run.yaml   all settings, resolved; dataset, seed, versions, machine
           report.yaml             figures and seconds of each stage
-          template/               the part's shape, and its picture
+          template/               the part's shape, and its picture; of several kinds of part
+                                  kind_1/, kind_2/, ... in it
           piles/, piles.png       labelled piles of it; beside real frames
           state.pt                the network in training
           model/, segmented.png   what `--model <out>/model` loads; what it makes of real frames
@@ -15,6 +16,7 @@ piles then lie in bins of any kind, under any camera. No stage reads a label.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -36,7 +38,7 @@ from insegan_ros.learn.reading import (
 from insegan_ros.learn.run_folder import Job, claim
 from insegan_ros.learn.run_pictures import show_segmented
 from insegan_ros.learn.stage_any_bin import AnyBin
-from insegan_ros.learn.stage_discovery import UNEXPLAINED, find_shape
+from insegan_ros.learn.stage_discovery import UNEXPLAINED, find_shape, shape_folders
 from insegan_ros.learn.stage_mesh import CadSolid, take_mesh, write_part
 from insegan_ros.learn.stage_network import begun, is_read, learned_enough, teach, training_of
 from insegan_ros.learn.stage_piles import BinOfFrames
@@ -52,9 +54,10 @@ def train(job: Job) -> int:
         ValueError: a dataset without a usable frame, or a folder of another run.
     """
     distillation = Distillation(job)
-    claim(job)
-    run_stages(distillation.stages()[:1], job.config.seconds, job.report)  # tells what comes next
-    run_stages(distillation.stages(), job.config.seconds, job.report)
+    with claim(job):
+        # the first stage tells what comes next
+        run_stages(distillation.stages()[:1], job.config.seconds, job.report)
+        run_stages(distillation.stages(), job.config.seconds, job.report)
     if distillation.unexplained:
         print(f'the model is in {job.model}: masks, but no poses')
     else:
@@ -127,26 +130,38 @@ class Distillation:
         return UNEXPLAINED in self.job.report.of('discovery')
 
     @cached_property
-    def template(self) -> Template:
-        """The shape that was discovered."""
-        return Template.load(self.job.out / 'template')
+    def templates(self) -> list[Template]:
+        """The shapes that were discovered, one a kind of part."""
+        return [Template.load(folder) for folder in shape_folders(self.job)]
+
+    @property
+    def shares(self) -> list[float]:
+        """Of the kinds in a pile, as the frames show them."""
+        return self.job.report.of('discovery').get('shares', [1.0])
 
     @cached_property
-    def solid(self) -> Solid:
-        """What piles are made of: the CAD model, or the shape that was discovered."""
-        return self.template if self.first == 'discovery' else CadSolid.load(self.job.out)
+    def sides(self) -> list[list[float]]:
+        """Of each kind's box, the longest first, metres."""
+        boxes = [s.mesh().bounding_box_oriented.primitive.extents for s in self.solids]
+        return [sorted(map(float, box), reverse=True) for box in boxes]
+
+    @cached_property
+    def solids(self) -> Sequence[Solid]:
+        """What piles are made of: the CAD model, or the shapes that were discovered."""
+        return self.templates if self.first == 'discovery' else [CadSolid.load(self.job.out)]
 
     @cached_property
     def bins(self) -> BinOfFrames | AnyBin:
         """Where the piles lie."""
-        kind = AnyBin if self.job.frames is None else BinOfFrames
-        return kind(self.job, self.solid)
+        if self.job.frames is None:
+            return AnyBin(self.job, self.solids[0])
+        return BinOfFrames(self.job, self.solids, self.shares)
 
     @cached_property
     def network(self) -> NetworkConfig:
-        """What the network takes the part for."""
-        sides = self.solid.mesh().bounding_box_oriented.primitive.extents
-        config = NetworkConfig(float(max(sides)), float(min(sides)), self.bins.pixel_m)
+        """What the network takes the parts for."""
+        longest, thinnest = max(s[0] for s in self.sides), min(s[-1] for s in self.sides)
+        config = NetworkConfig(longest, thinnest, self.bins.pixel_m, kinds=len(self.sides))
         return config if self.start is None else replace(config, widths=self.start.widths)
 
     def teach(self, seconds: float) -> Figures:
@@ -172,7 +187,7 @@ class Distillation:
         segmenter = distilled.DistilledSegmenter(
             progress.average,
             read.votes,
-            template=self.template,
+            templates=self.templates,
             seed=job.seed,
             lengths_px=self.bins.lengths_px,
             existence=read.existence,
@@ -182,7 +197,9 @@ class Distillation:
             'strict_miou_on_unseen_piles': round(read.strict_miou, 4),
             'count_accuracy_on_unseen_piles': round(read.count_accuracy, 4),
         }
-        sides = sorted(self.solid.mesh().bounding_box_oriented.primitive.extents)[::-1]
+        sizes = [[round(side * 1e3, 1) for side in sides] for sides in self.sides]
+        one = len(sizes) == 1
+        voxels = tuple(template.voxel_m for template in self.templates)
         shape = 'the shape was discovered in unlabelled depth'
         if job.config.mesh is not None:
             shape = 'the shape is that of a CAD model'
@@ -192,26 +209,32 @@ class Distillation:
             'training': {
                 **training_of(job, self.start),
                 'piles': job.report.of('piles')['count'],
-                'part_size_mm': [round(float(side) * 1e3, 1) for side in sides],
+                'part_size_mm': sizes[0] if one else sizes,
+                **({} if one else {'shares_of_kinds': self.shares}),
             },
             'figures': figures,
             'settings': distilled_card.to_card(
                 self.network,
                 read.votes,
-                self.template.voxel_m,
+                voxels[0],
+                other_voxels_m=voxels[1:],
                 scoring=scoring,
                 lengths_px=self.bins.lengths_px,
                 existence=read.existence,
             ),
         }
-        if isinstance(self.solid, CadSolid):
+        cad = self.solids[0]
+        if isinstance(cad, CadSolid):
             told = job.report.of('mesh')
             card['mesh'] = {'file': Path(job.mesh).name, **told}
-        logits = torch.from_numpy(self.template.logits)
-        tensors = {**progress.average.state_dict(), distilled.TEMPLATE: logits}
+        shapes = {
+            distilled.template_name(kind): torch.from_numpy(template.logits)
+            for kind, template in enumerate(self.templates, 1)
+        }
+        tensors = {**progress.average.state_dict(), **shapes}
         model_card.save_model(job.model, card, tensors)
-        if isinstance(self.solid, CadSolid):
-            write_part(job, self.solid)
+        if isinstance(cad, CadSolid):
+            write_part(job, cad)
         if job.frames is not None:
             show_segmented(job.frames, job.indices, job.out, seed=job.seed)
         return {'steps': progress.step, **figures}

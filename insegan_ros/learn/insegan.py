@@ -13,6 +13,7 @@ The run's folder:
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -51,7 +52,8 @@ def train(job: Job) -> int:
     group, device = distributed.join(job.device)
     try:
         torch.backends.cudnn.benchmark = True
-        return learn_in_group(replace(job, device=device), group)
+        with claim(job) if group.leads else nullcontext():
+            return learn_in_group(replace(job, device=device), group)
     finally:
         distributed.leave(group)
 
@@ -67,8 +69,6 @@ def describe(job: Job) -> str:
 def learn_in_group(job: Job, group: distributed.Group) -> int:
     """In this process, of one or several."""
     settings, dataset = job.config, job.dataset
-    if group.leads:
-        claim(job)
     training, held_out = split(dataset, settings.data, job.seed)
     crop = measure_crop(
         dataset, training, settings.model.image_size, seed=job.seed, coding=settings.data.coding

@@ -223,14 +223,14 @@ def calibrate_scores(segmenter: DistilledSegmenter, cases: Sequence[Case]) -> Sc
 
     None where the network finds no part in them.
     """
-    assert segmenter.poses is not None
     plain, posed, right = [], [], []
     for case in tqdm(cases, desc='scores', unit='pile'):
         found = case.found
         if not len(found.centres):
             continue
         masks = found.labels == np.arange(1, len(found.centres) + 1)[:, None, None]
-        fits = segmenter.poses.fit(case.frame, masks, found.centres)
+        order = np.arange(len(found.centres))
+        fits = segmenter.fit_poses(case.frame, masks, found, order=order)
         plain.append(found.cues)
         posed.append(posed_cues(found.cues, fits))
         ious = iou_matrix(found.labels, case.true)

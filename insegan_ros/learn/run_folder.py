@@ -18,7 +18,7 @@ import yaml
 from insegan_ros import __version__
 from insegan_ros.data.cad import content_hash
 from insegan_ros.data.store import Dataset, DatasetError
-from insegan_ros.files import write_atomically
+from insegan_ros.files import FolderClaim, write_atomically
 from insegan_ros.learn.config import FREE, LearnConfig, dump_settings
 
 CONFIG, RUN, REPORT = 'config.yaml', 'run.yaml', 'report.yaml'
@@ -101,16 +101,26 @@ class Job:
         return self.out / 'model'
 
 
-def claim(job: Job) -> None:
+def claim(job: Job) -> FolderClaim:
     """Write what the run is made of; refuse a folder that holds another run.
+
+    No other process can claim the folder until the result is closed.
 
     Raises:
         ValueError: the folder's run has other settings, data, mesh or seed, or is of an earlier
-            version of insegan_ros; the message says what differs.
+            version of insegan_ros; the message says what differs. Or another process learns there.
     """
-    out = job.out
-    out.mkdir(parents=True, exist_ok=True)
-    described = provenance(job)
+    held = FolderClaim(job.out)
+    try:
+        _write_provenance(job)
+    except BaseException:
+        held.close()
+        raise
+    return held
+
+
+def _write_provenance(job: Job) -> None:
+    out, described = job.out, provenance(job)
     if (out / RUN).exists():
         before = yaml.safe_load((out / RUN).read_text())
         differ = _changed_settings(out / CONFIG, job.config) + [

@@ -1,19 +1,32 @@
 """Stage: the part's shape, from the frames alone.
 
-<out>/template/    the shape, its picture, what goes on after an interruption
+<out>/template/    the shape, its picture, what goes on after an interruption; of several kinds
+                   of part, kind_1/, kind_2/, ... in it
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from insegan_ros.discovery.discover import Search, UnexplainedError, discover
+from insegan_ros.discovery.kinds import discover_kinds, kind_folder
 from insegan_ros.inference.part_length import FRAMES
 from insegan_ros.learn.run_folder import Job
 from insegan_ros.learn.stages import Figures
 from insegan_ros.learn.start import Start
 
 UNEXPLAINED = 'unexplained'  # why there is no shape, in the stage's figures
+
+
+def shape_folders(job: Job) -> list[Path]:
+    """Of the shapes that were discovered, one a kind of part."""
+    folder = job.out / 'template'
+    if job.config.kinds == 1:
+        return [folder]
+    found = int(job.report.of('discovery')['kinds'])
+    return [kind_folder(folder, kind) for kind in range(1, found + 1)]
 
 
 def find_shape(job: Job, start: Start | None, seconds: float) -> Figures:
@@ -37,6 +50,13 @@ def find_shape(job: Job, start: Start | None, seconds: float) -> Figures:
         part_length_m=job.config.part_length_m,
     )
     try:
+        if job.config.kinds > 1:
+            kinds = discover_kinds(search, job.config.kinds)
+            return {
+                'kinds': len(kinds.templates),
+                'shares': list(kinds.shares),
+                'residuals': [template.account['residual'] for template in kinds.templates],
+            }
         return discover(search).account
     except UnexplainedError as error:
         if start is None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from insegan_ros.device import processor
-from insegan_ros.distillation.network import NetworkConfig
+from insegan_ros.distillation.network import NetworkConfig, told_kinds
 from insegan_ros.distillation.train import (
     Batches,
     Progress,
@@ -36,7 +36,7 @@ def begun(
     Raises:
         ValueError: the weights begun with are of another network.
     """
-    weights = None if start is None else start.weights
+    weights = None if start is None else told_kinds(start.weights, network)
     try:
         progress = begin(network, settings, job.seed, device=job.device, start=weights)
     except RuntimeError as error:

@@ -29,10 +29,11 @@ Parts = Sequence[tuple[Piles, NetworkConfig]]
 
 @dataclass(frozen=True)
 class BinOfFrames:
-    """Piles of a known shape in the bin and under the camera that the frames show."""
+    """Piles of known shapes in the bin and under the camera that the frames show."""
 
     job: Job
-    solid: Solid
+    solids: Sequence[Solid]  # one a kind of part
+    shares: Sequence[float]  # of the kinds in a pile, on average
 
     lengths_px: ClassVar[None] = None  # images are resampled to the pixels of the frames
 
@@ -48,7 +49,7 @@ class BinOfFrames:
 
     def make(self, seconds: float) -> Figures:
         """Up to the configured number, as many as the time allows."""
-        return make_piles(self.job, self.solid, self.around, seconds=seconds)
+        return make_piles(self.job, self.solids, self.around, shares=self.shares, seconds=seconds)
 
     def taught(self, network: NetworkConfig) -> Parts:
         """Piles that the network learns from, and what it takes them for."""
@@ -68,10 +69,22 @@ class BinOfFrames:
         return max(2, min(held_out, len(self._stored.indices) // 5))
 
 
-def make_piles(job: Job, template: Solid, around: Surroundings, *, seconds: float) -> Figures:
-    """Up to the configured number, as many as the time allows."""
+def make_piles(
+    job: Job,
+    templates: Sequence[Solid],
+    around: Surroundings,
+    *,
+    shares: Sequence[float] = (1.0,),
+    seconds: float,
+) -> Figures:
+    """Up to the configured number, as many as the time allows.
+
+    Args:
+        templates: one a kind of part.
+        shares: of the kinds in a pile, on average.
+    """
     begun, made = time.monotonic(), 0
-    maker = PileMaker.of(template, around, job.config.piles)
+    maker = PileMaker.of(templates, around, job.config.piles, shares)
     with tqdm(total=maker.config.count, desc='piles', unit='pile') as bar:
         piles = store_piles(maker, job.out / 'piles', job.seed, workers=job.workers)
         for made in piles:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from insegan_ros.optional import SIMULATION, require_installed
+
 REALSENSE = '/camera/camera/depth/image_rect_raw', '/camera/camera/depth/camera_info'
 MILLIMETRE = 0.001
 
@@ -51,6 +53,12 @@ PRESETS = {
         trigger='ros2 service call /phoxi_camera/trigger_frame phoxi_camera_msgs/srv/TriggerFrame',
     ),
 }
+
+
+def require_libraries(camera: CameraPreset) -> None:
+    """Raises: MissingLibraryError, where what a camera is simulated with is not installed."""
+    if camera.executable == 'bin_simulator':
+        require_installed('a simulated camera', SIMULATION)
 
 
 def listed(names: tuple[str, ...]) -> str:

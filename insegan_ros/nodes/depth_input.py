@@ -18,6 +18,7 @@ from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
 from insegan_ros.data.depth_messages import stamp_ns
+from insegan_ros.nodes.qos import overridable
 
 INFOS = 8  # remembered
 LOOK_S = 0.5  # between two looks for a latched camera_info
@@ -36,10 +37,15 @@ class DepthInput:
         self._images_before = 0
         self.images = 0
         best = QoSReliabilityPolicy.RELIABLE if reliable else QoSReliabilityPolicy.BEST_EFFORT
-        newest = QoSProfile(depth=1, reliability=best)
+        hear = node.create_subscription
         self._heard = [
-            node.create_subscription(Image, 'depth/image', self._on_image, newest),
-            node.create_subscription(CameraInfo, 'depth/camera_info', self._on_info, newest),
+            hear(Image, 'depth/image', self._on_image, **overridable(depth=1, reliability=best)),
+            hear(
+                CameraInfo,
+                'depth/camera_info',
+                self._on_info,
+                **overridable(depth=1, reliability=best),
+            ),
         ]
         self.image_topic, self.info_topic = (heard.topic_name for heard in self._heard)
         self._looked = -math.inf  # when a latched camera_info was looked for last, s

@@ -10,10 +10,12 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from insegan_ros.nodes.diagnostics import diagnostics
 from insegan_ros.nodes.messages import to_camera_info
+from insegan_ros.nodes.qos import overridable
 from insegan_ros.types import Intrinsics
 
 # reliable, as realsense-ros: viewers that ask for it get images, sensor-data subscribers too
-QOS = QoSProfile(depth=2)
+DEPTH = 2
+QOS = QoSProfile(depth=DEPTH)
 
 
 class DepthPublisher:
@@ -28,8 +30,9 @@ class DepthPublisher:
         self.problem = ''
         self._node = node
         self._reported = 0
-        self._image = node.create_lifecycle_publisher(Image, 'depth/image', QOS)
-        self._info = node.create_lifecycle_publisher(CameraInfo, 'depth/camera_info', QOS)
+        publish = node.create_lifecycle_publisher
+        self._image = publish(Image, 'depth/image', **overridable(depth=DEPTH))
+        self._info = publish(CameraInfo, 'depth/camera_info', **overridable(depth=DEPTH))
         self._diagnostics = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._timer = node.create_timer(1.0, self._report)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -24,6 +25,7 @@ from rclpy.timer import Timer
 from insegan_ros.nodes.parameters import ParameterError
 
 SPIN_S = 0.1
+END_S = 3.5  # ros2 launch sends SIGTERM 5 s after Ctrl-C
 SAY_AGAIN_S = 5.0
 Transition = Callable[[Any, LifecycleState], TransitionCallbackReturn]
 
@@ -69,10 +71,12 @@ def run(make_node: Callable[[], LifecycleNode], args: Sequence[str] | None = Non
     asked to end, `node.hurry()`, where there is one, is called at once, and then `node.finish()`
     between spins until it returns True: the time to bring an arm to rest.
     """
-    stop = threading.Event()
+    stop, up = threading.Event(), threading.Event()
     hurry: list[Callable[[], None]] = []
 
     def end(*_: object) -> None:
+        if not up.is_set():  # nothing moves yet, but an import may take half a minute
+            end_in_time()
         stop.set()
         for call in hurry:
             call()
@@ -94,9 +98,11 @@ def run(make_node: Callable[[], LifecycleNode], args: Sequence[str] | None = Non
     executor.add_node(node)
     try:
         if autostart(node):
+            up.set()
             while not stop.is_set():
                 _serve(node, executor)
             _finish(node, executor)
+            end_in_time()
             return 0
         return 1
     except ExternalShutdownException:
@@ -164,10 +170,30 @@ def _finish(node: LifecycleNode, executor: SingleThreadedExecutor, limit_s: floa
         _serve(node, executor)
 
 
+def end_in_time() -> None:
+    """End this process in END_S at the latest, whatever library it waits for then."""
+
+    def end() -> None:
+        time.sleep(END_S)
+        _flush()
+        os._exit(0)
+
+    threading.Thread(target=end, daemon=True).start()
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+
+
 def main_of(make_node: Callable[[], LifecycleNode]) -> Callable[[], None]:
     """An entry point for setup.py."""
 
     def main() -> None:
-        sys.exit(run(make_node))
+        code = run(make_node)
+        # the node is shut down; libraries' own ends take seconds on a busy machine
+        _flush()
+        os._exit(code)
 
     return main

@@ -29,8 +29,14 @@ POINT_FIELDS = [
     PointField(name='z', offset=8, datatype=PointField.FLOAT32, count=1),
     PointField(name='label', offset=12, datatype=PointField.UINT32, count=1),
     PointField(name='score', offset=16, datatype=PointField.FLOAT32, count=1),
+    PointField(name='class_id', offset=20, datatype=PointField.UINT32, count=1),
 ]
-POINT_TYPE = np.dtype([('x', 'f4'), ('y', 'f4'), ('z', 'f4'), ('label', 'u4'), ('score', 'f4')])
+POINT_TYPE = np.dtype(
+    [
+        *(('x', 'f4'), ('y', 'f4'), ('z', 'f4')),
+        *(('label', 'u4'), ('score', 'f4'), ('class_id', 'u4')),
+    ]
+)
 
 
 def to_image(pixels: NDArray, encoding: str = '', header: Header | None = None) -> Image:
@@ -77,6 +83,11 @@ def label_image(found: Segmentation, header: Header) -> Image:
     return to_image(found.labels, 'mono16', header)
 
 
+def classes(found: Segmentation, header: Header) -> Image:
+    """mono16: 0 background, k = a part of kind k."""
+    return to_image(found.classes, 'mono16', header)
+
+
 def instance_masks(found: Segmentation, header: Header) -> Image:
     """8UC<n>: 255 in channel k where instance k + 1 is visible; 8UC1 of zeros for none."""
     return _channels(found.masks, np.uint8(0), 255, header=header)
@@ -102,17 +113,18 @@ def rendered_depth(found: Segmentation, header: Header) -> Image:
 
 def overlay_image(frame: DepthFrame, found: Segmentation, header: Header) -> Image:
     """rgb8: the frame in grey, its instances in colour."""
-    return to_image(picture(frame, found.labels)[..., ::-1], 'rgb8', header)
+    return to_image(picture(frame, found.labels, found.kinds)[..., ::-1], 'rgb8', header)
 
 
 def points(frame: DepthFrame, found: Segmentation, header: Header) -> PointCloud2:
-    """x y z label score of every measured pixel of an instance."""
+    """x y z label score class_id of every measured pixel of an instance."""
     inside = (found.labels > 0) & np.isfinite(frame.depth_m)
     cloud = np.zeros(int(inside.sum()), POINT_TYPE)
     xyz = points_from_depth(frame.depth_m, frame.intrinsics)[inside]
     cloud['x'], cloud['y'], cloud['z'] = xyz.T
     cloud['label'] = found.labels[inside]
     cloud['score'] = found.scores[cloud['label'] - 1] if found.count else 0
+    cloud['class_id'] = found.classes[inside]
     return point_cloud2.create_cloud(header, POINT_FIELDS, cloud)
 
 

@@ -145,7 +145,9 @@ def detections(
     message = Detection3DArray(header=header)
     for k, box in enumerate(boxes):
         hypothesis = ObjectHypothesisWithPose()
-        hypothesis.hypothesis.class_id = class_id
+        # of several kinds of part the model's name alone does not tell which
+        kind = '' if found.kinds is None else f'/{found.kinds[k]}'
+        hypothesis.hypothesis.class_id = f'{class_id}{kind}'
         hypothesis.hypothesis.score = float(found.scores[k])
         hypothesis.pose.pose = pose_message(found.poses[k])
         detection = Detection3D(header=header, results=[hypothesis], id=str(k + 1))

@@ -35,7 +35,7 @@ def pick_outputs(
     Raises:
         ConfigError: there is no such gripper.
     """
-    class_id = Path(given['model'].partition(':')[0]).name or given['method']
+    class_id = given['method'] or Path(given['model'].partition(':')[0]).name
     outputs = PickOutputs(find_gripper(given['gripper']), class_id, segmenter_of)
     if DETECTIONS not in outputs.topics():
         node.get_logger().info(

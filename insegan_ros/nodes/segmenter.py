@@ -11,14 +11,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter as Changed
-from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_srvs.srv import Trigger
 
@@ -32,6 +31,7 @@ from insegan_ros.nodes.diagnostics import diagnostics
 from insegan_ros.nodes.lifecycle import in_words, main_of, steady_timer, transition
 from insegan_ros.nodes.parameters import declare, values
 from insegan_ros.nodes.picking import pick_outputs
+from insegan_ros.nodes.qos import overridable
 from insegan_ros.nodes.segmenter_parameters import (
     FIXED,
     LIVE,
@@ -83,9 +83,13 @@ class SegmenterNode(LifecycleNode):
         self._say_ignored()
         self._newest: Pair | None = None
         self._progress = SegmenterReport()
-        output = partial(self.create_lifecycle_publisher, qos_profile=QoSProfile(depth=1))
+
+        def output(kind: type, name: str) -> Any:
+            return self.create_lifecycle_publisher(kind, name, **overridable(depth=1))
+
         self._outputs = {  # publisher: (frame, segmentation, header) -> message
             output(Image, '~/label_image'): lambda _, s, h: messages.label_image(s, h),
+            output(Image, '~/classes'): lambda _, s, h: messages.classes(s, h),
             output(Image, '~/instance_masks'): lambda _, s, h: messages.instance_masks(s, h),
             output(Image, '~/instance_depths'): lambda _, s, h: messages.instance_depths(s, h),
             output(Image, '~/rendered_depth'): lambda _, s, h: messages.rendered_depth(s, h),

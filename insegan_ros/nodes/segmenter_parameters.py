@@ -12,13 +12,18 @@ from insegan_ros.parts_bin import load_bin
 from insegan_ros.types import Segmenter
 from insegan_ros.view_limits import ViewLimits, limited, parse_region
 
+DEFAULT_MODEL = 'any'  # the first frames tell it the part's length
 PARAMETERS = (
-    Parameter('method', 'kmeans', f'used where no model is given: {", ".join(baselines.METHODS)}'),
+    Parameter(
+        'method',
+        '',
+        f'a classical method instead of the model: {", ".join(baselines.METHODS)}',
+    ),
     Parameter(
         'model',
-        '',
+        DEFAULT_MODEL,
         'a trained model, by its name or folder, or any:<length of the part in metres>; with '
-        '`any` alone the first frames tell the length; if it is empty, the method is used',
+        '`any` alone the first frames tell the length; it is used where no method is given',
     ),
     Parameter(
         'instances', 0, 'how many parts are in the bin; 0 estimates it in each frame', 0, 255
@@ -111,7 +116,12 @@ def segmenter_from_parameters(given: Mapping) -> Segmenter:
 
 def _unlimited(given: Mapping) -> Segmenter:
     parts_bin = load_bin(Path(given['bin_file']).expanduser()) if given['bin_file'] else None
-    if given['model']:
+    if not given['method']:
+        if not given['model']:
+            raise ValueError(
+                f'neither a model nor a method is given; model: a name or folder, or '
+                f'any:<length of the part in metres>; method: {", ".join(baselines.METHODS)}'
+            )
         from insegan_ros.inference import model_card  # torch: seconds and 200 MB
 
         return model_card.load_segmenter(given['model'], given['device'], parts_bin)
@@ -123,8 +133,10 @@ def _unlimited(given: Mapping) -> Segmenter:
 def ignored(given: Mapping) -> list[str]:
     """What is asked for and has no effect, in words."""
     said = []
-    if given['model'] and given['instances']:
+    if given['method'] and given['model'] not in ('', DEFAULT_MODEL):
+        said.append(f'model = {given["model"]} is ignored: method is {given["method"]}')
+    if not given['method'] and given['instances']:
         said.append(f'instances = {given["instances"]} is ignored: a model finds the number')
-    if not given['model'] and given['device'].startswith('cuda'):
+    if given['method'] and given['device'].startswith('cuda'):
         said.append(f'device = {given["device"]} is ignored: methods run on the processor')
     return said

@@ -97,8 +97,8 @@ class SegmenterReport:
         latency = np.asarray(self._latencies_ns.copy()) / 1e6  # another thread appends
         p50, p95 = np.percentile(latency, [50, 95]) if len(latency) else (np.nan, np.nan)
         return {
-            'method': given['model'] or given['method'],
-            'device': given['device'] if given['model'] else 'cpu',
+            'method': given['method'] or given['model'],
+            'device': 'cpu' if given['method'] else given['device'],
             'part length (mm)': 'unknown'
             if part_length_m is None
             else f'{1e3 * part_length_m:.0f}',

@@ -80,33 +80,58 @@ class Physics:
 
 
 class BinWorld:
-    """A bin and up to `capacity` equal parts."""
+    """A bin and up to `capacity` parts, of one kind or of several."""
 
     def __init__(
-        self, part: Part, bin_spec: BinSpec, capacity: int = 8, *, physics: Physics | None = None
+        self,
+        parts: Part | Sequence[Part],
+        bin_spec: BinSpec,
+        capacity: int = 8,
+        *,
+        physics: Physics | None = None,
     ) -> None:
-        self.part, self.bin_spec, self.capacity = part, bin_spec, capacity
+        """Make a world for `parts`, one a kind; each kind alone may fill the whole capacity."""
+        self.parts = (parts,) if isinstance(parts, Part) else tuple(parts)
+        self.bin_spec, self.capacity = bin_spec, capacity
         self.physics = physics or Physics()
         self.displacement = np.zeros(3)  # of the bin in the world, metres
-        self.count = 0
-        self._model = _build(part, bin_spec, capacity, physics=self.physics)
+        self._model = _build(self.parts, bin_spec, capacity, physics=self.physics)
         self._data = mujoco.MjData(self._model)
-        self._radius = float(np.linalg.norm(part.mesh.vertices, axis=1).max())
-        self._take_part(0)
+        radii = [float(np.linalg.norm(part.mesh.vertices, axis=1).max()) for part in self.parts]
+        self._radii = np.repeat(radii, capacity)  # of the bodies
+        self._bodies = np.zeros(0, np.int64)  # in the bin, in the order in which they fell
+        self._take_part(())
 
-    def drop(self, count: int, rng: np.random.Generator) -> None:
+    @property
+    def count(self) -> int:
+        """How many parts are in the bin."""
+        return len(self._bodies)
+
+    @property
+    def kinds(self) -> NDArray[np.int64]:
+        """(N,) of the parts in the bin: places in `parts`."""
+        return self._bodies // self.capacity
+
+    def drop(
+        self, count: int, rng: np.random.Generator, kinds: Sequence[int] | None = None
+    ) -> None:
         """Empty the bin, then let `count` parts fall one after another, in random poses.
+
+        Args:
+            kinds: of these parts; None: where there are several, each part's is drawn.
 
         Raises:
             ValueError: more parts than the world's capacity.
         """
         mujoco.mj_resetData(self._model, self._data)
         self.displacement = np.zeros(3)
-        self._take_part(0)
-        self.add(count, rng)
+        self._take_part(())
+        self.add(count, rng, kinds)
 
-    def add(self, count: int, rng: np.random.Generator) -> None:
-        """Let `count` parts more fall onto what lies in the bin.
+    def add(
+        self, count: int, rng: np.random.Generator, kinds: Sequence[int] | None = None
+    ) -> None:
+        """Let `count` parts more, of these kinds, fall onto what lies in the bin.
 
         Raises:
             ValueError: more parts than the world's capacity.
@@ -115,26 +140,35 @@ class BinWorld:
             raise ValueError(
                 f'{count} parts beside {self.count}: this world holds 0 to {self.capacity}'
             )
-        room = max(self.bin_spec.width / 2 - self._radius, 0.0)
+        if kinds is None:
+            several = len(self.parts) > 1
+            kinds = rng.integers(len(self.parts), size=count).tolist() if several else [0] * count
         qpos = self._data.qpos.reshape(-1, 7)
         qvel = self._data.qvel.reshape(-1, 6)
         pause = round(self.physics.drop_interval / self.physics.timestep)
-        for k in range(self.count, self.count + count):
-            top = float(qpos[:k, 2].max(initial=0.0)) + (self._radius if k else 0.0)
+        for kind in kinds:
+            body = kind * self.capacity + self.count  # no other part of that number falls
+            radius = float(self._radii[body])
+            room = max(self.bin_spec.width / 2 - radius, 0.0)
+            below = self._bodies
+            top = float(qpos[below, 2].max(initial=0.0))
+            top += float(self._radii[below].max(initial=0.0))
             place = rng.uniform(-room, room, 2)
             turn = rng.normal(size=4)
-            qpos[k] = [*place, top + 1.1 * self._radius, *turn / np.linalg.norm(turn)]
-            qvel[k] = [0, 0, -0.5, *rng.normal(0.0, 2.0, 3)]  # m/s, rad/s
-            self._take_part(k + 1)
+            qpos[body] = [*place, top + 1.1 * radius, *turn / np.linalg.norm(turn)]
+            qvel[body] = [0, 0, -0.5, *rng.normal(0.0, 2.0, 3)]  # m/s, rad/s
+            self._take_part((*below, body))
             mujoco.mj_step(self._model, self._data, pause)
 
-    def fill(self, count: int, rng: np.random.Generator) -> None:
+    def fill(
+        self, count: int, rng: np.random.Generator, kinds: Sequence[int] | None = None
+    ) -> None:
         """Drop, settle and check.
 
         Raises:
             SceneRejectedError: this drop gave no valid scene; another one may.
         """
-        self.drop(count, rng)
+        self.drop(count, rng, kinds)
         if not self.settle():
             raise SceneRejectedError('parts would not come to rest')
         self.check()
@@ -158,10 +192,10 @@ class BinWorld:
 
     def speed(self) -> float:
         """The fastest part's speed at its rim relative to the bin, m/s."""
-        velocity = self._data.qvel.reshape(-1, 6)[: self.count]
+        velocity = self._data.qvel.reshape(-1, 6)[self._bodies]
         linear = np.linalg.norm(velocity[:, :3], axis=1)
         angular = np.linalg.norm(velocity[:, 3:], axis=1)
-        return float((linear + self._radius * angular).max(initial=0.0))
+        return float((linear + self._radii[self._bodies] * angular).max(initial=0.0))
 
     def advance(self, seconds: float, bin_acceleration: NDArray[np.float64] | None = None) -> None:
         """Run physics for a while; the bin meanwhile accelerates (world frame, m/s^2)."""
@@ -174,7 +208,7 @@ class BinWorld:
     def poses(self) -> NDArray[np.float64]:
         """(N, 4, 4) world_T_part."""
         poses = np.tile(np.eye(4), (self.count, 1, 1))
-        qpos = self._data.qpos.reshape(-1, 7)[: self.count]
+        qpos = self._data.qpos.reshape(-1, 7)[self._bodies]
         matrix = np.empty(9)
         for k in range(self.count):
             mujoco.mju_quat2Mat(matrix, qpos[k, 3:])
@@ -203,21 +237,30 @@ class BinWorld:
         distances = self._data.contact.dist
         return float(max(-distances.min(initial=0.0), 0.0))
 
-    def _take_part(self, count: int) -> None:
-        """Let the first `count` parts fall and collide; the others float, parked far away."""
-        self.count = count
-        taken = np.arange(self._model.nbody) <= count  # body 0 is the bin
+    def _take_part(self, bodies: Sequence[int]) -> None:
+        """Let these parts fall and collide; the others float, parked far away."""
+        self._bodies = np.array(bodies, np.int64)
+        taken = np.zeros(self._model.nbody, bool)
+        taken[0] = True  # the bin
+        taken[self._bodies + 1] = True
         self._model.body_gravcomp[:] = ~taken
         self._model.geom_contype[:] = taken[self._model.geom_bodyid]
         self._model.geom_conaffinity[:] = self._model.geom_contype
 
 
-def _build(part: Part, spec: BinSpec, capacity: int, *, physics: Physics) -> mujoco.MjModel:
-    return compiled(world_of(part, spec, capacity, physics=physics), part, physics)
+def _build(
+    parts: Sequence[Part], spec: BinSpec, capacity: int, *, physics: Physics
+) -> mujoco.MjModel:
+    return compiled(world_of(parts, spec, capacity, physics=physics), parts, physics)
 
 
-def world_of(part: Part, spec: BinSpec, capacity: int, *, physics: Physics) -> mujoco.MjSpec:
-    """A bin and `capacity` bodies part0, part1, ..., parked far away, before it is compiled."""
+def world_of(
+    parts: Sequence[Part], spec: BinSpec, capacity: int, *, physics: Physics
+) -> mujoco.MjSpec:
+    """A bin and bodies part0, part1, ..., parked far away, before it is compiled.
+
+    The first `capacity` bodies are of the first kind of part, and so on.
+    """
     world = mujoco.MjSpec()
     world.option.timestep = physics.timestep
     world.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
@@ -244,33 +287,36 @@ def world_of(part: Part, spec: BinSpec, capacity: int, *, physics: Physics) -> m
             quat=quaternion,
             **common,
         )
-    for k, piece in enumerate(part.convex_pieces):
-        mesh = world.add_mesh(name=f'piece{k}')
-        mesh.uservert = np.asarray(piece.vertices, np.float32).ravel()
-        mesh.userface = np.asarray(piece.faces, np.int32).ravel()
-    mass = float(part.mesh.volume) * physics.density
-    inertia = np.asarray(part.mesh.moment_inertia) * physics.density
-    for k in range(capacity):
-        body = world.worldbody.add_body(name=f'part{k}', pos=[10.0 + k, 0, 0])
-        body.add_freejoint()
-        body.explicitinertial = True
-        body.mass = mass
-        body.ipos = [0, 0, 0]
-        body.fullinertia = inertia[[0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]]
-        for j in range(len(part.convex_pieces)):
-            body.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname=f'piece{j}', **common)
+    for kind, part in enumerate(parts):
+        pieces = [f'piece{kind}.{k}' for k in range(len(part.convex_pieces))]
+        for name, piece in zip(pieces, part.convex_pieces, strict=True):
+            mesh = world.add_mesh(name=name)
+            mesh.uservert = np.asarray(piece.vertices, np.float32).ravel()
+            mesh.userface = np.asarray(piece.faces, np.int32).ravel()
+        mass = float(part.mesh.volume) * physics.density
+        inertia = np.asarray(part.mesh.moment_inertia) * physics.density
+        for k in range(kind * capacity, (kind + 1) * capacity):
+            body = world.worldbody.add_body(name=f'part{k}', pos=[10.0 + k, 0, 0])
+            body.add_freejoint()
+            body.explicitinertial = True
+            body.mass = mass
+            body.ipos = [0, 0, 0]
+            body.fullinertia = inertia[[0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]]
+            for name in pieces:
+                body.add_geom(type=mujoco.mjtGeom.mjGEOM_MESH, meshname=name, **common)
     return world
 
 
-def compiled(world: mujoco.MjSpec, part: Part, physics: Physics) -> mujoco.MjModel:
+def compiled(world: mujoco.MjSpec, parts: Sequence[Part], physics: Physics) -> mujoco.MjModel:
     """The model of `world_of`, whatever was added to it, with the parts' air resistance."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         model = world.compile()
-    parts = [k for k in range(model.nbody) if model.body(k).name.startswith('part')]
+    bodies = [k for k in range(model.nbody) if model.body(k).name.startswith('part')]
     # Air and rolling resistance: a cylinder shall not roll for ever. 1/s of momentum lost.
-    damping = model.dof_damping[: 6 * len(parts)].reshape(-1, 6)
-    mass = float(part.mesh.volume) * physics.density
-    damping[:, :3] = mass * 0.5
-    damping[:, 3:] = np.mean(np.diag(np.asarray(part.mesh.moment_inertia))) * physics.density * 5.0
+    damping = model.dof_damping[: 6 * len(bodies)].reshape(len(parts), -1, 6)
+    for own, part in zip(damping, parts, strict=True):
+        own[:, :3] = float(part.mesh.volume) * physics.density * 0.5
+        inertia = np.mean(np.diag(np.asarray(part.mesh.moment_inertia)))
+        own[:, 3:] = inertia * physics.density * 5.0
     return model

@@ -31,7 +31,7 @@ from insegan_ros.depth_camera import (
 )
 from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, SceneRejectedError, fill_validly
 from insegan_ros.synthetic.d435 import add_noise
-from insegan_ros.synthetic.parts import PARTS, make_part
+from insegan_ros.synthetic.parts import PARTS, Part, make_part
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
 from insegan_ros.synthetic.workers import start_worker
 from insegan_ros.types import DepthFrame, Intrinsics
@@ -74,11 +74,40 @@ def tight_width(part: str) -> float:
     return BIN_WIDTHS[part]
 
 
+def kinds_of(part: str) -> tuple[str, ...]:
+    """The parts in a bin of `part`: 'nut', or 'nut+bolt' for a bin that holds both.
+
+    Raises:
+        ValueError: a part that cannot be simulated, or one that is named twice.
+    """
+    kinds = tuple(part.split('+'))
+    for kind in kinds:
+        if kind not in PARTS:
+            raise ValueError(f'unknown part {kind!r}; valid: {", ".join(PARTS)}')
+    if len(set(kinds)) < len(kinds):
+        raise ValueError(f'{part!r} names a part twice; name each kind once')
+    return kinds
+
+
+def make_bin(part: str, width_m: float | None = None) -> tuple[list[Part], BinSpec]:
+    """The parts of `kinds_of` and a bin for them; None: the widest that is tight for one of them.
+
+    Raises:
+        ValueError: a part that cannot be simulated, or for which no width was chosen.
+    """
+    names = kinds_of(part)
+    parts = [make_part(name) for name in names]
+    longest = max(parts, key=lambda one: one.length)
+    if width_m is None:
+        width_m = max(tight_width(name) * one.length for name, one in zip(names, parts))
+    return parts, BinSpec.for_part(longest, width_m / longest.length)
+
+
 @dataclass(frozen=True)
 class SceneConfig:
     """All that a scene depends on besides its seed."""
 
-    part: str = 'nut'
+    part: str = 'nut'  # or several: 'nut+bolt'
     instances: tuple[int, int] = (5, 5)  # least and most parts, both included
     noise: Literal['none', 'd435', 'd435_strong'] = 'd435'
     camera: Literal['crop', 'd435'] = 'crop'  # the bin's window or the whole 848 x 480 frame
@@ -86,12 +115,11 @@ class SceneConfig:
     camera_height: float = 0.55  # m above the floor
     height_jitter: float = 0.002  # m, and as much sideways: no mount is perfectly stiff
     tilt_degrees: float = 0.0
-    bin_width: float | None = None  # part lengths; None: BIN_WIDTHS
+    bin_width: float | None = None  # lengths of the longest part; None: BIN_WIDTHS
 
     def __post_init__(self) -> None:
         low, high = self.instances
-        if self.part not in PARTS:
-            raise ValueError(f'unknown part {self.part!r}; valid: {", ".join(PARTS)}')
+        kinds_of(self.part)  # says what is wrong with it
         if not 0 <= low <= high <= 100:
             raise ValueError(f'instances {low}-{high}: 0 <= least <= most <= 100 is expected')
         if not 16 <= self.size <= D435.height:
@@ -102,8 +130,9 @@ class SceneConfig:
             raise ValueError(f'camera height {self.camera_height}: 0.2 to 2 m is expected')
         if self.bin_width is not None and not 1.2 <= self.bin_width <= 20:
             raise ValueError(f'bin width {self.bin_width}: 1.2 to 20 part lengths is expected')
-        part, spec = make_part(self.part), self.bin_spec
-        filled = high * float(part.mesh.convex_hull.volume) / (spec.width**2 * spec.wall_height)
+        spec, parts = self.bin_spec, self.parts
+        volume = max(float(part.mesh.convex_hull.volume) for part in parts)
+        filled = high * volume / (spec.width**2 * spec.wall_height)
         if filled > 0.6:  # looser than parts pack at random
             raise ValueError(
                 f'{high} parts fill {filled:.0%} of a bin {spec.width * 1e3:.0f} mm wide; '
@@ -119,10 +148,16 @@ class SceneConfig:
         return D435.crop(x, y, self.size, height=self.size)
 
     @property
+    def parts(self) -> list[Part]:
+        """One a kind."""
+        return [make_part(kind) for kind in kinds_of(self.part)]
+
+    @property
     def bin_spec(self) -> BinSpec:
         """The bin of these scenes."""
-        lengths = tight_width(self.part) if self.bin_width is None else self.bin_width
-        return BinSpec.for_part(make_part(self.part), lengths)
+        longest = max(part.length for part in self.parts)
+        width_m = None if self.bin_width is None else self.bin_width * longest
+        return make_bin(self.part, width_m)[1]
 
 
 @dataclass(frozen=True)
@@ -132,6 +167,7 @@ class SimulatedScene:
     frame: DepthFrame  # as the camera measured it
     labels: NDArray[np.uint8]  # (H, W) true ids of the visible surfaces, 0 background
     poses: NDArray[np.float32]  # (N, 4, 4) camera_T_part; labels k is poses[k - 1]
+    kinds: NDArray[np.int64]  # (N,) 1, 2, ...: in the order of SceneConfig.part
     floor: Plane  # the bin's floor in the camera's optical frame
     region: tuple[int, int, int, int]  # x, y, width, height: window around the bin's floor, px
     true_depth_m: NDArray[np.float32]  # (H, W) without noise
@@ -164,8 +200,9 @@ def make_scene(config: SceneConfig, seed: int | tuple[int, ...]) -> SimulatedSce
 
 @lru_cache(maxsize=4)
 def _simulators(config: SceneConfig) -> tuple[BinWorld, Raycaster]:
-    part, spec = make_part(config.part), config.bin_spec
-    return BinWorld(part, spec, capacity=config.instances[1]), Raycaster(part.mesh, spec)
+    parts, spec = config.parts, config.bin_spec
+    world = BinWorld(parts, spec, capacity=config.instances[1])
+    return world, Raycaster([part.mesh for part in parts], spec)
 
 
 def _photograph(
@@ -180,7 +217,8 @@ def _photograph(
     dx, dy, dz = rng.uniform(-jitter, jitter, 3)
     pose = looking_down(config.camera_height + dz, config.tilt_degrees, (dx, dy))
     camera = Camera(config.intrinsics, pose)
-    seen = raycaster.photograph(world.poses(), camera)
+    kinds = world.kinds
+    seen = raycaster.photograph(world.poses(), camera, kinds)
     depth, noise = seen.depth_m, NOISES[config.noise][0]
     if noise is not None:
         depth = add_noise(depth, camera.intrinsics, rng, noise=noise)
@@ -188,6 +226,7 @@ def _photograph(
         frame=DepthFrame(depth, camera.intrinsics),
         labels=seen.labels,
         poses=seen.poses,
+        kinds=kinds + 1,
         floor=floor_plane(camera),
         region=_region(camera, world.bin_spec),
         true_depth_m=seen.depth_m,
@@ -251,6 +290,7 @@ def store_scene(config: SceneConfig, seed: int, index: int) -> StoredScene:
     """Frame `index` of the dataset of `seed`, ready to be written."""
     scene = make_scene(config, (seed, index))
     floor = (*scene.floor.normal, scene.floor.offset)
+    told = {'kinds': scene.kinds.tolist()} if len(kinds_of(config.part)) > 1 else {}
     return StoredScene(
         index=index,
         depth=to_units(scene.frame.depth_m, NOISES[config.noise][1]),
@@ -263,6 +303,7 @@ def store_scene(config: SceneConfig, seed: int, index: int) -> StoredScene:
             'visible': [round(float(share), 3) for share in scene.visible_fraction],
             'floor': [round(value, 6) for value in floor],
             'region': list(scene.region),
+            **told,
         },
     )
 

@@ -65,10 +65,10 @@ class PickCell:
     ) -> None:
         self.part, self.bin_spec, self.tool = part, bin_spec, tool
         self.physics = physics or Physics()
-        world = world_of(part, bin_spec, capacity, physics=self.physics)
+        world = world_of([part], bin_spec, capacity, physics=self.physics)
         add_finite_walls(world, bin_spec)
         add_hand(world, tool)
-        self._model = compiled(world, part, self.physics)
+        self._model = compiled(world, [part], self.physics)
         self._data = mujoco.MjData(self._model)
         self._capacity = capacity
         self._radius = float(np.linalg.norm(part.mesh.vertices, axis=1).max())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,8 +67,14 @@ class Raycaster:
     it can cover: nothing is rebuilt when parts move.
     """
 
-    def __init__(self, mesh: trimesh.Trimesh, bin_spec: BinSpec | None = None) -> None:
-        self._part = _Caster(mesh)
+    def __init__(
+        self,
+        meshes: trimesh.Trimesh | Sequence[trimesh.Trimesh],
+        bin_spec: BinSpec | None = None,
+    ) -> None:
+        """Make casters of `meshes`, one a kind of part."""
+        kinds = [meshes] if isinstance(meshes, trimesh.Trimesh) else meshes
+        self._parts = [_Caster(mesh) for mesh in kinds]
         self._walls = None if bin_spec is None else _Caster(_walls(bin_spec))
         self._rays: tuple[Intrinsics, NDArray[np.float32]] | None = None
 
@@ -76,6 +83,8 @@ class Raycaster:
         poses: NDArray[np.floating],
         camera: Camera,
         bin_offset: NDArray[np.floating] | None = None,
+        *,
+        kinds: Sequence[int] | NDArray[np.integer] | None = None,
     ) -> tuple[FloatImage, NDArray[np.uint8]]:
         """Cast one ray through each pixel's centre.
 
@@ -83,6 +92,7 @@ class Raycaster:
             poses: (N, 4, 4) world_T_part, N at most 255.
             camera: where from.
             bin_offset: (3,) where the bin and the floor under it are if they have moved.
+            kinds: (N,) of the parts: places among the meshes; None: all are the first.
 
         Returns:
             (H, W) depth along the optical axis in metres, NaN where nothing is hit, and (H, W)
@@ -100,27 +110,37 @@ class Raycaster:
             moved = camera_T_world @ trimesh.transformations.translation_matrix(offset)
             window, hit = self._walls.cast(moved, rays, camera.intrinsics)
             np.minimum(depth[window], hit, out=depth[window])
-        for k, pose in enumerate(poses, 1):
-            window, hit = self._part.cast(camera_T_world @ pose, rays, camera.intrinsics)
+        kinds = np.zeros(len(poses), int) if kinds is None else kinds
+        for k, (pose, kind) in enumerate(zip(poses, kinds, strict=True), 1):
+            window, hit = self._parts[kind].cast(camera_T_world @ pose, rays, camera.intrinsics)
             nearer = hit < depth[window]
             depth[window][nearer] = hit[nearer]
             ids[window][nearer] = k
         depth[np.isinf(depth)] = np.nan
         return depth, ids
 
-    def photograph(self, poses: NDArray[np.floating], camera: Camera) -> Photograph:
-        """Of (N, 4, 4) world_T_part, N at most 255."""
-        depth, labels = self.render(poses, camera)
-        outlines = [np.isfinite(self.render_alone(pose, camera)).sum() for pose in poses]
+    def photograph(
+        self,
+        poses: NDArray[np.floating],
+        camera: Camera,
+        kinds: NDArray[np.integer] | None = None,
+    ) -> Photograph:
+        """Of (N, 4, 4) world_T_part, N at most 255; `kinds` as in `render`."""
+        kinds = np.zeros(len(poses), np.int64) if kinds is None else kinds
+        depth, labels = self.render(poses, camera, kinds=kinds)
+        alone = [self.render_alone(pose, camera, kind) for pose, kind in zip(poses, kinds)]
+        outlines = [np.isfinite(outline).sum() for outline in alone]
         visible = np.bincount(labels.ravel(), minlength=len(poses) + 1)[1:]
         share = (visible / np.maximum(outlines, 1)).astype(np.float32)
         return Photograph(depth, labels, camera.seen(poses), share)
 
-    def render_alone(self, pose: NDArray[np.floating], camera: Camera) -> FloatImage:
+    def render_alone(
+        self, pose: NDArray[np.floating], camera: Camera, kind: int = 0
+    ) -> FloatImage:
         """(H, W) depth of one part at world_T_part with nothing around it, NaN elsewhere."""
         rays = self._directions(camera.intrinsics)
         depth = np.full(rays.shape[:2], np.nan, np.float32)
-        window, hit = self._part.cast(camera.camera_T_world @ pose, rays, camera.intrinsics)
+        window, hit = self._parts[kind].cast(camera.camera_T_world @ pose, rays, camera.intrinsics)
         depth[window] = np.where(np.isfinite(hit), hit, np.nan)
         return depth
 

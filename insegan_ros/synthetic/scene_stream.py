@@ -22,8 +22,7 @@ from insegan_ros.data.store import to_units
 from insegan_ros.depth_camera import D435, D435_DEPTH_SCALE, D435_NOISE, StereoNoise
 from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, SceneRejectedError, fill_validly
 from insegan_ros.synthetic.d435 import add_noise
-from insegan_ros.synthetic.generate import MAX_ATTEMPTS, tight_width
-from insegan_ros.synthetic.parts import PARTS, make_part
+from insegan_ros.synthetic.generate import MAX_ATTEMPTS, kinds_of, make_bin
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
 from insegan_ros.types import Intrinsics
 
@@ -43,8 +42,7 @@ class BinConfig:
     exposures: int = 8  # noisy images of one scene
 
     def __post_init__(self) -> None:
-        if self.part not in PARTS:
-            raise ValueError(f'part {self.part!r}: valid are {", ".join(PARTS)}')
+        kinds_of(self.part)  # says what is wrong with it
         if not 0 <= self.instances <= 100:
             raise ValueError(f'instances {self.instances}: 0 to 100 are valid')
         if not 0 <= self.tilt_degrees <= 45:
@@ -59,9 +57,7 @@ class BinConfig:
     @property
     def bin_spec(self) -> BinSpec:
         """The bin of these scenes."""
-        part = make_part(self.part)
-        lengths = self.bin_width / part.length if self.bin_width else tight_width(self.part)
-        return BinSpec.for_part(part, lengths)
+        return make_bin(self.part, self.bin_width or None)[1]
 
 
 @dataclass(frozen=True)
@@ -77,12 +73,12 @@ class SimulatedBin:
     """The physical bin: drop parts, photograph them."""
 
     def __init__(self, config: BinConfig) -> None:
-        part, spec = make_part(config.part), config.bin_spec
+        parts, spec = make_bin(config.part, config.bin_width or None)
         self.config = config
-        self.world = BinWorld(part, spec, capacity=max(config.instances, 1))
+        self.world = BinWorld(parts, spec, capacity=max(config.instances, 1))
         pose = looking_down(config.camera_height, config.tilt_degrees)
         self.camera = Camera(config.intrinsics, pose)
-        self._raycaster = Raycaster(part.mesh, spec)
+        self._raycaster = Raycaster([part.mesh for part in parts], spec)
 
     def drop(self, number: int) -> None:
         """Fill the bin anew; the same number drops the same scene.
@@ -106,7 +102,9 @@ class SimulatedBin:
     def photograph(self, rng: np.random.Generator, exposures: int | None = None) -> BinScene:
         """The scene as it lies, each exposure with its own noise; None: as many as configured."""
         poses = self.world.poses()
-        true_depth, labels = self._raycaster.render(poses, self.camera, self.world.displacement)
+        true_depth, labels = self._raycaster.render(
+            poses, self.camera, self.world.displacement, kinds=self.world.kinds
+        )
         images = [true_depth]
         noise = self.config.noise
         if noise is not None:

@@ -70,3 +70,19 @@ def test_a_missing_camera_or_an_empty_folder_is_told(folder: Path, tmp_path: Pat
     empty.mkdir()
     with pytest.raises(DatasetError, match=r'no depth image'):
         ImageFolder(empty)
+
+
+@pytest.mark.parametrize('kind', ['>u2', '<u2', '>f4', '<f8', '>f8', '<f2', '<i4', '>i8'])
+def test_arrays_of_any_byte_order_and_width_are_read(folder: Path, kind: str) -> None:
+    unit = 1000 if np.dtype(kind).kind == 'f' else 1
+    np.save(folder / '0.npy', (np.full((6, 8), 500) / unit).astype(kind))
+    (folder / '0.png').unlink()
+    assert ImageFolder(folder)[0].depth_m[3, 3] == pytest.approx(0.5, abs=1e-3)
+
+
+def test_a_link_that_leads_nowhere_is_named_and_the_rest_is_read(folder: Path) -> None:
+    (folder / '1.png').unlink()
+    (folder / '1.png').symlink_to(folder / 'gone')
+    source = ImageFolder(folder)
+    assert [name for name, _ in source.frames()] == ['0', '2']
+    assert '1.png' in ' '.join(source.left_out.reasons)

@@ -6,7 +6,7 @@ import numpy as np
 import trimesh
 
 from insegan_ros.distillation.network import NetworkConfig
-from insegan_ros.distillation.piles import PileConfig, PileMaker
+from insegan_ros.distillation.piles import PileConfig, PileMaker, Shape
 from insegan_ros.distillation.surroundings import Surroundings
 from insegan_ros.types import Intrinsics
 
@@ -24,4 +24,5 @@ CONFIG = NetworkConfig(0.04, 0.015, 0.5 / 200, widths=(16, 24, 32, 32))
 def brick_piles(count: int) -> PileMaker:
     mesh = trimesh.creation.box((0.04, 0.025, 0.015))
     vertices, faces = np.asarray(mesh.vertices), np.asarray(mesh.faces)
-    return PileMaker(vertices, faces, ((vertices, faces),), AROUND, PileConfig(count, (2, 3)))
+    shape = Shape(vertices, faces, ((vertices, faces),))
+    return PileMaker((shape,), AROUND, PileConfig(count, (2, 3)))

@@ -34,7 +34,9 @@ def test_a_pile_has_its_parts_inside_the_window_and_above_the_floor() -> None:
 
 def test_piles_vary_what_is_not_known_of_the_template() -> None:
     maker = brick_piles(1)
-    parts = [maker.part(np.random.default_rng(seed)) for seed in range(20)]
+    parts = [
+        maker.shapes[0].varied(maker.config, np.random.default_rng(seed)) for seed in range(20)
+    ]
     sizes = np.stack([part.mesh.extents for part in parts]) / [0.04, 0.025, 0.015]
     assert (np.abs(sizes - 1) < 0.15).all()
     assert np.ptp(sizes[:, 2] / sizes[:, 0]) > 0.02  # thinner and thicker, not just larger

@@ -157,7 +157,7 @@ def test_only_what_is_seen_whole_and_agreed_on_counts_as_a_whole_part(
     labels = np.zeros((70, 90), np.int32)
     labels[20:30, 20:30], labels[20:30, 40:50], labels[40:50, 20:30] = 1, 2, 3
     agreement, visible = np.array([0.9, 0.9, 0.2]), np.array([0.95, 0.5, 0.95])
-    found = distilled.Found(labels, np.zeros((3, 3)), agreement, visible)
+    found = distilled.Found(labels, np.zeros((3, 3)), agreement, visible, np.ones(3, np.int64))
     monkeypatch.setattr(segmenter, 'find', lambda frame, parts_bin: found)
     assert np.array_equal(segmenter.whole_parts(frame(), FLAT) > 0, labels == 1)
 

@@ -91,7 +91,7 @@ def test_instances_take_on_their_renderings_best_score_first(estimator: PoseEsti
     labels = masks[0] + 2 * masks[1].astype(int)
     plain = segmentation_from_labels(frame, labels, np.array([0.9, 0.8]))
     fits = [PoseFit(poses[0], 0.1, 0.001, 0.9), PoseFit(poses[1], 0.1, 0.001, 0.7)]
-    found = with_poses(frame, plain, fits, scores=np.array([0.2, 0.6]), estimator=estimator)
+    found = with_poses(frame, plain, fits, scores=np.array([0.2, 0.6]), estimators=[estimator])
     assert found.scores.tolist() == pytest.approx([0.6, 0.2])
     assert found.visible_fraction.tolist() == pytest.approx([0.7, 0.9])
     assert (found.masks[0] == masks[1]).all()

@@ -21,7 +21,7 @@ from insegan_ros.discovery.discover import WHOLE, Search, UnexplainedError
 from insegan_ros.discovery.resume import stored_pieces
 from insegan_ros.distillation import piles
 from insegan_ros.distillation.examples import Piles
-from insegan_ros.distillation.piles import PileConfig, PileMaker, store_piles
+from insegan_ros.distillation.piles import PileConfig, PileMaker, Shape, store_piles
 from insegan_ros.distillation.pretrain import ShapesConfig
 from insegan_ros.distillation.random_views import ViewConfig
 from insegan_ros.distillation.surroundings import Surroundings, measure_surroundings
@@ -58,7 +58,8 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
     camera = Intrinsics(96, 96, 250.0, 250.0, 47.5, 47.5)
     around = Surroundings(camera, 0.5, (0.0, 0.0), 0.12, 0.0, 0.03)
     settings = PileConfig(6, (2, 3), height_jitter=0.0, turn_jitter=0.0)
-    maker = PileMaker(np.asarray(mesh.vertices), np.asarray(mesh.faces), pieces, around, settings)
+    shape = Shape(np.asarray(mesh.vertices), np.asarray(mesh.faces), pieces)
+    maker = PileMaker((shape,), around, settings)
     folder = tmp_path_factory.mktemp('bricks')
     list(store_piles(maker, folder, 0, workers=1))
     for kind in ('labels', 'poses'):

@@ -11,6 +11,7 @@ from pathlib import Path
 import launch_stand_in
 import pytest
 
+from insegan_ros import optional
 from insegan_ros.nodes.arguments import Argument, ArgumentError
 from insegan_ros.nodes.cameras import PRESETS
 
@@ -164,3 +165,26 @@ def test_every_argument_of_the_segmenter_is_one_of_its_parameters(started: Calla
     chosen = runpy.run_path(str(LAUNCH / 'segment.launch.py'))['CHOSEN']
     kinds = {p.name: type(p.default) for p in segmenter.PARAMETERS}
     assert {a.name: a.kind for a in chosen}.items() <= kinds.items()
+
+
+@pytest.mark.parametrize(
+    ('name', 'given'),
+    [('segment', {'camera': 'simulated'}), ('collect', {'arm': 'simulated'})],
+)
+def test_a_simulated_camera_without_its_libraries_starts_nothing(
+    started: Callable, monkeypatch: pytest.MonkeyPatch, name: str, given: dict
+) -> None:
+    found = importlib.util.find_spec
+
+    def absent(module: str, *rest: str) -> object:
+        return None if module in ('embreex', 'manifold3d') else found(module, *rest)
+
+    monkeypatch.setattr(optional.importlib.util, 'find_spec', absent)
+    with pytest.raises(ValueError, match='pip install embreex manifold3d'):
+        started(name, **given)
+    assert started('segment', camera='none')
+
+
+def test_the_libraries_of_a_simulated_camera_are_those_of_its_extra() -> None:
+    setup = (LAUNCH.parent / 'setup.py').read_text()
+    assert f'simulation = {list(optional.SIMULATION)}' in setup

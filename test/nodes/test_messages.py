@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -188,6 +189,18 @@ def test_points_carry_label_and_score(example: tuple) -> None:
     np.testing.assert_array_equal(cloud['label'], found.labels[measured])
     np.testing.assert_array_equal(cloud['z'], frame.depth_m[measured])
     np.testing.assert_array_equal(cloud['score'], found.scores[cloud['label'] - 1])
+    assert (cloud['class_id'] == 1).all()  # one kind
+
+
+def test_classes_tell_the_kind_of_every_pixel(example: tuple) -> None:
+    frame, found = example
+    mixed = replace(found, kinds=np.arange(found.count, 0, -1).astype(np.uint16))
+    classes = pixels_of(messages.classes(mixed, HEADER), '<u2').reshape(found.labels.shape)
+    for k in range(found.count):
+        assert (classes[found.labels == k + 1] == found.count - k).all()
+    assert (classes[found.labels == 0] == 0).all()
+    cloud = point_cloud2.read_points(messages.points(frame, mixed, HEADER))
+    np.testing.assert_array_equal(cloud['class_id'], mixed.kinds[cloud['label'] - 1])
 
 
 def test_poses_are_unit_quaternions_at_the_instances(example: tuple) -> None:

@@ -110,10 +110,10 @@ def test_every_parameter_is_described(node: Node) -> None:
     ]
 
 
-def test_the_segmenters_file_sets_every_parameter_to_its_default_but_for_a_model() -> None:
+def test_the_segmenters_file_sets_every_parameter_to_its_default() -> None:
     path = Path(__file__).parents[2] / 'config' / 'segmenter.yaml'
     given = yaml.safe_load(path.read_text())['/**/segmenter']['ros__parameters']
-    assert given == {p.name: p.default for p in segmenter_parameters.PARAMETERS} | {'model': 'any'}
+    assert given == {p.name: p.default for p in segmenter_parameters.PARAMETERS}
 
 
 def test_the_cameras_file_sets_parameters_to_their_defaults() -> None:

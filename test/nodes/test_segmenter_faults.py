@@ -341,12 +341,14 @@ def test_an_exception_in_a_transition_is_said_with_what_to_do(
     ('parameters', 'said'),
     [
         ({'instances': 5, 'model': 'nut'}, 'instances = 5 is ignored'),
-        ({'device': 'cuda:3'}, 'device = cuda:3 is ignored'),
-        ({'instances': 5}, None),
+        ({'device': 'cuda:3', 'method': 'kmeans'}, 'device = cuda:3 is ignored'),
+        ({'device': 'cuda:3'}, None),
+        ({'instances': 5, 'method': 'kmeans'}, None),
+        ({'model': 'nut', 'method': 'kmeans'}, 'model = nut is ignored'),
     ],
 )
 def test_what_has_no_effect_is_said(parameters: dict, said: str | None) -> None:
-    found = ignored({'instances': 0, 'model': '', 'device': 'auto'} | parameters)
+    found = ignored({'instances': 0, 'model': 'any', 'method': '', 'device': 'auto'} | parameters)
     assert [said in one for one in found] == [True] if said else not found
 
 

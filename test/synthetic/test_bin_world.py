@@ -19,7 +19,7 @@ def world_of(name: str, width: float = 2.0, capacity: int = 5) -> BinWorld:
 
 def corners(world: BinWorld) -> np.ndarray:
     """(N, V, 3) vertices of every part in the bin's frame."""
-    vertices = world.part.mesh.vertices
+    vertices = world.parts[0].mesh.vertices
     poses = world.poses()
     at = poses[:, :3, 3] - world.displacement
     return np.einsum('nij,vj->nvi', poses[:, :3, :3], vertices) + at[:, None]
@@ -27,7 +27,7 @@ def corners(world: BinWorld) -> np.ndarray:
 
 def overlap(world: BinWorld) -> float:
     """Largest volume that two parts' visual meshes share, of a part's volume."""
-    mesh = world.part.mesh
+    mesh = world.parts[0].mesh
     faces = np.asarray(mesh.faces, np.uint64)
     solids = [
         manifold3d.Manifold(manifold3d.Mesh64(np.ascontiguousarray(v * 1e3), faces))

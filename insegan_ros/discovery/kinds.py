@@ -1,0 +1,233 @@
+"""Several kinds of part in one bin: which crop shows which, found with their shapes at once.
+
+Shapes grow from many first guesses, each fitted mostly to the crops that it explains well. Those
+that together explain the crops best are the kinds' first shapes. They then share the crops among
+themselves: each crop goes to the shape that explains it best, and each shape is fitted to its own
+crops. The kind whose pieces are then explained best is discovered as the only part in a bin is;
+what its fine shape explains is taken away, and the same begins anew with what is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from insegan_ros.discovery.crops import Piece
+from insegan_ros.discovery.discover import (
+    PIECES,
+    Search,
+    UnexplainedError,
+    discover,
+    find_pieces,
+)
+from insegan_ros.discovery.lengths import (
+    TooFewPiecesError,
+    candidate_lengths,
+    choose_pieces,
+)
+from insegan_ros.discovery.reconstruct import Reconstruction
+from insegan_ros.discovery.resume import stored_pieces
+from insegan_ros.discovery.state import DiscoveryState
+from insegan_ros.model.template import CARD, Template
+
+SHORTEST = 0.6  # length of a piece that may be a whole part, of the longest kind's
+PROBES = 3  # first guesses after which a length may be given up
+FOREIGN = 0.5  # residual above which a piece is of no kind
+LEAST_SHARE = 0.05  # of the pieces: rarer ones are no kind
+ALIKE = 1.6  # residual of a piece that a shape explains, of the shape's own pieces'
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """The shapes of all kinds of part in a bin, and how often the frames show each."""
+
+    templates: tuple[Template, ...]
+    shares: tuple[float, ...]  # 1 in all
+
+
+def discover_kinds(search: Search, most: int) -> Kinds:
+    """Find the shapes of up to `most` kinds of part in unlabelled frames.
+
+    The kind whose pieces look most alike is discovered first. What its shape explains is taken
+    away, and the next kind is sought in what is left.
+
+    Writes what `discover` writes into `out`/kind_1, `out`/kind_2, ... The same call goes on where
+    one was stopped.
+
+    Raises:
+        UnexplainedError: no shape explains the pieces in the frames.
+        ValueError: too few pieces in the frames, or the folder holds a run with other settings.
+        FloorNotFoundError: no frame shows the bin's floor.
+    """
+    search.out.mkdir(parents=True, exist_ok=True)
+    mixed = replace(search, config=replace(search.config, judged=0.5 / most))
+    left = find_pieces(mixed)
+    templates: list[Template] = []
+    counts: list[int] = []
+    for kind in range(1, most + 1):
+        try:
+            template = _discover_one(mixed, search, left, kind=kind, missing=most + 1 - kind)
+        except (UnexplainedError, TooFewPiecesError) as error:
+            if not templates:
+                raise
+            print(f'{len(templates)} of up to {most} kinds of part are found: {error}')
+            break
+        known = explained_by(template, left, search)
+        templates.append(template)
+        counts.append(int(known.sum()))
+        left = [piece for piece, explained in zip(left, known) if not explained]
+    shares = [round(count / max(sum(counts), 1), 4) for count in counts]
+    return Kinds(tuple(templates), (*shares[:-1], round(1 - sum(shares[:-1]), 4)))
+
+
+def kind_folder(out: Path, kind: int) -> Path:
+    """Where what is found of kind 1, 2, ... is kept."""
+    return out / f'kind_{kind}'
+
+
+def _discover_one(
+    mixed: Search, search: Search, left: list[Piece], *, kind: int, missing: int
+) -> Template:
+    """The shape of one kind, of the `missing` ones that the pieces may still show."""
+    folder = kind_folder(search.out, kind)
+    folder.mkdir(exist_ok=True)
+    if (folder / CARD).exists():
+        return Template.load(folder)
+
+    def own() -> list[Piece]:
+        return sort_pieces(mixed, left, missing) if missing > 1 else left
+
+    stored_pieces(folder / PIECES, own)
+    seconds = search.max_seconds / (kind + missing - 1)
+    alone = replace(search, out=folder, finder=None, part_length_m=None, max_seconds=seconds)
+    return discover(alone)
+
+
+def explained_by(template: Template, pieces: list[Piece], search: Search) -> NDArray[np.bool_]:
+    """(N,) which pieces look like the shape in some pose, nearly as much as its own do."""
+    config, grid = search.config, template.logits.shape[0]
+    width_m = template.voxel_m * grid
+    work = Reconstruction(pieces, width_m, config, device=search.device)
+    crops, generator = work.crops(grid), search.generator(30_000)
+    state = DiscoveryState(torch.from_numpy(template.logits).to(search.device), width_m, None)
+    state = work.expect(state, crops, config.rotations[0], generator=generator)
+    state = work.search_nearby(state, crops, config.nearby[-1], generator=generator)
+    limit = min(config.unlike, ALIKE * float(template.account['residual']))
+    longest = config.longest * config.side * width_m / config.margin
+    lengths = np.array([piece.length_m for piece in pieces])
+    return (residuals_of(state) < limit) & (lengths < longest)
+
+
+def sort_pieces(search: Search, pieces: list[Piece], most: int) -> list[Piece]:
+    """Of `most` kinds, the pieces of the one that its first shape explains best.
+
+    Raises:
+        UnexplainedError: no shapes explain the pieces.
+        TooFewPiecesError: too few pieces to tell.
+    """
+    config, tried = search.config, []
+    for k, length in enumerate(candidate_lengths(pieces)):
+        pool = [p for p in pieces if SHORTEST * length < p.length_m < 1.08 * length]
+        work = mixture(search, pool, length)
+        generator = search.generator(20_000 + k)
+        with tqdm(total=config.kind_seeds, desc='kinds', unit='seed') as bar:
+            grown = work.grow(generator, range(PROBES), bar.update)
+            best = min(float(work.judge(s.poses)) for s in grown if s.poses is not None)
+            tried.append(f'{length * 1e3:.0f} mm (residual {best:.2f})')
+            if best >= config.hopeless:
+                continue
+            grown += work.grow(generator, range(PROBES, config.kind_seeds), bar.update)
+        states = [grown[k] for k in complementary([residuals_of(s) for s in grown], most)]
+        states = share_out(work, states, generator)
+        residual = judged_by(work, pool, states, generator)
+        owner, least = residual.argmin(axis=0), residual.min(axis=0)
+        if np.median(least) < config.unlike:
+            usual = [
+                float(np.median(least[owner == kind]))
+                if (owner == kind).mean() >= LEAST_SHARE
+                else np.inf
+                for kind in range(len(states))
+            ]
+            best_kind = int(np.argmin(usual))
+            return [p for p, k, r in zip(pool, owner, least) if k == best_kind and r < FOREIGN]
+    raise UnexplainedError(
+        f'no {most} shapes explain the pieces of any length: {", ".join(tried)}, but below '
+        f'{config.unlike} is needed; take more frames, or fewer parts in the bin',
+        search.part_length_m or config.side * candidate_lengths(pieces)[-1],
+    )
+
+
+def mixture(search: Search, pool: list[Piece], length_m: float) -> Reconstruction:
+    """Of some of the pieces, rare views preferred, on a grid for the longest kind."""
+    rng = np.random.default_rng([search.seed, 3])
+    chosen = choose_pieces(pool, length_m, search.config.crops, rng=rng, shortest=SHORTEST)
+    width_m = length_m * search.config.margin
+    return Reconstruction(chosen, width_m, search.config, device=search.device)
+
+
+def residuals_of(state: DiscoveryState) -> NDArray[np.float32]:
+    """(N,) of the crops in their poses."""
+    assert state.poses is not None
+    return state.poses.residual.cpu().numpy()
+
+
+def complementary(residuals: Sequence[NDArray[np.floating]], most: int) -> tuple[int, ...]:
+    """Which of the shapes, `most` of them, together explain the crops best.
+
+    Args:
+        residuals: (N,) of the same crops, one array a shape.
+    """
+    table = np.minimum(np.stack(residuals), FOREIGN)
+
+    def unexplained(chosen: tuple[int, ...]) -> float:
+        return float(table[list(chosen)].min(axis=0).mean())
+
+    return min(combinations(range(len(table)), min(most, len(table))), key=unexplained)
+
+
+def share_out(
+    work: Reconstruction, states: list[DiscoveryState], generator: torch.Generator
+) -> list[DiscoveryState]:
+    """Rounds in which each crop is given to the shape that explains it best."""
+    config = replace(work.config, judged=0.5)  # each shape's crops are of its own kind now
+    for _ in range(config.kind_rounds):
+        residual = judged_by(work, work.pieces, states, generator)
+        owner = residual.argmin(axis=0)
+        fitted = []
+        for kind, state in enumerate(states):
+            own = [p for p, k in zip(work.pieces, owner) if k == kind]
+            if not own:
+                fitted.append(state)
+                continue
+            alone = Reconstruction(own, work.width_m, config, device=work.device)
+            crops = alone.crops(config.grids[0])
+            state = replace(state, poses=None)
+            state = alone.expect(state, crops, config.seed_rotations, generator=generator)
+            fitted.append(alone.maximise(state, crops, 0, generator=generator))
+        states = fitted
+    return states
+
+
+def judged_by(
+    work: Reconstruction,
+    pieces: list[Piece],
+    states: list[DiscoveryState],
+    generator: torch.Generator,
+) -> NDArray[np.float32]:
+    """(K, N) residual of every piece under every shape, each in its best pose."""
+    config = work.config
+    whole = Reconstruction(pieces, work.width_m, config, device=work.device)
+    crops = whole.crops(config.grids[0])
+    rows = []
+    for state in states:
+        fresh = replace(state, poses=None)
+        judged = whole.expect(fresh, crops, config.rotations[0], generator=generator)
+        rows.append(residuals_of(judged))
+    return np.stack(rows)
