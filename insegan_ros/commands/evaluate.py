@@ -96,14 +96,7 @@ def run(args: argparse.Namespace) -> int:
     from insegan_ros.data.annotations import Unusable, labels_of_frames, read_annotations
     from insegan_ros.data.left_out import SOME_LEFT_OUT, LeftOut
     from insegan_ros.data.store import Dataset
-    from insegan_ros.evaluation.benchmark import (
-        benchmark,
-        default_methods,
-        make_segmenter,
-        seeds_of,
-    )
-    from insegan_ros.evaluation.pictures import show_compared
-    from insegan_ros.evaluation.report import short_names, write_report
+    from insegan_ros.evaluation.benchmark import default_methods
     from insegan_ros.evaluation.selection import make_splits
     from insegan_ros.files import FolderClaim
 
@@ -126,35 +119,52 @@ def run(args: argparse.Namespace) -> int:
             from insegan_ros.commands.evaluate_poses import run_poses
 
             return run_poses(dataset, indices, methods, args=args, out=out)
-        instances, parts_bin = chosen_instances(args, dataset.info.instances), chosen_bin(args)
-        total = sum(len(seeds_of(method, args.seeds)) for method in methods) * len(indices)
-        told = {
-            'instances': instances,
-            'parts_bin': parts_bin,
-            'device': args.device,
-            'truth': truth,
-        }
-        how = {'seeds': args.seeds, 'workers': args.workers}
-        with tqdm(total=total, unit='frame') as bar:
-            runs = benchmark(dataset, methods, indices, progress=bar.update, **how, **told)
         tallies = [damaged, unusable.images, unusable.annotations]
         settings = account(args, dataset, truth, indices=indices)
         settings['split'] = f'{split}, {len(indices)} frames'
-        settings |= {'instances': instances or 'estimated', 'methods': ', '.join(methods)}
         settings |= {f'left out: {tally.what}': tally.count for tally in tallies if tally}
-        print(write_report(out, runs, settings))
-        show_compared(
-            out / 'scenes.png',
-            dataset,
-            runs,
-            make=lambda method: make_segmenter(method, instances, parts_bin, device=args.device),
-            names=short_names(methods),
-            truth=truth,
+        compare_methods(
+            args, dataset, methods, indices=indices, truth=truth, settings=settings, out=out
         )
-        print(f'written: {out}/results.md, results.json, results.png, scenes.png')
-        for text in [*dataset.notes, *(tally.summary() for tally in tallies if tally)]:
-            say(text)
-        return SOME_LEFT_OUT if damaged or unusable.images else 0
+    for text in [*dataset.notes, *(tally.summary() for tally in tallies if tally)]:
+        say(text)
+    return SOME_LEFT_OUT if damaged or unusable.images else 0
+
+
+def compare_methods(
+    args: argparse.Namespace,
+    dataset: Dataset,
+    methods: list[str],
+    *,
+    indices: list[int],
+    truth: Mapping[int, NDArray[np.integer]] | None,
+    settings: dict[str, object],
+    out: Path,
+) -> None:
+    """Judge the methods' masks; prints a table and writes the report and the picture."""
+    from tqdm import tqdm
+
+    from insegan_ros.evaluation.benchmark import benchmark, make_segmenter, seeds_of
+    from insegan_ros.evaluation.pictures import show_compared
+    from insegan_ros.evaluation.report import short_names, write_report
+
+    instances, parts_bin = chosen_instances(args, dataset.info.instances), chosen_bin(args)
+    total = sum(len(seeds_of(method, args.seeds)) for method in methods) * len(indices)
+    told = {'instances': instances, 'parts_bin': parts_bin, 'device': args.device, 'truth': truth}
+    how = {'seeds': args.seeds, 'workers': args.workers}
+    with tqdm(total=total, unit='frame') as bar:
+        runs = benchmark(dataset, methods, indices, progress=bar.update, **how, **told)
+    settings |= {'instances': instances or 'estimated', 'methods': ', '.join(methods)}
+    print(write_report(out, runs, settings))
+    show_compared(
+        out / 'scenes.png',
+        dataset,
+        runs,
+        make=lambda method: make_segmenter(method, instances, parts_bin, device=args.device),
+        names=short_names(methods),
+        truth=truth,
+    )
+    print(f'written: {out}/results.md, results.json, results.png, scenes.png')
 
 
 def account(

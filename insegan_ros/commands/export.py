@@ -17,13 +17,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from insegan_ros.data.left_out import LeftOut
-    from insegan_ros.data.store import Dataset
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
     from insegan_ros.data.bag_export import write_bag
     from insegan_ros.data.left_out import SOME_LEFT_OUT, LeftOut
+    from insegan_ros.data.picture_export import write_pictures
     from insegan_ros.data.store import Dataset
 
     dataset = Dataset(args.dataset)
@@ -76,35 +71,3 @@ def run(args: argparse.Namespace) -> int:
     if left_out:
         print(left_out.summary(), file=sys.stderr)
     return SOME_LEFT_OUT if left_out else 0
-
-
-def write_pictures(
-    dataset: Dataset, indices: list[int], out: Path, *, left_out: LeftOut
-) -> Iterator[int]:
-    """Write <out>/<frame>.png, near red and far blue; yields each index when it is written.
-
-    Raises:
-        DatasetError: the folder holds pictures, which might be of other frames.
-        FolderInUseError: another process writes there.
-    """
-    import numpy as np
-
-    from insegan_ros.data.store import DatasetError
-    from insegan_ros.data.writer import encode_png
-    from insegan_ros.drawing import colour_depth
-    from insegan_ros.files import FolderClaim, write_atomically
-
-    if out.is_dir() and any(out.glob('*.png')):
-        raise DatasetError(f'{out} holds pictures already; remove them or name another folder')
-    with FolderClaim(out):
-        for index in indices:
-            try:
-                depth_m = dataset[index].frame.depth_m
-            except DatasetError as error:
-                left_out.add(f'frame {index}', error)
-                continue
-            measured = depth_m[np.isfinite(depth_m)]
-            near, far = np.percentile(measured, [1, 99]) if len(measured) else (0.0, 1.0)
-            picture = encode_png(colour_depth(depth_m, near, far))
-            write_atomically(out / f'{index:06d}.png', picture)
-            yield index

@@ -128,8 +128,7 @@ def run(args: argparse.Namespace) -> int:
             print(source.left_out.summary(), file=sys.stderr)
         if not done:
             return 1
-        whole = source.is_whole and not source.left_out and done == count
-        return 0 if whole else SOME_LEFT_OUT
+        return SOME_LEFT_OUT if source.left_out or done < count or not source.is_whole else 0
 
 
 def length_by_frames(segmenter: Segmenter, source: Replay, limits: ViewLimits) -> float | None:
@@ -165,8 +164,7 @@ def segment_all(
     from insegan_ros.data.depth_messages import suspicious_depth
     from insegan_ros.floor import FloorNotFoundError
 
-    done = found = 0
-    suspicion = None
+    done, found, suspicion = 0, 0, None
     for item in tqdm(islice(source, count), total=count, unit='frame'):
         if suspicion is None and (suspicion := suspicious_depth(item.frame.depth_m)):
             tqdm.write(f'{item.name}: {suspicion}', file=sys.stderr)

@@ -49,10 +49,10 @@ def train(job: Job) -> int:
         ValueError: a dataset or a run's folder that does not fit; the message says why.
     """
     with claim(job):
-        return learn(job)
+        return train_claimed(job)
 
 
-def learn(job: Job) -> int:
+def train_claimed(job: Job) -> int:
     """In a folder that is this process's own."""
     settings, dataset, seed = job.config, job.dataset, job.seed
     training, held_out = split(dataset, settings.data, seed)

@@ -34,7 +34,7 @@ def test_every_second_frame_becomes_a_picture_of_its_size_and_name(
     out = tmp_path / 'pictures'
     call = ['export', str(dataset), '--format', 'png', '--every', '2', '--out', str(out)]
     assert cli.main(call) == 0
-    assert sorted(file.name for file in out.iterdir()) == [
+    assert sorted(file.name for file in out.glob('*.png')) == [
         '000000.png',
         '000002.png',
         '000004.png',

@@ -87,7 +87,7 @@ def test_a_dataset_keeps_its_indices_and_depth_unit(tmp_path: Path) -> None:
 
 def test_a_frame_without_a_bin_is_noted_and_the_others_go_on(folder: Path, tmp_path: Path) -> None:
     cv2.imwrite(str(folder / 'a.png'), np.zeros((100, 120), np.uint16))
-    assert segment(folder, tmp_path / 'o') == 0
+    assert segment(folder, tmp_path / 'o') == 3
     first, second = json.loads((tmp_path / 'o/result.json').read_text())['frames']
     assert 'pixels are measured' in first['error']
     assert len(second['instances']) == 2

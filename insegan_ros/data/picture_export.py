@@ -1,0 +1,39 @@
+"""A dataset's frames as colour pictures, for a person to draw masks on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from insegan_ros.data.left_out import LeftOut
+from insegan_ros.data.store import Dataset, DatasetError
+from insegan_ros.data.writer import encode_png
+from insegan_ros.drawing import colour_depth
+from insegan_ros.files import FolderClaim, write_atomically
+
+
+def write_pictures(
+    dataset: Dataset, indices: list[int], out: Path, *, left_out: LeftOut
+) -> Iterator[int]:
+    """Write <out>/<frame>.png, near red and far blue; yields each index when it is written.
+
+    Raises:
+        DatasetError: the folder holds pictures, which might be of other frames.
+        FolderInUseError: another process writes there.
+    """
+    if out.is_dir() and any(out.glob('*.png')):
+        raise DatasetError(f'{out} holds pictures already; remove them or name another folder')
+    with FolderClaim(out):
+        for index in indices:
+            try:
+                depth_m = dataset[index].frame.depth_m
+            except DatasetError as error:
+                left_out.add(f'frame {index}', error)
+                continue
+            measured = depth_m[np.isfinite(depth_m)]
+            near, far = np.percentile(measured, [1, 99]) if len(measured) else (0.0, 1.0)
+            picture = encode_png(colour_depth(depth_m, near, far))
+            write_atomically(out / f'{index:06d}.png', picture)
+            yield index
