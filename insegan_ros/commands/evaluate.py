@@ -123,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
         settings = account(args, dataset, truth, indices=indices)
         settings['split'] = f'{split}, {len(indices)} frames'
         settings |= {f'left out: {tally.what}': tally.count for tally in tallies if tally}
-        compare_methods(
+        judge_masks(
             args, dataset, methods, indices=indices, truth=truth, settings=settings, out=out
         )
     for text in [*dataset.notes, *(tally.summary() for tally in tallies if tally)]:
@@ -131,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
     return SOME_LEFT_OUT if damaged or unusable.images else 0
 
 
-def compare_methods(
+def judge_masks(
     args: argparse.Namespace,
     dataset: Dataset,
     methods: list[str],
