@@ -60,18 +60,7 @@ SETTINGS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this command."""
     parser.add_argument('--dataset', type=Path, help='folder of depth frames')
-    parser.add_argument(
-        '--mesh',
-        type=Path,
-        metavar='FILE',
-        help='distilled: a CAD model of the part (STL, OBJ, PLY, OFF, GLB; STEP where cascadio is '
-        'installed): one closed solid; --dataset is then optional',
-    )
-    parser.add_argument(
-        '--units',
-        choices=['mm', 'cm', 'm', 'in'],
-        help='of the numbers in the mesh (mm; metres where the format says so: GLB, STEP)',
-    )
+    _add_mesh(parser)
     parser.add_argument('--out', type=Path, required=True, help="the run's folder")
     described = '; '.join(f'{name}: {text}' for name, text in METHODS.items())
     parser.add_argument('--method', choices=list(METHODS), help=f'{described} (distilled)')
@@ -118,6 +107,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--dry-run',
         action='store_true',
         help='print all settings and the stages with their times, and do nothing',
+    )
+
+
+def _add_mesh(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--mesh',
+        type=Path,
+        metavar='FILE',
+        help='distilled: a CAD model of the part (STL, OBJ, PLY, OFF, GLB; STEP where cascadio is '
+        'installed): one closed solid; --dataset is then optional',
+    )
+    parser.add_argument(
+        '--units',
+        choices=['mm', 'cm', 'm', 'in'],
+        help='of the numbers in the mesh (mm; metres where the format says so: GLB, STEP)',
     )
 
 

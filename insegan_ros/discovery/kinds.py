@@ -135,7 +135,7 @@ def sort_pieces(search: Search, pieces: list[Piece], most: int) -> list[Piece]:
     config, tried = search.config, []
     for k, length in enumerate(candidate_lengths(pieces)):
         pool = [p for p in pieces if SHORTEST * length < p.length_m < 1.08 * length]
-        work = mixture(search, pool, length)
+        work = mixed_search(search, pool, length)
         generator = search.generator(20_000 + k)
         with tqdm(total=config.kind_seeds, desc='kinds', unit='seed') as bar:
             grown = work.grow(generator, range(PROBES), bar.update)
@@ -146,7 +146,7 @@ def sort_pieces(search: Search, pieces: list[Piece], most: int) -> list[Piece]:
             grown += work.grow(generator, range(PROBES, config.kind_seeds), bar.update)
         states = [grown[k] for k in complementary([residuals_of(s) for s in grown], most)]
         states = share_out(work, states, generator)
-        residual = judged_by(work, pool, states, generator)
+        residual = judged_by(work, pool, states, generator=generator)
         owner, least = residual.argmin(axis=0), residual.min(axis=0)
         if np.median(least) < config.unlike:
             usual = [
@@ -164,7 +164,7 @@ def sort_pieces(search: Search, pieces: list[Piece], most: int) -> list[Piece]:
     )
 
 
-def mixture(search: Search, pool: list[Piece], length_m: float) -> Reconstruction:
+def mixed_search(search: Search, pool: list[Piece], length_m: float) -> Reconstruction:
     """Of some of the pieces, rare views preferred, on a grid for the longest kind."""
     rng = np.random.default_rng([search.seed, 3])
     chosen = choose_pieces(pool, length_m, search.config.crops, rng=rng, shortest=SHORTEST)
@@ -198,7 +198,7 @@ def share_out(
     """Rounds in which each crop is given to the shape that explains it best."""
     config = replace(work.config, judged=0.5)  # each shape's crops are of its own kind now
     for _ in range(config.kind_rounds):
-        residual = judged_by(work, work.pieces, states, generator)
+        residual = judged_by(work, work.pieces, states, generator=generator)
         owner = residual.argmin(axis=0)
         fitted = []
         for kind, state in enumerate(states):
@@ -219,6 +219,7 @@ def judged_by(
     work: Reconstruction,
     pieces: list[Piece],
     states: list[DiscoveryState],
+    *,
     generator: torch.Generator,
 ) -> NDArray[np.float32]:
     """(K, N) residual of every piece under every shape, each in its best pose."""

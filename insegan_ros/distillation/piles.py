@@ -119,6 +119,7 @@ class PileMaker:
         solids: Sequence[Solid],
         surroundings: Surroundings,
         config: PileConfig,
+        *,
         shares: Sequence[float] = (1.0,),
     ) -> PileMaker:
         """Raises: ValueError where a template's mesh is empty."""

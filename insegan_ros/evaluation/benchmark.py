@@ -115,7 +115,10 @@ def evaluate_block(task: Task) -> list[FrameFigures]:
         judged = {} if true is None else label_figures(found, true)
         if task.truth is None and true is not None and 'kinds' in sample.record:
             judged['kinds'] = metrics.matched_kinds(
-                found.labels, true, found.class_ids, kinds_of(sample)
+                found.labels,
+                true,
+                predicted_kinds=found.class_ids,
+                true_kinds=kinds_of(sample),
             )
         if true is not None and task.truth is None and 'visible' in sample.record:
             judged['ignored'] = hardly_visible(true, sample.record['visible'])

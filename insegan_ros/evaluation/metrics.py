@@ -83,6 +83,7 @@ class MatchedKinds:
 def matched_kinds(
     predicted: Labels,
     true: Labels,
+    *,
     predicted_kinds: NDArray[np.integer],
     true_kinds: NDArray[np.integer],
 ) -> MatchedKinds:

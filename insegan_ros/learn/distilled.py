@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -175,6 +176,23 @@ class Distillation:
 
         return teach(self.job, progress, batches, settings=settings, seconds=seconds)
 
+    def _taught(self) -> dict[str, Any]:
+        """What the card says of where the shapes come from, and of the training."""
+        job, one = self.job, len(self.sides) == 1
+        sizes = [[round(side * 1e3, 1) for side in sides] for sides in self.sides]
+        shape = 'the shape was discovered in unlabelled depth'
+        if job.config.mesh is not None:
+            shape = 'the shape is that of a CAD model'
+        return {
+            'labels_used': f'none: {shape}, piles of it in physics taught the network',
+            'training': {
+                **training_of(job, self.start),
+                'piles': job.report.of('piles')['count'],
+                'part_size_mm': sizes[0] if one else sizes,
+                **({} if one else {'shares_of_kinds': self.shares}),
+            },
+        }
+
     def write_model(self) -> Figures:
         """Choose how votes are read, learn what scores mean, and write the model."""
         job, settings = self.job, self.job.config.network
@@ -197,21 +215,10 @@ class Distillation:
             'strict_miou_on_unseen_piles': round(read.strict_miou, 4),
             'count_accuracy_on_unseen_piles': round(read.count_accuracy, 4),
         }
-        sizes = [[round(side * 1e3, 1) for side in sides] for sides in self.sides]
-        one = len(sizes) == 1
         voxels = tuple(template.voxel_m for template in self.templates)
-        shape = 'the shape was discovered in unlabelled depth'
-        if job.config.mesh is not None:
-            shape = 'the shape is that of a CAD model'
         card = {
             **card_of(job.frames, job.part),
-            'labels_used': f'none: {shape}, piles of it in physics taught the network',
-            'training': {
-                **training_of(job, self.start),
-                'piles': job.report.of('piles')['count'],
-                'part_size_mm': sizes[0] if one else sizes,
-                **({} if one else {'shares_of_kinds': self.shares}),
-            },
+            **self._taught(),
             'figures': figures,
             'settings': distilled_card.to_card(
                 self.network,

@@ -84,7 +84,7 @@ def make_piles(
         shares: of the kinds in a pile, on average.
     """
     begun, made = time.monotonic(), 0
-    maker = PileMaker.of(templates, around, job.config.piles, shares)
+    maker = PileMaker.of(templates, around, job.config.piles, shares=shares)
     with tqdm(total=maker.config.count, desc='piles', unit='pile') as bar:
         piles = store_piles(maker, job.out / 'piles', job.seed, workers=job.workers)
         for made in piles:

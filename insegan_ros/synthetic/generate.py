@@ -74,7 +74,7 @@ def tight_width(part: str) -> float:
     return BIN_WIDTHS[part]
 
 
-def kinds_of(part: str) -> tuple[str, ...]:
+def kinds_named(part: str) -> tuple[str, ...]:
     """The parts in a bin of `part`: 'nut', or 'nut+bolt' for a bin that holds both.
 
     Raises:
@@ -90,12 +90,12 @@ def kinds_of(part: str) -> tuple[str, ...]:
 
 
 def make_bin(part: str, width_m: float | None = None) -> tuple[list[Part], BinSpec]:
-    """The parts of `kinds_of` and a bin for them; None: the widest that is tight for one of them.
+    """The parts of `kinds_named` and their bin; None: the widest that is tight for one of them.
 
     Raises:
         ValueError: a part that cannot be simulated, or for which no width was chosen.
     """
-    names = kinds_of(part)
+    names = kinds_named(part)
     parts = [make_part(name) for name in names]
     longest = max(parts, key=lambda one: one.length)
     if width_m is None:
@@ -119,7 +119,7 @@ class SceneConfig:
 
     def __post_init__(self) -> None:
         low, high = self.instances
-        kinds_of(self.part)  # says what is wrong with it
+        kinds_named(self.part)  # says what is wrong with it
         if not 0 <= low <= high <= 100:
             raise ValueError(f'instances {low}-{high}: 0 <= least <= most <= 100 is expected')
         if not 16 <= self.size <= D435.height:
@@ -150,7 +150,7 @@ class SceneConfig:
     @property
     def parts(self) -> list[Part]:
         """One a kind."""
-        return [make_part(kind) for kind in kinds_of(self.part)]
+        return [make_part(kind) for kind in kinds_named(self.part)]
 
     @property
     def bin_spec(self) -> BinSpec:
@@ -290,7 +290,7 @@ def store_scene(config: SceneConfig, seed: int, index: int) -> StoredScene:
     """Frame `index` of the dataset of `seed`, ready to be written."""
     scene = make_scene(config, (seed, index))
     floor = (*scene.floor.normal, scene.floor.offset)
-    told = {'kinds': scene.kinds.tolist()} if len(kinds_of(config.part)) > 1 else {}
+    told = {'kinds': scene.kinds.tolist()} if len(kinds_named(config.part)) > 1 else {}
     return StoredScene(
         index=index,
         depth=to_units(scene.frame.depth_m, NOISES[config.noise][1]),

@@ -22,7 +22,7 @@ from insegan_ros.data.store import to_units
 from insegan_ros.depth_camera import D435, D435_DEPTH_SCALE, D435_NOISE, StereoNoise
 from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, SceneRejectedError, fill_validly
 from insegan_ros.synthetic.d435 import add_noise
-from insegan_ros.synthetic.generate import MAX_ATTEMPTS, kinds_of, make_bin
+from insegan_ros.synthetic.generate import MAX_ATTEMPTS, kinds_named, make_bin
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
 from insegan_ros.types import Intrinsics
 
@@ -42,7 +42,7 @@ class BinConfig:
     exposures: int = 8  # noisy images of one scene
 
     def __post_init__(self) -> None:
-        kinds_of(self.part)  # says what is wrong with it
+        kinds_named(self.part)  # says what is wrong with it
         if not 0 <= self.instances <= 100:
             raise ValueError(f'instances {self.instances}: 0 to 100 are valid')
         if not 0 <= self.tilt_degrees <= 45:
