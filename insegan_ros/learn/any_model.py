@@ -156,7 +156,7 @@ def _made_meanwhile(
 ) -> Iterator[None]:
     """Shapes are made by other processes, at a lower priority, from when there are enough on."""
     maker = multiprocessing.get_context('spawn').Process(
-        target=_make, args=(config, folder, seed, workers)
+        target=_make, args=(config, folder, seed), kwargs={'workers': workers}
     )
     maker.start()
     try:

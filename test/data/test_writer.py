@@ -35,7 +35,7 @@ def test_a_second_writer_is_refused_and_the_first_goes_on(folder: Path) -> None:
     'other',
     [
         DatasetInfo(part='bolt', intrinsics=CAMERA, source='test'),
-        DatasetInfo(part='nut', intrinsics=CAMERA.crop(0, 0, 6, 8), source='test'),
+        DatasetInfo(part='nut', intrinsics=CAMERA.crop(0, 0, 6, height=8), source='test'),
     ],
 )
 def test_a_folder_of_another_part_or_camera_is_refused(folder: Path, other: DatasetInfo) -> None:

@@ -45,7 +45,11 @@ class Bars(DistilledSegmenter):
             labels[4 * k : 4 * k + 3, 10 : 10 + BAR_PX] = k + 1
         n = self._bars
         return Found(
-            labels, np.tile([0, 0, 0.5], (n, 1)), np.ones(n, np.float32), np.ones(n, np.float32)
+            labels,
+            np.tile([0, 0, 0.5], (n, 1)),
+            np.ones(n, np.float32),
+            np.ones(n, np.float32),
+            np.ones(n, np.int64),
         )
 
 
