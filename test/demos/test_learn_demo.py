@@ -28,8 +28,18 @@ PROJECT = Path(__file__).parents[2]
 def start(out: Path, *arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, '-m', 'insegan_ros.demos.learn_demo', '--out', str(out), *arguments]
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=PROJECT
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=PROJECT,
+        preexec_fn=hear_interrupts,
     )
+
+
+def hear_interrupts() -> None:
+    """In a shell's background jobs, and what they start, interrupts are ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def arguments(out: Path, count: int):
