@@ -27,7 +27,7 @@ from insegan_ros.nodes.segmenter import Pair, SegmenterNode
 from insegan_ros.types import Segmenter
 
 EXAMPLES = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 sides = st.one_of(st.integers(0, 80), st.sampled_from([1, 2**16, 2**32 - 1]))
 numbers = st.one_of(st.floats(width=64), st.sampled_from([0.0, math.nan, math.inf, -1.0, 1e300]))
