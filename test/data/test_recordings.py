@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from backports import zstd
 from lz4 import frame as lz4
 from recorded import CAMERA, DEPTH, HEIGHT, START, STEP, WIDTH, Bag, depth_units, storage_file
 from rosbags.highlevel import AnyReader
@@ -20,6 +19,11 @@ from insegan_ros.data.bags import Reading, Recording
 from insegan_ros.data.camera_model import CameraInfo
 from insegan_ros.data.store import DatasetError, to_units
 from insegan_ros.types import Intrinsics
+
+try:
+    from compression import zstd  # Python 3.14
+except ImportError:
+    from backports import zstd
 
 IMAGE = f'{DEPTH}/image_rect_raw'
 
