@@ -2,18 +2,111 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
-from insegan_ros.data.store import Dataset
+from insegan_ros.data.meshes import read_mesh
+from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.evaluation.benchmark import nothing
 from insegan_ros.evaluation.pose_error import Match, PartModel, fit_frame, match_poses, recall
 from insegan_ros.floor import FloorNotFoundError
+from insegan_ros.inference import model_card
+from insegan_ros.inference.distilled import DistilledSegmenter
+from insegan_ros.synthetic.parts import PARTS, make_part
 from insegan_ros.types import Segmenter
 
+if TYPE_CHECKING:
+    import trimesh
+
+FITTED = 60  # validation frames, from which the template's frame is fitted
 LIMITS = {'mssd': (0.05, 0.1, 0.2), 'add_s': (0.05, 0.1)}  # of the diameter
+
+
+def true_mesh(part_or_file: str | Path) -> trimesh.Trimesh:
+    """The mesh of a simulated part, or one's own, metres.
+
+    Raises:
+        DatasetError: neither is there, or the file holds no mesh.
+    """
+    if str(part_or_file) in PARTS:
+        return make_part(str(part_or_file)).mesh
+    if not Path(part_or_file).is_file():
+        raise DatasetError(
+            f'{part_or_file} is neither a file nor one of {", ".join(PARTS)}; give the true shape '
+            'as a mesh in metres'
+        )
+    return read_mesh(part_or_file)
+
+
+def with_template(name: str, device: str = 'cpu') -> DistilledSegmenter:
+    """A model by name or folder.
+
+    Raises:
+        ValueError: it knows no shape.
+    """
+    segmenter = model_card.load_segmenter(name, device)
+    if not isinstance(segmenter, DistilledSegmenter) or not segmenter.poses:
+        raise ValueError(f'{name} has no template and gives no poses')
+    return segmenter
+
+
+def write_pose_report(
+    dataset: Dataset,
+    out: Path,
+    methods: Sequence[str],
+    *,
+    indices: Sequence[int],
+    mesh: Path | None,
+    device: str,
+) -> str:
+    """Judge the poses of models in these frames: poses.json, and the table as Markdown.
+
+    Args:
+        mesh: the true shape; None: that of the simulated part.
+
+    Raises:
+        DatasetError: no validation split, no true shape, or frames without labels and poses.
+        ValueError: a method that is no model with a template.
+    """
+    if 'val' not in dataset.splits():
+        raise DatasetError(
+            f"{dataset.path} has no val split, on which a template's frame is fitted; "
+            'make one: --make-splits'
+        )
+    segmenters = {name: with_template(name, device) for name in methods}
+    part = PartModel.of(true_mesh(mesh or dataset.info.part))
+    fitting = [i for i in dataset.split('val') if i not in indices][:FITTED]
+    figures = {
+        name: judge_poses(
+            dataset, segmenter, part, fitting=fitting, judging=list(indices), name=name
+        )
+        for name, segmenter in segmenters.items()
+    }
+    report = {
+        'dataset': f'{dataset.path} ({dataset.info.part}, {dataset.content_hash()})',
+        'frames': len(indices),
+        'frames_of_the_fit': len(fitting),
+        'diameter_mm': round(1e3 * part.diameter, 2),
+        'symmetries': len(part.symmetries),
+        'methods': figures,
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    (out / 'poses.json').write_text(json.dumps(report, indent=2))
+    columns = list(next(iter(figures.values())))
+    rows = [[name, *(str(row[column]) for column in columns)] for name, row in figures.items()]
+    lines = [['', *columns], ['---'] * (len(columns) + 1), *rows]
+    return '\n'.join(
+        [
+            *(f'| {" | ".join(line)} |' for line in lines),
+            'instances at least half visible, those that no mask matches included; diameter '
+            f'{1e3 * part.diameter:.1f} mm, {len(part.symmetries)} symmetries',
+        ]
+    )
 
 
 def judge_poses(
