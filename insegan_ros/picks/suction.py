@@ -174,7 +174,8 @@ def _sealing_places(
     middle = float(np.median(depth[seen]))
     radius_px = cup.cup_radius_m * intrinsics.fx / middle + LIP_MARGIN_PX
     fitter = DiscFitter(depth, own, intrinsics)
-    at = np.nonzero(seen)
+    v, u = np.nonzero(seen)
+    at: Places = v, u
     at = _some(at, _sealed(*fitter.shares(*at, radius_px)))
     if not len(at[0]):
         return NoPick(
