@@ -79,13 +79,13 @@ def _first_free(scene: Scene, k: int, places: _Places, *, cup: SuctionCup) -> Pi
         m = int(np.argmax(left))
         blocked = _in_the_way(scene, k, places.points[m], normal=places.normals[m], cup=cup)
         if blocked is None:
-            return _pick_at(scene, k, places, m)
+            return _pick_at(scene, k, places, m=m)
         apart = np.linalg.norm(places.points - places.points[m], axis=1)
         left &= apart >= cup.cup_radius_m / 2
     return NoPick(label=k + 1, reason=f'the way to it is blocked by {blocked}')
 
 
-def _pick_at(scene: Scene, k: int, places: _Places, m: int) -> Pick:
+def _pick_at(scene: Scene, k: int, places: _Places, *, m: int) -> Pick:
     seal, smooth, level, centred, room = places.cues[m].tolist()
     cues = Cues(
         seal=seal,
