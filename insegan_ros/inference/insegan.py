@@ -252,6 +252,14 @@ BEFORE = {
 }  # fmt: skip
 
 
+def from_card(settings: Mapping[str, Any]) -> InSeGANCard:
+    """Of a card, also of an earlier version's. Raises: ConfigError, for unknown ones."""
+    model = dict(settings['model'])
+    if 'composed_by' not in model:
+        model = {**BEFORE, **model}
+    return config.from_mapping(InSeGANCard, {**settings, 'model': model})
+
+
 def load(
     settings: Mapping[str, Any],
     tensors: Mapping[str, Tensor],
@@ -266,10 +274,7 @@ def load(
         ConfigError: settings that this version does not know.
         RuntimeError: weights that do not fit them.
     """
-    model = dict(settings['model'])
-    if 'composed_by' not in model:
-        model = {**BEFORE, **model}
-    card = config.from_mapping(InSeGANCard, {**settings, 'model': model})
+    card = from_card(settings)
     networks = InSeGANNetworks(card.model)
     networks.load_state_dict(
         {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}

@@ -25,6 +25,7 @@ from insegan_ros.device import processor
 from insegan_ros.evaluation.metrics import paper_miou, strict_miou
 from insegan_ros.inference import insegan, model_card
 from insegan_ros.inference.insegan import InSeGANCard, InSeGANNetworks
+from insegan_ros.learn.insegan_start import InSeGANStart
 from insegan_ros.learn.run_folder import Job
 from insegan_ros.model.insegan import InSeGAN
 from insegan_ros.optional import needed_for
@@ -58,6 +59,7 @@ class InSeGANRun:
         *,
         validation: Validation,
         frames: Frames,
+        start: InSeGANStart | None = None,
     ) -> None:
         self._out, self._settings, self._dataset, self._crop = (
             job.out,
@@ -66,7 +68,7 @@ class InSeGANRun:
             crop,
         )
         self._trainer, self._validation, self._seed = trainer, validation, job.seed
-        self._frames, self._device = frames, job.device
+        self._frames, self._device, self._start = frames, job.device, start
         self._best = float('inf')
         self.done = 0  # iterations, of all attempts
         self._attempt, self._falls = 0, 0
@@ -271,6 +273,8 @@ class InSeGANRun:
         health: Health,
     ) -> None:
         by_labels = self._settings.data.threshold_from == 'labels'
+        start = self._start
+        before = 0 if start is None else start.images_seen
         said = {
             'method': f'insegan{self._settings.model.kind}',
             'part': self._dataset.info.part,
@@ -282,11 +286,12 @@ class InSeGANRun:
             'training': {
                 'iterations': done,
                 'batch': self._settings.step.batch,
-                'images_seen': done * self._settings.step.batch,
+                'images_seen': done * self._settings.step.batch + before,
                 'seconds': round(self._seconds + time.monotonic() - self._begun),
                 'seed': self._seed,
                 'processor': processor(self._device),
             },
+            **({} if start is None else {'began_with': start.card.get('training')}),
             'separated': health.verdict(),
             'figures': {f'validation_{k}': round(v, 4) for k, v in figures.items()},
             'settings': insegan.to_card(replace(card, refine_steps=self._settings.refine_steps)),
