@@ -18,7 +18,8 @@ background is the colour that most pixels on the outer edges of the class's mask
 a bin floor is found with them.
 
 --from bop reads a split of a dataset in the layout of the BOP benchmark (<split>/000001/...), with
-masks, poses and visible fractions; --object chooses one of its objects.
+masks, poses and visible fractions; --object chooses one of its objects. --from sileane and
+--from ipa read an object's folder of the Siléane and of the Fraunhofer IPA Bin-Picking dataset.
 
 examples:
   ros2 bag record /camera/camera/depth/image_rect_raw /camera/camera/depth/camera_info
@@ -27,6 +28,7 @@ examples:
   insegan import pngs --part nut --out ~/bins/nut --camera-info camera_info.yaml
   insegan import --from insta10 ~/Insta-10/nut --out ~/bins/insta10_nut
   insegan import --from bop ~/bop/icbin/test --object 2 --part juice --out ~/bins/icbin_juice
+  insegan import --from sileane ~/sileane/brick --out ~/bins/sileane_brick
   insegan import --from insta10 ~/Insta-10/nut --depth-offset 0.6 --depth-scale -0.001 --out nut
 """
 
@@ -38,6 +40,8 @@ from pathlib import Path
 
 from insegan_ros.commands.reading_options import add_reading_options, reading_of
 from insegan_ros.depth_camera import D435
+
+BENCHMARKS = ('bop', 'sileane', 'ipa')
 
 
 def _colour(text: str) -> tuple[int, ...]:
@@ -57,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help='a rosbag2 folder, .mcap, .db3, .bag, a folder of images, or an Insta-10 class',
     )
-    parser.add_argument('--from', dest='layout', choices=['recording', 'insta10', 'bop'])
+    parser.add_argument('--from', dest='layout', choices=['recording', 'insta10', *BENCHMARKS])
     parser.add_argument('--out', type=Path, required=True, help='the dataset folder')
     parser.add_argument('--part', help="the part's name, e.g. nut (insta10: the folder's name)")
     parser.add_argument(
@@ -115,10 +119,10 @@ def run(args: argparse.Namespace) -> int:
         if args.topic is not None or args.every != 1:
             raise ValueError('--topic and --every are for recordings, not for --from insta10')
         return import_insta10(args)
-    if args.layout == 'bop':
-        from insegan_ros.commands.import_bop import import_bop
+    if args.layout in BENCHMARKS:
+        from insegan_ros.commands.import_benchmark import import_benchmark
 
-        return import_bop(args)
+        return import_benchmark(args)
     return import_recording(args)
 
 
