@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from insegan_ros.data.benchmark_import import MOST_INSTANCES, BenchmarkImage
+from insegan_ros.data.benchmark_image import MOST_INSTANCES, BenchmarkImage
 from insegan_ros.data.left_out import LeftOut
 from insegan_ros.data.store import DatasetError
 from insegan_ros.types import DepthFrame, Intrinsics

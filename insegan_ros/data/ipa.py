@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from insegan_ros.data.benchmark_import import (
+from insegan_ros.data.benchmark_image import (
     MOST_INSTANCES,
     BenchmarkImage,
     clipped_depth,

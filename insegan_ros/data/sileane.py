@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from insegan_ros.data.benchmark_import import (
+from insegan_ros.data.benchmark_image import (
     MOST_INSTANCES,
     BenchmarkImage,
     clipped_depth,

@@ -9,10 +9,9 @@ import pytest
 import trimesh
 
 from insegan_ros.cli import main
-from insegan_ros.commands.evaluate_poses import frames_to_fit_and_judge
 from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.data.writer import DatasetWriter
-from insegan_ros.evaluation.pose_benchmark import learned_frame
+from insegan_ros.evaluation.template_frame import frames_to_fit_and_judge, learned_frame
 
 
 @pytest.fixture(scope='module')
