@@ -76,10 +76,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--poses',
         action='store_true',
-        help="judge models' 6-DoF poses instead: MSSD and ADD-S recall against the true mesh",
+        help='judge 6-DoF poses instead, of models, against the true mesh: MSSD and ADD-S recall, '
+        'and the average precision of the Siléane benchmark',
     )
     parser.add_argument(
         '--mesh', type=Path, help="the true mesh in metres, of a part that isn't simulated"
+    )
+    parser.add_argument(
+        '--symmetry',
+        metavar='CLASS',
+        help="of --poses' average precision: none, sphere, revolution:z, revolution-flip:z, C6:z, "
+        "D2:z, or Siléane's poseutils.json (default: what the mesh shows)",
     )
 
 
@@ -131,7 +138,8 @@ def _judge_poses(
 ) -> None:
     from insegan_ros.evaluation.pose_benchmark import write_pose_report
 
-    of = {'indices': judged.indices, 'mesh': args.mesh, 'device': args.device}
+    of = {name: getattr(args, name) for name in ('mesh', 'symmetry', 'device')}
+    of['indices'] = judged.indices
     print(write_pose_report(judged.dataset, out, methods, **of))
     print(f'written: {out}/poses.json')
 

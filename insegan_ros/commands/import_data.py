@@ -18,7 +18,8 @@ background is the colour that most pixels on the outer edges of the class's mask
 a bin floor is found with them.
 
 --from bop reads a split of a dataset in the layout of the BOP benchmark (<split>/000001/...), with
-masks, poses and visible fractions; --object chooses one of its objects.
+masks, poses and visible fractions; --object chooses one of its objects. --from sileane and
+--from ipa read an object's folder of the Siléane and of the Fraunhofer IPA Bin-Picking dataset.
 
 examples:
   ros2 bag record /camera/camera/depth/image_rect_raw /camera/camera/depth/camera_info
@@ -27,6 +28,7 @@ examples:
   insegan import pngs --part nut --out ~/bins/nut --camera-info camera_info.yaml
   insegan import --from insta10 ~/Insta-10/nut --out ~/bins/insta10_nut
   insegan import --from bop ~/bop/icbin/test --object 2 --part juice --out ~/bins/icbin_juice
+  insegan import --from sileane ~/sileane/brick --out ~/bins/sileane_brick
   insegan import --from insta10 ~/Insta-10/nut --depth-offset 0.6 --depth-scale -0.001 --out nut
 """
 
@@ -38,6 +40,8 @@ from pathlib import Path
 
 from insegan_ros.commands.options import add_reading_options, ended, reading_of, require_counts
 from insegan_ros.depth_camera import D435
+
+BENCHMARKS = ('bop', 'sileane', 'ipa')
 
 
 def _colour(text: str) -> tuple[int, ...]:
@@ -57,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help='a rosbag2 folder, .mcap, .db3, .bag, a folder of images, or an Insta-10 class',
     )
-    parser.add_argument('--from', dest='layout', choices=['recording', 'insta10', 'bop'])
+    parser.add_argument('--from', dest='layout', choices=['recording', 'insta10', *BENCHMARKS])
     parser.add_argument('--out', type=Path, required=True, help='the dataset folder')
     parser.add_argument('--part', help="the part's name, e.g. nut (insta10: the folder's name)")
     parser.add_argument(
@@ -113,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
     """Carry out the command; the exit code of the process."""
     if args.layout == 'insta10':
         return _import_insta10(args)
-    return _import_bop(args) if args.layout == 'bop' else _import_recording(args)
+    return _import_benchmark(args) if args.layout in BENCHMARKS else _import_recording(args)
 
 
 def _import_insta10(args: argparse.Namespace) -> int:
@@ -138,21 +142,18 @@ def _import_insta10(args: argparse.Namespace) -> int:
     return 0
 
 
-def _import_bop(args: argparse.Namespace) -> int:
-    from insegan_ros.data.bop import import_bop
+def _import_benchmark(args: argparse.Namespace) -> int:
+    from insegan_ros.data.benchmarks import BenchmarkRequest, import_benchmark
     from insegan_ros.data.left_out import LeftOut
 
     left_out = LeftOut('images', lambda text: print(text, file=sys.stderr))
-    added, total = import_bop(
-        args.recording,
-        args.out,
-        left_out,
-        number=args.object,
-        part=args.part,
-        instances=args.instances,
-        depth_scale=args.depth_scale,
+    request = BenchmarkRequest(
+        args.out, args.layout, args.object, args.part, args.instances, args.depth_scale
     )
-    print(f'{args.out}: {added} frames added, {total} in all')
+    done = import_benchmark(args.recording, request, left_out)
+    print(f'{args.out}: {done.added} frames added, {done.total} in all')
+    if done.warning is not None:
+        print(done.warning, file=sys.stderr)
     return ended(left_out)
 
 

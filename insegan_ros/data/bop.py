@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,80 +21,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from insegan_ros.data.benchmark_image import MOST_INSTANCES, BenchmarkImage
 from insegan_ros.data.left_out import LeftOut
-from insegan_ros.data.store import Dataset, DatasetError, DatasetInfo, to_units
-from insegan_ros.data.writer import DatasetWriter
+from insegan_ros.data.store import DatasetError
 from insegan_ros.types import DepthFrame, Intrinsics
 
 LAYOUT = '<split>/000001/{scene_camera.json, scene_gt.json, depth/, mask_visib/}'
-MOST_INSTANCES = 255
 MM = 0.001
-DEPTH_SCALE = 0.0001  # metres a unit of what is written: finer than most cameras measure
-
-
-def import_bop(
-    path: Path,
-    out: Path,
-    left_out: LeftOut,
-    *,
-    number: int | None = None,
-    part: str | None = None,
-    instances: int | None = None,
-    depth_scale: float | None = None,
-) -> tuple[int, int]:
-    """Append the images of one object to a dataset; how many were added, and are there now.
-
-    Args:
-        left_out: tallies images that cannot be read.
-        number: the object's id; None: the only one.
-
-    Raises:
-        DatasetError: no BOP scenes, an object that is not in them, or several to choose from.
-    """
-    objects = objects_of(path)
-    if number is None and len(objects) == 1:
-        number = next(iter(objects))
-    if number not in objects:
-        told = ', '.join(f'{key} (in {count} images)' for key, count in sorted(objects.items()))
-        raise DatasetError(f'{path} has objects {told}; choose one: --object ID')
-    images = images_of(path, number, left_out)
-    first = next(images, None)
-    if first is None:
-        reasons = '; '.join(left_out.reasons[:3])
-        raise DatasetError(f'{path}: no image can be read: {reasons}')
-    info = DatasetInfo(
-        part=part or f'object_{number}',
-        intrinsics=first.frame.intrinsics,
-        source='bop',
-        instances=instances,
-        depth_scale=DEPTH_SCALE if depth_scale is None else depth_scale,
-    )
-    added = 0
-    with DatasetWriter(out, info) as writer:
-        known = {record.get('file') for record in writer.records.values()}
-        for image in chain([first], images):
-            if image.name in known:
-                continue
-            if image.frame.intrinsics != info.intrinsics:  # a dataset has one camera
-                left_out.add(image.name, 'another camera than that of the first image')
-                continue
-            visible = {} if image.visible is None else {'visible': image.visible}
-            record = {'file': image.name, 'instances': len(image.poses), **visible}
-            units = to_units(image.frame.depth_m, info.depth_scale)
-            writer.append(units, image.labels, image.poses, record=record)
-            added += 1
-    return added, len(Dataset(out))
-
-
-@dataclass(frozen=True)
-class BopImage:
-    """One image with its ground truth."""
-
-    name: str  # scene/image
-    frame: DepthFrame
-    labels: NDArray[np.uint8]  # (H, W)
-    poses: NDArray[np.float32]  # (N, 4, 4) camera_T_part
-    visible: list[float] | None  # (N,) of each instance's outline; None: not told
 
 
 def objects_of(path: Path) -> dict[int, int]:
@@ -113,7 +44,22 @@ def objects_of(path: Path) -> dict[int, int]:
     return counts
 
 
-def images_of(path: Path, number: int, left_out: LeftOut) -> Iterator[BopImage]:
+def chosen_object(path: Path, number: int | None) -> int:
+    """The object asked for, or the only one.
+
+    Raises:
+        DatasetError: another layout, an object that is not in it, or several to choose from.
+    """
+    objects = objects_of(path)
+    if number is None and len(objects) == 1:
+        return next(iter(objects))
+    if number is None or number not in objects:
+        told = ', '.join(f'{key} (in {count} images)' for key, count in sorted(objects.items()))
+        raise DatasetError(f'{path} has objects {told}; choose one: --object ID')
+    return number
+
+
+def bop_images(path: Path, number: int, left_out: LeftOut) -> Iterator[BenchmarkImage]:
     """The images of a split that show an object; those that cannot be read are left out.
 
     Raises:
@@ -142,7 +88,7 @@ def _image(
     *,
     instances: list[tuple[dict[str, Any], dict[str, Any]]],
     number: int,
-) -> BopImage:
+) -> BenchmarkImage:
     """Raises: DatasetError, OSError, KeyError, ValueError: something is absent or damaged."""
     key = name.split('/')[1]
     units = _picture(scene / 'depth', key)
@@ -169,7 +115,7 @@ def _image(
     known = [float(v) for v in visible if v is not None]
     frame = DepthFrame(depth_m, Intrinsics(width, height, fx, fy, cx, cy))
     told = known if len(known) == len(poses) else None
-    return BopImage(name, frame, labels, np.stack(poses), told)
+    return BenchmarkImage(name, frame, labels, np.stack(poses), told)
 
 
 def _scenes(path: Path) -> list[Path]:

@@ -232,6 +232,14 @@ BEFORE = {
 }  # fmt: skip
 
 
+def from_card(settings: Mapping[str, Any]) -> InSeGANCard:
+    """Of a card, also of an earlier version's. Raises: ConfigError, for unknown ones."""
+    model = dict(settings['model'])
+    if 'composed_by' not in model:
+        model = {**BEFORE, **model}
+    return config.from_mapping(InSeGANCard, {**settings, 'model': model})
+
+
 def load(
     settings: Mapping[str, Any],
     tensors: Mapping[str, Tensor],
@@ -246,10 +254,7 @@ def load(
         ConfigError: settings that this version does not know.
         RuntimeError: weights that do not fit them.
     """
-    model = dict(settings['model'])
-    if 'composed_by' not in model:
-        model = {**BEFORE, **model}
-    card = config.from_mapping(InSeGANCard, {**settings, 'model': model})
+    card = from_card(settings)
     networks = InSeGANNetworks(card.model)
     networks.load_state_dict(dict(tensors))
     return InSeGANSegmenter(networks.to(torch.device(device)), card, parts_bin, seed=seed)

@@ -20,6 +20,7 @@ from insegan_ros.data.store import DatasetError
 from insegan_ros.inference import insegan, model_card
 from insegan_ros.inference.insegan import InSeGANCard, InSeGANNetworks
 from insegan_ros.learn.insegan_picture import save_picture
+from insegan_ros.learn.insegan_start import InSeGANStart
 from insegan_ros.learn.run_folder import Job
 from insegan_ros.learn.training_run import SHOWN, TrainingRun, Validation
 from insegan_ros.model.insegan import InSeGAN
@@ -41,9 +42,10 @@ class InSeGANRun(TrainingRun):
         *,
         frames: Frames,
         validation: Validation,
+        start: InSeGANStart | None = None,
     ) -> None:
         super().__init__(job, crop, frames=frames, validation=validation)
-        self._trainer, self._settings = trainer, job.config
+        self._trainer, self._settings, self._start = trainer, job.config, start
         self._attempt, self._falls = 0, 0
         self._good: dict[str, Any] | None = None  # the state that a fall goes back to
         self._recent: list[Mapping[str, Tensor]] = []
@@ -217,6 +219,9 @@ class InSeGANRun(TrainingRun):
             if by_labels
             else 'none: the threshold covers best what stands above the floor in held-out frames',
         )
+        if self._start is not None:
+            said['training']['images_seen'] += self._start.images_seen
+            said['began_with'] = self._start.card.get('training')
         said['separated'] = health.verdict()
         kept = replace(card, refine_steps=self._settings.refine_steps)
         said['settings'] = insegan.to_card(kept)
