@@ -106,7 +106,8 @@ def test_of_a_full_bin_the_window_with_most_parts_is_looked_at() -> None:
     voter = Voter(FRAME, Bin(Plane((0.0, 0.0, -1.0), 0.5), (10, 5, 85, 70)), parts)
     assert voter.crowded(100).region == (10, 5, 85, 70)
     x, y, width, height = voter.crowded(25).region or (0, 0, 0, 0)
-    assert (width, height) == (25, 25) and parts[y : y + 25, x : x + 25].all()
+    assert (width, height) == (25, 25)
+    assert parts[y : y + 25, x : x + 25].all()
 
 
 def test_an_instance_that_the_window_cuts_tells_no_length(
