@@ -226,14 +226,19 @@ class InSeGANRun:
         threshold = insegan.choose_threshold(
             alone.numpy(), self._validation.images.numpy(), filters
         )
-        card = InSeGANCard(self._settings.model, self._crop, replace(filters, threshold=threshold))
+        card = InSeGANCard(
+            self._settings.model,
+            self._crop,
+            replace(filters, threshold=threshold),
+            turns=self._settings.turns,
+        )
         by_labels = self._settings.data.threshold_from == 'labels'
         return self._threshold_by_labels(networks, card) if by_labels else card
 
     def _decompose(self, networks: InSeGANNetworks, images: Tensor) -> tuple[Tensor, Tensor]:
         alone, again = [], []
         for some in images.split(32):
-            a, b = networks.decompose(some[:, None].to(self._device))
+            a, b = networks.decompose(some[:, None].to(self._device), turns=self._settings.turns)
             alone.append(a.float().cpu())
             again.append(b.float().cpu())
         return torch.cat(alone), torch.cat(again)
