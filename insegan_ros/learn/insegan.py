@@ -23,18 +23,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from insegan_ros.crop import CropConfig
-from insegan_ros.data.frames import (
-    Frames,
-    cached_crops,
-    crop_frames,
-    measure_crop,
-)
+from insegan_ros.data.frames import Frames, cached_crops, crop_frames, measure_crop
 from insegan_ros.data.store import Dataset, DatasetError, Sample
-from insegan_ros.learn.baseline_run import BaselineRun
 from insegan_ros.learn.config import DataConfig
-from insegan_ros.learn.insegan_run import InSeGANRun, Validation
+from insegan_ros.learn.insegan_run import InSeGANRun
 from insegan_ros.learn.insegan_start import InSeGANStart
 from insegan_ros.learn.run_folder import Job, claim
+from insegan_ros.learn.training_run import TrainingRun, Validation
 from insegan_ros.model.insegan import InSeGAN
 from insegan_ros.training import distributed
 from insegan_ros.training.distributed import ALONE
@@ -86,10 +81,8 @@ def learn_in_group(job: Job, group: distributed.Group) -> int:
         InSeGAN(settings.model).to(job.device), settings.step, precision, group=group
     )
     process = InSeGANRun(job, crop, trainer, start=start, validation=validation, frames=frames)
-    resumed = (job.out / 'checkpoint.pt').exists()
-    if resumed:
-        process.resume()
-    elif start is not None:
+    resumed = process.resume()
+    if start is not None and not resumed:
         trainer.begin_with(start.weights)
     if group.leads:
         print(
@@ -98,13 +91,13 @@ def learn_in_group(job: Job, group: distributed.Group) -> int:
             f'{settings.loop.iterations} iterations done',
             flush=True,
         )
-        process.open_bar()
+        process.open()
         if start is not None and not resumed:
             process.validate(0)  # what it begins with is the first best
     return carry_on(job, process, group)
 
 
-def carry_on(job: Job, process: InSeGANRun | BaselineRun, group: distributed.Group = ALONE) -> int:
+def carry_on(job: Job, process: TrainingRun, group: distributed.Group = ALONE) -> int:
     """The loop, and what is said of its end."""
     settings, out = job.config, job.out
     hooks = Hooks(process.save, process.validate, process.draw, process.tell)

@@ -25,7 +25,6 @@ from insegan_ros.training.ema import Ema
 from insegan_ros.training.loop import require_finite
 
 EXPLODED = 40.0  # a loss above it counts as not finite
-MOST_GRADIENT = 5.0  # norm of the set encoder's
 
 
 @dataclass(frozen=True)
