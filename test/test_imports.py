@@ -82,6 +82,7 @@ ALLOWED = {
         'inference',
         'baselines.learned',
         'evaluation.metrics',
+        'evaluation.unlabelled',
     },
     'demos': DATA
     | {

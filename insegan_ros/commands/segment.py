@@ -163,6 +163,7 @@ def segment_all(
 
     from insegan_ros.data.depth_messages import suspicious_depth
     from insegan_ros.floor import FloorNotFoundError
+    from insegan_ros.inference.trust import judged
 
     done, found, suspicion = 0, 0, None
     for item in tqdm(islice(source, count), total=count, unit='frame'):
@@ -171,6 +172,7 @@ def segment_all(
         start = time.perf_counter()
         try:
             segmentation = segmenter.segment(item.frame, pose_seconds=pose_seconds)
+            segmentation = judged(segmentation, item.frame, segmenter)
         except FloorNotFoundError as error:
             writer.write_failure(item.name, str(error))
             tqdm.write(f'{item.name}: {error}')

@@ -24,6 +24,7 @@ from std_srvs.srv import Trigger
 from insegan_ros.data.camera_model import cached_camera, info_from_message
 from insegan_ros.data.depth_messages import depth_from_message, stamp_ns, suspicious_depth
 from insegan_ros.deadline import Deadline
+from insegan_ros.inference.trust import judged
 from insegan_ros.nodes import messages
 from insegan_ros.nodes.cameras import scales
 from insegan_ros.nodes.depth_input import DepthInput
@@ -214,6 +215,8 @@ class SegmenterNode(LifecycleNode):
             with self._busy:
                 length_m = self._segmenter.part_length_m if self._segmenter else None
                 found = self._within_limits(frame, posed)
+                found = judged(found, frame, self._segmenter) if self._segmenter else found
+            doubts += [f'doubtful: {doubt}' for doubt in found.doubts or ()]
             self._say_length(length_m)
             if found.count > (most := self._given['max_instances']):
                 doubts.append(
@@ -235,6 +238,7 @@ class SegmenterNode(LifecycleNode):
             self._progress.last_error = doubt
         now = self.get_clock().now().nanoseconds
         since_stamp = now - frame.stamp_ns if frame.stamp_ns else -1
+        self._progress.verdict = found.verdict
         self._progress.done(since_stamp, time.monotonic_ns() - pair.arrived_ns, doubts)
         return frame, found
 
