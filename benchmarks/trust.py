@@ -26,9 +26,9 @@ from insegan_ros.distillation.pretrain import ShapesConfig, load_shapes, store_s
 from insegan_ros.evaluation.metrics import strict_miou
 from insegan_ros.inference import model_card
 from insegan_ros.inference.distilled import DistilledSegmenter
-from insegan_ros.inference.trust import Signs, doubts_of, judged, signs_of
 from insegan_ros.parts_bin import Bin, BinTracker
 from insegan_ros.synthetic.d435 import add_noise
+from insegan_ros.trust import Signs, doubts_of, judged, signs_of
 from insegan_ros.types import DepthFrame, Intrinsics
 
 GOOD = 0.6  # strict mIoU

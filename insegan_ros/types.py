@@ -152,7 +152,7 @@ class Segmentation:
     visible_fraction: NDArray[np.float32]  # (N,) in [0, 1]
     # (N,) 1, 2, ... which kind of part; None: the method tells no kinds apart
     kinds: NDArray[np.uint16] | None = None
-    # why the frame is not to be trusted, in words; None: not judged (inference.trust)
+    # why the frame is not to be trusted, in words; None: not judged (trust)
     doubts: tuple[str, ...] | None = None
 
     @property

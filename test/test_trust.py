@@ -9,8 +9,8 @@ import pytest
 
 from insegan_ros.camera import Plane, segmentation_from_labels
 from insegan_ros.drawing import WARNING, found_picture
-from insegan_ros.inference.trust import judged
 from insegan_ros.parts_bin import Bin
+from insegan_ros.trust import judged
 from insegan_ros.types import DepthFrame, Intrinsics, Segmentation
 from insegan_ros.view_limits import LimitedSegmenter, ViewLimits
 
