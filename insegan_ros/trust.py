@@ -49,7 +49,7 @@ class TrustLimits:
     score: float = 0.55
     residual: float = 0.08
     longest: tuple[float, float] = (0.5, 1.5)
-    spread: float = 0.45
+    spread: float = 0.5
     tilt_degrees: float = 35.0  # up to which networks have seen piles
     on_floor: float = 0.01
     below_floor: float = 0.04
