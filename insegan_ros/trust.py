@@ -59,7 +59,7 @@ LIMITS = TrustLimits()
 
 
 def judged(
-    found: Segmentation, frame: DepthFrame, segmenter: Segmenter, limits: TrustLimits = LIMITS
+    found: Segmentation, frame: DepthFrame, segmenter: Segmenter, *, limits: TrustLimits = LIMITS
 ) -> Segmentation:
     """The segmentation with `doubts`: none where the frame may be trusted.
 
