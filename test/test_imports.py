@@ -25,6 +25,7 @@ CORE = {
     'tensors',
     'shipped',
     'view_limits',
+    'bin_segmenter',
 }
 DATA = CORE | {'data', 'drawing'}
 # part -> what it may import besides itself
@@ -44,6 +45,7 @@ ALLOWED = {
     'tensors': CORE,
     'shipped': CORE,
     'view_limits': CORE,
+    'bin_segmenter': CORE,
     'data': DATA,
     'synthetic': CORE | {'data.store', 'data.writer', 'collection.trajectory'},
     'model': CORE,

@@ -22,6 +22,7 @@ examples:
   insegan train --dataset ~/bins/mixed --out ~/runs/mixed --kinds 2
   insegan train --dataset ~/bins/nut --out ~/runs/gan --method insegan3d --max-minutes 60 \
       --config config/train/insegan_reference.yaml --set step.batch=32
+  insegan train --dataset ~/bins/nut --out ~/runs/gan2 --method insegan3d --start ~/runs/gan/model
   insegan train --dataset ~/bins/nut --out ~/runs/slots --method bo_qsa --max-minutes 60
   torchrun --nproc-per-node 4 -m insegan_ros.cli train --dataset ~/bins/nut --out ~/runs/gan \
       --method insegan3d
@@ -101,8 +102,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--start',
         metavar='MODEL',
-        help='distilled: the model whose network to begin with, by name or folder, or `none` '
-        '(any)',
+        help='the model to begin with, by name or folder. distilled: its network goes on, or '
+        '`none` (any); insegan3d, insegan2d: one of the same method, whose encoder goes on '
+        'learning while its generator stays as it is (none)',
     )
     parser.add_argument(
         '--kinds',
