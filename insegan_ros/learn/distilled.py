@@ -40,7 +40,7 @@ from insegan_ros.learn.reading import (
 from insegan_ros.learn.run_folder import Job, claim
 from insegan_ros.learn.run_pictures import show_segmented
 from insegan_ros.learn.stage_any_bin import AnyBin
-from insegan_ros.learn.stage_comparison import comparison, ending
+from insegan_ros.learn.stage_comparison import comparison_stages, ending
 from insegan_ros.learn.stage_discovery import UNEXPLAINED, find_shape, shape_folders
 from insegan_ros.learn.stage_mesh import CadSolid, take_mesh, write_part
 from insegan_ros.learn.stage_network import begun, is_read, learned_enough, teach, training_of
@@ -97,7 +97,7 @@ class Distillation:
             assert self.start is not None
             length_m = float(report.of('discovery')['part_length_m'])
             alike = AlikeShapes(self.job, self.start, length_m).stages()
-            return [shape, *alike, *comparison(self.job, self.start)]
+            return [shape, *alike, *comparison_stages(self.job, self.start)]
         piles = Stage(
             name='piles',
             share=shares.piles,
@@ -117,7 +117,7 @@ class Distillation:
             done=lambda _: is_read(self.job),
             run=lambda _: self.write_model(),
         )
-        return [shape, piles, network, reading, *comparison(self.job, self.start)]
+        return [shape, piles, network, reading, *comparison_stages(self.job, self.start)]
 
     @property
     def first(self) -> str:

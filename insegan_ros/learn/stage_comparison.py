@@ -31,7 +31,7 @@ FITS = 0.62  # poses of a template cost up to this where it is the part's
 LEARNED, BEGUN_WITH = 'learned', 'begun with'
 
 
-def comparison(job: Job, start: Start | None) -> list[Stage]:
+def comparison_stages(job: Job, start: Start | None) -> list[Stage]:
     """The stage; none where there are no frames, or nothing to compare with."""
     if job.frames is None or start is None or not job.config.compared:
         return []
@@ -40,7 +40,7 @@ def comparison(job: Job, start: Start | None) -> list[Stage]:
             name=COMPARISON,
             share=0.0,
             done=lambda _: is_compared(job),
-            run=lambda _: compare(job, start),
+            run=lambda _: keep_the_better(job, start),
         )
     ]
 
@@ -53,7 +53,7 @@ def is_compared(job: Job) -> bool:
     return compared is not None and compared['steps'] == job.report.of('network').get('steps')
 
 
-def compare(job: Job, start: Start) -> Figures:
+def keep_the_better(job: Job, start: Start) -> Figures:
     """Keep the better of the two as the run's model; both figures go onto its card.
 
     The learned one is kept unless the other is clearly better: it may know the part's poses.

@@ -16,7 +16,7 @@ from insegan_ros.inference.found import Found
 from insegan_ros.learn import stage_comparison
 from insegan_ros.learn.config import LearnConfig
 from insegan_ros.learn.run_folder import Job
-from insegan_ros.learn.stage_comparison import BEGUN_WITH, LEARNED, comparison, ending
+from insegan_ros.learn.stage_comparison import BEGUN_WITH, LEARNED, comparison_stages, ending
 from insegan_ros.learn.stages import run_stages
 from insegan_ros.learn.start import Start
 from insegan_ros.parts_bin import Bin
@@ -91,7 +91,7 @@ def test_the_better_model_is_kept_once_and_the_card_and_the_end_say_which(
     monkeypatch.setattr(stage_comparison, 'show_segmented', lambda *_, **__: None)
     start = Known(model_card.find('any'))
     for _ in range(2):
-        run_stages(comparison(job, start), 60.0, job.report)
+        run_stages(comparison_stages(job, start), 60.0, job.report)
     assert len(judged) == 1
     card = model_card.read_card(job.model)
     assert card['comparison']['kept'] == job.report.of('comparison')['kept'] == kept
@@ -106,5 +106,5 @@ def test_the_better_model_is_kept_once_and_the_card_and_the_end_say_which(
 
 
 def test_without_frames_or_a_model_to_begin_with_nothing_is_compared(job: Job) -> None:
-    assert comparison(job, None) == []
+    assert comparison_stages(job, None) == []
     assert ending(job) == ''
