@@ -18,7 +18,6 @@ from insegan_ros.parts_bin import Bin, find_bin
 from insegan_ros.picks.gripper import Gripper, SuctionCup
 from insegan_ros.picks.pick import Pick
 from insegan_ros.picks.planner import plan_picks
-from insegan_ros.picks.sites import CupSites, sites_for
 from insegan_ros.synthetic.bin_world import BinSpec, Physics, SceneRejectedError
 from insegan_ros.synthetic.d435 import add_noise
 from insegan_ros.synthetic.gripper_bodies import CupModel, JawModel
@@ -110,16 +109,12 @@ def looker(
     make_segmenter: MakeSegmenter, gripper: Gripper, *, pose_seconds: float = POSE_SECONDS
 ) -> Look:
     """Segment and plan in this process."""
-    known: dict[Segmenter, CupSites | None] = {}
 
     def look(frame: DepthFrame, parts_bin: Bin, left: int) -> Sight:
         segmenter = make_segmenter(parts_bin, left)
-        if segmenter not in known:
-            known[segmenter] = sites_for(segmenter, gripper)
-        sites = known[segmenter]
         began = time.perf_counter()
         found = segmenter.segment(frame, pose_seconds=pose_seconds)
-        plan = plan_picks(frame, found, parts_bin, gripper=gripper, sites=sites)
+        plan = plan_picks(frame, found, parts_bin, gripper=gripper)
         seconds = time.perf_counter() - began
         return Sight(labels=found.labels, picks=plan.ready or plan.picks, seconds=seconds)
 

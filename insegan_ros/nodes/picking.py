@@ -16,7 +16,6 @@ from insegan_ros.picks.boxes import OrientedBox, box_of
 from insegan_ros.picks.gripper import Gripper, find_gripper
 from insegan_ros.picks.planner import Plan, plan_picks
 from insegan_ros.picks.scene import Scene
-from insegan_ros.picks.sites import CupSites, sites_for
 from insegan_ros.types import DepthFrame, Segmentation, Segmenter
 
 DETECTIONS = '~/detections'
@@ -60,7 +59,6 @@ class PickOutputs:
         """
         self._gripper, self._class_id, self._segmenter_of = gripper, class_id, segmenter_of
         self._planned: tuple[DepthFrame, Plan, list[OrientedBox]] | None = None
-        self._sites: tuple[Segmenter | None, CupSites | None] = None, None
 
     def topics(self) -> dict[str, tuple[type, ToMessage]]:
         """Name -> the message's type, and what makes it.
@@ -105,9 +103,7 @@ class PickOutputs:
             parts_bin = None if segmenter is None else segmenter.parts_bin
             if parts_bin is None:
                 raise ValueError('no bin is known, so no pick can be planned; set bin_file')
-            if self._sites[0] is not segmenter:
-                self._sites = segmenter, sites_for(segmenter, self._gripper)
-            plan = plan_picks(frame, found, parts_bin, gripper=self._gripper, sites=self._sites[1])
+            plan = plan_picks(frame, found, parts_bin, gripper=self._gripper)
             planned = frame, plan, boxes_of(Scene.of(frame, found, parts_bin))
             self._planned = planned
         return planned[1:]

@@ -12,7 +12,6 @@ from insegan_ros.picks.jaws import jaw_pick
 from insegan_ros.picks.order import covered_by
 from insegan_ros.picks.pick import NoPick, Pick
 from insegan_ros.picks.scene import Scene
-from insegan_ros.picks.sites import CupSites
 from insegan_ros.picks.suction import suction_pick
 from insegan_ros.types import DepthFrame, Segmentation
 
@@ -39,12 +38,10 @@ def plan_picks(
     parts_bin: Bin,
     *,
     gripper: Gripper,
-    sites: CupSites | None = None,
 ) -> Plan:
     """Where to take hold of each instance, in the order in which they may be lifted.
 
-    An instance that another one lies on waits for it, however good its surface is. `sites` are
-    the cup's places on the template whose poses `found` has (`sites.sites_for`).
+    An instance that another one lies on waits for it, however good its surface is.
 
     Raises:
         ValueError: the gripper is wider than the bin, or frame and segmentation differ in size.
@@ -60,7 +57,7 @@ def plan_picks(
         if window is None:
             none.append(NoPick(label=k + 1, reason='no pixel shows it'))
             continue
-        pick = _one(scene, k, window, gripper=gripper, sites=sites)
+        pick = _one(scene, k, window, gripper=gripper)
         if isinstance(pick, NoPick):
             none.append(pick)
             continue
@@ -76,10 +73,9 @@ def _one(
     window: tuple[slice, slice],
     *,
     gripper: Gripper,
-    sites: CupSites | None,
 ) -> Pick | NoPick:
     if isinstance(gripper, SuctionCup):
-        return suction_pick(scene, k, window, cup=gripper, sites=sites)
+        return suction_pick(scene, k, window, cup=gripper)
     return jaw_pick(scene, k, window, jaw=gripper)
 
 

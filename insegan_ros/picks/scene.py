@@ -70,6 +70,23 @@ class Scene:
         both = np.isfinite(rendered) & np.isfinite(measured)
         return bool((rendered != measured)[both].any())
 
+    def rendered(self, k: int, window: tuple[slice, slice]) -> NDArray[np.float32]:
+        """(h, w) metres: instance `k` alone inside a window; NaN elsewhere."""
+        rows, columns, crop = self.found.depths.crops[k]
+        top, bottom = max(rows.start, window[0].start), min(rows.stop, window[0].stop)
+        left, right = max(columns.start, window[1].start), min(columns.stop, window[1].stop)
+        size = (window[0].stop - window[0].start, window[1].stop - window[1].start)
+        depth = np.full(size, np.nan, np.float32)
+        if top < bottom and left < right:
+            depth[
+                top - window[0].start : bottom - window[0].start,
+                left - window[1].start : right - window[1].start,
+            ] = crop[
+                top - rows.start : bottom - rows.start,
+                left - columns.start : right - columns.start,
+            ]
+        return depth
+
     def noise_m(self, depth_m: float) -> float:
         """Standard deviation of a measured depth at that depth, metres."""
         return float(D435_NOISE.depth_sigma(np.array(depth_m), self.frame.intrinsics))

@@ -12,11 +12,10 @@ from insegan_ros.picks.discs import DiscFits, DiscFitter
 from insegan_ros.picks.gripper import SuctionCup
 from insegan_ros.picks.pick import Cues, NoPick, Pick, tool_pose
 from insegan_ros.picks.scene import Scene
-from insegan_ros.picks.sites import LIFT_OFF_M, CupSites
 
 MIN_SEAL = 0.92  # of the lip's disc has to show the part; measured images have small holes
 MAX_FOREIGN = 0.01  # of the disc may show something else
-LIP_POINTS = 12  # around the lip, where the frame is asked what it shows
+LIFT_OFF_M = 0.004  # above the lip: what is lower than this beside the cup is not in its way
 LIP_MARGIN_PX = 0.7  # beyond the lip: a mask's edge is as uncertain as that
 WIDER = (1.25, 1.6, 2.0)  # cup radii beyond the lip that are tried for a larger flat place
 STEADIER = (2.0, 3.0, 4.5)  # cup radii over which a normal is fitted where the surface allows it
@@ -24,7 +23,7 @@ SMOOTH_SIGMAS, SMOOTH_M = 1.2, 0.0002  # of a plane's residual: noise, and what 
 EDGE = np.ones((5, 5), np.uint8)  # px at a mask's rim that are mixed with what is behind
 PLACES = 128  # of an instance that are fitted at most
 CANDIDATES = 24  # of an instance whose way is checked, best ones first
-AGREES_M, AGREES_SIGMAS = 0.002, 3.0  # the template's place and the measured one
+AGREES_M, AGREES_SIGMAS = 0.002, 3.0  # the template's rendering and the measured depth
 
 
 Places = tuple[NDArray[np.integer], NDArray[np.integer]]  # rows and columns
@@ -46,28 +45,16 @@ def suction_pick(
     window: tuple[slice, slice],
     *,
     cup: SuctionCup,
-    sites: CupSites | None = None,
 ) -> Pick | NoPick:
     """The best place on instance `k` for a cup, or why there is none.
 
-    Places are those of the posed template where there is one, and of the measured surface where
-    there is none or none of the template's is free. Where there is a template, measured places
-    count as not smooth: they miss edges that are finer than the camera's noise. The chance of
-    success is left at 0: `planner` fills it in from the cues.
+    Whether the lip is closed and how deep the place is comes from the measured surface. The
+    direction comes from the posed template's rendering where there is one and it agrees, since it
+    has no noise, else from the measured surface under wider discs. The chance of success is left
+    at 0: `planner` fills it in from the cues.
     """
-    known = sites is not None and len(sites.points) > 0
-    if known and sites is not None and scene.posed(k):
-        places = _template_places(scene, k, sites, cup=cup)
-        pick = _first_free(scene, k, places, cup=cup)
-        if isinstance(pick, Pick):
-            return pick
-    measured = _sealing_places(scene, k, window, cup=cup)
-    if isinstance(measured, NoPick):
-        return measured
-    pick = _first_free(scene, k, measured, cup=cup)
-    if isinstance(pick, Pick) and known:
-        return replace(pick, cues=replace(pick.cues, smooth=0.0))
-    return pick
+    places = _sealing_places(scene, k, window, cup=cup)
+    return places if isinstance(places, NoPick) else _first_free(scene, k, places, cup=cup)
 
 
 def _first_free(scene: Scene, k: int, places: _Places, *, cup: SuctionCup) -> Pick | NoPick:
@@ -106,60 +93,6 @@ def _pick_at(scene: Scene, k: int, places: _Places, *, m: int) -> Pick:
     )
 
 
-def _template_places(scene: Scene, k: int, sites: CupSites, *, cup: SuctionCup) -> _Places:
-    """The template's places that are seen, level enough, and where the frame agrees."""
-    pose = scene.found.poses[k].astype(np.float64)
-    points = sites.points @ pose[:3, :3].T + pose[:3, 3]
-    normals = sites.normals @ pose[:3, :3].T
-    level = normals @ scene.up
-    kept = (level > np.cos(np.radians(cup.max_tilt_degrees))) & (
-        np.einsum('ij,ij->i', normals, points) < 0
-    )
-    points, normals, level = points[kept], normals[kept], level[kept]
-    seal = _seen_under_lip(scene, k, points, normals=normals, cup=cup)
-    offset = points - pose[:3, 3]
-    across = np.linalg.norm(offset - (offset @ scene.up)[:, None] * scene.up, axis=1)
-    reach = float(np.linalg.norm(sites.points, axis=1).max(initial=1e-3))
-    smooth = 1 - np.clip(sites.uneven_m[kept] / cup.lip_gap_m, 0, 1)
-    cues = np.stack(
-        [seal, smooth, level, np.clip(1 - across / reach, 0, 1), sites.room[kept]], axis=1
-    )
-    worth = cues @ np.array([2.0, 0.8, 1.0, 1.5, 0.6])  # the order of trying, not the chance
-    order = np.argsort(-worth, kind='stable')
-    order = order[seal[order] >= MIN_SEAL]
-    radii = cup.cup_radius_m * (1 + sites.room[kept] * (WIDER[-1] - 1))
-    return _Places(points[order], normals[order], cues[order], radii[order])
-
-
-def _seen_under_lip(
-    scene: Scene,
-    k: int,
-    points: NDArray[np.float64],
-    *,
-    normals: NDArray[np.float64],
-    cup: SuctionCup,
-) -> NDArray[np.float64]:
-    """(M,) share of the lip's disc at which the frame shows the instance itself, as deep."""
-    x = np.cross(normals, scene.floor_axes[1])
-    x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-9)
-    y = np.cross(normals, x)
-    angles = 2 * np.pi * np.arange(LIP_POINTS) / LIP_POINTS
-    ring = np.cos(angles)[:, None, None] * x + np.sin(angles)[:, None, None] * y
-    lip = np.concatenate([points[None], points + cup.cup_radius_m * ring])  # (L, M, 3)
-    camera, labels = scene.frame.intrinsics, scene.found.labels
-    z = np.maximum(lip[..., 2], 0.05)
-    column = np.rint(lip[..., 0] / z * camera.fx + camera.cx).astype(int)
-    row = np.rint(lip[..., 1] / z * camera.fy + camera.cy).astype(int)
-    inside = (row >= 0) & (row < labels.shape[0]) & (column >= 0) & (column < labels.shape[1])
-    row, column = np.where(inside, row, 0), np.where(inside, column, 0)
-    measured = scene.frame.depth_m[row, column]
-    allowed = AGREES_M + AGREES_SIGMAS * scene.noise_m(float(scene.found.poses[k, 2, 3]))
-    with np.errstate(invalid='ignore'):
-        as_deep = np.isnan(measured) | (np.abs(measured - z) < allowed)
-    own = (labels[row, column] == k + 1) | ((labels[row, column] == 0) & np.isnan(measured))
-    return np.asarray((inside & own & as_deep).mean(axis=0))
-
-
 def _sealing_places(
     scene: Scene, k: int, window: tuple[slice, slice], *, cup: SuctionCup
 ) -> _Places | NoPick:
@@ -193,9 +126,21 @@ def _sealing_places(
             reason=f'its surface is rougher than {1000 * allowed:.1f} mm under the cup',
         )
     at, fits = (at[0][smooth], at[1][smooth]), fits[smooth]
-    inner = cv2.erode(own.astype(np.uint8), EDGE, borderValue=0) > 0
-    steady = DiscFitter(depth, inner, intrinsics)
-    fits = _steadied(fits, steady, at, radius_px=radius_px, noise_m=noise)
+    rendered = _rendered(scene, k, window)
+    known = None
+    if rendered is not None:
+        known = DiscFitter(rendered, own, intrinsics).fit(*at, radius_px)[0]
+        good = (known.own >= MIN_SEAL) & (known.roughness_m < cup.lip_gap_m)
+        if good.any():
+            at, fits, known = (at[0][good], at[1][good]), fits[good], known[good]
+        else:
+            known = None
+    if known is not None:
+        fits = replace(fits, normals=known.normals)
+    else:
+        inner = cv2.erode(own.astype(np.uint8), EDGE, borderValue=0) > 0
+        steady = DiscFitter(depth, inner, intrinsics)
+        fits = _steadied(fits, steady, at, radius_px=radius_px, noise_m=noise)
     level = fits.normals @ scene.up > np.cos(np.radians(cup.max_tilt_degrees))
     if not level.any():
         return NoPick(
@@ -204,6 +149,16 @@ def _sealing_places(
     at, fits = (at[0][level], at[1][level]), fits[level]
     flat = _flat_radius(fitter, at, radius_px=radius_px, allowed=allowed)
     return _ordered(scene, k, window, at=at, fits=fits, flat=flat, allowed=allowed, cup=cup)
+
+
+def _rendered(scene: Scene, k: int, window: tuple[slice, slice]) -> NDArray[np.float32] | None:
+    """(h, w) metres: the posed template's rendering where it agrees with what was measured."""
+    if not scene.posed(k):
+        return None
+    depth, rendered = scene.frame.depth_m[window], scene.rendered(k, window)
+    allowed = AGREES_M + AGREES_SIGMAS * scene.noise_m(float(np.nanmedian(depth)))
+    with np.errstate(invalid='ignore'):
+        return np.where(np.abs(depth - rendered) < allowed, rendered, np.float32(np.nan))
 
 
 def _some(at: Places, chosen: NDArray[np.bool_]) -> Places:
