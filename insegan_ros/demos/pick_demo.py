@@ -91,7 +91,14 @@ class NodeLook:
     ) -> None:
         self._node.destroy_node()
 
-    def __call__(self, frame: DepthFrame, parts_bin: Bin, left: int) -> Sight:  # noqa: ARG002
+    def __call__(
+        self,
+        frame: DepthFrame,
+        parts_bin: Bin,  # noqa: ARG002
+        left: int,  # noqa: ARG002
+        *,
+        failed: NDArray[np.floating],  # noqa: ARG002
+    ) -> Sight:
         """As `evaluation.picking.Look`; the node has its bin from a file.
 
         Raises:
@@ -138,7 +145,7 @@ class NodeLook:
             kind='parallel' if jaw else 'suction',
             pose=pose,
             chance=0.0,
-            cues=Cues(seal=0, smooth=0, level=0, centred=0, room=0, visible=0, score=0),
+            cues=Cues(**dict.fromkeys(Cues.names(), 0.0)),
             width_m=self._gripper.stroke_m if isinstance(self._gripper, ParallelJaw) else 0.0,
         )
 

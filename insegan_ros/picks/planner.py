@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from insegan_ros.parts_bin import Bin
 from insegan_ros.picks.gripper import Gripper, ParallelJaw, SuctionCup
 from insegan_ros.picks.jaws import jaw_pick
 from insegan_ros.picks.order import covered_by
 from insegan_ros.picks.pick import NoPick, Pick
+from insegan_ros.picks.places import LAST_RESORT, STRICT, Limits
 from insegan_ros.picks.scene import Scene
 from insegan_ros.picks.suction import suction_pick
 from insegan_ros.types import DepthFrame, Segmentation
 
 CUP_MARGIN_PX = 6  # beside an instance: what its lip might touch besides it
 JAW_MARGIN_PX = 40  # beside an instance: what stands in its fingers' way
+CHANGE = 0.1  # more chance than the gripper before it has to have one that is changed to
+
+
+Window = tuple[slice, slice]
 
 
 @dataclass(frozen=True)
@@ -37,32 +44,55 @@ def plan_picks(
     found: Segmentation,
     parts_bin: Bin,
     *,
-    gripper: Gripper,
+    gripper: Gripper | Sequence[Gripper],
+    failed: NDArray[np.floating] | None = None,
 ) -> Plan:
     """Where to take hold of each instance, in the order in which they may be lifted.
 
-    An instance that another one lies on waits for it, however good its surface is.
+    An instance that another one lies on waits for it, however good its surface is. Where nothing
+    can be taken hold of, worse places are given as a last resort, and also those that failed.
+
+    Args:
+        gripper: one, or several of which the cell changes to what suits an instance best; earlier
+            ones are preferred.
+        failed: (F, 3) places, camera frame, where picks have failed: others come first.
 
     Raises:
-        ValueError: the gripper is wider than the bin, or frame and segmentation differ in size.
+        ValueError: a gripper is wider than the bin, none is given, or frame and segmentation
+            differ in size.
     """
-    _check_fits(gripper, parts_bin)
-    scene = Scene.of(frame, found, parts_bin)
+    grippers = (gripper,) if isinstance(gripper, SuctionCup | ParallelJaw) else tuple(gripper)
+    if not grippers:
+        raise ValueError('no gripper is given; at least one is needed to plan picks for')
+    for one in grippers:
+        _check_fits(one, parts_bin)
+    scene = Scene.of(frame, found, parts_bin, failed=failed)
     covered = covered_by(scene) if found.count else np.zeros((0, 0), np.float32)
+    plan = _plan(scene, covered, grippers, limits=STRICT)
+    if plan.picks or not found.count:
+        return plan
+    return _plan(Scene.of(frame, found, parts_bin), covered, grippers, limits=LAST_RESORT)
+
+
+def _plan(
+    scene: Scene, covered: NDArray[np.float32], grippers: tuple[Gripper, ...], *, limits: Limits
+) -> Plan:
     picks: list[Pick] = []
     none: list[NoPick] = []
-    for k, window in enumerate(
-        scene.windows(CUP_MARGIN_PX if isinstance(gripper, SuctionCup) else JAW_MARGIN_PX)
-    ):
-        if window is None:
-            none.append(NoPick(label=k + 1, reason='no pixel shows it'))
-            continue
-        pick = _one(scene, k, window, gripper=gripper)
-        if isinstance(pick, NoPick):
-            none.append(pick)
-            continue
-        waits = tuple((np.flatnonzero(covered[k]) + 1).tolist())
-        picks.append(replace(pick, chance=gripper.chance(pick.cues), waits_for=waits))
+    cups = scene.windows(CUP_MARGIN_PX)
+    jaws = scene.windows(JAW_MARGIN_PX)
+    for k in range(scene.found.count):
+        tried = [
+            _one(scene, k, cups[k], jaws[k], gripper=gripper, limits=limits)
+            for gripper in grippers
+        ]
+        held = [replace(one, tool=t) for t, one in enumerate(tried) if isinstance(one, Pick)]
+        if held:
+            waits = tuple((np.flatnonzero(covered[k]) + 1).tolist())
+            best = max(held, key=lambda pick: pick.chance - CHANGE * pick.tool)
+            picks.append(replace(best, waits_for=waits))
+        else:
+            none.append(next(one for one in tried if isinstance(one, NoPick)))
     picks.sort(key=lambda pick: (len(pick.waits_for) > 0, -pick.chance))
     return Plan(tuple(picks), tuple(none))
 
@@ -70,13 +100,20 @@ def plan_picks(
 def _one(
     scene: Scene,
     k: int,
-    window: tuple[slice, slice],
+    cup_window: Window | None,
+    jaw_window: Window | None,
     *,
     gripper: Gripper,
+    limits: Limits,
 ) -> Pick | NoPick:
+    """The best pick of instance `k` by one gripper, its chance filled in, or why there is none."""
+    if cup_window is None or jaw_window is None:
+        return NoPick(label=k + 1, reason='no pixel shows it')
     if isinstance(gripper, SuctionCup):
-        return suction_pick(scene, k, window, cup=gripper)
-    return jaw_pick(scene, k, window, jaw=gripper)
+        pick = suction_pick(scene, k, cup_window, cup=gripper, limits=limits)
+    else:
+        pick = jaw_pick(scene, k, jaw_window, jaw=gripper)
+    return pick if isinstance(pick, NoPick) else replace(pick, chance=gripper.chance(pick.cues))
 
 
 def _check_fits(gripper: Gripper, parts_bin: Bin) -> None:
