@@ -20,7 +20,7 @@ from insegan_ros.types import DepthFrame, Segmentation
 
 CUP_MARGIN_PX = 6  # beside an instance: what its lip might touch besides it
 JAW_MARGIN_PX = 40  # beside an instance: what stands in its fingers' way
-CHANGE = 0.1  # more chance than the gripper before it has to have one that is changed to
+SURE = 0.8  # chance of a pick with which no other gripper is asked for
 
 
 Window = tuple[slice, slice]
@@ -53,8 +53,8 @@ def plan_picks(
     can be taken hold of, worse places are given as a last resort, and also those that failed.
 
     Args:
-        gripper: one, or several of which the cell changes to what suits an instance best; earlier
-            ones are preferred.
+        gripper: one, or several: the first whose chance is good enough takes an instance, or else
+            the best.
         failed: (F, 3) places, camera frame, where picks have failed: others come first.
 
     Raises:
@@ -82,17 +82,21 @@ def _plan(
     cups = scene.windows(CUP_MARGIN_PX)
     jaws = scene.windows(JAW_MARGIN_PX)
     for k in range(scene.found.count):
-        tried = [
-            _one(scene, k, cups[k], jaws[k], gripper=gripper, limits=limits)
-            for gripper in grippers
-        ]
-        held = [replace(one, tool=t) for t, one in enumerate(tried) if isinstance(one, Pick)]
-        if held:
-            waits = tuple((np.flatnonzero(covered[k]) + 1).tolist())
-            best = max(held, key=lambda pick: pick.chance - CHANGE * pick.tool)
-            picks.append(replace(best, waits_for=waits))
+        best, reason = None, 'no pixel shows it'
+        for tool, gripper in enumerate(grippers):
+            window = cups[k] if isinstance(gripper, SuctionCup) else jaws[k]
+            one = _one(scene, k, window, gripper=gripper, limits=limits)
+            if isinstance(one, NoPick):
+                reason = one.reason if not tool else reason
+            elif best is None or one.chance > best.chance:
+                best = replace(one, tool=tool)
+            if best is not None and best.chance >= SURE:
+                break
+        if best is None:
+            none.append(NoPick(label=k + 1, reason=reason))
         else:
-            none.append(next(one for one in tried if isinstance(one, NoPick)))
+            waits = tuple((np.flatnonzero(covered[k]) + 1).tolist())
+            picks.append(replace(best, waits_for=waits))
     picks.sort(key=lambda pick: (len(pick.waits_for) > 0, -pick.chance))
     return Plan(tuple(picks), tuple(none))
 
@@ -100,19 +104,18 @@ def _plan(
 def _one(
     scene: Scene,
     k: int,
-    cup_window: Window | None,
-    jaw_window: Window | None,
+    window: Window | None,
     *,
     gripper: Gripper,
     limits: Limits,
 ) -> Pick | NoPick:
     """The best pick of instance `k` by one gripper, its chance filled in, or why there is none."""
-    if cup_window is None or jaw_window is None:
+    if window is None:
         return NoPick(label=k + 1, reason='no pixel shows it')
     if isinstance(gripper, SuctionCup):
-        pick = suction_pick(scene, k, cup_window, cup=gripper, limits=limits)
+        pick = suction_pick(scene, k, window, cup=gripper, limits=limits)
     else:
-        pick = jaw_pick(scene, k, jaw_window, jaw=gripper)
+        pick = jaw_pick(scene, k, window, jaw=gripper)
     return pick if isinstance(pick, NoPick) else replace(pick, chance=gripper.chance(pick.cues))
 
 
