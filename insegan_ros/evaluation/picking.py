@@ -96,11 +96,6 @@ class BinRun:
     left: int = 0
     blind: int = 0  # frames in which no pick was found
 
-    @property
-    def emptied(self) -> bool:
-        """Whether nothing is left in the bin."""
-        return self.left == 0
-
 
 @dataclass(frozen=True)
 class View:

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from insegan_ros import config
+from insegan_ros.bin_segmenter import BinSegmenter
 from insegan_ros.camera import height_map, segmentation_from_labels
 from insegan_ros.crop import BinCrop, CropConfig, depth_at_height, encode
 from insegan_ros.model.generator import Generator
-from insegan_ros.model.insegan import InSeGANConfig, explain, make_encoder
-from insegan_ros.model.refine import refine
-from insegan_ros.parts_bin import Bin, BinTracker, foreground
+from insegan_ros.model.hypotheses import best_of_turns
+from insegan_ros.model.insegan import InSeGANConfig, make_encoder
+from insegan_ros.model.refine import composed, refine
+from insegan_ros.parts_bin import Bin, foreground
 from insegan_ros.types import DepthFrame, InstanceImages, Segmentation
 
 MIN_PIXELS = 12  # of an instance, in the frame
@@ -46,6 +48,16 @@ class InSeGANCard:
     crop: CropConfig
     filters: FilterConfig
     refine_steps: int = 0  # gradient steps on each frame's codes
+    turns: int = 1  # quarter turns of the image whose instances compete (model.hypotheses)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.turns <= 4:
+            raise ValueError(f'turns {self.turns}: 1 to 4 are expected')
+        if self.turns > 1 and self.model.composed_by == 'mean':
+            raise ValueError(
+                'turns above 1 need model.composed_by nearest: a mean of feature maps cannot be '
+                'taken of several turns'
+            )
 
 
 class InSeGANNetworks(nn.Module):
@@ -58,21 +70,35 @@ class InSeGANNetworks(nn.Module):
 
     @torch.no_grad()
     def decompose(
-        self, images: Tensor, refine_steps: int = 0, seconds: float = float('inf')
+        self,
+        images: Tensor,
+        refine_steps: int = 0,
+        seconds: float = float('inf'),
+        *,
+        turns: int = 1,
     ) -> tuple[Tensor, Tensor]:
         """(B, 1, S, S) -> each instance alone (B, n, S, S), all re-rendered (B, S, S).
 
         Args:
             refine_steps: of the codes on these images; `seconds` may end them earlier.
+            turns: of the image by 90 degrees, whose instances compete.
         """
-        codes = explain(self.encoder, self.generator, images, count=self._count)
+        found = best_of_turns(self.encoder, self.generator, images, count=self._count, turns=turns)
+        codes = found.codes
         if refine_steps and seconds > 0:
-            codes = refine(self.generator, codes, images, steps=refine_steps, seconds=seconds)
-        image, alone = self.generator.render_both(codes)
+            codes = refine(
+                self.generator,
+                codes,
+                images,
+                steps=refine_steps,
+                turns=found.turns,
+                seconds=seconds,
+            )
+        image, alone = composed(self.generator, codes, found.turns)
         return alone, image[:, 0]
 
 
-class InSeGANSegmenter:
+class InSeGANSegmenter(BinSegmenter):
     """n instances of which each is rendered whole; hidden parts of a shape are restored.
 
     Poses are the visible points' centroid and principal axes: the implicit template has no metric
@@ -87,36 +113,17 @@ class InSeGANSegmenter:
         *,
         seed: int = 0,
     ) -> None:
+        super().__init__(parts_bin, seed)
         self._networks = copy.deepcopy(networks).eval().requires_grad_(False)
         self._card = card
         self._device = next(networks.parameters()).device
-        self._tracker = BinTracker(parts_bin, seed)
 
-    @property
-    def part_length_m(self) -> None:
-        """Not known: see types.Segmenter."""
-
-    @property
-    def parts_bin(self) -> Bin | None:
-        """Where the bin was in the frame segmented last."""
-        return self._tracker.last
-
-    def segment(
-        self,
-        frame: DepthFrame,
-        *,
-        pose_seconds: float = 0.0,  # noqa: ARG002
-        refine_seconds: float = float('inf'),
-    ) -> Segmentation:
-        """As types.Segmenter says; poses are rough ones, whatever the time.
-
-        Raises:
-            FloorNotFoundError: no bin was given and the frame shows none.
-        """
-        parts_bin = self._tracker(frame)
+    def _segment(self, frame: DepthFrame, parts_bin: Bin, refine_seconds: float) -> Segmentation:
         crop = BinCrop.of(frame, parts_bin, self._card.crop)
         image = torch.from_numpy(crop.image).to(self._device)[None, None]
-        rendered, _ = self._networks.decompose(image, self._card.refine_steps, refine_seconds)
+        rendered, _ = self._networks.decompose(
+            image, self._card.refine_steps, refine_seconds, turns=self._card.turns
+        )
         alone = filtered(rendered[0].float().cpu().numpy(), self._card.filters)
         seen = crop.restore(alone, frame)  # (n, H, W)
         threshold = self._card.filters.threshold
@@ -252,6 +259,14 @@ BEFORE = {
 }  # fmt: skip
 
 
+def from_card(settings: Mapping[str, Any]) -> InSeGANCard:
+    """Of a card, also of an earlier version's. Raises: ConfigError, for unknown ones."""
+    model = dict(settings['model'])
+    if 'composed_by' not in model:
+        model = {**BEFORE, **model}
+    return config.from_mapping(InSeGANCard, {**settings, 'model': model})
+
+
 def load(
     settings: Mapping[str, Any],
     tensors: Mapping[str, Tensor],
@@ -266,12 +281,7 @@ def load(
         ConfigError: settings that this version does not know.
         RuntimeError: weights that do not fit them.
     """
-    model = dict(settings['model'])
-    if 'composed_by' not in model:
-        model = {**BEFORE, **model}
-    card = config.from_mapping(InSeGANCard, {**settings, 'model': model})
+    card = from_card(settings)
     networks = InSeGANNetworks(card.model)
-    networks.load_state_dict(
-        {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
-    )
+    networks.load_state_dict(dict(tensors))
     return InSeGANSegmenter(networks.to(torch.device(device)), card, parts_bin, seed=seed)
