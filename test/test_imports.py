@@ -25,6 +25,7 @@ CORE = {
     'tensors',
     'shipped',
     'view_limits',
+    'trust',
     'bin_segmenter',
 }
 DATA = CORE | {'data', 'drawing'}
@@ -87,6 +88,7 @@ ALLOWED = {
         'inference',
         'baselines.learned',
         'evaluation.metrics',
+        'evaluation.unlabelled',
     },
     'demos': DATA
     | {
