@@ -30,6 +30,8 @@ class Bin:
     floor: Plane
     region: tuple[int, int, int, int] | None = None  # x, y, width, height of its window, px
     corners: tuple[tuple[float, float, float], ...] | None = None  # of its floor, camera frame, m
+    # of the parts in it, their longest side, for models that have to be told; None: not known
+    part_length_m: float | None = None
 
     def within(self, region: tuple[int, int, int, int] | None) -> Bin:
         """The same, its window no larger than x, y, width, height."""
