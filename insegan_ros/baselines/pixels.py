@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.neighbors import KDTree
 
+from insegan_ros.bin_tracker import BinTracker
 from insegan_ros.camera import points_from_depth, segmentation_from_labels
 from insegan_ros.deadline import check_time
 from insegan_ros.depth_camera import D435_NOISE
 from insegan_ros.floor import floor_coordinates
-from insegan_ros.parts_bin import Bin, BinTracker, foreground
+from insegan_ros.parts_bin import Bin, foreground
 from insegan_ros.types import DepthFrame, Segmentation
 
 MOST_INSTANCES = 12  # that are looked for where the count is not given

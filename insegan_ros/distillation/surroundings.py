@@ -9,7 +9,7 @@ import numpy as np
 from insegan_ros.camera import TopDownView, points_from_depth
 from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.floor import FloorNotFoundError, floor_coordinates
-from insegan_ros.parts_bin import find_bin
+from insegan_ros.parts_bin import DEFAULT, FindingConfig, find_bin
 from insegan_ros.types import Intrinsics
 
 WINDOW_MARGIN = 8  # px around the bin
@@ -30,7 +30,11 @@ class Surroundings:
 
 
 def measure_surroundings(
-    dataset: Dataset, rng: np.random.Generator, frames: int = 24
+    dataset: Dataset,
+    rng: np.random.Generator,
+    frames: int = 24,
+    *,
+    finding: FindingConfig = DEFAULT,
 ) -> Surroundings:
     """Medians over some of the dataset's frames.
 
@@ -43,7 +47,7 @@ def measure_surroundings(
     for index in indices:
         frame = dataset[int(index)].frame
         try:
-            parts_bin = find_bin(frame, rng)
+            parts_bin = find_bin(frame, rng, config=finding)
         except FloorNotFoundError:
             continue
         view = TopDownView.of(frame.intrinsics, parts_bin.floor, parts_bin.region)

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import cv2
 import numpy as np
 import torch
+import yaml
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from insegan_ros import config
+from insegan_ros.bin_tracker import BinTracker
 from insegan_ros.camera import height_map, segmentation_from_labels
 from insegan_ros.crop import BinCrop, CropConfig, depth_at_height, encode
 from insegan_ros.model.generator import Generator
 from insegan_ros.model.insegan import InSeGANConfig, explain, make_encoder
 from insegan_ros.model.refine import refine
-from insegan_ros.parts_bin import Bin, BinTracker, foreground
+from insegan_ros.parts_bin import Bin, foreground
 from insegan_ros.types import DepthFrame, InstanceImages, Segmentation
 
 MIN_PIXELS = 12  # of an instance, in the frame
@@ -90,7 +92,7 @@ class InSeGANSegmenter:
         self._networks = copy.deepcopy(networks).eval().requires_grad_(False)
         self._card = card
         self._device = next(networks.parameters()).device
-        self._tracker = BinTracker(parts_bin, seed)
+        self._tracker = BinTracker(parts_bin, seed, config=card.crop.finding)
 
     @property
     def part_length_m(self) -> None:
@@ -239,10 +241,7 @@ def choose_threshold(
 
 def to_card(card: InSeGANCard) -> dict[str, Any]:
     """Plain values for the card's `settings`."""
-    plain = asdict(card)
-    for key in ('volume_channels', 'pose_start', 'encoder_hidden'):
-        plain['model'][key] = list(plain['model'][key])
-    return plain
+    return yaml.safe_load(config.dump(card))
 
 
 # what models were before cards named it

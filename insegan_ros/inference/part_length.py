@@ -14,10 +14,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from insegan_ros.bin_tracker import BinTracker
 from insegan_ros.deadline import check_time
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference.distilled import DistilledSegmenter
-from insegan_ros.parts_bin import Bin, BinTracker
+from insegan_ros.parts_bin import Bin
 from insegan_ros.types import DepthFrame, Segmentation
 
 FRAMES = 5  # that vote

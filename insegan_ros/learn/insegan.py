@@ -71,7 +71,12 @@ def learn_in_group(job: Job, group: distributed.Group) -> int:
     settings, dataset = job.config, job.dataset
     training, held_out = split(dataset, settings.data, job.seed)
     crop = measure_crop(
-        dataset, training, settings.model.image_size, seed=job.seed, coding=settings.data.coding
+        dataset,
+        training,
+        settings.model.image_size,
+        seed=job.seed,
+        coding=settings.data.coding,
+        finding=settings.finding,
     )
     cache = job.out if group.leads else None
     images = load_crops(dataset, training, crop, seed=job.seed, cache=cache, name='train')

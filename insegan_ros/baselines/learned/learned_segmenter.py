@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from numpy.typing import NDArray
 from torch import Tensor
 
 from insegan_ros import config
 from insegan_ros.baselines.learned.decomposer import Decomposer
 from insegan_ros.baselines.learned.registry import build
+from insegan_ros.bin_tracker import BinTracker
 from insegan_ros.camera import segmentation_from_labels
 from insegan_ros.crop import BinCrop, CropConfig
-from insegan_ros.parts_bin import Bin, BinTracker, foreground
+from insegan_ros.parts_bin import Bin, foreground
 from insegan_ros.types import DepthFrame, Segmentation
 
 MIN_PIXELS = 12  # of an instance, in the frame
@@ -47,7 +49,7 @@ class LearnedSegmenter:
     ) -> None:
         self._network, self._crop = network.eval(), crop
         self._device = next(network.parameters()).device
-        self._tracker = BinTracker(parts_bin, seed)
+        self._tracker = BinTracker(parts_bin, seed, config=crop.finding)
         generator = torch.Generator().manual_seed(seed)
         # the same for every frame: a frame's labels do not depend on earlier ones
         self._noise = torch.randn(1, *network.noise_shape, generator=generator).to(self._device)
@@ -74,7 +76,7 @@ def without_specks(labels: NDArray[np.integer]) -> NDArray[np.int32]:
 
 def to_card(card: LearnedCard) -> dict[str, Any]:
     """Plain values for the card's `settings`."""
-    return asdict(card)
+    return yaml.safe_load(config.dump(card))
 
 
 def load(
