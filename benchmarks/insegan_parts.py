@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from graphed_steps import GraphedSteps
 from torch import Tensor
 
 from insegan_ros import __version__
@@ -28,7 +29,6 @@ from insegan_ros.inference import insegan, model_card
 from insegan_ros.inference.insegan import FilterConfig, InSeGANCard, InSeGANNetworks
 from insegan_ros.learn.insegan import pick_precision
 from insegan_ros.model.insegan import InSeGAN, InSeGANConfig
-from insegan_ros.training.graphed import GraphedSteps
 from insegan_ros.training.health import examine
 from insegan_ros.training.step import StepConfig, Trainer
 

@@ -30,11 +30,14 @@ class BinTracker:
         self._given = parts_bin
         self._looks: list[tuple[Bin, float]] = []  # with the share of points on the floor
         self._rng = np.random.default_rng(seed)
-        self.last: Bin | None = parts_bin  # in the frame looked at last
+        self._frame: DepthFrame | None = None  # looked at last
+        self.last: Bin | None = parts_bin  # in that frame
 
     def __call__(self, frame: DepthFrame) -> Bin:
         """Raises: FloorNotFoundError, as `find_bin`."""
-        self.last = self._in(frame)
+        if self.last is None or frame is not self._frame:
+            self.last = self._in(frame)
+            self._frame = frame
         return self.last
 
     def _in(self, frame: DepthFrame) -> Bin:

@@ -100,17 +100,6 @@ class TopDownView:
         """(h, w) labels of the virtual view -> (H, W) of the real image, nearest pixel."""
         return _warp(image, self.homography, (self.source.width, self.source.height), fill=fill)
 
-    def restore_depth(self, depth_m: FloatImage) -> FloatImage:
-        """(h, w) depth along the virtual axis -> (H, W) depth along the real one, metres."""
-        along = _along(depth_m, self.intrinsics, np.asarray(self.rotation)[:, 2])
-        return self.restore(along, np.nan)
-
-    def restore_poses(self, poses: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N, 4, 4) in the virtual camera's frame -> in the real one's."""
-        real_T_virtual = np.eye(4)
-        real_T_virtual[:3, :3] = np.asarray(self.rotation).T
-        return (real_T_virtual @ poses).astype(np.float32)
-
 
 def _along(depth_m: FloatImage, k: Intrinsics, axis: NDArray[np.floating]) -> FloatImage:
     """(H, W) depth along the camera's axis -> along `axis` (3,), a unit vector in its frame."""

@@ -26,6 +26,7 @@ CORE = {
     'tensors',
     'shipped',
     'view_limits',
+    'bin_segmenter',
 }
 DATA = CORE | {'data', 'drawing'}
 # part -> what it may import besides itself
@@ -46,6 +47,7 @@ ALLOWED = {
     'tensors': CORE,
     'shipped': CORE,
     'view_limits': CORE,
+    'bin_segmenter': CORE,
     'data': DATA,
     'synthetic': CORE | {'data.store', 'data.writer', 'collection.trajectory'},
     'model': CORE,
@@ -67,8 +69,11 @@ ALLOWED = {
     'evaluation.benchmark': DATA | {'inference', 'baselines', 'evaluation.metrics'},
     'evaluation.picking': CORE | {'picks', 'synthetic'},
     'evaluation.pictures': DATA | {'evaluation.benchmark'},
-    'evaluation.pose_benchmark': DATA | {'evaluation', 'inference'},
+    'evaluation.pose_benchmark': DATA | {'evaluation', 'inference', 'synthetic.parts'},
+    'evaluation.pose_ap': CORE,
     'evaluation.pose_error': {'types', 'data.store', 'evaluation.metrics'},
+    'evaluation.pose_space': {'data.store'},
+    'evaluation.template_frame': DATA | {'evaluation'},
     'evaluation.selection': DATA | {'baselines', 'evaluation'},
     'evaluation.report': {'evaluation.benchmark'},
     'collection': CORE | {'data.store', 'data.writer'},

@@ -47,7 +47,8 @@ def test_every_topic_named_for_a_node_is_in_its_code(node: str) -> None:
     names = re.findall(r'`((?:depth/|~/|/)\w+|joint_states|joint_trajectory|run_stop)`', section)
     assert len(names) >= 2
     nodes = PROJECT / 'insegan_ros' / 'nodes'
-    files = [f'{node}.py', 'depth_publisher.py', 'arm_interface.py', 'joints.py', 'picking.py']
+    shared = ('depth_publisher.py', 'arm_interface.py', 'joints.py', 'picking.py')
+    files = [f'{node}.py', 'segmenter_outputs.py', *shared]
     code = ''.join((nodes / file).read_text() for file in files)
     assert [name for name in names if f"'{name}'" not in code] == []
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.neighbors import KDTree
 
-from insegan_ros.bin_tracker import BinTracker
+from insegan_ros.bin_segmenter import BinSegmenter
 from insegan_ros.camera import points_from_depth, segmentation_from_labels
 from insegan_ros.deadline import check_time
 from insegan_ros.depth_camera import D435_NOISE
@@ -43,39 +43,23 @@ class PartPixels:
 Method = Callable[[PartPixels, int, np.random.Generator], NDArray[np.int32]]
 
 
-class ClassicalSegmenter:
+class ClassicalSegmenter(BinSegmenter):
     """A Segmenter made of a function that labels pixels."""
 
     def __init__(
         self, method: Method, instances: int | None, parts_bin: Bin | None, *, seed: int = 0
     ) -> None:
+        super().__init__(parts_bin, seed)
         self._method, self._instances, self._seed = method, instances, seed
-        self._tracker = BinTracker(parts_bin, seed)
 
-    @property
-    def part_length_m(self) -> None:
-        """Not known: see types.Segmenter."""
-
-    @property
-    def parts_bin(self) -> Bin | None:
-        """Where the bin was in the frame segmented last."""
-        return self._tracker.last
-
-    def segment(
+    def _segment(
         self,
         frame: DepthFrame,
-        *,
-        pose_seconds: float = 0.0,  # noqa: ARG002
-        refine_seconds: float = float('inf'),  # noqa: ARG002
+        parts_bin: Bin,
+        refine_seconds: float,  # noqa: ARG002
     ) -> Segmentation:
-        """As types.Segmenter says; poses are rough ones, whatever the time.
-
-        Raises:
-            FloorNotFoundError: no bin was given and the frame shows none.
-        """
         rng = np.random.default_rng(self._seed)  # a frame's labels do not depend on earlier ones
         labels = np.zeros(frame.depth_m.shape, np.int32)
-        parts_bin = self._tracker(frame)
         mask = foreground(frame, parts_bin)
         if mask.sum() >= MIN_PIXELS:
             rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))

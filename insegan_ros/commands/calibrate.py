@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from insegan_ros.commands.view_options import add_view_limits, view_limits_of
+from insegan_ros.commands.options import add_view_limits, require_counts, view_limits_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,8 +45,7 @@ def run(args: argparse.Namespace) -> int:
     from insegan_ros.parts_bin import find_bin, save_bin
     from insegan_ros.types import DepthFrame
 
-    if args.limit < 1:
-        raise ValueError(f'--limit {args.limit}: at least 1 is expected')
+    require_counts(args, 'limit')
     limits = view_limits_of(args)
     frames = [replayed.frame for replayed in islice(Replay(args.input), args.limit)]
     stack = np.stack([frame.depth_m for frame in frames])

@@ -32,7 +32,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from insegan_ros.commands.segmenter_options import (
+from insegan_ros.commands.options import (
     add_segmenter_options,
     chosen_bin,
     chosen_instances,
@@ -40,13 +40,7 @@ from insegan_ros.commands.segmenter_options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from insegan_ros.data.left_out import LeftOut
-    from insegan_ros.data.store import Dataset
+    from insegan_ros.evaluation.selection import Judged
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,10 +76,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--poses',
         action='store_true',
-        help="judge models' 6-DoF poses instead: MSSD and ADD-S recall against the true mesh",
+        help='judge 6-DoF poses instead, of models, against the true mesh: MSSD and ADD-S recall, '
+        'and the average precision of the Siléane benchmark',
     )
     parser.add_argument(
         '--mesh', type=Path, help="the true mesh in metres, of a part that isn't simulated"
+    )
+    parser.add_argument(
+        '--symmetry',
+        metavar='CLASS',
+        help="of --poses' average precision: none, sphere, revolution:z, revolution-flip:z, C6:z, "
+        "D2:z, or Siléane's poseutils.json (default: what the mesh shows)",
     )
 
 
@@ -97,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
     from insegan_ros.data.left_out import SOME_LEFT_OUT, LeftOut
     from insegan_ros.data.store import Dataset
     from insegan_ros.evaluation.benchmark import default_methods
-    from insegan_ros.evaluation.selection import make_splits
+    from insegan_ros.evaluation.selection import make_splits, to_judge
     from insegan_ros.files import FolderClaim
 
     say = partial(print, file=sys.stderr)
@@ -110,34 +111,44 @@ def run(args: argparse.Namespace) -> int:
     if args.masks is not None:
         truth = labels_of_frames(read_annotations(args.masks, unusable), dataset, unusable)
     damaged = LeftOut('frames', say)
-    split, indices = whole_frames(args, dataset, truth, damaged=damaged)
-    methods = default_methods(dataset.info.part) if args.methods is None else named(args.methods)
-    judged_by = split if truth is None else 'masks'
+    judged = to_judge(dataset, args.split, truth, limit=args.limit, damaged=damaged)
+    methods = default_methods(dataset.info.part)
+    if args.methods is not None:
+        methods = [name.strip() for name in args.methods.split(',') if name.strip()]
+    if not methods:
+        raise ValueError('--methods names no method')
+    judged_by = judged.split if truth is None else 'masks'
     out = args.out or Path('results') / f'{args.dataset.resolve().name}.{judged_by}'
+    tallies = [damaged, unusable.images, unusable.annotations]
     with FolderClaim(out):
         if args.poses:
-            from insegan_ros.commands.evaluate_poses import run_poses
-
-            return run_poses(dataset, indices, methods, args=args, out=out)
-        tallies = [damaged, unusable.images, unusable.annotations]
-        settings = account(args, dataset, truth, indices=indices)
-        settings['split'] = f'{split}, {len(indices)} frames'
-        settings |= {f'left out: {tally.what}': tally.count for tally in tallies if tally}
-        judge_masks(
-            args, dataset, methods, indices=indices, truth=truth, settings=settings, out=out
-        )
+            _judge_poses(args, judged, methods, out=out)
+            return 0
+        settings: dict[str, object] = {
+            f'left out: {tally.what}': tally.count for tally in tallies if tally
+        }
+        _judge_masks(args, judged, methods, settings=settings, out=out)
     for text in [*dataset.notes, *(tally.summary() for tally in tallies if tally)]:
         say(text)
     return SOME_LEFT_OUT if damaged or unusable.images else 0
 
 
-def judge_masks(
+def _judge_poses(
+    args: argparse.Namespace, judged: Judged, methods: list[str], *, out: Path
+) -> None:
+    from insegan_ros.evaluation.pose_benchmark import write_pose_report
+
+    of = {name: getattr(args, name) for name in ('mesh', 'symmetry', 'device')}
+    of['indices'] = judged.indices
+    print(write_pose_report(judged.dataset, out, methods, **of))
+    print(f'written: {out}/poses.json')
+
+
+def _judge_masks(
     args: argparse.Namespace,
-    dataset: Dataset,
+    judged: Judged,
     methods: list[str],
     *,
-    indices: list[int],
-    truth: Mapping[int, NDArray[np.integer]] | None,
     settings: dict[str, object],
     out: Path,
 ) -> None:
@@ -148,14 +159,21 @@ def judge_masks(
     from insegan_ros.evaluation.pictures import show_compared
     from insegan_ros.evaluation.report import short_names, write_report
 
+    dataset, indices, truth = judged.dataset, judged.indices, judged.truth
     instances, parts_bin = chosen_instances(args, dataset.info.instances), chosen_bin(args)
     total = sum(len(seeds_of(method, args.seeds)) for method in methods) * len(indices)
     told = {'instances': instances, 'parts_bin': parts_bin, 'device': args.device, 'truth': truth}
     how = {'seeds': args.seeds, 'workers': args.workers}
     with tqdm(total=total, unit='frame') as bar:
         runs = benchmark(dataset, methods, indices, progress=bar.update, **how, **told)
-    settings |= {'instances': instances or 'estimated', 'methods': ', '.join(methods)}
-    print(write_report(out, runs, settings))
+    described = {
+        **judged.account(args.masks),
+        'seeds': args.seeds,
+        **settings,
+        'instances': instances or 'estimated',
+        'methods': ', '.join(methods),
+    }
+    print(write_report(out, runs, described))
     show_compared(
         out / 'scenes.png',
         dataset,
@@ -165,54 +183,3 @@ def judge_masks(
         truth=truth,
     )
     print(f'written: {out}/results.md, results.json, results.png, scenes.png')
-
-
-def account(
-    args: argparse.Namespace,
-    dataset: Dataset,
-    truth: Mapping[int, NDArray[np.integer]] | None,
-    *,
-    indices: list[int],
-) -> dict[str, object]:
-    """What was judged by what, for the report."""
-    settings: dict[str, object] = {
-        'dataset': f'{args.dataset} ({dataset.info.part}, {dataset.content_hash()})',
-        'seeds': args.seeds,
-    }
-    if truth is not None:
-        parts = sum(int(truth[index].max()) for index in indices)
-        settings['masks'] = f'{parts} drawn by hand, {args.masks}'
-    return settings
-
-
-def named(methods: str) -> list[str]:
-    """Raises: ValueError, where a comma-separated list names none."""
-    names = [name.strip() for name in methods.split(',') if name.strip()]
-    if not names:
-        raise ValueError('--methods names no method')
-    return names
-
-
-def whole_frames(
-    args: argparse.Namespace,
-    dataset: Dataset,
-    truth: Mapping[int, NDArray[np.integer]] | None,
-    *,
-    damaged: LeftOut,
-) -> tuple[str, list[int]]:
-    """The split's name, and those of its frames that are whole and can be judged.
-
-    Raises:
-        DatasetError: there are none.
-    """
-    from insegan_ros.data.store import DatasetError
-
-    split = args.split or ('test' if 'test' in dataset.splits() and truth is None else 'all')
-    indices = [i for i in dataset.split(split) if truth is None or i in truth][: args.limit]
-    if not indices:
-        wanted = 'no frames' if truth is None else 'none of the frames with masks'
-        raise DatasetError(f'{args.dataset}: split {split!r} has {wanted}')
-    indices = dataset.whole(indices, damaged)
-    if not indices:
-        raise DatasetError(f'{args.dataset}: no frame of split {split!r} is whole')
-    return split, indices

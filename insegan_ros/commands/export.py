@@ -19,6 +19,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from insegan_ros.commands.options import ended
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this command."""
@@ -37,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from insegan_ros.data.bag_export import write_bag
-    from insegan_ros.data.left_out import SOME_LEFT_OUT, LeftOut
+    from insegan_ros.data.left_out import LeftOut
     from insegan_ros.data.picture_export import write_pictures
     from insegan_ros.data.store import Dataset
 
@@ -55,19 +57,15 @@ def run(args: argparse.Namespace) -> int:
     else:
         if args.every is not None:
             raise ValueError('--every is for --format png; a recording holds all frames')
-        frame_id = args.frame_id or 'camera_depth_optical_frame'
-        topic = args.topic or '/camera/camera/depth'
         written = write_bag(
             dataset,
             args.out,
-            frame_id=frame_id,
-            topic=topic,
+            frame_id=args.frame_id or 'camera_depth_optical_frame',
+            topic=args.topic or '/camera/camera/depth',
             storage='mcap' if args.format == 'mcap' else 'sqlite3',
             left_out=left_out,
         )
         total = len(dataset)
     count = sum(1 for _ in tqdm(written, total=total, unit='frame'))
     print(f'{args.out}: {count} frames')
-    if left_out:
-        print(left_out.summary(), file=sys.stderr)
-    return SOME_LEFT_OUT if left_out else 0
+    return ended(left_out)

@@ -15,12 +15,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import trimesh
-
-    from insegan_ros.model.template import Template
 
 FORMATS = ('.stl', '.ply', '.obj', '.glb', '.off')
 
@@ -40,20 +34,23 @@ def run(args: argparse.Namespace) -> int:
     import numpy as np
 
     from insegan_ros.discovery.accuracy import compare
+    from insegan_ros.evaluation.pose_benchmark import true_mesh, with_template
+    from insegan_ros.model.template import CARD, Template
 
     if args.mesh is not None and args.mesh.suffix.lower() not in FORMATS:
         raise ValueError(f'--mesh {args.mesh}: the name should end in {", ".join(FORMATS)}')
     true = true_mesh(args.compare) if args.compare else None
-    template = load_template(args.source)
-    mesh = template.mesh()
+    bare = (Path(args.source) / CARD).exists()
+    found = Template.load(args.source) if bare else with_template(args.source).poses[0].template
+    mesh = found.mesh()
     box = sorted(mesh.bounding_box_oriented.primitive.extents * 1e3, reverse=True)
     print(f'size_mm: {" x ".join(f"{side:.1f}" for side in box)}')
-    print(f'diameter_mm: {1e3 * template.diameter_m:.1f}')
+    print(f'diameter_mm: {1e3 * found.diameter_m:.1f}')
     print(f'volume_cm3: {1e6 * mesh.volume:.2f}')
     if true is not None:
-        found = compare(mesh, true, np.random.default_rng(0))
-        print(f'chamfer_mm: {1e3 * found.chamfer_m:.2f}')
-        print(f'chamfer_of_diameter: {found.relative:.4f}')
+        accuracy = compare(mesh, true, np.random.default_rng(0))
+        print(f'chamfer_mm: {1e3 * accuracy.chamfer_m:.2f}')
+        print(f'chamfer_of_diameter: {accuracy.relative:.4f}')
         print(f'volume_of_true: {mesh.volume / true.volume:.3f}')
     if args.mesh is not None:
         if args.millimetres:
@@ -62,33 +59,3 @@ def run(args: argparse.Namespace) -> int:
         mesh.export(str(args.mesh))
         print(f'written: {args.mesh}, {len(mesh.faces)} faces')
     return 0
-
-
-def load_template(source: str) -> Template:
-    """Raises: ValueError, where there is none; the message says what was looked for."""
-    from insegan_ros.inference import model_card
-    from insegan_ros.inference.distilled import DistilledSegmenter
-    from insegan_ros.model.template import CARD, Template
-
-    if (Path(source) / CARD).exists():
-        return Template.load(source)
-    segmenter = model_card.load_segmenter(source)
-    if not isinstance(segmenter, DistilledSegmenter) or not segmenter.poses:
-        raise ValueError(f'{source} has no explicit template to export')
-    return segmenter.poses[0].template
-
-
-def true_mesh(name: str) -> trimesh.Trimesh:
-    """A simulated part's, or a file's.
-
-    Raises:
-        ValueError: neither.
-    """
-    from insegan_ros.data.meshes import read_mesh
-    from insegan_ros.synthetic.parts import PARTS, make_part
-
-    if name in PARTS:
-        return make_part(name).mesh
-    if not Path(name).is_file():
-        raise ValueError(f'{name} is neither a file nor one of {", ".join(PARTS)}')
-    return read_mesh(name)

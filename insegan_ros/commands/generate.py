@@ -19,8 +19,9 @@ on several machines, one command each, and a last one that puts their frames tog
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
+
+from insegan_ros.commands.options import add_workers, workers_of
 
 
 def _range(text: str) -> tuple[int, int]:
@@ -70,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='inner width in lengths of the longest part (by part)',
     )
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--workers', type=int, default=os.cpu_count() or 1, help='processes')
+    add_workers(parser)
     parser.add_argument(
         '--shard',
         type=_shard,
@@ -99,8 +100,9 @@ def run(args: argparse.Namespace) -> int:
     from insegan_ros.synthetic.datasets import write_dataset
     from insegan_ros.synthetic.generate import SceneConfig
 
-    if args.count < 1 or args.workers < 1 or args.seed < 0:
-        raise ValueError('--count and --workers must be at least 1, --seed at least 0')
+    if args.count < 1 or args.seed < 0:
+        raise ValueError('--count must be at least 1, --seed at least 0')
+    workers = workers_of(args)
     config = SceneConfig(
         part='+'.join(args.part),
         instances=args.instances,
@@ -118,13 +120,13 @@ def run(args: argparse.Namespace) -> int:
             config,
             wanted,
             seed=args.seed,
-            workers=args.workers,
+            workers=workers,
             shards=[Dataset(folder) for folder in args.gather],
             clouds=args.clouds,
             progress=bar.update,
         )
     if args.shard == (0, 1) and (added or not (args.out / 'splits.yaml').exists()):
         with tqdm(total=len(wanted), unit='image', desc='splits') as bar:
-            make_splits(args.out, args.seed, args.workers, progress=bar.update)
+            make_splits(args.out, args.seed, workers, progress=bar.update)
     print(f'{args.out}: {len(wanted)} frames')
     return 0

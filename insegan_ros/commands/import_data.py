@@ -18,7 +18,8 @@ background is the colour that most pixels on the outer edges of the class's mask
 a bin floor is found with them.
 
 --from bop reads a split of a dataset in the layout of the BOP benchmark (<split>/000001/...), with
-masks, poses and visible fractions; --object chooses one of its objects.
+masks, poses and visible fractions; --object chooses one of its objects. --from sileane and
+--from ipa read an object's folder of the Siléane and of the Fraunhofer IPA Bin-Picking dataset.
 
 examples:
   ros2 bag record /camera/camera/depth/image_rect_raw /camera/camera/depth/camera_info
@@ -27,6 +28,7 @@ examples:
   insegan import pngs --part nut --out ~/bins/nut --camera-info camera_info.yaml
   insegan import --from insta10 ~/Insta-10/nut --out ~/bins/insta10_nut
   insegan import --from bop ~/bop/icbin/test --object 2 --part juice --out ~/bins/icbin_juice
+  insegan import --from sileane ~/sileane/brick --out ~/bins/sileane_brick
   insegan import --from insta10 ~/Insta-10/nut --depth-offset 0.6 --depth-scale -0.001 --out nut
 """
 
@@ -36,8 +38,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from insegan_ros.commands.reading_options import add_reading_options, reading_of
+from insegan_ros.commands.options import add_reading_options, ended, reading_of, require_counts
 from insegan_ros.depth_camera import D435
+
+BENCHMARKS = ('bop', 'sileane', 'ipa')
 
 
 def _colour(text: str) -> tuple[int, ...]:
@@ -57,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help='a rosbag2 folder, .mcap, .db3, .bag, a folder of images, or an Insta-10 class',
     )
-    parser.add_argument('--from', dest='layout', choices=['recording', 'insta10', 'bop'])
+    parser.add_argument('--from', dest='layout', choices=['recording', 'insta10', *BENCHMARKS])
     parser.add_argument('--out', type=Path, required=True, help='the dataset folder')
     parser.add_argument('--part', help="the part's name, e.g. nut (insta10: the folder's name)")
     parser.add_argument(
@@ -112,84 +116,56 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry out the command; the exit code of the process."""
     if args.layout == 'insta10':
-        if args.topic is not None or args.every != 1:
-            raise ValueError('--topic and --every are for recordings, not for --from insta10')
-        return import_insta10(args)
-    if args.layout == 'bop':
-        from insegan_ros.commands.import_bop import import_bop
-
-        return import_bop(args)
-    return import_recording(args)
+        return _import_insta10(args)
+    return _import_benchmark(args) if args.layout in BENCHMARKS else _import_recording(args)
 
 
-def import_insta10(args: argparse.Namespace) -> int:
-    """Import one class of the published dataset."""
-    from collections import Counter
-
-    import numpy as np
-    from tqdm import tqdm
-
-    from insegan_ros.data.insta10 import DepthCode, Insta10
-    from insegan_ros.data.store import Dataset, DatasetError, DatasetInfo, to_units
-    from insegan_ros.data.writer import DatasetWriter
+def _import_insta10(args: argparse.Namespace) -> int:
+    from insegan_ros.data.insta10 import DepthCode
+    from insegan_ros.data.insta10_import import import_insta10
     from insegan_ros.types import Intrinsics
 
+    if args.topic is not None or args.every != 1:
+        raise ValueError('--topic and --every are for recordings, not for --from insta10')
     middle = (args.size - 1) / 2
-    camera = Intrinsics(args.size, args.size, args.focal, args.focal, middle, middle)
-    code = DepthCode(args.depth_scale, args.depth_offset)
-    with tqdm(unit='mask', desc='masks') as bar:
-        source = Insta10(
-            args.recording, camera, code, background=args.background, progress=bar.update
+    print(
+        import_insta10(
+            args.recording,
+            args.out,
+            Intrinsics(args.size, args.size, args.focal, args.focal, middle, middle),
+            code=DepthCode(args.depth_scale, args.depth_offset),
+            background=args.background,
+            part=args.part or args.recording.resolve().name,
+            instances=5 if args.instances is None else args.instances,
         )
-    info = DatasetInfo(
-        part=args.part or args.recording.resolve().name,
-        intrinsics=camera,
-        source='insta10',
-        instances=5 if args.instances is None else args.instances,
-        depth_scale=source.depth_scale,
     )
-    with DatasetWriter(args.out, info) as writer:
-        known = Dataset(args.out).records
-        for index, record in known.items():
-            if index >= len(source) or record.get('file') != source.name(index):
-                raise DatasetError(
-                    f'{args.out} was not made of {args.recording} as it is now: frame {index} is '
-                    f'{record.get("file")}; choose another folder'
-                )
-        colours = ' '.join(','.join(map(str, colour)) for colour in sorted(source.background))
-        # before the frames: an unfinished import must not pass for one without splits
-        writer.write_splits(source.splits, f'as published; mask background: {colours}')
-        missing = [index for index in range(len(source)) if index not in known]
-        for index in tqdm(missing, total=len(missing), unit='frame'):
-            found = source[index]
-            units = to_units(found.frame.depth_m, info.depth_scale)
-            writer.append(units, found.labels, record={'file': found.file}, index=index)
-    stored = Dataset(args.out)
-    labelled = [stored[i].labels for split in ('val', 'test') for i in stored.split(split)]
-    counts = Counter(int(labels.max()) for labels in labelled if labels is not None)
-    seen = ', '.join(f'{n} in {count}' for n, count in sorted(counts.items()))
-    print(f'{args.out}: {len(missing)} frames added, {len(source)} in all')
-    print(f'background of the masks: {colours}; instances: {seen} masks')
-    measured = stored[0].frame.depth_m
-    measured = measured[np.isfinite(measured)]
-    span = f'{measured.min():.3f} to {measured.max():.3f} m' if len(measured) else 'unmeasured'
-    print(f'depth of frame 0: {span}; --depth-scale and --depth-offset say how it is to be read')
     return 0
 
 
-def import_recording(args: argparse.Namespace) -> int:
-    """Import a recording or a folder of images."""
+def _import_benchmark(args: argparse.Namespace) -> int:
+    from insegan_ros.data.benchmarks import BenchmarkRequest, import_benchmark
+    from insegan_ros.data.left_out import LeftOut
+
+    left_out = LeftOut('images', lambda text: print(text, file=sys.stderr))
+    request = BenchmarkRequest(
+        args.out, args.layout, args.object, args.part, args.instances, args.depth_scale
+    )
+    done = import_benchmark(args.recording, request, left_out)
+    print(f'{args.out}: {done.added} frames added, {done.total} in all')
+    if done.warning is not None:
+        print(done.warning, file=sys.stderr)
+    return ended(left_out)
+
+
+def _import_recording(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from insegan_ros.data.importing import Imported, ImportRequest, import_frames
-    from insegan_ros.data.left_out import SOME_LEFT_OUT
     from insegan_ros.data.replay import Replay
 
     if args.part is None:
         raise ValueError("--part is needed: a recording does not tell the part's name")
-    for name in ('every', 'camera'):
-        if getattr(args, name) < 1:
-            raise ValueError(f'--{name} {getattr(args, name)}: at least 1 is expected')
+    require_counts(args, 'every', 'camera')
     reading = reading_of(args)
     request = ImportRequest(
         args.out,
@@ -216,6 +192,4 @@ def import_recording(args: argparse.Namespace) -> int:
         left_out, whole = replay.left_out, replay.is_whole
     known = f'; {done.known} were there already (same recording and stamp)' if done.known else ''
     print(f'{args.out}: {done.added} frames added, {done.total} in all{known}')
-    if left_out:
-        print(left_out.summary(), file=sys.stderr)
-    return 0 if whole and not left_out else SOME_LEFT_OUT
+    return ended(left_out, whole=whole)

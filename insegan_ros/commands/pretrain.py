@@ -18,6 +18,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from insegan_ros.commands.options import add_device, add_workers, workers_of
+
 SHAPES = 1500
 
 
@@ -30,14 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--start', type=Path, help='a model of any part, to begin with its weights (none)'
     )
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--device', default='auto', help='auto, cpu or cuda[:index]')
-    parser.add_argument('--workers', type=int, default=0, help='processes (0: one a core)')
+    add_device(parser)
+    add_workers(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the command; the exit code of the process."""
-    import os
-
     from insegan_ros.files import FolderClaim
     from insegan_ros.learn.any_model import pretrain
 
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
             minutes=args.max_minutes,
             seed=args.seed,
             device=args.device,
-            workers=args.workers or os.cpu_count() or 1,
+            workers=workers_of(args),
             start=args.start,
         )
     print(', '.join(f'{name} {value}' for name, value in figures.items()))

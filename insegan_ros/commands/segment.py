@@ -20,30 +20,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import suppress
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from insegan_ros.commands.reading_options import add_reading_options, reading_of
-from insegan_ros.commands.segmenter_options import (
+from insegan_ros.commands.options import (
+    add_reading_options,
     add_segmenter_options,
+    add_view_limits,
     chosen_bin,
     chosen_instances,
+    ended,
+    reading_of,
     require_counts,
+    view_limits_of,
 )
-from insegan_ros.commands.view_options import add_view_limits, view_limits_of
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from insegan_ros.data.replay import Replay
-    from insegan_ros.data.results import ResultWriter
-    from insegan_ros.types import DepthFrame, Segmenter
-    from insegan_ros.view_limits import ViewLimits
-
-
-LOOKED_AT = 6  # frames for one that votes: not all show a bin
+LOOKED_AT = 30  # frames that may tell the part's length: not all show a bin
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,9 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry out the command; the exit code of the process."""
     from insegan_ros import baselines
-    from insegan_ros.data.left_out import SOME_LEFT_OUT
     from insegan_ros.data.replay import Replay
-    from insegan_ros.data.results import ResultWriter
+    from insegan_ros.data.results import ResultWriter, segment_frames
     from insegan_ros.inference.model_card import load_segmenter
     from insegan_ros.view_limits import limited
 
@@ -91,26 +81,25 @@ def run(args: argparse.Namespace) -> int:
         args.input, reading, camera_file=args.camera_info, topic=args.topic, split=args.split
     ) as source:
         instances, parts_bin = chosen_instances(args, source.instances), chosen_bin(args)
-        segmenter: Segmenter
         if args.model is not None:
             segmenter = load_segmenter(args.model, args.device, parts_bin, seed=args.seed)
         else:
             segmenter = baselines.make(args.method, instances, parts_bin, seed=args.seed)
-        length_m = length_by_frames(segmenter, source, limits)
-        segmenter = limited(segmenter, limits)
+        length_m = None
+        if hasattr(segmenter, 'look'):  # a model of any part that was not told a length
+            length_m = round(segmenter.look(source.first(LOOKED_AT, limits.applied)), 5)
+            print(
+                f'by the first frames the part is {1e3 * length_m:.0f} mm long; if not, tell it: '
+                'any:0.08'
+            )
+        names = ('split', 'model', 'method', 'region', 'max_depth', 'seed')
         settings = {
             'input': str(args.input),
-            'split': args.split,
-            'model': args.model,
-            'method': args.method,
             'instances': instances,
             'bin': None if args.bin is None else str(args.bin),
-            'region': args.region,
-            'max_depth': args.max_depth,
             'part_length_by_frames': length_m,
-            'seed': args.seed,
+            **{name: getattr(args, name) for name in names},
         }
-        count = len(source) if args.limit is None else min(args.limit, len(source))
         with ResultWriter(
             args.out,
             settings,
@@ -118,68 +107,15 @@ def run(args: argparse.Namespace) -> int:
             left_out=source.left_out,
             npz=args.format == 'npz',
         ) as writer:
-            done, found = segment_all(
-                source, segmenter, writer, count=count, pose_seconds=args.pose_seconds
+            done, found, count = segment_frames(
+                source,
+                limited(segmenter, limits),
+                writer,
+                limit=args.limit,
+                pose_seconds=args.pose_seconds,
             )
         for text in [*source.notes, *source.skipped]:
             print(text, file=sys.stderr)
         print(f'{args.out}: {done} of {count} frames, {found} instances')
-        if source.left_out:
-            print(source.left_out.summary(), file=sys.stderr)
-        if not done:
-            return 1
-        return SOME_LEFT_OUT if source.left_out or done < count or not source.is_whole else 0
-
-
-def length_by_frames(segmenter: Segmenter, source: Replay, limits: ViewLimits) -> float | None:
-    """Metres, where a model of any part was told no length: the first frames vote; else None.
-
-    Raises:
-        LengthNotFoundError, FloorNotFoundError: those frames do not tell it, or show no bin.
-    """
-    if not hasattr(segmenter, 'look'):  # asked so that a classical method needs no torch
-        return None
-    from insegan_ros.inference.part_length import FRAMES
-
-    def usable() -> Iterator[DepthFrame]:
-        for item in islice(source, LOOKED_AT * FRAMES):
-            with suppress(ValueError):  # nothing is measured in it; it is told of below
-                yield limits.applied(item.frame)
-
-    length_m: float = segmenter.look(usable())
-    print(
-        f'by the first frames the part is {1e3 * length_m:.0f} mm long; if not, tell it: any:0.08'
-    )
-    return round(length_m, 5)
-
-
-def segment_all(
-    source: Replay, segmenter: Segmenter, writer: ResultWriter, *, count: int, pose_seconds: float
-) -> tuple[int, int]:
-    """Segment the first `count` frames; how many were, and how many instances they show."""
-    import time
-
-    from tqdm import tqdm
-
-    from insegan_ros.data.depth_messages import suspicious_depth
-    from insegan_ros.floor import FloorNotFoundError
-
-    done, found, suspicion = 0, 0, None
-    for item in tqdm(islice(source, count), total=count, unit='frame'):
-        if suspicion is None and (suspicion := suspicious_depth(item.frame.depth_m)):
-            tqdm.write(f'{item.name}: {suspicion}', file=sys.stderr)
-        start = time.perf_counter()
-        try:
-            segmentation = segmenter.segment(item.frame, pose_seconds=pose_seconds)
-        except FloorNotFoundError as error:
-            writer.write_failure(item.name, str(error))
-            tqdm.write(f'{item.name}: {error}')
-            continue
-        except Exception as error:  # whatever a method cannot do with this frame
-            writer.write_failure(item.name, f'{type(error).__name__}: {error}')
-            source.left_out.add(f'frame {item.name}', f'{type(error).__name__}: {error}')
-            continue
-        seconds = time.perf_counter() - start
-        writer.write(item.name, item.frame, segmentation, seconds=seconds)
-        done, found = done + 1, found + segmentation.count
-    return done, found
+        code = ended(source.left_out, whole=done == count and source.is_whole)
+        return code if done else 1

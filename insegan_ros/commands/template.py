@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from insegan_ros.commands.part_length_options import add_part_length, require_part_length
+from insegan_ros.commands.options import add_part_length
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,27 +37,26 @@ def run(args: argparse.Namespace) -> int:
 
     from insegan_ros.data.store import Dataset
     from insegan_ros.discovery.discover import Search, discover
-    from insegan_ros.discovery.state import DiscoveryConfig
     from insegan_ros.files import FolderClaim
+    from insegan_ros.learn.config import LearnConfig
     from insegan_ros.learn.start import Start
 
-    require_part_length(args)
+    config = LearnConfig(max_minutes=args.max_minutes, part_length_m=args.part_length)
     torch.set_num_threads(args.threads)
     dataset = Dataset(args.dataset)
     split = args.split if args.split in dataset.splits() else 'all'
-    indices = dataset.split(split)[: args.frames]
     start = Start.find(None)
     with FolderClaim(args.out):
         template = discover(
             Search(
                 dataset=dataset,
-                indices=indices,
+                indices=dataset.split(split)[: args.frames],
                 out=args.out,
-                config=DiscoveryConfig(),
+                config=config.discovery,
                 seed=args.seed,
-                max_seconds=60 * args.max_minutes,
+                max_seconds=config.seconds,
                 finder=None if start is None else start.finder(),
-                part_length_m=args.part_length,
+                part_length_m=config.part_length_m,
             )
         )
     for name, value in template.account.items():

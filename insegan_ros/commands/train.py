@@ -21,6 +21,7 @@ examples:
   insegan train --dataset ~/bins/mixed --out ~/runs/mixed --kinds 2
   insegan train --dataset ~/bins/nut --out ~/runs/gan --method insegan3d --max-minutes 60 \
       --config config/train/insegan_reference.yaml --set step.batch=32
+  insegan train --dataset ~/bins/nut --out ~/runs/gan2 --method insegan3d --start ~/runs/gan/model
   insegan train --dataset ~/bins/nut --out ~/runs/slots --method bo_qsa --max-minutes 60
   torchrun --nproc-per-node 4 -m insegan_ros.cli train --dataset ~/bins/nut --out ~/runs/gan \
       --method insegan3d
@@ -33,7 +34,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from insegan_ros.commands.part_length_options import add_part_length
+from insegan_ros.commands.options import add_device, add_part_length, add_workers, workers_of
 
 METHODS = {
     'distilled': "discover the part's shape, pile it up in physics, teach a network from the "
@@ -88,8 +89,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--start',
         metavar='MODEL',
-        help='distilled: the model whose network to begin with, by name or folder, or `none` '
-        '(any)',
+        help='the model to begin with, by name or folder. distilled: its network goes on, or '
+        '`none` (any); insegan3d, insegan2d: one of the same method, whose encoder goes on '
+        'learning while its generator stays as it is (none)',
     )
     parser.add_argument(
         '--kinds',
@@ -99,10 +101,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_part_length(parser)
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--device', default='auto', help='auto, cpu or cuda[:index]')
-    parser.add_argument(
-        '--workers', type=int, default=0, help='processes that make piles (0: one a core)'
-    )
+    add_device(parser)
+    add_workers(parser)
     parser.add_argument(
         '--dry-run',
         action='store_true',
@@ -128,7 +128,6 @@ def _add_mesh(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry out the command; the exit code of the process."""
     import json
-    import os
 
     from insegan_ros.data.store import Dataset
     from insegan_ros.device import pick_device
@@ -153,7 +152,7 @@ def run(args: argparse.Namespace) -> int:
         config=config.resolve(args.config, [*args.set, *overrides], dataset),
         seed=args.seed,
         device=pick_device(args.device),
-        workers=args.workers or os.cpu_count() or 1,
+        workers=workers_of(args),
     )
     if args.dry_run:
         print(methods.describe(job))

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,24 +21,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from insegan_ros.data.benchmark_image import MOST_INSTANCES, BenchmarkImage
 from insegan_ros.data.left_out import LeftOut
 from insegan_ros.data.store import DatasetError
 from insegan_ros.types import DepthFrame, Intrinsics
 
 LAYOUT = '<split>/000001/{scene_camera.json, scene_gt.json, depth/, mask_visib/}'
-MOST_INSTANCES = 255
 MM = 0.001
-
-
-@dataclass(frozen=True)
-class BopImage:
-    """One image with its ground truth."""
-
-    name: str  # scene/image
-    frame: DepthFrame
-    labels: NDArray[np.uint8]  # (H, W)
-    poses: NDArray[np.float32]  # (N, 4, 4) camera_T_part
-    visible: list[float] | None  # (N,) of each instance's outline; None: not told
 
 
 def objects_of(path: Path) -> dict[int, int]:
@@ -56,7 +44,22 @@ def objects_of(path: Path) -> dict[int, int]:
     return counts
 
 
-def images_of(path: Path, number: int, left_out: LeftOut) -> Iterator[BopImage]:
+def chosen_object(path: Path, number: int | None) -> int:
+    """The object asked for, or the only one.
+
+    Raises:
+        DatasetError: another layout, an object that is not in it, or several to choose from.
+    """
+    objects = objects_of(path)
+    if number is None and len(objects) == 1:
+        return next(iter(objects))
+    if number is None or number not in objects:
+        told = ', '.join(f'{key} (in {count} images)' for key, count in sorted(objects.items()))
+        raise DatasetError(f'{path} has objects {told}; choose one: --object ID')
+    return number
+
+
+def bop_images(path: Path, number: int, left_out: LeftOut) -> Iterator[BenchmarkImage]:
     """The images of a split that show an object; those that cannot be read are left out.
 
     Raises:
@@ -85,7 +88,7 @@ def _image(
     *,
     instances: list[tuple[dict[str, Any], dict[str, Any]]],
     number: int,
-) -> BopImage:
+) -> BenchmarkImage:
     """Raises: DatasetError, OSError, KeyError, ValueError: something is absent or damaged."""
     key = name.split('/')[1]
     units = _picture(scene / 'depth', key)
@@ -112,7 +115,7 @@ def _image(
     known = [float(v) for v in visible if v is not None]
     frame = DepthFrame(depth_m, Intrinsics(width, height, fx, fy, cx, cy))
     told = known if len(known) == len(poses) else None
-    return BopImage(name, frame, labels, np.stack(poses), told)
+    return BenchmarkImage(name, frame, labels, np.stack(poses), told)
 
 
 def _scenes(path: Path) -> list[Path]:

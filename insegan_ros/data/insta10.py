@@ -30,7 +30,6 @@ from insegan_ros.types import DepthFrame, Intrinsics
 
 Colour = tuple[int, ...]  # R, G, B; or one grey value
 
-IMAGE_SIZE = 224  # px, both sides
 SPLITS = ('train', 'val', 'test')
 DEFAULT_SCALES = {'uint8': 0.004, 'uint16': 0.001}  # metres a unit: nobody has published them
 LAYOUT = '<class>/depth, <class>/val/{depth,rgb}, <class>/test/{depth,rgb}'

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +114,14 @@ class Replay:
                     self.left_out.add(f'frame {index:06d}', error)
                     continue
                 yield Replayed(f'{index:06d}', sample.frame, sample.labels)
+
+    def first(
+        self, count: int, prepare: Callable[[DepthFrame], DepthFrame]
+    ) -> Iterator[DepthFrame]:
+        """The first frames, prepared; those that `prepare` refuses (ValueError) are left out."""
+        for item in islice(self, count):
+            with suppress(ValueError):
+                yield prepare(item.frame)
 
     def close(self) -> None:
         """Close the recording, if it is one."""

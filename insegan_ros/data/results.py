@@ -11,18 +11,25 @@ from __future__ import annotations
 
 import io
 import json
+import sys
+import time
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
+from insegan_ros.data.depth_messages import suspicious_depth
 from insegan_ros.data.left_out import LeftOut
+from insegan_ros.data.replay import Replay
 from insegan_ros.data.store import DatasetError, to_units
 from insegan_ros.data.writer import encode_png
 from insegan_ros.drawing import picture
 from insegan_ros.files import FolderClaim, FolderInUseError, write_atomically
-from insegan_ros.types import DepthFrame, Segmentation
+from insegan_ros.floor import FloorNotFoundError
+from insegan_ros.types import DepthFrame, Segmentation, Segmenter
 
 KINDS = ('labels', 'depths', 'overlays')
 
@@ -106,6 +113,41 @@ class ResultWriter:
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         self.close(complete=kind is None)
+
+
+def segment_frames(
+    source: Replay,
+    segmenter: Segmenter,
+    writer: ResultWriter,
+    *,
+    limit: int | None,
+    pose_seconds: float,
+) -> tuple[int, int, int]:
+    """Segment and write the first frames; a frame that cannot be is named and left out.
+
+    Returns:
+        How many frames were segmented, how many instances they show, how many frames there were.
+    """
+    count = len(source) if limit is None else min(limit, len(source))
+    done, found, suspicion = 0, 0, None
+    for item in tqdm(islice(source, count), total=count, unit='frame'):
+        if suspicion is None and (suspicion := suspicious_depth(item.frame.depth_m)):
+            tqdm.write(f'{item.name}: {suspicion}', file=sys.stderr)
+        start = time.perf_counter()
+        try:
+            segmentation = segmenter.segment(item.frame, pose_seconds=pose_seconds)
+        except FloorNotFoundError as error:
+            writer.write_failure(item.name, str(error))
+            tqdm.write(f'{item.name}: {error}')
+            continue
+        except Exception as error:  # whatever a method cannot do with this frame
+            writer.write_failure(item.name, f'{type(error).__name__}: {error}')
+            source.left_out.add(f'frame {item.name}', f'{type(error).__name__}: {error}')
+            continue
+        seconds = time.perf_counter() - start
+        writer.write(item.name, item.frame, segmentation, seconds=seconds)
+        done, found = done + 1, found + segmentation.count
+    return done, found, count
 
 
 def grasp_file(frame: DepthFrame, found: Segmentation) -> bytes:

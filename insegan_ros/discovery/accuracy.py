@@ -17,7 +17,6 @@ class Accuracy:
 
     chamfer_m: float  # mean of both directions' mean distances to the nearest point
     diameter_m: float  # of the true mesh
-    true_T_found: NDArray[np.float64]  # (4, 4)
 
     @property
     def relative(self) -> float:
@@ -52,13 +51,10 @@ def compare(
     results = []
     for _, turn, shift in best[:5]:
         turn, shift = _closest_points(a, b, fine, turn=turn, shift=shift, rounds=25)
-        results.append((_chamfer(a @ turn.T + shift, b, fine), turn, shift))
-    distance, turn, shift = min(results, key=lambda entry: entry[0])
-    pose = np.eye(4)
-    pose[:3, :3], pose[:3, 3] = turn, shift
+        results.append(_chamfer(a @ turn.T + shift, b, fine))
     hull = true.convex_hull.vertices
     diameter = float(np.linalg.norm(hull[:, None] - hull[None], axis=2).max())
-    return Accuracy(distance, diameter, pose)
+    return Accuracy(min(results), diameter)
 
 
 def _chamfer(a: NDArray, b: NDArray, tree: KDTree) -> float:

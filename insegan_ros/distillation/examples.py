@@ -96,17 +96,13 @@ class Piles:
         return out
 
 
-def make_batch(
-    piles: Piles, config: NetworkConfig, size: int, *, rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """(B, 2, H, W) input and (B, 6 or 7, H, W) target: random piles, noise, flips, turns."""
-    return mixed_batch([(piles, config)], size, rng)
-
-
 def mixed_batch(
     parts: Sequence[tuple[Piles, NetworkConfig]], size: int, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """The same of piles of several parts, every part as often as it has piles."""
+    """(B, 2, H, W) input and (B, 6 or 7, H, W) target: random piles, noise, flips, turns.
+
+    Of several parts every one comes as often as it has piles.
+    """
     ends = np.cumsum([len(piles) for piles, _ in parts])
     inputs, targets = [], []
     for index in rng.integers(ends[-1], size=size):

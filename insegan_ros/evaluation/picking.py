@@ -89,11 +89,6 @@ class BinRun:
     left: int = 0
     blind: int = 0  # frames in which no pick was found
 
-    @property
-    def emptied(self) -> bool:
-        """Whether nothing is left in the bin."""
-        return self.left == 0
-
 
 @dataclass(frozen=True)
 class View:
@@ -143,6 +138,11 @@ class SimulatedCell:
         self._raycaster = Raycaster(config.part.mesh, spec)
         rng = np.random.default_rng(0)
         self.parts_bin = find_bin(self._photograph(rng)[0], rng)
+
+    def photographed(self, seed: int) -> tuple[DepthFrame, NDArray[np.int64]]:
+        """A frame of a full bin, and (H, W) which part each pixel truly shows, -1 for none."""
+        frame, ids = self._photograph(self._fill(seed))
+        return frame, ids
 
     def run(
         self,
@@ -198,8 +198,8 @@ class SimulatedCell:
             f'{self.config.bin_spec.width:.2f} m wide; use fewer parts or a wider bin'
         )
 
-    def _photograph(self, rng: np.random.Generator) -> tuple[DepthFrame, NDArray[np.uint8]]:
-        """A D435's frame, and (H, W) which part each pixel truly shows (index + 1)."""
+    def _photograph(self, rng: np.random.Generator) -> tuple[DepthFrame, NDArray[np.int64]]:
+        """A D435's frame, and (H, W) which part each pixel truly shows, -1 for none."""
         poses, present = self._world.poses(), self._world.present
         depth, ids = self._raycaster.render(poses, self._camera)
         measured = add_noise(depth, self._camera.intrinsics, rng, noise=self.config.noise)

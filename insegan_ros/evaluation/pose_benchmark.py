@@ -2,18 +2,134 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from tqdm import tqdm
+from numpy.typing import NDArray
 
-from insegan_ros.data.store import Dataset
-from insegan_ros.evaluation.benchmark import nothing
-from insegan_ros.evaluation.pose_error import Match, PartModel, fit_frame, match_poses, recall
-from insegan_ros.floor import FloorNotFoundError
-from insegan_ros.types import Segmenter
+from insegan_ros.data.meshes import read_mesh
+from insegan_ros.data.store import Dataset, DatasetError, Sample
+from insegan_ros.evaluation.pose_ap import (
+    LEAST_VISIBLE,
+    LIMIT,
+    PoseScene,
+    pose_average_precision,
+)
+from insegan_ros.evaluation.pose_error import Match, PartModel, match_poses, recall
+from insegan_ros.evaluation.pose_space import PoseSpace, read_symmetry, symmetry_of_mesh
+from insegan_ros.evaluation.template_frame import (
+    frames_to_fit_and_judge,
+    learned_frame,
+    segmented,
+    template_frame,
+)
+from insegan_ros.inference import model_card
+from insegan_ros.inference.distilled import DistilledSegmenter
+from insegan_ros.synthetic.parts import PARTS, make_part
+from insegan_ros.types import Segmentation, Segmenter
+
+if TYPE_CHECKING:
+    import trimesh
 
 LIMITS = {'mssd': (0.05, 0.1, 0.2), 'add_s': (0.05, 0.1)}  # of the diameter
+
+
+def true_mesh(part_or_file: str | Path) -> trimesh.Trimesh:
+    """The mesh of a simulated part, or one's own, metres.
+
+    Raises:
+        DatasetError: neither is there, or the file holds no mesh.
+    """
+    if str(part_or_file) in PARTS:
+        return make_part(str(part_or_file)).mesh
+    if not Path(part_or_file).is_file():
+        raise DatasetError(
+            f'{part_or_file} is neither a file nor one of {", ".join(PARTS)}; give the true shape '
+            'as a mesh in metres'
+        )
+    return read_mesh(part_or_file)
+
+
+def with_template(name: str, device: str = 'cpu') -> DistilledSegmenter:
+    """A model by name or folder.
+
+    Raises:
+        ValueError: it knows no shape.
+    """
+    segmenter = model_card.load_segmenter(name, device)
+    if not isinstance(segmenter, DistilledSegmenter) or not segmenter.poses:
+        raise ValueError(f'{name} has no template and gives no poses')
+    return segmenter
+
+
+def write_pose_report(
+    dataset: Dataset,
+    out: Path,
+    methods: Sequence[str],
+    *,
+    indices: Sequence[int],
+    mesh: Path | None,
+    symmetry: str | None = None,
+    device: str = 'cpu',
+) -> str:
+    """Judge the poses of models in these frames: poses.json, and the table as Markdown.
+
+    Args:
+        mesh: the true shape; None: that of the simulated part.
+        symmetry: its class, as `pose_space.read_symmetry` takes it; None: what the mesh shows.
+
+    Raises:
+        DatasetError: too few frames, no true shape or symmetry, or frames without labels or poses.
+        ValueError: a method that is no model with a template.
+    """
+    segmenters = {name: with_template(name, device) for name in methods}
+    told = None if symmetry is None else read_symmetry(symmetry)
+    true = true_mesh(mesh or dataset.info.part)
+    part = PartModel.of(true)
+    space = PoseSpace.of(true, told or symmetry_of_mesh(true, part.symmetries))
+    known = {name: learned_frame(model_card.find(name), true) for name in methods}
+    fitting: list[int] = []
+    judging = list(indices)
+    if None in known.values():
+        fitting, judging = frames_to_fit_and_judge(dataset, indices)
+    figures = {}
+    for name, segmenter in segmenters.items():
+        frame = known[name]
+        if frame is None:
+            frame = template_frame(dataset, segmenter, part, fitting=fitting, name=name)
+        figures[name] = judge_poses(
+            dataset, segmenter, part, space=space, frame=frame, judging=judging, name=name
+        )
+    report = {
+        'dataset': f'{dataset.path} ({dataset.info.part}, {dataset.content_hash()})',
+        'frames': len(judging),
+        'frames_of_the_fit': len(fitting),
+        'diameter_mm': round(1e3 * part.diameter, 2),
+        'symmetries': len(part.symmetries),
+        'symmetry_class': space.symmetry.name,
+        'methods': figures,
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    (out / 'poses.json').write_text(json.dumps(report, indent=2))
+    return '\n'.join(
+        [
+            *_table(figures),
+            'instances at least half visible, those that no mask matches included; diameter '
+            f'{1e3 * part.diameter:.1f} mm, {len(part.symmetries)} symmetries; pose AP: within '
+            f'{1e3 * LIMIT * space.diameter:.1f} mm, symmetry class: {space.symmetry.name}',
+        ]
+    )
+
+
+def _table(figures: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The lines of a Markdown table, a row a method."""
+    columns = list(next(iter(figures.values())))
+    rows = [[name, *(str(row[column]) for column in columns)] for name, row in figures.items()]
+    lines = [['', *columns], ['---'] * (len(columns) + 1), *rows]
+    return [f'| {" | ".join(line)} |' for line in lines]
 
 
 def judge_poses(
@@ -21,29 +137,36 @@ def judge_poses(
     segmenter: Segmenter,
     part: PartModel,
     *,
-    fitting: list[int],
+    space: PoseSpace,
+    frame: NDArray[np.floating],
     judging: list[int],
     name: str,
 ) -> dict[str, Any]:
-    """Recall and median errors of a model's poses.
+    """Recall, median errors and average precision of a model's poses.
 
     Args:
-        part: the true shape.
-        fitting: frames from which the template's own frame is fitted to the part's.
+        part, space: the true shape, and its poses.
+        frame: (4, 4) template_T_part.
         judging: frames that are judged.
         name: of the model, for the progress bar.
     """
-    fitted = matches_in(dataset, segmenter, fitting, said=f'{name}, fitting')[0]
-    frame = fit_frame(part, fitted)
-    matches, wanted = matches_in(dataset, segmenter, judging, said=f'{name}, judging')
+    matches: list[Match] = []
+    scenes: list[PoseScene] = []
+    wanted = 0
+    for sample, found in segmented(dataset, segmenter, judging, said=f'{name}, judging'):
+        some, count = match_poses(found, sample)
+        matches, wanted = matches + some, wanted + count
+        scenes.append(pose_scene(sample, found, space=space, frame=frame))
     placed = [(m.estimated @ frame, m.true) for m in matches]
     errors = {
         'mssd': [part.mssd(*pair) for pair in placed],
         'add_s': [part.add_s(*pair) for pair in placed],
     }
+    precision = pose_average_precision(scenes, LIMIT * space.diameter)
     return {
         'instances': wanted,
         'matched': round(len(matches) / max(wanted, 1), 4),
+        'pose_ap': round(precision, 4),
         **{
             f'{kind}_recall_{limit:g}': round(recall(each, wanted, limit * part.diameter), 4)
             for kind, each in errors.items()
@@ -56,18 +179,11 @@ def judge_poses(
     }
 
 
-def matches_in(
-    dataset: Dataset, segmenter: Segmenter, frames: list[int], *, said: str
-) -> tuple[list[Match], int]:
-    """Matches in all frames, and how many instances were to be found."""
-    matches: list[Match] = []
-    wanted = 0
-    for index in tqdm(frames, desc=said, unit='frame'):
-        sample = dataset[index]
-        try:
-            found = segmenter.segment(sample.frame, pose_seconds=float('inf'))
-        except FloorNotFoundError:
-            found = nothing(sample.frame)
-        some, count = match_poses(found, sample)
-        matches, wanted = matches + some, wanted + count
-    return matches, wanted
+def pose_scene(
+    sample: Sample, found: Segmentation, *, space: PoseSpace, frame: NDArray[np.floating]
+) -> PoseScene:
+    """A frame's poses beside the true ones, those of hidden instances included."""
+    true = np.zeros((0, 4, 4)) if sample.poses is None else sample.poses
+    placed = np.asarray(found.poses, np.float64) @ frame
+    visible = np.asarray(sample.record['visible'], np.float64).reshape(-1)
+    return PoseScene(space.distances(placed, true), found.scores, visible >= LEAST_VISIBLE)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from insegan_ros.baselines.kmeans import kmeans
 from insegan_ros.baselines.pixels import part_pixels
 from insegan_ros.camera import Plane
+from insegan_ros.data.left_out import LeftOut
 from insegan_ros.data.store import Dataset, DatasetError, Sample
 from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.evaluation.benchmark import in_order
@@ -20,6 +22,56 @@ from insegan_ros.parts_bin import Bin
 TEST, TEST_RANDOM, VALIDATION = 100, 200, 100  # frames, where there are enough
 FAILING_SHARE = 1 / 3
 BLOCK = 25
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The frames that methods are judged on."""
+
+    dataset: Dataset
+    split: str
+    indices: list[int]
+    truth: Mapping[int, NDArray[np.integer]] | None  # (H, W) by frame; None: the dataset's own
+
+    def account(self, masks: Path | None) -> dict[str, object]:
+        """What was judged by what, for a report; `masks`: where the truth was read."""
+        info, dataset = self.dataset.info, self.dataset
+        account: dict[str, object] = {
+            'dataset': f'{dataset.path} ({info.part}, {dataset.content_hash()})',
+            'split': f'{self.split}, {len(self.indices)} frames',
+        }
+        if self.truth is not None:
+            parts = sum(int(self.truth[index].max()) for index in self.indices)
+            account['masks'] = f'{parts} drawn by hand, {masks}'
+        return account
+
+
+def to_judge(
+    dataset: Dataset,
+    split: str | None,
+    truth: Mapping[int, NDArray[np.integer]] | None,
+    *,
+    limit: int | None,
+    damaged: LeftOut,
+) -> Judged:
+    """Those frames of a split that are whole and, where `truth` is given, are in it.
+
+    Args:
+        split: None: test where there is one and no `truth`, else all.
+        limit: of the frames.
+
+    Raises:
+        DatasetError: there are none.
+    """
+    chosen = split or ('test' if 'test' in dataset.splits() and truth is None else 'all')
+    indices = [i for i in dataset.split(chosen) if truth is None or i in truth][:limit]
+    if not indices:
+        wanted = 'no frames' if truth is None else 'none of the frames with masks'
+        raise DatasetError(f'{dataset.path}: split {chosen!r} has {wanted}')
+    indices = dataset.whole(indices, damaged)
+    if not indices:
+        raise DatasetError(f'{dataset.path}: no frame of split {chosen!r} is whole')
+    return Judged(dataset, chosen, indices, truth)
 
 
 @dataclass(frozen=True)

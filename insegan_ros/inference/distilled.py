@@ -20,7 +20,6 @@ from insegan_ros.deadline import check_time
 from insegan_ros.distillation.clusters import Instances, VoteSettings, find_instances
 from insegan_ros.distillation.network import (
     STRIDE,
-    NetworkConfig,
     VoteNetwork,
     channels_last,
     interpolate,
@@ -46,7 +45,9 @@ MAX_TILT_DEGREES = 3.0  # beyond it the frame is first seen straight down
 TEMPLATE = 'template.logits'  # its name among a model's tensors
 WHOLE_VISIBLE, WHOLE_AGREEMENT = 0.9, 0.6  # above both an instance counts as seen whole
 SCALE_TOLERANCE = 0.06  # of a pixel's side: beyond it the image is resampled
-MOST_PIXELS = 800_000  # of an image that is magnified for the network
+MOST_PIXELS = 300_000  # that a network for any part sees: bounds the time
+MOST_MAGNIFIED = 500_000  # that a network for one part sees of an image that is magnified
+FEWEST_PX = 24.0  # of a part's length, in an image so large
 
 
 class DistilledSegmenter:
@@ -102,6 +103,14 @@ class DistilledSegmenter:
     def parts_bin(self) -> Bin | None:
         """Where the bin was in the frame segmented last."""
         return self._tracker.last
+
+    def bin_in(self, frame: DepthFrame) -> Bin:
+        """Where the bin is; a frame asked for twice is looked at once.
+
+        Raises:
+            FloorNotFoundError: no bin was given and the frame shows none.
+        """
+        return self._tracker(frame)
 
     def segment(
         self,
@@ -161,7 +170,7 @@ class DistilledSegmenter:
         Raises:
             FloorNotFoundError: no bin was given and the frame shows none.
         """
-        parts_bin = self._tracker(frame) if parts_bin is None else parts_bin
+        parts_bin = self.bin_in(frame) if parts_bin is None else parts_bin
         tilt = np.degrees(np.arccos(np.clip(-parts_bin.floor.normal[2], -1, 1)))
         all_heights = height_map(frame, parts_bin.floor)
         left, top, right, bottom = _window(
@@ -210,10 +219,12 @@ class DistilledSegmenter:
     def _instances(self, heights: NDArray[np.float32], pixel_m: float) -> Instances:
         """Of (H, W) heights, at their pixels."""
         shape = heights.shape
-        factor, config = self._scaled(pixel_m)
+        factor = self.magnification(pixel_m, shape)
+        config = self._config
+        if self.any_length:
+            config = replace(config, pixel_m=pixel_m / factor)
         if factor != 1:
             size = (max(round(shape[0] * factor), 1), max(round(shape[1] * factor), 1))
-            _require_small(shape, factor, self._config.part_length_m / pixel_m)
             heights = resize(heights, size)
         seen = heights.shape
         padding = [(0, -side % STRIDE) for side in seen]
@@ -234,25 +245,31 @@ class DistilledSegmenter:
             output, replace(config, pixel_m=pixel_m), votes, prune=self._existence
         )
 
-    def _scaled(self, pixel_m: float) -> tuple[float, NetworkConfig]:
-        """By how much an image of such pixels is resampled, and what the network then sees."""
+    def magnification(self, pixel_m: float, shape: tuple[int, ...] = (1, 1)) -> float:
+        """By how much an image of such pixels is resampled for the network.
+
+        A model of any part makes do with less of a large image, as long as parts stay FEWEST_PX.
+
+        Raises:
+            ValueError: no bin and no camera of this model's kind gives such an image.
+        """
+        length_px, size = self._config.part_length_m / pixel_m, shape[0] * shape[1]
         if self._lengths_px is None:
             factor = pixel_m / self._config.pixel_m
-            return (1.0 if abs(factor - 1) <= SCALE_TOLERANCE else factor), self._config
-        length = self._config.part_length_m / pixel_m
-        factor = float(np.clip(length, *self._lengths_px)) / length
-        return factor, replace(self._config, pixel_m=pixel_m / factor)
-
-
-def _require_small(shape: tuple[int, ...], factor: float, length_px: float) -> None:
-    """Raises: ValueError, for an image that no bin and no camera of this model's kind gives."""
-    if factor > 1 and shape[0] * shape[1] * factor**2 > MOST_PIXELS:
-        raise ValueError(
-            f'a part is only {length_px:.0f} px long here, in {shape[1]} x {shape[0]} px that may '
-            f'be the bin; magnified {factor:.1f} times, as the model needs it, that is too much. '
-            'Is the depth in the right unit, the part length right, the camera over the bin? A '
-            "bin file with the bin's region (insegan calibrate) makes it smaller"
-        )
+            factor = 1.0 if abs(factor - 1) <= SCALE_TOLERANCE else factor
+            too_much = factor > 1 and size * factor**2 > MOST_MAGNIFIED
+        else:
+            wanted = float(np.clip(length_px, *self._lengths_px)) / length_px
+            factor = min(wanted, float(np.sqrt(MOST_PIXELS / size)))
+            too_much = factor < wanted and factor * length_px < FEWEST_PX
+        if too_much:
+            raise ValueError(
+                f'a part is only {length_px:.0f} px long here, in {shape[1]} x {shape[0]} px that '
+                'may be the bin: too much for the model, which needs parts magnified. '
+                'Is the depth in the right unit, the part length right, the camera over the bin? '
+                "A bin file with the bin's region (insegan calibrate) makes it smaller"
+            )
+        return factor
 
 
 def _inside(

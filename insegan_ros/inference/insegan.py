@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from insegan_ros import config
-from insegan_ros.bin_tracker import BinTracker
+from insegan_ros.bin_segmenter import BinSegmenter
 from insegan_ros.camera import height_map, segmentation_from_labels
 from insegan_ros.crop import BinCrop, CropConfig, depth_at_height, encode
 from insegan_ros.model.generator import Generator
@@ -74,7 +74,7 @@ class InSeGANNetworks(nn.Module):
         return alone, image[:, 0]
 
 
-class InSeGANSegmenter:
+class InSeGANSegmenter(BinSegmenter):
     """n instances of which each is rendered whole; hidden parts of a shape are restored.
 
     Poses are the visible points' centroid and principal axes: the implicit template has no metric
@@ -89,33 +89,12 @@ class InSeGANSegmenter:
         *,
         seed: int = 0,
     ) -> None:
+        super().__init__(parts_bin, seed, card.crop.finding)
         self._networks = copy.deepcopy(networks).eval().requires_grad_(False)
         self._card = card
         self._device = next(networks.parameters()).device
-        self._tracker = BinTracker(parts_bin, seed, config=card.crop.finding)
 
-    @property
-    def part_length_m(self) -> None:
-        """Not known: see types.Segmenter."""
-
-    @property
-    def parts_bin(self) -> Bin | None:
-        """Where the bin was in the frame segmented last."""
-        return self._tracker.last
-
-    def segment(
-        self,
-        frame: DepthFrame,
-        *,
-        pose_seconds: float = 0.0,  # noqa: ARG002
-        refine_seconds: float = float('inf'),
-    ) -> Segmentation:
-        """As types.Segmenter says; poses are rough ones, whatever the time.
-
-        Raises:
-            FloorNotFoundError: no bin was given and the frame shows none.
-        """
-        parts_bin = self._tracker(frame)
+    def _segment(self, frame: DepthFrame, parts_bin: Bin, refine_seconds: float) -> Segmentation:
         crop = BinCrop.of(frame, parts_bin, self._card.crop)
         image = torch.from_numpy(crop.image).to(self._device)[None, None]
         rendered, _ = self._networks.decompose(image, self._card.refine_steps, refine_seconds)
@@ -251,6 +230,14 @@ BEFORE = {
 }  # fmt: skip
 
 
+def from_card(settings: Mapping[str, Any]) -> InSeGANCard:
+    """Of a card, also of an earlier version's. Raises: ConfigError, for unknown ones."""
+    model = dict(settings['model'])
+    if 'composed_by' not in model:
+        model = {**BEFORE, **model}
+    return config.from_mapping(InSeGANCard, {**settings, 'model': model})
+
+
 def load(
     settings: Mapping[str, Any],
     tensors: Mapping[str, Tensor],
@@ -265,12 +252,7 @@ def load(
         ConfigError: settings that this version does not know.
         RuntimeError: weights that do not fit them.
     """
-    model = dict(settings['model'])
-    if 'composed_by' not in model:
-        model = {**BEFORE, **model}
-    card = config.from_mapping(InSeGANCard, {**settings, 'model': model})
+    card = from_card(settings)
     networks = InSeGANNetworks(card.model)
-    networks.load_state_dict(
-        {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
-    )
+    networks.load_state_dict(dict(tensors))
     return InSeGANSegmenter(networks.to(torch.device(device)), card, parts_bin, seed=seed)

@@ -3,22 +3,23 @@
 Told a length L, the network finds instances, of which it holds some for seen whole. Told far too
 much, these are clumps, but shorter than L; told too little, they stay as long as the part is, or
 break. So the longest L is taken for which whole instances are about LONGER times as long as told.
+Of a full bin, a part of some LOOKED_AT_PX network pixels is looked at, where most parts lie.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from insegan_ros.bin_tracker import BinTracker
 from insegan_ros.deadline import check_time
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference.distilled import DistilledSegmenter
-from insegan_ros.parts_bin import Bin
+from insegan_ros.parts_bin import Bin, foreground
 from insegan_ros.types import DepthFrame, Segmentation
 
 FRAMES = 5  # that vote
@@ -27,6 +28,28 @@ LONGER = 1.2  # of the length told: the longest sides of instances seen whole, t
 WHOLE = 0.9  # visible share above which an instance counts as whole
 FEWEST = 3  # instances that tell a length
 MIN_PIXELS = 12
+COARSE = 2  # steps at a time, before those in between are tried
+LOOKED_AT_PX = 40_000  # that the network sees of a frame: bounds the time
+
+
+@dataclass(frozen=True)
+class Voter:
+    """A frame that tells how long the part is."""
+
+    frame: DepthFrame
+    parts_bin: Bin
+    foreground: NDArray[np.bool_]  # (H, W)
+
+    def crowded(self, side: int) -> Bin:
+        """The bin, or a square window of `side` px within it that shows most of the parts."""
+        x, y, width, height = self.parts_bin.region or (0, 0, *self.foreground.shape[::-1])
+        if side >= max(width, height):
+            return self.parts_bin
+        w, h = min(side, width), min(side, height)
+        sums = cv2.integral(self.foreground[y : y + height, x : x + width].astype(np.uint8))
+        shown = sums[h:, w:] - sums[:-h, w:] - sums[h:, :-w] + sums[:-h, :-w]
+        top, left = np.unravel_index(int(np.argmax(shown)), shown.shape)
+        return replace(self.parts_bin, region=(x + int(left), y + int(top), w, h))
 
 
 class LengthNotFoundError(ValueError):
@@ -44,10 +67,10 @@ class LengthFromFrames:
         if not inner.any_length:
             raise ValueError('this model knows one part, whose length it need not be told')
         self.inner = inner
-        self._seen: list[tuple[DepthFrame, Bin]] = []
+        self._seen: list[Voter] = []
         self._sides: dict[tuple[int, int], NDArray[np.floating]] = {}  # by frame and step
+        self._step = 0  # of the length that was told last
         self._length_m: float | None = None
-        self._tracker = BinTracker(inner.parts_bin)
 
     @property
     def part_length_m(self) -> float | None:
@@ -86,9 +109,11 @@ class LengthFromFrames:
             if len(self._seen) == FRAMES:
                 break
             try:
-                self._seen.append((frame, self._tracker(frame)))
+                parts_bin = self.inner.bin_in(frame)
             except FloorNotFoundError as error:
                 unseen = error
+            else:
+                self._seen.append(Voter(frame, parts_bin, foreground(frame, parts_bin)))
         if not self._seen and unseen is not None:
             raise unseen
         try:
@@ -104,33 +129,48 @@ class LengthFromFrames:
         return self._length_m
 
     def _told(self) -> float | None:
-        """Metres, from the longest length down to where instances are long enough."""
-        before: tuple[float, float] | None = None  # log of a length, and by how much it is missed
-        for step in range(math.ceil(math.log(LONGEST_M / SHORTEST_M, STEP))):
-            check_time()
-            length = LONGEST_M / STEP**step
-            try:
-                off = self._longer(step, length)
-            except ValueError:  # parts of a few pixels: no camera of this kind shows them
+        """Metres: the longest length for which instances are long enough, between two steps.
+
+        COARSE steps at a time, then those in between; once a length was told, from near it.
+        """
+        last = math.ceil(math.log(LONGEST_M / SHORTEST_M, STEP))
+        try:
+            first = max(self._step - COARSE, 0)
+            first = 0 if self._long_enough([first]) is not None else first
+            coarse = self._long_enough(range(first, last, COARSE))
+            if coarse is None:
                 return None
-            if off is None:
-                continue
-            here = (math.log(length), off - LONGER)
-            if here[1] >= 0:
-                if before is None:
-                    return length
-                share = here[1] / (here[1] - before[1])
-                return math.exp(here[0] + share * (before[0] - here[0]))
-            before = here
+            between = self._long_enough(range(max(coarse - COARSE, 0), coarse))
+        except ValueError:  # parts of a few pixels: no camera of this kind shows them
+            return None
+        self._step = step = coarse if between is None else between
+        length_m, off = LONGEST_M / STEP**step, self._off(step)
+        for longer in range(step - 1, max(step - COARSE, 0) - 1, -1):
+            if (before := self._off(longer)) is not None and off is not None:
+                return length_m * float(STEP ** ((step - longer) * off / (off - before)))
+        return length_m
+
+    def _long_enough(self, steps: Iterable[int]) -> int | None:
+        """The first of these whose instances are long enough; None: none is."""
+        for step in steps:
+            off = self._off(step)
+            if off is not None and off >= 0:
+                return step
         return None
 
-    def _longer(self, step: int, length_m: float) -> float | None:
-        """How long whole instances are for what is told; None: there are too few."""
+    def _off(self, step: int) -> float | None:
+        """How much longer than LONGER times what is told whole instances are; None: too few.
+
+        Raises:
+            ValueError: parts of that length have too few pixels.
+        """
+        length_m = LONGEST_M / STEP**step
         self.inner.set_part_length(length_m)
         sides = []
-        for k, (frame, parts_bin) in enumerate(self._seen):
+        for k, voter in enumerate(self._seen):
             if (k, step) not in self._sides:
-                self._sides[k, step] = instance_sides(self.inner, frame, parts_bin)
+                check_time()
+                self._sides[k, step] = instance_sides(self.inner, voter)
             sides.append(self._sides[k, step])
         longest, visible = np.concatenate(sides).T
         if len(longest) < min(FEWEST, len(self._seen)):
@@ -138,19 +178,35 @@ class LengthFromFrames:
         whole = visible > WHOLE
         if whole.sum() < FEWEST:
             whole = visible >= np.sort(visible)[-min(FEWEST, len(visible))]
-        return float(np.percentile(longest[whole], 75)) / length_m
+        return float(np.percentile(longest[whole], 75)) / length_m - LONGER
 
 
-def instance_sides(
-    segmenter: DistilledSegmenter, frame: DepthFrame, parts_bin: Bin
-) -> NDArray[np.floating]:
-    """(N, 2) longest side of the smallest rectangle around each instance, m; its visible share."""
-    found = segmenter.find(frame, parts_bin)
+def instance_sides(segmenter: DistilledSegmenter, voter: Voter) -> NDArray[np.floating]:
+    """(N, 2) longest side of the smallest rectangle around each instance, m; its visible share.
+
+    Raises:
+        ValueError: the part, as long as the segmenter takes it to be, has too few pixels.
+    """
+    frame, parts_bin = voter.frame, voter.parts_bin
+    factor = segmenter.magnification(parts_bin.floor.offset / frame.intrinsics.fx)
+    window = voter.crowded(math.ceil(math.sqrt(LOOKED_AT_PX) / factor))
+    found = segmenter.find(frame, window)
+    cut = _at_border(found.labels, window) if window is not parts_bin else set()
     rows: list[tuple[float, float]] = []
     for k, visible in enumerate(found.visible, 1):
         places = np.argwhere(found.labels == k).astype(np.float32)
-        if len(places) >= MIN_PIXELS:
+        if len(places) >= MIN_PIXELS and k not in cut:
             pixel_m = float(found.centres[k - 1, 2]) / frame.intrinsics.fx
             longest = max(cv2.minAreaRect(places)[1]) + 1
             rows.append((longest * pixel_m, float(visible)))
     return np.array(rows, np.float64).reshape(-1, 2)
+
+
+def _at_border(labels: NDArray[np.int32], parts_bin: Bin) -> set[int]:
+    """Those on the border of the bin's window."""
+    if parts_bin.region is None:
+        return set()
+    x, y, width, height = parts_bin.region
+    inside = labels[y : y + height, x : x + width]
+    border = (inside[0], inside[-1], inside[:, 0], inside[:, -1])
+    return set(np.unique(np.concatenate(border)).tolist())

@@ -43,7 +43,6 @@ class PoseFit:
 
     pose: NDArray[np.float64]  # (4, 4) camera_T_template, its origin the centre of mass
     cost: float  # 0 fits, 1 does not; unexplained and contradicted pixels over the mask's
-    residual_m: float  # mean difference of depth where mask and rendering overlap
     visible: float  # of the rendering's pixels, those in the mask
 
 
@@ -156,7 +155,6 @@ class PoseEstimator:
         return PoseFit(
             pose,
             float(cost / area),
-            float(off.mean()) if len(off) else float('inf'),
             float(both.sum() / max(covered.sum(), 1)),
         )
 

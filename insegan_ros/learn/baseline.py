@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from insegan_ros import config
-from insegan_ros.baselines.learned.registry import METHODS, Course
+from insegan_ros.baselines.learned.registry import METHODS
 from insegan_ros.bin_tracker import BinTracker
 from insegan_ros.crop import CropConfig
 from insegan_ros.data.frames import Frames, measure_crop
@@ -33,10 +32,9 @@ from insegan_ros.learn.insegan import (
     pick_precision,
     split,
 )
-from insegan_ros.learn.insegan_run import Validation
 from insegan_ros.learn.run_folder import Job, claim
+from insegan_ros.learn.training_run import Validation
 from insegan_ros.parts_bin import FindingConfig
-from insegan_ros.training.descent import DescentConfig
 
 __all__ = ['describe', 'train']
 
@@ -62,23 +60,17 @@ def train_claimed(job: Job) -> int:
     images = load_crops(dataset, training, crop, seed=seed, cache=job.out, name='train')
     unseen = load_crops(dataset, held_out, crop, seed=seed, cache=job.out, name='val')
     run = BaselineRun(
-        job.out,
-        settings.method,
+        job,
+        crop,
         sizes_of(job, crop),
-        step=config.from_mapping(DescentConfig, settings.baseline.step),
-        course=config.from_mapping(Course, settings.baseline.course),
         frames=Frames(images, settings.data.augment, job.device),
         validation=Validation(
             torch.from_numpy(unseen.astype(np.float32)), labelled(dataset, held_out)
         ),
-        dataset=dataset,
-        crop=crop,
-        seed=seed,
-        device=job.device,
         precision=pick_precision(settings.precision, job.device),
     )
     run.resume()
-    run.open(settings.loop.iterations)
+    run.open()
     return carry_on(job, run)
 
 

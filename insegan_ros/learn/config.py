@@ -23,6 +23,7 @@ from insegan_ros.distillation.pretrain import ShapesConfig
 from insegan_ros.distillation.random_views import ViewConfig
 from insegan_ros.distillation.train import TrainConfig
 from insegan_ros.inference.insegan import FilterConfig
+from insegan_ros.learn.insegan_start import InSeGANStart
 from insegan_ros.learn.reading import ReadingConfig
 from insegan_ros.model.insegan import InSeGANConfig
 from insegan_ros.parts_bin import FindingConfig
@@ -96,6 +97,9 @@ class LearnConfig:
     method: Method = 'distilled'
     # None: 30 for distilled (15 from a mesh), no limit for others, whose length is loop.iterations
     max_minutes: float | None = None
+    # The model whose weights to begin with, by name or folder, or none. distilled, None: any, if
+    # it is there. insegan3d, insegan2d: one of their own, whose encoder goes on learning
+    start: str | None = None
     # how the bin is found in a frame, and which of its pixels show parts
     finding: FindingConfig = field(default_factory=FindingConfig)
 
@@ -104,8 +108,6 @@ class LearnConfig:
     # of the part; its shape is then not discovered, and frames are not needed
     mesh: str | None = None
     units: Units | None = None  # of the mesh; None: metres where its format says so, else mm
-    # the model whose network to begin with, by name or folder, or none; None: any, if it is there
-    start: str | None = None
     part_length_m: float | None = None  # of the longest side; None: what the frames show
     kinds: int = 1  # of parts in a bin, at most; several need a shape each
     frames: int = 2400  # looked at by discovery: full bins show some 300 whole parts in 1,000
@@ -162,22 +164,24 @@ class LearnConfig:
 
 COMMON = ('method', 'max_minutes', 'finding')
 OF_DISTILLED = (
-    *('shares', 'start', 'part_length_m', 'kinds', 'frames', 'least_piles'),
+    *('shares', 'part_length_m', 'kinds', 'frames', 'least_piles'),
     *('mesh', 'units', 'discovery', 'piles', 'bins', 'network', 'reading', 'alike'),
 )
 
 
+# of some methods, not of learned baselines
+OF_STARTED = ('start',)
 OF_INSEGAN = ('model', 'step', 'filters', 'refine_steps', 'rescue')
 OF_BASELINES = ('baseline',)
 
 
 def sections(method: Method) -> list[str]:
     """The fields of LearnConfig that mean something to a method."""
-    others = {*OF_DISTILLED, *OF_INSEGAN, *OF_BASELINES}
+    others = {*OF_DISTILLED, *OF_STARTED, *OF_INSEGAN, *OF_BASELINES}
     if method == 'distilled':
-        kept = {*COMMON, *OF_DISTILLED}
+        kept = {*COMMON, *OF_STARTED, *OF_DISTILLED}
     else:
-        own = OF_INSEGAN if method in INSEGAN else OF_BASELINES
+        own = (*OF_STARTED, *OF_INSEGAN) if method in INSEGAN else OF_BASELINES
         kept = {f.name for f in dataclasses.fields(LearnConfig)} - (others - set(own))
     return [f.name for f in dataclasses.fields(LearnConfig) if f.name in kept]
 
@@ -212,7 +216,10 @@ def resolve(
         raise ConfigError(f'the method {settings.method} learns from frames: --dataset is needed')
     if settings.method in BASELINES:
         return _of_baseline(settings, dataset)
-    return _counted(settings, 'instances' in (given.get('model') or {}), dataset)
+    start = InSeGANStart.find(settings.start, settings.method)
+    if start is None:
+        return _counted(settings, 'instances' in (given.get('model') or {}), dataset)
+    return _gone_on_with(start, settings, given, dataset=dataset)
 
 
 def _given(files: Sequence[Path], overrides: Sequence[str]) -> dict[str, Any]:
@@ -269,6 +276,30 @@ def _counted(settings: LearnConfig, given: bool, dataset: Dataset) -> LearnConfi
     told = model.instances if given else None
     model = replace(model, instances=known_count(dataset, told, settings, key='model.instances'))
     return replace(settings, model=model)
+
+
+def _gone_on_with(
+    start: InSeGANStart, settings: LearnConfig, given: Mapping[str, Any], *, dataset: Dataset
+) -> LearnConfig:
+    """With the sizes and the coding of the model that is begun with; its encoder alone learns."""
+    theirs = start.settings
+    if 'model' in given and settings.model != theirs.model:
+        raise ConfigError(
+            f'model differs from that of {start.folder}, which training begins with; leave out '
+            'model, or start'
+        )
+    if settings.step.generator_steps < 1:
+        raise ConfigError(
+            'step.generator_steps is 0, all networks together; with a start the encoder alone '
+            'learns: leave it out'
+        )
+    known_count(dataset, theirs.model.instances, settings, key='model.instances')
+    return replace(
+        settings,
+        model=theirs.model,
+        data=replace(settings.data, coding=theirs.crop.coding),
+        step=replace(settings.step, real_after=0),  # it has seen what it makes
+    )
 
 
 def dump_settings(settings: LearnConfig) -> str:

@@ -23,17 +23,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from insegan_ros.crop import CropConfig
-from insegan_ros.data.frames import (
-    Frames,
-    cached_crops,
-    crop_frames,
-    measure_crop,
-)
+from insegan_ros.data.frames import Frames, cached_crops, crop_frames, measure_crop
 from insegan_ros.data.store import Dataset, DatasetError, Sample
-from insegan_ros.learn.baseline_run import BaselineRun
 from insegan_ros.learn.config import DataConfig
-from insegan_ros.learn.insegan_run import InSeGANRun, Validation
+from insegan_ros.learn.insegan_run import InSeGANRun
+from insegan_ros.learn.insegan_start import InSeGANStart
 from insegan_ros.learn.run_folder import Job, claim
+from insegan_ros.learn.training_run import TrainingRun, Validation
 from insegan_ros.model.insegan import InSeGAN
 from insegan_ros.training import distributed
 from insegan_ros.training.distributed import ALONE
@@ -70,14 +66,8 @@ def learn_in_group(job: Job, group: distributed.Group) -> int:
     """In this process, of one or several."""
     settings, dataset = job.config, job.dataset
     training, held_out = split(dataset, settings.data, job.seed)
-    crop = measure_crop(
-        dataset,
-        training,
-        settings.model.image_size,
-        seed=job.seed,
-        coding=settings.data.coding,
-        finding=settings.finding,
-    )
+    start = InSeGANStart.find(settings.start, settings.method)
+    crop = _measured(job, training) if start is None else start.settings.crop
     cache = job.out if group.leads else None
     images = load_crops(dataset, training, crop, seed=job.seed, cache=cache, name='train')
     unseen = load_crops(dataset, held_out, crop, seed=job.seed, cache=cache, name='val')
@@ -90,9 +80,10 @@ def learn_in_group(job: Job, group: distributed.Group) -> int:
     trainer = Trainer(
         InSeGAN(settings.model).to(job.device), settings.step, precision, group=group
     )
-    process = InSeGANRun(job, crop, trainer, validation=validation, frames=frames)
-    if (job.out / 'checkpoint.pt').exists():
-        process.resume()
+    process = InSeGANRun(job, crop, trainer, start=start, validation=validation, frames=frames)
+    resumed = process.resume()
+    if start is not None and not resumed:
+        trainer.begin_with(start.weights)
     if group.leads:
         print(
             f'{len(frames)} frames to learn from, {len(held_out)} held out; {job.device}, '
@@ -100,11 +91,13 @@ def learn_in_group(job: Job, group: distributed.Group) -> int:
             f'{settings.loop.iterations} iterations done',
             flush=True,
         )
-        process.open_bar()
+        process.open()
+        if start is not None and not resumed:
+            process.validate(0)  # what it begins with is the first best
     return carry_on(job, process, group)
 
 
-def carry_on(job: Job, process: InSeGANRun | BaselineRun, group: distributed.Group = ALONE) -> int:
+def carry_on(job: Job, process: TrainingRun, group: distributed.Group = ALONE) -> int:
     """The loop, and what is said of its end."""
     settings, out = job.config, job.out
     hooks = Hooks(process.save, process.validate, process.draw, process.tell)
@@ -132,6 +125,12 @@ def carry_on(job: Job, process: InSeGANRun | BaselineRun, group: distributed.Gro
         if ending != 'finished':
             print('the same command goes on')
     return 130 if ending == 'interrupted' else 0
+
+
+def _measured(job: Job, training: list[int]) -> CropConfig:
+    size, coding = job.config.model.image_size, job.config.data.coding
+    finding = job.config.finding
+    return measure_crop(job.dataset, training, size, seed=job.seed, coding=coding, finding=finding)
 
 
 def split(dataset: Dataset, data: DataConfig, seed: int) -> tuple[list[int], list[int]]:

@@ -1,11 +1,10 @@
-"""One InSeGAN run: its step, its validation, its pictures, its checkpoints."""
+"""One InSeGAN run: its step, its validation, its rescues."""
 
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import cv2
@@ -15,39 +14,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from insegan_ros import __version__, drawing
 from insegan_ros.crop import CropConfig, decode
-from insegan_ros.data.frames import (
-    Frames,
-)
-from insegan_ros.data.store import DatasetError, Sample
-from insegan_ros.device import processor
-from insegan_ros.evaluation.metrics import paper_miou, strict_miou
+from insegan_ros.data.frames import Frames
+from insegan_ros.data.store import DatasetError
 from insegan_ros.inference import insegan, model_card
 from insegan_ros.inference.insegan import InSeGANCard, InSeGANNetworks
+from insegan_ros.learn.insegan_picture import save_picture
+from insegan_ros.learn.insegan_start import InSeGANStart
 from insegan_ros.learn.run_folder import Job
+from insegan_ros.learn.training_run import SHOWN, TrainingRun, Validation
 from insegan_ros.model.insegan import InSeGAN
-from insegan_ros.optional import needed_for
-from insegan_ros.training import checkpoint
 from insegan_ros.training.health import Health, examine
 from insegan_ros.training.step import Trainer
 
-with needed_for('training InSeGAN'):
-    from torch.utils.tensorboard.writer import SummaryWriter
-
-SHOWN = 8  # frames in a picture
 KEPT_EVERY = 200  # steps: a state to go back to
+SAID_EVERY = 10  # iterations whose mean losses are shown
 
 
-@dataclass(frozen=True)
-class Validation:
-    """Held-out frames: their crops, and those that happen to have labels."""
-
-    images: Tensor  # (V, S, S) float32
-    labelled: list[Sample]
-
-
-class InSeGANRun:
+class InSeGANRun(TrainingRun):
     """One run's state and what the loop calls."""
 
     def __init__(
@@ -56,39 +40,15 @@ class InSeGANRun:
         crop: CropConfig,
         trainer: Trainer,
         *,
-        validation: Validation,
         frames: Frames,
+        validation: Validation,
+        start: InSeGANStart | None = None,
     ) -> None:
-        self._out, self._settings, self._dataset, self._crop = (
-            job.out,
-            job.config,
-            job.dataset,
-            crop,
-        )
-        self._trainer, self._validation, self._seed = trainer, validation, job.seed
-        self._frames, self._device = frames, job.device
-        self._best = float('inf')
-        self.done = 0  # iterations, of all attempts
+        super().__init__(job, crop, frames=frames, validation=validation)
+        self._trainer, self._settings, self._start = trainer, job.config, start
         self._attempt, self._falls = 0, 0
         self._good: dict[str, Any] | None = None  # the state that a fall goes back to
-        self._seconds, self._begun = 0.0, time.monotonic()
-        self._bar: tqdm | None = None
-        self._board: SummaryWriter | None = None
         self._recent: list[Mapping[str, Tensor]] = []
-
-    def open_bar(self) -> None:
-        """Show the progress, on the screen and for TensorBoard."""
-        done = self.done
-        total = self._settings.loop.iterations
-        self._bar = tqdm(total=total, initial=done, unit='it', desc='train')
-        self._board = SummaryWriter(str(self._out / 'tensorboard'), purge_step=done)
-
-    def close(self) -> None:
-        """Close the progress bar and the TensorBoard file."""
-        if self._bar is not None:
-            self._bar.close()
-        if self._board is not None:
-            self._board.close()
 
     def step(self, k: int) -> dict[str, Tensor]:
         """Iteration k: what is drawn depends on (seed, attempt, k) alone.
@@ -96,15 +56,14 @@ class InSeGANRun:
         Raises:
             FloatingPointError: losses exploded too often.
         """
-        batch, model = self._settings.step.batch, self._settings.model
+        batch = self._settings.step.batch
         rows = self._trainer.group.share(batch)
-        source = [self._seed, self._attempt, k]
-        real = self._frames.batch(batch, np.random.default_rng([0, *source]))[rows]
-        latents = np.random.default_rng([1, *source])
-        z = latents.standard_normal((batch, model.instances, model.z_dim), np.float32)[rows]
+        source = [self.job.seed, self._attempt, k]
+        real = self.frames.batch(batch, np.random.default_rng([0, *source]))[rows]
+        z = self._latents(batch, [1, *source])[rows]
         self.done = k + 1
         try:
-            losses = self._trainer.step(real, torch.from_numpy(z).to(self._device))
+            losses = self._trainer.step(real, z.to(self.job.device))
         except FloatingPointError as error:
             self._go_back(error)
             return {}
@@ -113,6 +72,10 @@ class InSeGANRun:
         if self._trainer.steps == self._settings.rescue.examine_at:
             self._begin_anew_if_hopeless()
         return losses
+
+    def _latents(self, count: int, seed: list[int]) -> Tensor:
+        shape = (count, self._settings.model.instances, self._settings.model.z_dim)
+        return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape, np.float32))
 
     def _go_back(self, error: FloatingPointError) -> None:
         self._falls += 1
@@ -130,10 +93,10 @@ class InSeGANRun:
             self._say(f'{health.verdict()}; {rescue.restarts} restarts have not mended it')
             return
         self._attempt += 1
-        seed = self._seed + 1000 * self._attempt
+        seed = self.job.seed + 1000 * self._attempt
         self._say(f'{health.verdict()}; begins anew with seed {seed}')
         torch.manual_seed(seed)
-        model = InSeGAN(self._settings.model).to(self._device)
+        model = InSeGAN(self._settings.model).to(self.job.device)
         old = self._trainer
         self._trainer = Trainer(model, self._settings.step, old.precision, group=old.group)
         self._good = None
@@ -147,7 +110,7 @@ class InSeGANRun:
         model = self._settings.model
         return examine(
             self._trainer.frozen_generator,
-            self._validation.images,
+            self.validation.images,
             model.instances,
             z_dim=model.z_dim,
         )
@@ -155,35 +118,28 @@ class InSeGANRun:
     def verdict(self) -> str:
         """Separated or not, and how that is known; what is missing of a model."""
         said = self.health().verdict()
-        if self._best == float('inf'):
+        if self.best == float('inf'):
             return f'{said}. There is no model yet: the encoder has not begun to learn'
-        return f'{said}. Held-out frames are re-rendered to {self._best:.4f} of their range'
+        return f'{said}. Held-out frames are re-rendered to {self.best:.4f} of their range'
 
     def tell(self, done: int, losses: Mapping[str, Tensor]) -> None:
         """Show the mean losses of the last steps."""
-        assert self._bar is not None
-        assert self._board is not None
-        self._bar.update(done - self._bar.n)
+        rate = self.advance(done) * self._settings.step.batch
         if self._recent and self._recent[-1].keys() != losses.keys():
             self._recent = []
         if losses:
             self._recent.append(losses)
-        if done % 10 == 0 and self._recent:
+        if done % SAID_EVERY == 0 and self._recent:
             named = {
                 f'L_{name}': float(torch.stack([some[name] for some in self._recent]).mean())
                 for name in self._recent[-1]
             }
             self._recent = []
-            rate = self._bar.format_dict['rate'] or 0.0
-            shown = {key: f'{value:.3f}' for key, value in named.items()}
-            self._bar.set_postfix({**shown, 'img/s': f'{rate * self._settings.step.batch:.0f}'})
-            for name, value in named.items():
-                self._board.add_scalar(f'loss/{name}', value, done)
-            self._board.add_scalar('images_per_second', rate * self._settings.step.batch, done)
+            self.show(done, named, **{'img/s': f'{rate:.0f}'})
 
     def networks(self) -> InSeGANNetworks:
         """The averaged generator and encoder, those that are judged and kept."""
-        networks = InSeGANNetworks(self._settings.model).to(self._device).eval()
+        networks = InSeGANNetworks(self._settings.model).to(self.job.device).eval()
         for name, ema in self._trainer.ema.items():
             getattr(networks, name).load_state_dict(ema.network.state_dict())
         return networks
@@ -197,62 +153,46 @@ class InSeGANRun:
         better = False
         if self._trainer.phase != 'generator':
             networks = self.networks()
-            alone, again = self._decompose(networks, self._validation.images)
-            error = float((again - self._validation.images).abs().mean())
+            alone, again = self._decompose(networks, self.validation.images)
+            error = float((again - self.validation.images).abs().mean())
             figures['rerendering'] = error
             figures['rerendering_mm'] = 1000 * float(
-                np.abs(self._metres(again) - self._metres(self._validation.images)).mean()
+                np.abs(self._metres(again) - self._metres(self.validation.images)).mean()
             )
-            card = self._card(networks, alone)
+            card = self._chosen(networks, alone)
             figures.update(self._judge(networks, card))
-            better = error < self._best
+            better = error < self.best
             if better:
-                self._best = error
+                self.best = error
                 self._write_model(networks, card, done, figures=figures, health=health)
-        assert self._board is not None
-        for name, value in figures.items():
-            self._board.add_scalar(f'validation/{name}', value, done)
-        told = ', '.join(f'{name} {value:.4g}' for name, value in figures.items())
-        tqdm.write(f'{done} iterations: {told}{" (best so far)" if better else ""}')
+        self.record_figures(figures, done, better=better)
         self.save()
 
     def _metres(self, images: Tensor) -> NDArray[np.float32]:
-        return decode(images.numpy(), self._crop)
+        return decode(images.numpy(), self.crop)
 
-    def _card(self, networks: InSeGANNetworks, alone: Tensor) -> InSeGANCard:
+    def _chosen(self, networks: InSeGANNetworks, alone: Tensor) -> InSeGANCard:
         filters = self._settings.filters
         threshold = insegan.choose_threshold(
-            alone.numpy(), self._validation.images.numpy(), filters
+            alone.numpy(), self.validation.images.numpy(), filters
         )
-        card = InSeGANCard(self._settings.model, self._crop, replace(filters, threshold=threshold))
+        card = InSeGANCard(self._settings.model, self.crop, replace(filters, threshold=threshold))
         by_labels = self._settings.data.threshold_from == 'labels'
         return self._threshold_by_labels(networks, card) if by_labels else card
 
     def _decompose(self, networks: InSeGANNetworks, images: Tensor) -> tuple[Tensor, Tensor]:
-        alone, again = [], []
-        for some in images.split(32):
-            a, b = networks.decompose(some[:, None].to(self._device))
-            alone.append(a.float().cpu())
-            again.append(b.float().cpu())
-        return torch.cat(alone), torch.cat(again)
+        pairs = [networks.decompose(i[:, None].to(self.job.device)) for i in images.split(32)]
+        alone, again = (torch.cat([some.float().cpu() for some in each]) for each in zip(*pairs))
+        return alone, again
 
     def _judge(self, networks: InSeGANNetworks, card: InSeGANCard) -> dict[str, float]:
-        """Label-dependent figures, reported beside; nothing is chosen by them."""
-        if not self._validation.labelled:
-            return {}
-        segment = insegan.InSeGANSegmenter(networks, card, seed=self._seed).segment
-        pairs = [(segment(s.frame).labels, s.labels) for s in self._validation.labelled]
-        known = [(found, true) for found, true in pairs if true is not None]
-        return {
-            'paper_miou': float(np.nanmean([paper_miou(f, t) for f, t in known])),
-            'strict_miou': float(np.nanmean([strict_miou(f, t) for f, t in known])),
-        }
+        return self.judged(insegan.InSeGANSegmenter(networks, card, seed=self.job.seed))
 
     def _threshold_by_labels(self, networks: InSeGANNetworks, card: InSeGANCard) -> InSeGANCard:
         """The paper's protocol: the threshold with the best mIoU on labelled validation frames."""
-        if not self._validation.labelled:
+        if not self.validation.labelled:
             raise DatasetError(
-                f'{self._dataset.path} has no labelled validation frames; '
+                f'{self.job.dataset.path} has no labelled validation frames; '
                 'use data.threshold_from=foreground'
             )
         trials = [
@@ -271,85 +211,47 @@ class InSeGANRun:
         health: Health,
     ) -> None:
         by_labels = self._settings.data.threshold_from == 'labels'
-        said = {
-            'method': f'insegan{self._settings.model.kind}',
-            'part': self._dataset.info.part,
-            'made_by': f'insegan_ros {__version__}',
-            'labels_used': 'the threshold was chosen on labelled validation frames'
+        said = self.card(
+            done,
+            self._settings.step.batch,
+            figures=figures,
+            labels_used='the threshold was chosen on labelled validation frames'
             if by_labels
             else 'none: the threshold covers best what stands above the floor in held-out frames',
-            'dataset': {'frames': len(self._frames), 'hash': self._dataset.content_hash()},
-            'training': {
-                'iterations': done,
-                'batch': self._settings.step.batch,
-                'images_seen': done * self._settings.step.batch,
-                'seconds': round(self._seconds + time.monotonic() - self._begun),
-                'seed': self._seed,
-                'processor': processor(self._device),
-            },
-            'separated': health.verdict(),
-            'figures': {f'validation_{k}': round(v, 4) for k, v in figures.items()},
-            'settings': insegan.to_card(replace(card, refine_steps=self._settings.refine_steps)),
-        }
-        model_card.save_model(self._out / 'model', said, networks.state_dict())
+        )
+        if self._start is not None:
+            said['training']['images_seen'] += self._start.images_seen
+            said['began_with'] = self._start.card.get('training')
+        said['separated'] = health.verdict()
+        kept = replace(card, refine_steps=self._settings.refine_steps)
+        said['settings'] = insegan.to_card(kept)
+        model_card.save_model(self.job.model, said, networks.state_dict())
 
     def draw(self, done: int) -> None:
         """Rows: held-out frames; re-rendered; segmented; their instances; generated; theirs."""
         if not self._trainer.group.leads:
             return
         networks = self.networks()
-        real = self._validation.images[:SHOWN]
-        alone, again = self._decompose(networks, real)
-        threshold = insegan.choose_threshold(alone.numpy(), real.numpy(), self._settings.filters)
-        model = self._settings.model
-        latents = np.random.default_rng([self._seed, 2])
-        z = latents.standard_normal((len(real), model.instances, model.z_dim), np.float32)
+        real = self.validation.images[:SHOWN]
+        z = self._latents(len(real), [self.job.seed, 2]).to(self.job.device)
         with torch.inference_mode():
-            codes = networks.generator.place(torch.from_numpy(z).to(self._device))
-            made, single = (some.float().cpu() for some in networks.generator.render_both(codes))
+            made, single = networks.generator.render_both(networks.generator.place(z))
+        save_picture(
+            self.job.out / 'picture.png',
+            real,
+            self._decompose(networks, real),
+            generated=(made.float().cpu(), single.float().cpu()),
+            filters=self._settings.filters,
+        )
+        sheet = cv2.imread(str(self.job.out / 'picture.png'))
+        if self._board is not None and sheet is not None:
+            self._board.add_image('picture', sheet[..., ::-1].copy(), done, dataformats='HWC')
 
-        def grey(images: Tensor) -> list[NDArray[np.uint8]]:
-            return [drawing.heights_picture((i.numpy() + 1) / 2, 1.0) for i in images]
+    def state(self) -> dict[str, Any]:
+        """Of the trainer, and which attempt this is."""
+        return {'trainer': self._trainer.state(), 'attempt': self._attempt}
 
-        labels = [
-            insegan.nearest(insegan.filtered(one.numpy(), self._settings.filters), threshold)
-            for one in alone
-        ]
-        segmented = [
-            drawing.labels_picture((image.numpy() + 1) / 2, found, 1.0)
-            for image, found in zip(real, labels)
-        ]
-        rows = [grey(real), grey(again), segmented]
-        rows += [grey(alone[:, k]) for k in range(model.instances)] + [grey(made[:, 0])]
-        rows += [grey(single[:, k]) for k in range(model.instances)]
-        drawing.save_rows(self._out / 'picture.png', rows)
-        if self._board is not None:
-            sheet = cv2.imread(str(self._out / 'picture.png'))
-            if sheet is not None:
-                self._board.add_image('picture', sheet[..., ::-1].copy(), done, dataformats='HWC')
-
-    def save(self) -> None:
-        """Store a checkpoint, from which the same command goes on."""
-        seconds = self._seconds + time.monotonic() - self._begun
-        state = {
-            'trainer': self._trainer.state(),
-            'best': self._best,
-            'seconds': seconds,
-            'done': self.done,
-            'attempt': self._attempt,
-        }
-        checkpoint.save(self._out / 'checkpoint.pt', state)
-
-    def resume(self) -> None:
-        """Raises: CheckpointError, for a checkpoint that is damaged or of other networks."""
-        path = self._out / 'checkpoint.pt'
-        state = checkpoint.load(path)
-        try:
-            self._trainer.restore(state['trainer'])
-            self._best, self._seconds = float(state['best']), float(state['seconds'])
-            self.done, self._attempt = int(state['done']), int(state['attempt'])
-        except (KeyError, RuntimeError, TypeError) as error:
-            reason = str(error).splitlines()[0]
-            raise checkpoint.CheckpointError(
-                f'{path} does not fit these networks ({reason}); choose another --out'
-            ) from None
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        self._trainer.restore(state['trainer'])
+        self._attempt = int(state['attempt'])

@@ -114,10 +114,6 @@ class Generator(nn.Module):
             return self.renderer(features.mean(dim=1)), alone
         return alone.amax(dim=1, keepdim=True), alone
 
-    def render_each(self, z: Tensor) -> Tensor:
-        """(B, n, d) -> (B, n, S, S): every instance as if it were alone (paper 3.5)."""
-        return self.render_both(self.place(z))[1]
-
 
 class InstanceVolume(nn.Module):
     """F(z), Eq. 1: the template, posed, projected to a feature map."""

@@ -8,10 +8,10 @@ or, `held` by the arm, shaken by what comes on joint_trajectory.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.timer import Timer
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
@@ -19,9 +19,10 @@ from trajectory_msgs.msg import JointTrajectory
 from insegan_ros.collection.settings import CollectorSettings
 from insegan_ros.nodes.arm_interface import from_message
 from insegan_ros.nodes.depth_publisher import QOS, DepthPublisher
-from insegan_ros.nodes.lifecycle import main_of, transition
+from insegan_ros.nodes.lifecycle import main_of
+from insegan_ros.nodes.managed_node import ManagedNode
 from insegan_ros.nodes.messages import to_image
-from insegan_ros.nodes.parameters import Parameter, declare, values
+from insegan_ros.nodes.parameters import Parameter
 from insegan_ros.synthetic.arm import SimulatedArm
 
 if TYPE_CHECKING:
@@ -60,19 +61,18 @@ PARAMETERS = (
 FIRST_SCENE_S = 60.0
 
 
-class BinSimulator(LifecycleNode):
+class BinSimulator(ManagedNode):
     """Shows scenes of a SceneStream; each image goes out as one of its scene's exposures."""
 
     def __init__(self) -> None:
-        super().__init__('bin_simulator')
-        declare(self, PARAMETERS)
+        super().__init__('bin_simulator', PARAMETERS)
         self._stream: SceneStream | None = None
         self._scene: BinScene | None = None
+        self._camera: DepthPublisher | None = None
         self._timer: Timer | None = None
 
-    @transition
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Read the parameters and build what they ask for; a failure says why in the log."""
+    def build(self, given: Mapping[str, Any]) -> None:
+        """Drop the first scene, or what the arm holds."""
         # Here, where interrupts are handled: physics and meshes take a while to import, and a
         # Ctrl-C in the middle of that is lost in their C code.
         from insegan_ros.depth_camera import D435, D435_NOISE
@@ -81,58 +81,46 @@ class BinSimulator(LifecycleNode):
 
         settings = CollectorSettings()  # of the arm that a collector expects by default
         self._arm = SimulatedArm(settings.arm.limits, settings.shake.home)
-        given = values(self, PARAMETERS)
-        try:
-            config = BinConfig(
-                part=given['part'],
-                instances=given['instances'],
-                seed=given['seed'],
-                noise=D435_NOISE if given['noise'] else None,
-                tilt_degrees=given['tilt_deg'],
-                camera_height=given['camera_height'],
-                bin_width=given['bin_width'],
-                intrinsics=D435.scaled(given['resolution']),
-            )
-            self._intrinsics = config.intrinsics
-            self._held = ShakenBin(config, self._arm) if given['held'] else None
-            if self._held is None:
-                self._stream = SceneStream(config)
-                self._show(self._stream.take(FIRST_SCENE_S))
-        except (ValueError, RuntimeError) as error:
-            self.get_logger().error(str(error))
-            self._close_stream()
-            return TransitionCallbackReturn.FAILURE
+        config = BinConfig(
+            part=given['part'],
+            instances=given['instances'],
+            seed=given['seed'],
+            noise=D435_NOISE if given['noise'] else None,
+            tilt_degrees=given['tilt_deg'],
+            camera_height=given['camera_height'],
+            bin_width=given['bin_width'],
+            intrinsics=D435.scaled(given['resolution']),
+        )
+        self._intrinsics = config.intrinsics
+        self._held = ShakenBin(config, self._arm) if given['held'] else None
+        if self._held is None:
+            self._stream = SceneStream(config)
+            self._show(self._stream.take(FIRST_SCENE_S))
         self._camera = DepthPublisher(self, given['frame_id'])
         self._joints = self.create_lifecycle_publisher(JointState, 'joint_states', QOS)
         self._truth = self.create_lifecycle_publisher(Image, '~/true_labels', QOS)
-        self.create_subscription(JointTrajectory, 'joint_trajectory', self._follow, 1)
-        return super().on_configure(state)
+        self._asked = self.create_subscription(
+            JointTrajectory, 'joint_trajectory', self._follow, 1
+        )
 
-    @transition
-    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Begin to work."""
-        self._timer = self.create_timer(1 / self.get_parameter('rate').value, self._publish)
-        return super().on_activate(state)
+    def begin(self) -> None:
+        """Send images."""
+        self._timer = self.create_timer(1 / self._given['rate'], self._publish)
 
-    @transition
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop working; the settings stay."""
-        self.destroy_timer(self._timer)
-        return super().on_deactivate(state)
+    def halt(self) -> None:
+        """Send no more."""
+        if self._timer is not None:
+            self.destroy_timer(self._timer)
+            self._timer = None
 
-    @transition
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give everything back; parameters can be changed again."""
-        self._close_stream()
-        return super().on_cleanup(state)
-
-    @transition
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop, and give everything back."""
-        self._close_stream()
-        return super().on_shutdown(state)
-
-    def _close_stream(self) -> None:
+    def release(self) -> None:
+        """The topics, and the process that drops scenes."""
+        if self._camera is not None:
+            self._camera.close()
+            self.destroy_subscription(self._asked)
+            for publisher in (self._joints, self._truth):
+                self.destroy_lifecycle_publisher(publisher)
+            self._camera = None
         if self._stream is not None:
             self._stream.close()
             self._stream = None
@@ -158,9 +146,7 @@ class BinSimulator(LifecycleNode):
             scene = self._held.look(now)
             if scene is not self._scene:
                 self._show(scene)
-        elif (
-            now - self._since >= self.get_parameter('scene_period').value and self._stream.ready()
-        ):
+        elif now - self._since >= self._given['scene_period'] and self._stream.ready():
             self._show(self._stream.take(timeout_s=1.0))
 
     def _publish(self) -> None:

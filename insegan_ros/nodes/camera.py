@@ -7,11 +7,10 @@ Publishes depth/image and depth/camera_info. A recording with true labels has th
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
-from rcl_interfaces.msg import SetParametersResult
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.parameter import Parameter as Changed
 from rclpy.time import Time
 from rclpy.timer import Timer
 from sensor_msgs.msg import Image
@@ -21,9 +20,10 @@ from insegan_ros.data.realsense import CameraError, RealSense, RealSenseSettings
 from insegan_ros.data.replay import KINDS, Replay, Replayed
 from insegan_ros.data.store import DatasetError, to_units
 from insegan_ros.nodes.depth_publisher import QOS, DepthPublisher
-from insegan_ros.nodes.lifecycle import main_of, transition
+from insegan_ros.nodes.lifecycle import main_of
+from insegan_ros.nodes.managed_node import ManagedNode
 from insegan_ros.nodes.messages import to_image
-from insegan_ros.nodes.parameters import Parameter, declare, values
+from insegan_ros.nodes.parameters import Parameter
 from insegan_ros.types import DepthFrame
 
 DEFAULT = RealSenseSettings()
@@ -119,12 +119,11 @@ RETRY_S = 1.0
 SAY_AGAIN_S = 10.0
 
 
-class CameraNode(LifecycleNode):
+class CameraNode(ManagedNode):
     """Replays on a timer; a live device is read in a thread of its own."""
 
     def __init__(self) -> None:
-        super().__init__('camera')
-        declare(self, PARAMETERS)
+        super().__init__('camera', PARAMETERS, fixed=FIXED)
         self._replay: Replay | None = None
         self._publisher: DepthPublisher | None = None
         self._timer: Timer | None = None
@@ -132,58 +131,27 @@ class CameraNode(LifecycleNode):
         self._stop = threading.Event()
         self._reopen = threading.Event()
         self._said: set[str] = set()
-        self._given: dict = {}
-        self.add_on_set_parameters_callback(self._check_parameters)
 
-    @transition
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Read the parameters and build what they ask for; a failure says why in the log."""
-        given = values(self, PARAMETERS)
-        try:
-            self._device_settings = device_settings(given)
-            if given['path']:
-                self._replay = Replay(given['path'])
-                self._frames = iter(self._replay)
-        except ValueError as error:
-            self.get_logger().error(str(error))
-            return TransitionCallbackReturn.FAILURE
-        self._given = given
+    def build(self, given: Mapping[str, Any]) -> None:
+        """Open a recording; a device is opened once it is needed."""
+        self._device_settings = device_settings(given)
+        if given['path']:
+            self._replay = Replay(given['path'])
+            self._frames = iter(self._replay)
         self._publisher = DepthPublisher(self, given['frame_id'])
         self._truth = self.create_lifecycle_publisher(Image, '~/true_labels', QOS)
-        return super().on_configure(state)
 
-    @transition
-    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Begin to work."""
-        done = super().on_activate(state)
+    def begin(self) -> None:
+        """Send what is recorded or seen."""
         if self._replay is not None:
             self._timer = self.create_timer(1 / self._given['rate'], self._replay_one)
         else:
             self._stop.clear()
             self._thread = threading.Thread(target=self._read_device, daemon=True)
             self._thread.start()
-        return done
 
-    @transition
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop working; the settings stay."""
-        self._halt()
-        return super().on_deactivate(state)
-
-    @transition
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give everything back; parameters can be changed again."""
-        self._release()
-        return super().on_cleanup(state)
-
-    @transition
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop, and give everything back."""
-        self._halt()
-        self._release()
-        return super().on_shutdown(state)
-
-    def _halt(self) -> None:
+    def halt(self) -> None:
+        """End the timer or the thread."""
         self._stop.set()
         if self._timer is not None:
             self.destroy_timer(self._timer)
@@ -192,8 +160,8 @@ class CameraNode(LifecycleNode):
             self._thread.join(timeout=5.0)
             self._thread = None
 
-    def _release(self) -> None:
-        self._given = {}
+    def release(self) -> None:
+        """The topics and the recording."""
         if self._publisher is not None:
             self._publisher.close()
             self.destroy_lifecycle_publisher(self._truth)
@@ -202,26 +170,14 @@ class CameraNode(LifecycleNode):
             self._replay.close()
             self._replay = None
 
-    def _check_parameters(self, changed: list[Changed]) -> SetParametersResult:
-        """Refuse what cannot be; a device is opened again with what can."""
-        if not self._given:  # on_configure says what is wrong
-            return SetParametersResult(successful=True)
-        given = self._given | {p.name: p.value for p in changed if p.name in self._given}
-        for name in FIXED:
-            if given[name] != self._given[name]:
-                reason = f'{name} can only be changed while the node is unconfigured'
-                return SetParametersResult(successful=False, reason=reason)
-        try:
-            settings = device_settings(given)
-        except ValueError as error:
-            return SetParametersResult(successful=False, reason=str(error))
+    def change(self, given: Mapping[str, Any]) -> None:
+        """Another rate; a device is opened again with what is asked of it now."""
+        settings = device_settings(given)
         if self._timer is not None and given['rate'] != self._given['rate']:
             self._timer.timer_period_ns = round(1e9 / given['rate'])
         if (settings, given['serial']) != (self._device_settings, self._given['serial']):
             self._device_settings = settings
             self._reopen.set()
-        self._given = given
-        return SetParametersResult(successful=True)
 
     def _replay_one(self) -> None:
         item = self._next_frame()
@@ -284,7 +240,7 @@ class CameraNode(LifecycleNode):
                 self._said.add(warning)
 
 
-def device_settings(given: dict) -> RealSenseSettings:
+def device_settings(given: Mapping[str, Any]) -> RealSenseSettings:
     """What the parameters ask of a device.
 
     Raises:

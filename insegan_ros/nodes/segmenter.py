@@ -14,24 +14,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import PoseArray
-from rcl_interfaces.msg import SetParametersResult
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.parameter import Parameter as Changed
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
 
 from insegan_ros.data.camera_model import cached_camera, info_from_message
 from insegan_ros.data.depth_messages import depth_from_message, stamp_ns, suspicious_depth
 from insegan_ros.deadline import Deadline
-from insegan_ros.nodes import messages
 from insegan_ros.nodes.cameras import scales
 from insegan_ros.nodes.depth_input import DepthInput
 from insegan_ros.nodes.diagnostics import diagnostics
-from insegan_ros.nodes.lifecycle import in_words, main_of, steady_timer, transition
-from insegan_ros.nodes.parameters import declare, values
+from insegan_ros.nodes.lifecycle import in_words, main_of, steady_timer
+from insegan_ros.nodes.managed_node import ManagedNode
 from insegan_ros.nodes.picking import pick_outputs
-from insegan_ros.nodes.qos import overridable
+from insegan_ros.nodes.segmenter_outputs import SegmenterOutputs
 from insegan_ros.nodes.segmenter_parameters import (
     FIXED,
     LIVE,
@@ -57,59 +52,33 @@ class Pair:
     arrived_ns: int = field(default_factory=time.monotonic_ns)
 
 
-class SegmenterNode(LifecycleNode):
+class SegmenterNode(ManagedNode):
     """The node; a method or model does the work in a thread of its own."""
 
     def __init__(self, make: Callable[[Mapping], Segmenter] = segmenter_from_parameters) -> None:
-        super().__init__('segmenter')
-        declare(self, PARAMETERS)
+        super().__init__('segmenter', PARAMETERS, fixed=FIXED)
         self._make = make
         self._segmenter: Segmenter | None = None
+        self._outputs: SegmenterOutputs | None = None
         self._worker: NewestWorker[Pair] | None = None
-        self._given: dict = {}
         self._busy = threading.Lock()  # one frame at a time: the worker's, or a trigger's
         self._deadline = Deadline()
         self._ending = False
-        self.add_on_set_parameters_callback(self._check_parameters)
 
     # --- life cycle ----------------------------------------------------------------------------
 
-    @transition
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Read the parameters and build what they ask for; a failure says why in the log."""
-        given = values(self, PARAMETERS)
+    def build(self, given: Mapping[str, Any]) -> None:
+        """The method or model, and the topics."""
         self._segmenter = self._make(given)
-        self._given = given
-        self._say_ignored()
+        self._say_ignored(given)
         self._newest: Pair | None = None
         self._progress = SegmenterReport()
-
-        def output(kind: type, name: str) -> Any:
-            return self.create_lifecycle_publisher(kind, name, **overridable(depth=1))
-
-        self._outputs = {  # publisher: (frame, segmentation, header) -> message
-            output(Image, '~/label_image'): lambda _, s, h: messages.label_image(s, h),
-            output(Image, '~/classes'): lambda _, s, h: messages.classes(s, h),
-            output(Image, '~/instance_masks'): lambda _, s, h: messages.instance_masks(s, h),
-            output(Image, '~/instance_depths'): lambda _, s, h: messages.instance_depths(s, h),
-            output(Image, '~/rendered_depth'): lambda _, s, h: messages.rendered_depth(s, h),
-            output(PointCloud2, '~/points'): messages.points,
-            output(PoseArray, '~/poses'): lambda _, s, h: messages.poses(s, h),
-            output(Image, '~/overlay'): messages.overlay_image,
-        }
         self._picking = pick_outputs(given, lambda: self._segmenter, self)
-        picking = self._picking.topics()
-        self._outputs |= {output(kind, name): make for name, (kind, make) in picking.items()}
-        whole = ('~/poses', '~/instance_depths', '~/rendered_depth', *picking)
-        names = [self.resolve_topic_name(name) for name in whole]
-        self._posed = [output for output in self._outputs if output.topic_name in names]
+        self._outputs = SegmenterOutputs(self, self._picking.topics())
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        return super().on_configure(state)
 
-    @transition
-    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Begin to work."""
-        done = super().on_activate(state)
+    def begin(self) -> None:
+        """Listen to the camera."""
         self._ending = False
         self._worker = NewestWorker(self._segment_pair)
         self._input = DepthInput(self, self._store, self._given['reliable'])
@@ -118,33 +87,14 @@ class SegmenterNode(LifecycleNode):
             self.create_service(Trigger, '~/plan_picks', self._pick_once),
         ]
         self._timer = steady_timer(self, REPORT_S, self._report)
-        return done
-
-    @transition
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop working; the settings stay."""
-        self._stop()
-        return super().on_deactivate(state)
-
-    @transition
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Give everything back; parameters can be changed again."""
-        self._destroy_outputs()
-        self._segmenter = None  # parameters are free again
-        return super().on_cleanup(state)
-
-    @transition
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop, and give everything back."""
-        self._stop()
-        return super().on_shutdown(state)
 
     def hurry(self) -> None:
         """Give up what is being worked on; called when the process is asked to end, too."""
         self._ending = True
         self._deadline.cancel()
 
-    def _stop(self) -> None:
+    def halt(self) -> None:
+        """Give up the frame in work, and listen no more."""
         if self._worker is None:
             return
         self.hurry()
@@ -156,33 +106,21 @@ class SegmenterNode(LifecycleNode):
             self.get_logger().warning('the frame in work does not end; its answer is dropped')
         self._worker = None
 
-    def _destroy_outputs(self) -> None:
-        for publisher in self._outputs:
-            self.destroy_lifecycle_publisher(publisher)
-        self.destroy_publisher(self._diagnostics)
+    def release(self) -> None:
+        """The topics and the model."""
+        if self._outputs is not None:
+            self._outputs.close()
+            self.destroy_publisher(self._diagnostics)
+        self._outputs = self._segmenter = None
 
-    # --- parameters ----------------------------------------------------------------------------
-
-    def _check_parameters(self, changed: list[Changed]) -> SetParametersResult:
-        """Refuse what cannot be; take what can at once, where that is sensible."""
-        if self._segmenter is None:  # on_configure says what is wrong
-            return SetParametersResult(successful=True)
-        given = self._given | {p.name: p.value for p in changed if p.name in self._given}
-        for name in FIXED:
-            if given[name] != self._given[name]:
-                reason = f'{name} can only be changed while the node is unconfigured'
-                return SetParametersResult(successful=False, reason=reason)
+    def change(self, given: Mapping[str, Any]) -> None:
+        """A new segmenter, where what it is made of has changed."""
         if any(given[name] != self._given[name] for name in LIVE):
-            try:
-                self._segmenter = self._make(given)
-            except Exception as error:  # a damaged model raises whatever its reader does
-                return SetParametersResult(successful=False, reason=in_words(error))
-        self._given = given
-        self._say_ignored()
-        return SetParametersResult(successful=True)
+            self._segmenter = self._make(given)
+        self._say_ignored(given)
 
-    def _say_ignored(self) -> None:
-        for what in ignored(self._given):
+    def _say_ignored(self, given: Mapping[str, Any]) -> None:
+        for what in ignored(given):
             self.get_logger().warning(what)
 
     # --- frames --------------------------------------------------------------------------------
@@ -195,7 +133,7 @@ class SegmenterNode(LifecycleNode):
 
     def _segment_pair(self, pair: Pair) -> None:
         """In the worker's thread; whatever a frame holds, the next one finds the node alive."""
-        if any(publisher.get_subscription_count() for publisher in self._outputs):
+        if self._outputs is not None and self._outputs.heard():
             self._segment(pair)
         else:
             self._progress.unheard += 1
@@ -221,7 +159,8 @@ class SegmenterNode(LifecycleNode):
                     f'kind; the {most} best are published (max_instances)'
                 )
                 found = found.best(most)
-            problems = self._publish(frame, found, pair.image)
+            outputs = self._outputs
+            problems = [] if outputs is None else outputs.publish(frame, found, pair.image.header)
         except Exception as error:  # a frame must not end the node, whatever the method raises
             # depth that cannot be is the likelier cause of what the method then ran into
             reason = f'{type(error).__name__}: {error}'
@@ -287,19 +226,8 @@ class SegmenterNode(LifecycleNode):
 
     def _pose_seconds(self, posed: bool) -> float:
         """Poses take longer than masks: none are made for topics that nobody hears."""
-        heard = posed or any(publisher.get_subscription_count() for publisher in self._posed)
+        heard = posed or (self._outputs is not None and self._outputs.heard(posed=True))
         return self._given['pose_seconds'] if heard else 0.0
-
-    def _publish(self, frame: DepthFrame, found: Segmentation, image: Image) -> list[str]:
-        """On every topic that is heard; why some could not be, in words."""
-        problems = []
-        for publisher, to_message in self._outputs.items():
-            try:
-                if publisher.get_subscription_count():
-                    publisher.publish(to_message(frame, found, image.header))
-            except Exception as error:  # of one output: the others are still good
-                problems.append(f'{publisher.topic_name} is not published: {in_words(error)}')
-        return problems
 
     def _segment_once(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """~/segment: the newest frame, whether or not `continuous`."""

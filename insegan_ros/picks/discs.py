@@ -1,102 +1,147 @@
-"""Planes fitted to the surface under a round cup, at every pixel of an instance at once.
+"""Planes fitted to the surface under a round cup, at some pixels of one instance.
 
 A plane in space is linear in the image when depth is inverted: 1/z = a u + b v + c. So a weighted
-least-squares fit over a disc of pixels needs nothing but sums over that disc, which convolutions
-give for all pixels at once.
+least-squares fit over a disc of pixels needs nothing but sums over that disc, and a summed-area
+table (Crow 1984) gives the sum over a rectangle from four of its entries, however large it is.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import lru_cache
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from insegan_ros.types import FloatImage, Intrinsics
 
-LARGE_PX = 5.0  # radius
+LARGE_PX = 5.0  # radius; a larger disc is taken for the square of the same area
+Pixels = NDArray[np.integer]  # (M,) row or column of each place in the window
 
 
 @dataclass(frozen=True)
 class DiscFits:
-    """What lies under a disc around each pixel of a window."""
+    """What lies under discs of R radii around M pixels."""
 
-    own: NDArray[np.float32]  # (h, w) share of the disc's pixels that show the instance itself
-    foreign: NDArray[np.float32]  # (h, w) share that shows anything else
-    roughness_m: NDArray[np.float32]  # (h, w) standard deviation from the fitted plane, metres
-    normals: NDArray[np.float32]  # (h, w, 3) unit, towards the camera
-    depth_m: NDArray[np.float32]  # (h, w) of the fitted plane at the pixel, metres
+    own: NDArray[np.float64]  # (R, M) share of the disc's pixels that show the instance itself
+    foreign: NDArray[np.float64]  # (R, M) share that shows anything else
+    roughness_m: NDArray[np.float64]  # (R, M) standard deviation from the fitted plane, metres
+    normals: NDArray[np.float64]  # (R, M, 3) unit, towards the camera
+    depth_m: NDArray[np.float64]  # (R, M) of the fitted plane at the pixel, metres
+
+    def __getitem__(self, which: int | NDArray[np.bool_]) -> DiscFits:
+        """Those of one radius, or then those of some pixels."""
+        return DiscFits(*(getattr(self, field.name)[which] for field in fields(self)))
 
 
-def fit_discs(
-    depth_m: FloatImage, own: NDArray[np.bool_], intrinsics: Intrinsics, *, radius_px: float
-) -> DiscFits:
-    """Fit a plane to the instance's pixels within `radius_px` of every pixel.
+class DiscFitter:
+    """Fits planes to one instance's pixels under discs of any radius, at the same cost."""
 
-    Args:
-        depth_m: (h, w) metres, NaN where unmeasured.
-        own: (h, w) the instance's pixels.
-        intrinsics: the window's camera.
-        radius_px: of the disc; less than 1.5 px is taken for 1.5 px, which holds nine pixels.
+    def __init__(
+        self, depth_m: FloatImage, own: NDArray[np.bool_], intrinsics: Intrinsics
+    ) -> None:
+        """Prepare the sums.
+
+        Args:
+            depth_m: (h, w) metres, NaN where unmeasured.
+            own: (h, w) the instance's pixels.
+            intrinsics: the window's camera.
+        """
+        self._camera = intrinsics
+        known = np.isfinite(depth_m)
+        seen = own & known
+        # pixels are counted from the window's middle: sums of squares stay small
+        self._middle = depth_m.shape[0] / 2, depth_m.shape[1] / 2
+        v = (np.arange(depth_m.shape[0]) - self._middle[0])[:, None]
+        u = (np.arange(depth_m.shape[1]) - self._middle[1])[None]
+        w = seen.astype(np.float64)
+        inverse = np.where(seen, 1 / np.where(seen, depth_m, 1), 0).astype(np.float64)
+        wu, wv = w * u, w * v
+        terms = [w, wu, wv, wu * u, wu * v, wv * v, inverse, inverse * u, inverse * v]
+        terms += [inverse**2, (known & ~own).astype(np.float64)]
+        table = np.zeros((depth_m.shape[0] + 1, depth_m.shape[1] + 1, len(terms)))
+        table[1:, 1:] = np.stack(terms, axis=-1).cumsum(axis=0).cumsum(axis=1)
+        self._table = table
+
+    def shares(
+        self, rows: Pixels, columns: Pixels, radius_px: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(M,) shares of the disc that show the instance itself, and anything else."""
+        table = np.ascontiguousarray(self._table[..., [0, -1]])
+        own, foreign = _means(table, rows, columns, radii_px=(radius_px,))[0].T
+        return own, foreign
+
+    def fit(self, rows: Pixels, columns: Pixels, *radii_px: float) -> DiscFits:
+        """Planes through the instance's pixels within each of R radii of each of M pixels.
+
+        Less than 1.5 px is taken for 1.5 px, which holds nine pixels. Outside of the window is
+        nothing.
+        """
+        v, u = rows - self._middle[0], columns - self._middle[1]
+        means = _means(self._table, rows, columns, radii_px=radii_px)
+        own, foreign = means[..., 0], means[..., -1]
+        means = np.moveaxis(means[..., 1:-1] / np.maximum(own, 1e-9)[..., None], -1, 0)
+        mu, mv, muu, muv, mvv, md, mdu, mdv, mdd = means
+        cuu, cuv, cvv = muu - mu**2, muv - mu * mv, mvv - mv**2
+        cdu, cdv, cdd = mdu - md * mu, mdv - md * mv, mdd - md**2
+        determinant = np.maximum(cuu * cvv - cuv**2, 1e-6)
+        a = (cdu * cvv - cdv * cuv) / determinant
+        b = (cdv * cuu - cdu * cuv) / determinant
+        at_pixel = np.maximum(md + a * (u - mu) + b * (v - mv), 1e-6)
+        residual = np.maximum(cdd - a * cdu - b * cdv, 0)
+        depth = 1 / at_pixel
+        # 1 = a (fx X + cx Z) + b (fy Y + cy Z) + c Z with c = at_pixel - a column - b row
+        k = self._camera
+        along = a * (k.cx - columns) + b * (k.cy - rows) + at_pixel
+        normals = -np.stack([a * k.fx, b * k.fy, along], axis=-1)
+        return DiscFits(
+            own=own,
+            foreign=foreign,
+            roughness_m=np.sqrt(residual) * depth**2,
+            normals=normals / np.linalg.norm(normals, axis=-1, keepdims=True),
+            depth_m=depth,
+        )
+
+
+def _means(
+    table: NDArray[np.float64], rows: Pixels, columns: Pixels, *, radii_px: tuple[float, ...]
+) -> NDArray[np.float64]:
+    """(R, M, C) means over the discs around each pixel, from a (h + 1, w + 1, C) table."""
+    height, width = table.shape[0] - 1, table.shape[1] - 1
+    up, down, aside, area = _rectangles(radii_px)
+    # into the table's range; np.clip takes longer
+    top = np.minimum(np.maximum(rows + up, 0), height)
+    bottom = np.minimum(np.maximum(rows + down, 0), height)
+    left, right = np.maximum(columns - aside, 0), np.minimum(columns + aside + 1, width)
+    sums = table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]
+    return np.asarray(sums.sum(axis=0) / area)
+
+
+@lru_cache(maxsize=256)
+def _rectangles(radii_px: tuple[float, ...]) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """Discs as stacks of rectangles, all of equally many; the last ones may be empty.
+
+    Returns (T, R, 1) first row, row after the last and columns to either side, from the middle,
+    and (R, 1, 1) pixels of each disc.
     """
-    seen = own & np.isfinite(depth_m)
-    foreign = ~own & np.isfinite(depth_m)
-    area = _Area(max(radius_px, 1.5))
-    # pixels are counted from the window's middle: sums of squares stay small
-    v, u = np.mgrid[: depth_m.shape[0], : depth_m.shape[1]].astype(np.float64)
-    u, v = u - depth_m.shape[1] / 2, v - depth_m.shape[0] / 2
-    inverse = np.where(seen, 1 / np.where(seen, depth_m, 1), 0).astype(np.float64)
-    w = seen.astype(np.float64)
-    terms = [w, w * u, w * v, w * u * u, w * u * v, w * v * v, inverse, inverse * u, inverse * v]
-    sums = area.sums(np.stack([*terms, inverse**2, foreign.astype(np.float64)], axis=-1))
-    n, su, sv, suu, suv, svv, sd, sdu, sdv, sdd, others = np.moveaxis(sums, -1, 0)
-    count = np.maximum(n, 1)
-    mu, mv, md = su / count, sv / count, sd / count
-    cuu, cuv, cvv = suu / count - mu**2, suv / count - mu * mv, svv / count - mv**2
-    cdu, cdv, cdd = sdu / count - md * mu, sdv / count - md * mv, sdd / count - md**2
-    determinant = np.maximum(cuu * cvv - cuv**2, 1e-6)
-    a = (cdu * cvv - cdv * cuv) / determinant
-    b = (cdv * cuu - cdu * cuv) / determinant
-    at_pixel = np.maximum(md + a * (u - mu) + b * (v - mv), 1e-6)
-    residual = np.maximum(cdd - a * cdu - b * cdv, 0)
-    depth = 1 / at_pixel
-    return DiscFits(
-        own=(n / area.pixels).astype(np.float32),
-        foreign=(others / area.pixels).astype(np.float32),
-        roughness_m=(np.sqrt(residual) * depth**2).astype(np.float32),
-        normals=_normals(a, b, at_pixel, k=intrinsics),
-        depth_m=depth.astype(np.float32),
-    )
+    stacks = [_stack(max(radius, 1.5)) for radius in radii_px]
+    most = max(map(len, stacks))
+    padded = np.array([stack + [(0, 0, 0)] * (most - len(stack)) for stack in stacks])
+    up, down, aside = padded.transpose(2, 1, 0)[..., None]
+    area = ((down - up) * (2 * aside + 1)).sum(axis=0)[..., None]
+    return up, down, aside, area
 
 
-def _normals(a: NDArray, b: NDArray, at_pixel: NDArray, *, k: Intrinsics) -> NDArray[np.float32]:
-    """(h, w, 3) unit normals of the planes 1/z = at_pixel + a du + b dv."""
-    v, u = np.mgrid[: k.height, : k.width]
-    # 1 = a (fx X + cx Z) + b (fy Y + cy Z) + c Z with c = at_pixel - a u - b v
-    along = a * (k.cx - u) + b * (k.cy - v) + at_pixel
-    normals = -np.stack([a * k.fx, b * k.fy, along], axis=-1)
-    return (normals / np.linalg.norm(normals, axis=-1, keepdims=True)).astype(np.float32)
-
-
-class _Area:
-    """A disc of pixels; a large one is taken for the square of the same area, which is quicker."""
-
-    def __init__(self, radius_px: float) -> None:
-        reach = int(np.ceil(radius_px))
-        y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
-        self._disc = (x**2 + y**2 <= radius_px**2).astype(np.float64)
-        self._side = 2 * round((np.sqrt(np.pi) * radius_px - 1) / 2) + 1
-        self._square = radius_px > LARGE_PX
-        self.pixels = float(self._side**2 if self._square else self._disc.sum())
-
-    def sums(self, images: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(h, w, C) -> (h, w, C) sums around each pixel; outside of the window is nothing."""
-        edge = cv2.BORDER_CONSTANT
-        planes = [np.ascontiguousarray(images[..., c]) for c in range(images.shape[-1])]
-        if self._square:
-            size = (self._side, self._side)
-            found = [cv2.boxFilter(p, -1, size, normalize=False, borderType=edge) for p in planes]
+def _stack(radius_px: float) -> list[tuple[int, int, int]]:
+    """A disc's rectangles: first row, row after the last, columns to either side."""
+    if radius_px > LARGE_PX:
+        half = round((np.sqrt(np.pi) * radius_px - 1) / 2)
+        return [(-half, half + 1, half)]
+    found: list[tuple[int, int, int]] = []
+    for y in range(-int(radius_px), int(radius_px) + 1):
+        aside = int(np.sqrt(radius_px**2 - y**2))
+        if found and found[-1][2] == aside:
+            found[-1] = (found[-1][0], y + 1, aside)
         else:
-            found = [cv2.filter2D(p, -1, self._disc, borderType=edge) for p in planes]
-        return np.stack(found, axis=-1)
+            found.append((y, y + 1, aside))
+    return found

@@ -34,12 +34,12 @@ def covered_by(scene: Scene) -> NDArray[np.float32]:
 
 def _behind(scene: Scene, k: int) -> NDArray[np.float64] | None:
     """(N,) share of instance k's rendering that others hide; None where nothing is rendered."""
-    labels, depth = scene.found.labels, scene.found.depths[k]
+    rows, columns, depth = scene.found.depths.crops[k]
+    labels, measured = scene.found.labels[rows, columns], scene.frame.depth_m[rows, columns]
     whole = np.isfinite(depth)
     hidden = whole & (labels != k + 1)
     if not hidden.any():  # measured pixels alone, or a rendering that is wholly seen
         return None
-    measured = scene.frame.depth_m
     step = _step(scene, float(np.nanmedian(depth)))
     with np.errstate(invalid='ignore'):
         nearer = hidden & (labels > 0) & (measured < depth - step)

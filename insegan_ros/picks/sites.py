@@ -54,9 +54,10 @@ class CupSites:
 
 def sites_for(segmenter: object, gripper: Gripper) -> CupSites | None:
     """A cup's places on the template that a segmenter poses; None without cup or template."""
-    surface = getattr(getattr(segmenter, 'poses', None), 'surface', None)
-    if surface is None or not isinstance(gripper, SuctionCup):
+    poses = getattr(segmenter, 'poses', None)
+    if not poses or len(poses) > 1 or not isinstance(gripper, SuctionCup):
         return None
+    surface = poses[0].surface
     return CupSites.of(surface.points, surface.normals, gripper)
 
 

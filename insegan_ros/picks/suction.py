@@ -8,12 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from insegan_ros.picks.discs import DiscFits, fit_discs
+from insegan_ros.picks.discs import DiscFits, DiscFitter
 from insegan_ros.picks.gripper import SuctionCup
 from insegan_ros.picks.pick import Cues, NoPick, Pick, tool_pose
 from insegan_ros.picks.scene import Scene
 from insegan_ros.picks.sites import LIFT_OFF_M, CupSites
-from insegan_ros.types import Intrinsics
 
 MIN_SEAL = 0.92  # of the lip's disc has to show the part; measured images have small holes
 MAX_FOREIGN = 0.01  # of the disc may show something else
@@ -23,8 +22,12 @@ WIDER = (1.25, 1.6, 2.0)  # cup radii beyond the lip that are tried for a larger
 STEADIER = (2.0, 3.0, 4.5)  # cup radii over which a normal is fitted where the surface allows it
 SMOOTH_SIGMAS, SMOOTH_M = 1.2, 0.0002  # of a plane's residual: noise, and what is no plane
 EDGE = np.ones((5, 5), np.uint8)  # px at a mask's rim that are mixed with what is behind
+PLACES = 128  # of an instance that are fitted at most
 CANDIDATES = 24  # of an instance whose way is checked, best ones first
 AGREES_M, AGREES_SIGMAS = 0.002, 3.0  # the template's place and the measured one
+
+
+Places = tuple[NDArray[np.integer], NDArray[np.integer]]  # rows and columns
 
 
 @dataclass(frozen=True)
@@ -68,32 +71,39 @@ def suction_pick(
 
 
 def _first_free(scene: Scene, k: int, places: _Places, *, cup: SuctionCup) -> Pick | NoPick:
-    """The first place that nothing keeps the cup from."""
-    blocked = None
-    for m in range(min(len(places.points), CANDIDATES)):
+    """The first place that nothing keeps the cup from; beside a blocked one all are blocked."""
+    blocked, left = None, np.ones(len(places.points), bool)
+    for _ in range(CANDIDATES):
+        if not left.any():
+            break
+        m = int(np.argmax(left))
         blocked = _in_the_way(scene, k, places.points[m], normal=places.normals[m], cup=cup)
         if blocked is None:
-            seal, smooth, level, centred, room = places.cues[m].tolist()
-            found = scene.found
-            cues = Cues(
-                seal=seal,
-                smooth=smooth,
-                level=level,
-                centred=centred,
-                room=room,
-                visible=float(found.visible_fraction[k]),
-                score=float(found.scores[k]),
-            )
-            pose = tool_pose(places.points[m], -places.normals[m], scene.floor_axes[0])
-            return Pick(
-                label=k + 1,
-                kind='suction',
-                pose=pose,
-                chance=0.0,
-                cues=cues,
-                width_m=float(places.radii_m[m]),
-            )
+            return _pick_at(scene, k, places, m=m)
+        apart = np.linalg.norm(places.points - places.points[m], axis=1)
+        left &= apart >= cup.cup_radius_m / 2
     return NoPick(label=k + 1, reason=f'the way to it is blocked by {blocked}')
+
+
+def _pick_at(scene: Scene, k: int, places: _Places, *, m: int) -> Pick:
+    seal, smooth, level, centred, room = places.cues[m].tolist()
+    cues = Cues(
+        seal=seal,
+        smooth=smooth,
+        level=level,
+        centred=centred,
+        room=room,
+        visible=float(scene.found.visible_fraction[k]),
+        score=float(scene.found.scores[k]),
+    )
+    return Pick(
+        label=k + 1,
+        kind='suction',
+        pose=tool_pose(places.points[m], -places.normals[m], scene.floor_axes[0]),
+        chance=0.0,
+        cues=cues,
+        width_m=float(places.radii_m[m]),
+    )
 
 
 def _template_places(scene: Scene, k: int, sites: CupSites, *, cup: SuctionCup) -> _Places:
@@ -117,7 +127,6 @@ def _template_places(scene: Scene, k: int, sites: CupSites, *, cup: SuctionCup) 
     worth = cues @ np.array([2.0, 0.8, 1.0, 1.5, 0.6])  # the order of trying, not the chance
     order = np.argsort(-worth, kind='stable')
     order = order[seal[order] >= MIN_SEAL]
-    order = order[_spread(points[order], cup.cup_radius_m / 2)]
     radii = cup.cup_radius_m * (1 + sites.room[kept] * (WIDER[-1] - 1))
     return _Places(points[order], normals[order], cues[order], radii[order])
 
@@ -154,73 +163,91 @@ def _seen_under_lip(
 def _sealing_places(
     scene: Scene, k: int, window: tuple[slice, slice], *, cup: SuctionCup
 ) -> _Places | NoPick:
+    rows, columns = window
     depth, own = scene.frame.depth_m[window], scene.found.labels[window] == k + 1
     seen = own & np.isfinite(depth)
     if seen.sum() < 9:
         return NoPick(label=k + 1, reason='fewer than nine of its pixels are measured')
-    rows, columns = window
     intrinsics = scene.frame.intrinsics.crop(
         columns.start, rows.start, columns.stop - columns.start, height=rows.stop - rows.start
     )
     middle = float(np.median(depth[seen]))
     radius_px = cup.cup_radius_m * intrinsics.fx / middle + LIP_MARGIN_PX
-    fits = fit_discs(depth, own, intrinsics, radius_px=radius_px)
-    # the camera's own noise is no roughness of the part
-    noise = scene.noise_m(middle)
-    allowed = np.hypot(cup.lip_gap_m, noise)
-    seals = seen & _sealed(fits)
-    if not seals.any():
+    fitter = DiscFitter(depth, own, intrinsics)
+    v, u = np.nonzero(seen)
+    at: Places = v, u
+    at = _some(at, _sealed(*fitter.shares(*at, radius_px)))
+    if not len(at[0]):
         return NoPick(
             label=k + 1,
             reason=f'nowhere is it closed over a disc of {1000 * cup.cup_radius_m:.1f} mm radius',
         )
-    seals &= fits.roughness_m < allowed
-    if not seals.any():
+    # the camera's own noise is no roughness of the part
+    noise = scene.noise_m(middle)
+    allowed = float(np.hypot(cup.lip_gap_m, noise))
+    fits = fitter.fit(*at, radius_px)[0]
+    smooth = fits.roughness_m < allowed
+    if not smooth.any():
         return NoPick(
             label=k + 1,
             reason=f'its surface is rougher than {1000 * allowed:.1f} mm under the cup',
         )
-    fits = _steadied(fits, depth, own, intrinsics=intrinsics, radius_px=radius_px, noise_m=noise)
-    level = fits.normals @ scene.up.astype(np.float32)
-    seals &= level > np.cos(np.radians(cup.max_tilt_degrees))
-    if not seals.any():
+    at, fits = (at[0][smooth], at[1][smooth]), fits[smooth]
+    inner = cv2.erode(own.astype(np.uint8), EDGE, borderValue=0) > 0
+    steady = DiscFitter(depth, inner, intrinsics)
+    fits = _steadied(fits, steady, at, radius_px=radius_px, noise_m=noise)
+    level = fits.normals @ scene.up > np.cos(np.radians(cup.max_tilt_degrees))
+    if not level.any():
         return NoPick(
             label=k + 1, reason=f'its surface leans by more than {cup.max_tilt_degrees:g} degrees'
         )
-    flat = np.ones(depth.shape)
-    for factor in WIDER:
-        wider = fit_discs(depth, own, intrinsics, radius_px=factor * radius_px)
-        grown = seals & (flat == WIDER[WIDER.index(factor) - 1] if factor > WIDER[0] else seals)
-        flat[grown & _sealed(wider) & (wider.roughness_m < allowed)] = factor
-    return _ordered(scene, k, window, fits=fits, seals=seals, flat=flat, allowed=allowed, cup=cup)
+    at, fits = (at[0][level], at[1][level]), fits[level]
+    flat = _flat_radius(fitter, at, radius_px=radius_px, allowed=allowed)
+    return _ordered(scene, k, window, at=at, fits=fits, flat=flat, allowed=allowed, cup=cup)
+
+
+def _some(at: Places, chosen: NDArray[np.bool_]) -> Places:
+    """The chosen places, or so many of them, evenly over the image, that time is bounded."""
+    which = np.flatnonzero(chosen)
+    if len(which) > PLACES:
+        which = which[np.linspace(0, len(which) - 1, PLACES).astype(int)]
+    return at[0][which], at[1][which]
+
+
+def _flat_radius(
+    fitter: DiscFitter, at: Places, *, radius_px: float, allowed: float
+) -> NDArray[np.float64]:
+    """(M,) how many cup radii the closed, smooth surface reaches around each place."""
+    flat = np.ones(len(at[0]))
+    still = np.ones(len(at[0]), bool)
+    wider = fitter.fit(*at, *(factor * radius_px for factor in WIDER))
+    good = _sealed(wider.own, wider.foreign) & (wider.roughness_m < allowed)
+    for number, factor in enumerate(WIDER):
+        still &= good[number]
+        flat[still] = factor
+    return flat
 
 
 def _steadied(
-    fits: DiscFits,
-    depth_m: NDArray[np.float32],
-    own: NDArray[np.bool_],
-    *,
-    intrinsics: Intrinsics,
-    radius_px: float,
-    noise_m: float,
+    fits: DiscFits, fitter: DiscFitter, at: Places, *, radius_px: float, noise_m: float
 ) -> DiscFits:
     """The same fits with normals and places from wider discs, where a plane fits as well there.
 
     Under a small cup lie a few dozen pixels, whose noise tilts a plane by twenty degrees.
     """
     normals, plane = fits.normals.copy(), fits.depth_m.copy()
-    still = np.ones(depth_m.shape, bool)
-    inner = cv2.erode(own.astype(np.uint8), EDGE, borderValue=0) > 0
-    for factor in STEADIER:
-        wider = fit_discs(depth_m, inner, intrinsics, radius_px=factor * radius_px)
-        enough = wider.own * factor**2 > 1  # as many pixels as under the cup itself
-        still &= enough & (wider.roughness_m < SMOOTH_SIGMAS * noise_m + SMOOTH_M)
-        normals[still], plane[still] = wider.normals[still], wider.depth_m[still]
+    still = np.ones(len(plane), bool)
+    wider = fitter.fit(*at, *(factor * radius_px for factor in STEADIER))
+    good = wider.roughness_m < SMOOTH_SIGMAS * noise_m + SMOOTH_M
+    for number, factor in enumerate(STEADIER):
+        # as many pixels as under the cup itself
+        still &= good[number] & (wider.own[number] * factor**2 > 1)
+        normals[still], plane[still] = wider.normals[number][still], wider.depth_m[number][still]
     return replace(fits, normals=normals, depth_m=plane)
 
 
-def _sealed(fits: DiscFits) -> NDArray[np.bool_]:
-    return np.asarray((fits.own >= MIN_SEAL) & (fits.foreign <= MAX_FOREIGN))
+def _sealed(own: NDArray[np.float64], foreign: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return np.asarray((own >= MIN_SEAL) & (foreign <= MAX_FOREIGN))
 
 
 def _ordered(
@@ -228,8 +255,8 @@ def _ordered(
     k: int,
     window: tuple[slice, slice],
     *,
+    at: Places,
     fits: DiscFits,
-    seals: NDArray[np.bool_],
     flat: NDArray[np.float64],
     allowed: float,
     cup: SuctionCup,
@@ -237,49 +264,35 @@ def _ordered(
     points = scene.points[window]
     own = (scene.found.labels[window] == k + 1) & np.isfinite(points[..., 2])
     middle, reach = _middle(scene, k, points[own])
-    at = points[seals].astype(np.float64)
+    places = points[at].astype(np.float64)
     # on the fitted plane, along the ray: one pixel's own noise does not count
-    at *= (fits.depth_m[seals] / np.maximum(at[:, 2], 1e-6))[:, None]
-    normals = fits.normals[seals].astype(np.float64)
-    offset = at - middle
+    places *= (fits.depth_m / np.maximum(places[:, 2], 1e-6))[:, None]
+    offset = places - middle
     across = np.linalg.norm(offset - (offset @ scene.up)[:, None] * scene.up, axis=1)
     cues = np.stack(
         [
-            fits.own[seals],
-            1 - fits.roughness_m[seals] / allowed,
-            normals @ scene.up,
+            fits.own,
+            1 - fits.roughness_m / allowed,
+            fits.normals @ scene.up,
             np.clip(1 - across / reach, 0, 1),
-            (flat[seals] - 1) / (WIDER[-1] - 1),
+            (flat - 1) / (WIDER[-1] - 1),
         ],
         axis=1,
     )
     worth = cues @ np.array([0.5, 0.3, 1.0, 1.5, 0.6])  # the order of trying, not the chance
     order = np.argsort(-worth, kind='stable')
-    apart = _spread(at[order], cup.cup_radius_m / 2)
-    order = order[apart]
-    return _Places(at[order], normals[order], cues[order], flat[seals][order] * cup.cup_radius_m)
+    return _Places(places[order], fits.normals[order], cues[order], flat[order] * cup.cup_radius_m)
 
 
 def _middle(scene: Scene, k: int, own: NDArray[np.floating]) -> tuple[NDArray[np.float64], float]:
     """Where a lifted part hangs straight, and how far it extends from there, in metres."""
-    rendered = np.isfinite(scene.found.depths[k])
-    whole = rendered.sum() > 1.02 * (scene.found.labels == k + 1).sum()
+    rendered = np.isfinite(scene.found.depths.crops[k][2])
+    whole = rendered.sum() > 1.02 * len(own)
     middle = scene.found.poses[k, :3, 3] if whole else np.median(own, axis=0)
     across = own - middle
     across = across - (across @ scene.up)[:, None] * scene.up
     reach = float(np.percentile(np.linalg.norm(across, axis=1), 98))
     return np.asarray(middle, np.float64), max(reach, 1e-3)
-
-
-def _spread(points: NDArray[np.float64], apart_m: float) -> NDArray[np.int64]:
-    """Indices of points in their order, none nearer to an earlier one than `apart_m`."""
-    free = np.ones(len(points), bool)
-    kept: list[int] = []
-    while free.any() and len(kept) < CANDIDATES:
-        first = int(np.argmax(free))
-        kept.append(first)
-        free &= np.linalg.norm(points - points[first], axis=1) >= apart_m
-    return np.array(kept, np.int64)
 
 
 def _in_the_way(

@@ -6,6 +6,7 @@ Generator and discriminator learn first, the encoder afterwards on the generator
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,7 +25,6 @@ from insegan_ros.training.ema import Ema
 from insegan_ros.training.loop import require_finite
 
 EXPLODED = 40.0  # a loss above it counts as not finite
-MOST_GRADIENT = 5.0  # norm of the set encoder's
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ class StepConfig:
     learning_rate: float = 4e-4  # of the generator
     discriminator_rate: float = 0.5  # of that rate
     encoder_learning_rate: float = 5e-4
+    settle_steps: int = 0  # of the encoder, over which its rate falls to nothing; 0: it stays
     betas: tuple[float, float] = (0.5, 0.99)
     ema: float = 0.995  # of generator and encoder
     noise: float = 0.08  # deviation added to all that the discriminator sees; images span 2
@@ -63,6 +64,11 @@ class StepConfig:
     pose_rate: float = 0.3  # afterwards
     real_after: int = 2500  # steps of the encoder, before it sees real frames
     losses: LossConfig = field(default_factory=LossConfig)
+
+    def encoder_rate(self, step: int) -> float:
+        """Learning rate of the encoder after so many of its steps."""
+        share = min(max(step, 0) / self.settle_steps, 1.0) if self.settle_steps else 0.0
+        return self.encoder_learning_rate * (0.5 + 0.5 * math.cos(math.pi * share))
 
 
 class Trainer:
@@ -92,6 +98,21 @@ class Trainer:
         }
         self.steps = 0
         self._rng: torch.Generator | None = None  # None: the device's own
+
+    def begin_with(self, weights: Mapping[str, Tensor]) -> None:
+        """A trained generator and encoder; it is the encoder's turn.
+
+        Args:
+            weights: `generator.*` and `encoder.*`.
+
+        Raises:
+            RuntimeError: weights of other networks.
+        """
+        self.model.load_state_dict({**self.model.state_dict(), **weights})
+        for name, ema in self.ema.items():
+            ema.network.load_state_dict(getattr(self.model, name).state_dict())
+        self._optimizers = self._fresh_optimizers()
+        self.steps = self.config.generator_steps
 
     def _fresh_optimizers(self) -> dict[str, torch.optim.Adam]:
         rate, config = self.config.learning_rate, self.config
@@ -191,6 +212,8 @@ class Trainer:
         for group in self._optimizers['generator'].param_groups[1:]:
             held = self.steps < config.held_steps
             group['lr'] = config.learning_rate * (config.held_rate if held else config.pose_rate)
+        for group in self._optimizers['encoder'].param_groups:
+            group['lr'] = config.encoder_rate(self.steps - config.generator_steps)
         for name in self.learning:
             self._optimizers[name].step()
 

@@ -9,8 +9,9 @@ import pytest
 import trimesh
 
 from insegan_ros.cli import main
-from insegan_ros.data.store import Dataset
+from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.data.writer import DatasetWriter
+from insegan_ros.evaluation.template_frame import frames_to_fit_and_judge, learned_frame
 
 
 @pytest.fixture(scope='module')
@@ -32,7 +33,31 @@ def test_poses_of_a_learned_template_are_judged_against_the_true_mesh(
     assert 4 <= figures['instances'] <= 10
     assert figures['mssd_recall_0.05'] <= figures['mssd_recall_0.1'] <= figures['mssd_recall_0.2']
     assert figures['mssd_recall_0.2'] > 0.4
-    assert '| nut |' in capsys.readouterr().out
+    assert figures['pose_ap'] > 0.3
+    out = capsys.readouterr().out
+    assert '| nut |' in out
+    assert 'symmetry class: finite, 12' in out
+
+
+def test_frames_are_set_aside_for_the_fit_where_no_split_says_which(nuts: Path) -> None:
+    dataset = Dataset(nuts)
+    assert frames_to_fit_and_judge(dataset, [4, 5]) == ([1, 2, 3], [4, 5])
+    dataset.splits = dict  # type: ignore[method-assign,assignment]
+    fitting, judging = frames_to_fit_and_judge(dataset, list(range(25)))
+    assert fitting == [0, 10, 20]
+    assert sorted(fitting + judging) == list(range(25))
+    with pytest.raises(DatasetError, match='--make-splits'):
+        frames_to_fit_and_judge(dataset, [0])
+
+
+def test_a_model_learned_from_the_mesh_needs_no_frame_to_be_fitted(tmp_path: Path) -> None:
+    mesh = trimesh.creation.cone(0.02, 0.05)
+    mesh.copy().apply_translation((0.0, 0.01, -0.02)).export(tmp_path / 'part.ply')
+    frame = learned_frame(tmp_path, mesh)
+    assert frame is not None
+    assert frame[:3, 3] == pytest.approx((0.0, 0.01, -0.02), abs=1e-6)
+    assert learned_frame(tmp_path, trimesh.creation.cone(0.03, 0.05)) is None
+    assert learned_frame(tmp_path / 'elsewhere', mesh) is None
 
 
 def test_what_cannot_be_judged_is_told(
@@ -45,3 +70,5 @@ def test_what_cannot_be_judged_is_told(
     trimesh.Trimesh().export(empty)
     assert main([*line, '--methods', 'nut', '--mesh', str(empty)]) == 1
     assert 'no mesh' in capsys.readouterr().err
+    assert main([*line, '--methods', 'nut', '--symmetry', 'round']) == 1
+    assert 'revolution:z' in capsys.readouterr().err

@@ -12,7 +12,7 @@ from bricks import AROUND, CONFIG
 
 from insegan_ros.data.store import Dataset
 from insegan_ros.distillation.clusters import Clusters, VoteSettings
-from insegan_ros.distillation.examples import Piles, make_batch
+from insegan_ros.distillation.examples import Piles, mixed_batch
 from insegan_ros.distillation.network import OUTPUTS, VoteNetwork, told_kinds, vote_loss
 from insegan_ros.distillation.piles import PileConfig, PileMaker, Shape, store_piles
 
@@ -72,7 +72,7 @@ def test_weights_of_one_kind_answer_the_same_once_they_tell_two() -> None:
 
 def test_the_loss_falls_when_the_kind_is_told(mixed: Dataset) -> None:
     piles = Piles.load(mixed, mixed.indices)
-    _, target = make_batch(piles, TWO, 2, rng=np.random.default_rng(0))
+    _, target = mixed_batch([(piles, TWO)], 2, np.random.default_rng(0))
     output = torch.zeros(2, TWO.outputs, *target.shape[2:])
     unsure = vote_loss(output, target)['kind']
     output[:, OUTPUTS:] = 4 * torch.nn.functional.one_hot(target[:, 6].long(), 2).movedim(3, 1)

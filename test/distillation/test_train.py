@@ -13,7 +13,7 @@ from bricks import CONFIG, brick_piles
 from insegan_ros.data.store import Dataset
 from insegan_ros.distillation import train
 from insegan_ros.distillation.clusters import VoteSettings, find_instances
-from insegan_ros.distillation.examples import Piles, make_batch
+from insegan_ros.distillation.examples import Piles, mixed_batch
 from insegan_ros.distillation.network import network_input
 from insegan_ros.distillation.piles import store_piles
 from insegan_ros.evaluation.metrics import strict_miou
@@ -35,7 +35,7 @@ def test_the_network_learns_two_piles_by_heart(piles: Piles) -> None:
     progress = train.begin(CONFIG, SETTINGS, seed=0)
     for step in range(260):
         rng = np.random.default_rng([0, step])
-        batch = make_batch(piles, CONFIG, 4, rng=rng)
+        batch = mixed_batch([(piles, CONFIG)], 4, rng)
         train.train_step(progress, batch, 3e-3, config=SETTINGS)
     progress.network.eval()
     rng = np.random.default_rng(9)
@@ -50,7 +50,7 @@ def test_the_network_learns_two_piles_by_heart(piles: Piles) -> None:
 
 def test_a_run_resumes_where_its_checkpoint_was_written(piles: Piles, tmp_path: Path) -> None:
     progress = train.begin(CONFIG, SETTINGS, seed=0)
-    batch = make_batch(piles, CONFIG, 2, rng=np.random.default_rng(0))
+    batch = mixed_batch([(piles, CONFIG)], 2, np.random.default_rng(0))
     train.train_step(progress, batch, train.rate_at(0.5, SETTINGS), config=SETTINGS)
     train.save_progress(progress, tmp_path / 'state', seconds=7.0)
     resumed = train.begin(CONFIG, SETTINGS, seed=1)
@@ -76,7 +76,7 @@ def test_a_run_ends_when_its_time_is_over_whatever_interrupts_it(
     state = tmp_path / 'state.pt'
 
     def batch(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        return make_batch(piles, CONFIG, SETTINGS.batch, rng=rng)
+        return mixed_batch([(piles, CONFIG)], SETTINGS.batch, rng)
 
     def tell(step: int, share: float, losses: Mapping[str, float]) -> None:
         pass
@@ -100,7 +100,7 @@ def test_a_run_ends_when_its_time_is_over_whatever_interrupts_it(
 
 def test_other_processes_make_the_batches_that_this_one_would(piles: Piles) -> None:
     def batch(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-        return make_batch(piles, CONFIG, 2, rng=rng)
+        return mixed_batch([(piles, CONFIG)], 2, rng)
 
     alone, apart = (
         train.batches_from(3, batch, 7, workers=workers, device=torch.device('cpu'))
@@ -113,7 +113,7 @@ def test_other_processes_make_the_batches_that_this_one_would(piles: Piles) -> N
 
 def test_a_loss_that_is_not_finite_changes_no_weight(piles: Piles) -> None:
     progress = train.begin(CONFIG, SETTINGS, seed=0)
-    image, target = make_batch(piles, CONFIG, 2, rng=np.random.default_rng(0))
+    image, target = mixed_batch([(piles, CONFIG)], 2, np.random.default_rng(0))
     before = [weight.clone() for weight in progress.network.parameters()]
     with pytest.raises(FloatingPointError, match='not finite after 0 steps'):
         train.train_step(progress, (image * float('inf'), target), 1e-3, config=SETTINGS)

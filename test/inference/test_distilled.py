@@ -185,12 +185,25 @@ def test_a_network_for_any_length_sees_parts_at_the_scales_of_its_training() -> 
     pixel = 0.5 / 200
     for length, factor in ((0.0375, 1.0), (0.0125, 2.0), (0.1, 0.5)):
         segmenter.set_part_length(length)
-        scaled, config = segmenter._scaled(pixel)
-        assert scaled == pytest.approx(factor)
-        assert config.part_length_m == length
-        assert 10 <= config.part_length_m / config.pixel_m <= 20.0001
+        assert segmenter.magnification(pixel) == pytest.approx(factor)
+        assert segmenter.part_length_m == length
     with pytest.raises(ValueError, match=r'0\.001 to 2 m'):
         segmenter.set_part_length(0.0)
+
+
+def test_of_a_large_image_a_network_sees_no_more_than_it_has_time_for() -> None:
+    """Parts are then smaller than it was trained for; much smaller ones it refuses."""
+    segmenter = distilled.DistilledSegmenter(network(3.0), VOTES, FLAT, lengths_px=(40.0, 56.0))
+    pixel, shape = 0.001, (480, 848)
+    for length in (0.030, 0.050, 0.1):
+        segmenter.set_part_length(length)
+        factor = segmenter.magnification(pixel, shape)
+        assert factor**2 * shape[0] * shape[1] <= distilled.MOST_PIXELS * 1.0001
+        assert factor * length / pixel >= distilled.FEWEST_PX
+    segmenter.set_part_length(0.015)
+    assert segmenter.magnification(pixel, (200, 200)) == pytest.approx(40 / 15)
+    with pytest.raises(ValueError, match='only 15 px long'):
+        segmenter.magnification(pixel, shape)
 
 
 def test_a_model_whose_writing_is_cut_short_has_no_card(

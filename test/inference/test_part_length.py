@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 
 from insegan_ros.camera import Plane
+from insegan_ros.inference import part_length
 from insegan_ros.inference.distilled import DistilledSegmenter
 from insegan_ros.inference.found import Found
-from insegan_ros.inference.part_length import FRAMES, LengthFromFrames, LengthNotFoundError
+from insegan_ros.inference.part_length import (
+    FRAMES,
+    LengthFromFrames,
+    LengthNotFoundError,
+    Voter,
+)
 from insegan_ros.parts_bin import Bin
 from insegan_ros.types import DepthFrame, Intrinsics
 
@@ -38,6 +44,12 @@ class Bars(DistilledSegmenter):
 
     def set_part_length(self, metres: float) -> None:
         self._told = metres
+
+    def bin_in(self, frame: DepthFrame) -> Bin:
+        return self._given
+
+    def magnification(self, pixel_m: float, shape: tuple[int, ...] = (1, 1)) -> float:
+        return 1.0
 
     def find(self, frame: DepthFrame, parts_bin: Bin | None = None) -> Found:
         labels = np.zeros(frame.depth_m.shape, np.int32)
@@ -85,3 +97,25 @@ def test_a_model_of_one_part_is_refused() -> None:
 
     with pytest.raises(ValueError, match='one part'):
         LengthFromFrames(One(1))
+
+
+def test_of_a_full_bin_the_window_with_most_parts_is_looked_at() -> None:
+    parts = np.zeros((80, 100), bool)
+    parts[30:60, 50:90] = True
+    parts[:20, :20] = True
+    voter = Voter(FRAME, Bin(Plane((0.0, 0.0, -1.0), 0.5), (10, 5, 85, 70)), parts)
+    assert voter.crowded(100).region == (10, 5, 85, 70)
+    x, y, width, height = voter.crowded(25).region or (0, 0, 0, 0)
+    assert (width, height) == (25, 25)
+    assert parts[y : y + 25, x : x + 25].all()
+
+
+def test_an_instance_that_the_window_cuts_tells_no_length(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bars, parts = Bars(5), np.zeros((80, 100), bool)
+    parts[:40, :30] = True  # the window's right side cuts the bars, which end at 34
+    voter = Voter(FRAME, bars.bin_in(FRAME), parts)
+    assert len(part_length.instance_sides(bars, voter)) == 5
+    monkeypatch.setattr(part_length, 'LOOKED_AT_PX', 30**2)
+    assert len(part_length.instance_sides(bars, voter)) == 0

@@ -90,7 +90,7 @@ def test_instances_take_on_their_renderings_best_score_first(estimator: PoseEsti
     frame, masks = scene(estimator, *poses)
     labels = masks[0] + 2 * masks[1].astype(int)
     plain = segmentation_from_labels(frame, labels, np.array([0.9, 0.8]))
-    fits = [PoseFit(poses[0], 0.1, 0.001, 0.9), PoseFit(poses[1], 0.1, 0.001, 0.7)]
+    fits = [PoseFit(poses[0], 0.1, 0.9), PoseFit(poses[1], 0.1, 0.7)]
     found = with_poses(frame, plain, fits, scores=np.array([0.2, 0.6]), estimators=[estimator])
     assert found.scores.tolist() == pytest.approx([0.6, 0.2])
     assert found.visible_fraction.tolist() == pytest.approx([0.7, 0.9])
@@ -102,9 +102,7 @@ def test_instances_take_on_their_renderings_best_score_first(estimator: PoseEsti
 
 
 def test_cues_of_an_instance_without_a_pose_say_so() -> None:
-    cues = posed_cues(
-        np.array([[0.5, 0.5], [0.6, 0.7]]), [None, PoseFit(np.eye(4), 0.2, 0.0, 0.8)]
-    )
+    cues = posed_cues(np.array([[0.5, 0.5], [0.6, 0.7]]), [None, PoseFit(np.eye(4), 0.2, 0.8)])
     assert cues.tolist() == [[0.5, 0.5, 1.5, 0.0], [0.6, 0.7, 0.2, 0.8]]
 
 

@@ -69,7 +69,10 @@ def test_a_run_ends_in_a_model_that_segments(
     assert card['training']['images_seen'] in (8, 16)
     assert {'validation_loss', 'validation_strict_miou'} <= card['figures'].keys()
     frame = Dataset(blocks)[0].frame
-    found = make_segmenter(str(tmp_path / 'model'), None, None).segment(frame)
+    segmenter = make_segmenter(str(tmp_path / 'model'), None, None)
+    found = segmenter.segment(frame, pose_seconds=0.1)  # as every caller may ask
+    assert segmenter.part_length_m is None
+    assert segmenter.parts_bin is not None
     assert 1 <= found.count <= 3
 
 

@@ -68,7 +68,7 @@ def test_images_are_in_range_and_every_weight_is_used(kind: GeneratorConfig) -> 
     assert image.shape == (2, 1, 64, 64)
     assert features.shape == (2, 16, kind.feature_size, kind.feature_size)
     assert image.abs().max() <= 1
-    assert generator.render_each(torch.randn(2, 3, 8)).shape == (2, 3, 64, 64)
+    assert generator.render_both(generator.place(torch.randn(2, 3, 8)))[1].shape == (2, 3, 64, 64)
     (image.square().sum() + features.square().sum()).backward()
     unused = [n for n, p in generator.named_parameters() if p.grad is None or not p.grad.any()]
     assert not unused

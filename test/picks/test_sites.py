@@ -47,10 +47,10 @@ def test_a_ring_narrower_than_the_cup_has_no_place_on_its_flat_side():
 def test_only_a_cup_and_a_segmenter_with_a_template_have_places():
     points, normals = surface_of(trimesh.creation.box((0.06, 0.04, TOP)), 2000)
     surface = SimpleNamespace(points=points, normals=normals)
-    posed = SimpleNamespace(poses=SimpleNamespace(surface=surface))
+    posed = SimpleNamespace(poses=(SimpleNamespace(surface=surface),))
     assert sites_for(posed, CUP) is not None
     assert sites_for(posed, ParallelJaw()) is None
-    assert sites_for(SimpleNamespace(poses=None), CUP) is None
+    assert sites_for(SimpleNamespace(poses=()), CUP) is None
     assert sites_for(object(), CUP) is None
 
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 
 from insegan_ros.model.insegan import InSeGAN, InSeGANConfig
-from insegan_ros.training.graphed import GraphedSteps
 from insegan_ros.training.step import StepConfig, Trainer
+
+FILE = Path(__file__).parents[2] / 'benchmarks' / 'graphed_steps.py'
+spec = importlib.util.spec_from_file_location('graphed_steps', FILE)
+graphed_steps = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(graphed_steps)
+GraphedSteps = graphed_steps.GraphedSteps
 
 TINY = InSeGANConfig(
     z_dim=8,

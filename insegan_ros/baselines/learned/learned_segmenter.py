@@ -15,7 +15,7 @@ from torch import Tensor
 from insegan_ros import config
 from insegan_ros.baselines.learned.decomposer import Decomposer
 from insegan_ros.baselines.learned.registry import build
-from insegan_ros.bin_tracker import BinTracker
+from insegan_ros.bin_segmenter import BinSegmenter
 from insegan_ros.camera import segmentation_from_labels
 from insegan_ros.crop import BinCrop, CropConfig
 from insegan_ros.parts_bin import Bin, foreground
@@ -37,7 +37,7 @@ class LearnedCard:
             raise ValueError(f'crop.coding {self.crop.coding!r}: learned baselines expect gap')
 
 
-class LearnedSegmenter:
+class LearnedSegmenter(BinSegmenter):
     """Pixels above the bin's floor go to the part whose mask is largest there.
 
     As the classical methods do it is told where parts are by the floor, and it renders nothing:
@@ -47,16 +47,19 @@ class LearnedSegmenter:
     def __init__(
         self, network: Decomposer, crop: CropConfig, parts_bin: Bin | None = None, *, seed: int = 0
     ) -> None:
+        super().__init__(parts_bin, seed, crop.finding)
         self._network, self._crop = network.eval(), crop
         self._device = next(network.parameters()).device
-        self._tracker = BinTracker(parts_bin, seed, config=crop.finding)
         generator = torch.Generator().manual_seed(seed)
         # the same for every frame: a frame's labels do not depend on earlier ones
         self._noise = torch.randn(1, *network.noise_shape, generator=generator).to(self._device)
 
-    def segment(self, frame: DepthFrame) -> Segmentation:
-        """Raises: FloorNotFoundError where no bin was given and the frame shows none."""
-        parts_bin = self._tracker(frame)
+    def _segment(
+        self,
+        frame: DepthFrame,
+        parts_bin: Bin,
+        refine_seconds: float,  # noqa: ARG002
+    ) -> Segmentation:
         crop = BinCrop.of(frame, parts_bin, self._crop)
         image = torch.from_numpy(crop.image).to(self._device)[None, None]
         with torch.no_grad():
@@ -95,7 +98,5 @@ def load(
     """
     card = config.from_mapping(LearnedCard, settings)
     network = build(card.method, card.sizes)
-    network.load_state_dict(
-        {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
-    )
+    network.load_state_dict(dict(tensors))
     return LearnedSegmenter(network.to(torch.device(device)), card.crop, parts_bin, seed=seed)

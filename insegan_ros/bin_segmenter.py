@@ -1,0 +1,40 @@
+"""What segmenters share that know neither the part's length nor its shape: where the bin is."""
+
+from __future__ import annotations
+
+from insegan_ros.bin_tracker import BinTracker
+from insegan_ros.parts_bin import DEFAULT, Bin, FindingConfig
+from insegan_ros.types import DepthFrame, Segmentation
+
+
+class BinSegmenter:
+    """A Segmenter (see types.Segmenter); its poses are rough ones, whatever the time."""
+
+    def __init__(self, parts_bin: Bin | None, seed: int, finding: FindingConfig = DEFAULT) -> None:
+        self._tracker = BinTracker(parts_bin, seed, config=finding)
+
+    @property
+    def part_length_m(self) -> None:
+        """Not known."""
+
+    @property
+    def parts_bin(self) -> Bin | None:
+        """Where the bin was in the frame segmented last."""
+        return self._tracker.last
+
+    def segment(
+        self,
+        frame: DepthFrame,
+        *,
+        pose_seconds: float = 0.0,  # noqa: ARG002
+        refine_seconds: float = float('inf'),
+    ) -> Segmentation:
+        """As types.Segmenter says.
+
+        Raises:
+            FloorNotFoundError: no bin was given and the frame shows none.
+        """
+        return self._segment(frame, self._tracker(frame), refine_seconds)
+
+    def _segment(self, frame: DepthFrame, parts_bin: Bin, refine_seconds: float) -> Segmentation:
+        raise NotImplementedError

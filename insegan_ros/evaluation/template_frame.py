@@ -1,0 +1,92 @@
+"""Where a model's template lies in the true mesh's frame, so that its poses can be judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from insegan_ros.data.meshes import read_mesh
+from insegan_ros.data.store import Dataset, DatasetError, Sample
+from insegan_ros.evaluation.benchmark import nothing
+from insegan_ros.evaluation.pose_error import Match, PartModel, fit_frame, match_poses
+from insegan_ros.evaluation.pose_space import surface_moments
+from insegan_ros.floor import FloorNotFoundError
+from insegan_ros.types import Segmentation, Segmenter
+
+if TYPE_CHECKING:
+    import trimesh
+
+FITTED = 60  # frames on which a template's frame is fitted, at most
+EVERY = 10  # without a split of validation frames, one frame in so many
+LEARNED_MESH = 'part.ply'  # beside a model that was learned from a mesh, in its poses' frame
+ALIKE = 0.01  # of the covariance's trace: meshes that differ less are one
+
+
+def frames_to_fit_and_judge(
+    dataset: Dataset, indices: Sequence[int]
+) -> tuple[list[int], list[int]]:
+    """Frames on which a template's frame is fitted, and those that are then judged.
+
+    Raises:
+        DatasetError: too few frames.
+    """
+    if 'val' in dataset.splits():
+        return [i for i in dataset.split('val') if i not in indices][:FITTED], list(indices)
+    fitting = list(indices[::EVERY][:FITTED])
+    judging = [i for i in indices if i not in fitting]
+    if not judging:
+        raise DatasetError(
+            f"{dataset.path} has no val split, on which a template's frame is fitted, and too few "
+            'frames to divide; make one: --make-splits'
+        )
+    return fitting, judging
+
+
+def template_frame(
+    dataset: Dataset, segmenter: Segmenter, part: PartModel, *, fitting: list[int], name: str
+) -> NDArray[np.float64]:
+    """(4, 4) template_T_part of a discovered shape, fitted on frames that are not judged.
+
+    Raises:
+        ValueError: nothing is found in these frames.
+    """
+    matches: list[Match] = []
+    for sample, found in segmented(dataset, segmenter, fitting, said=f'{name}, fitting'):
+        matches += match_poses(found, sample)[0]
+    return fit_frame(part, matches)
+
+
+def learned_frame(model: Path, mesh: trimesh.Trimesh) -> NDArray[np.float64] | None:
+    """(4, 4) template_T_part of a model that was learned from this mesh; None: it was not.
+
+    Such a model's poses have another origin than the mesh, and the same axes.
+    """
+    if not (model / LEARNED_MESH).is_file():
+        return None
+    centre, covariance = surface_moments(mesh)
+    try:
+        theirs, spread = surface_moments(read_mesh(model / LEARNED_MESH))
+    except DatasetError:
+        return None
+    if np.abs(spread - covariance).max() > ALIKE * np.trace(covariance):
+        return None
+    frame = np.eye(4)
+    frame[:3, 3] = theirs - centre
+    return frame
+
+
+def segmented(
+    dataset: Dataset, segmenter: Segmenter, frames: list[int], *, said: str
+) -> Iterator[tuple[Sample, Segmentation]]:
+    """Each frame and what is found in it; nothing where no bin is seen."""
+    for index in tqdm(frames, desc=said, unit='frame'):
+        sample = dataset[index]
+        try:
+            yield sample, segmenter.segment(sample.frame, pose_seconds=float('inf'))
+        except FloorNotFoundError:
+            yield sample, nothing(sample.frame)

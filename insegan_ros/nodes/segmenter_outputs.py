@@ -1,0 +1,67 @@
+"""The segmenter's topics: what each of them says, and that only what is heard is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from geometry_msgs.msg import PoseArray
+from rclpy.lifecycle import LifecycleNode
+from sensor_msgs.msg import Image, PointCloud2
+from std_msgs.msg import Header
+
+from insegan_ros.nodes import messages
+from insegan_ros.nodes.lifecycle import in_words
+from insegan_ros.nodes.picking import ToMessage
+from insegan_ros.nodes.qos import overridable
+from insegan_ros.types import DepthFrame, Segmentation
+
+# topic: its type, and what makes a message of (frame, segmentation, header)
+TOPICS: dict[str, tuple[type, ToMessage]] = {
+    '~/label_image': (Image, lambda _, s, h: messages.label_image(s, h)),
+    '~/classes': (Image, lambda _, s, h: messages.classes(s, h)),
+    '~/instance_masks': (Image, lambda _, s, h: messages.instance_masks(s, h)),
+    '~/instance_depths': (Image, lambda _, s, h: messages.instance_depths(s, h)),
+    '~/rendered_depth': (Image, lambda _, s, h: messages.rendered_depth(s, h)),
+    '~/points': (PointCloud2, messages.points),
+    '~/poses': (PoseArray, lambda _, s, h: messages.poses(s, h)),
+    '~/overlay': (Image, messages.overlay_image),
+}
+POSED = ('~/poses', '~/instance_depths', '~/rendered_depth')  # better with 6-DoF poses
+
+
+class SegmenterOutputs:
+    """A publisher a topic."""
+
+    def __init__(self, node: LifecycleNode, picking: Mapping[str, tuple[type, ToMessage]]) -> None:
+        """`picking`: more topics, all of which are better with 6-DoF poses."""
+        self._node = node
+        self._publishers: dict[str, tuple[Any, ToMessage]] = {
+            name: (node.create_lifecycle_publisher(kind, name, **overridable(depth=1)), make)
+            for name, (kind, make) in {**TOPICS, **picking}.items()
+        }
+        self._posed = {*POSED, *picking}
+
+    def heard(self, *, posed: bool = False) -> bool:
+        """Whether anybody listens; `posed`: to a topic that is better with 6-DoF poses."""
+        return any(
+            publisher.get_subscription_count() > 0
+            for name, (publisher, _) in self._publishers.items()
+            if not posed or name in self._posed
+        )
+
+    def publish(self, frame: DepthFrame, found: Segmentation, header: Header) -> list[str]:
+        """On every topic that is heard; why some could not be, in words."""
+        problems = []
+        for publisher, make in self._publishers.values():
+            try:
+                if publisher.get_subscription_count():
+                    publisher.publish(make(frame, found, header))
+            except Exception as error:  # of one output: the others are still good
+                problems.append(f'{publisher.topic_name} is not published: {in_words(error)}')
+        return problems
+
+    def close(self) -> None:
+        """Undo the constructor, so that the node can be configured again."""
+        for publisher, _ in self._publishers.values():
+            self._node.destroy_lifecycle_publisher(publisher)
