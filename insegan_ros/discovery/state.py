@@ -66,9 +66,6 @@ class DiscoveryConfig:
     kind_shortest: float = 0.6  # length of a piece that may be a whole part, of the longest kind's
     kind_foreign: float = 0.5  # residual above which a piece is of no kind
     kind_least: float = 0.05  # share of the pieces: rarer ones are no kind
-    # residual of a piece that a shape explains, of the shape's own pieces': those of its kind
-    # which it was not fitted to are explained a little worse
-    kind_alike: float = 1.6
 
 
 @dataclass(frozen=True)

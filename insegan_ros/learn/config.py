@@ -127,6 +127,7 @@ class LearnConfig:
     filters: FilterConfig = field(default_factory=FilterConfig)
     # on each frame's codes, of the finished model; docs/results.md tells what they cost and gain
     refine_steps: int = 0
+    turns: int = 1  # quarter turns of a frame whose instances compete, of the finished model
     rescue: RescueConfig = field(default_factory=RescueConfig)
 
     # slot_attention, bo_qsa, iodine, wu
@@ -171,7 +172,7 @@ OF_DISTILLED = (
 
 # of some methods, not of learned baselines
 OF_STARTED = ('start',)
-OF_INSEGAN = ('model', 'step', 'filters', 'refine_steps', 'rescue')
+OF_INSEGAN = ('model', 'step', 'filters', 'refine_steps', 'turns', 'rescue')
 OF_BASELINES = ('baseline',)
 
 
