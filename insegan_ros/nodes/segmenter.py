@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
 
@@ -86,6 +87,9 @@ class SegmenterNode(ManagedNode):
             self.create_service(Trigger, '~/segment', self._segment_once),
             self.create_service(Trigger, '~/plan_picks', self._pick_once),
         ]
+        self._failed_picks = self.create_subscription(
+            PoseStamped, '~/pick_failed', self._picking.failed, 10
+        )
         self._timer = steady_timer(self, REPORT_S, self._report)
 
     def hurry(self) -> None:
@@ -101,6 +105,7 @@ class SegmenterNode(ManagedNode):
         self._input.close()
         for service in self._offered:
             self.destroy_service(service)
+        self.destroy_subscription(self._failed_picks)
         self.destroy_timer(self._timer)
         if not self._worker.close():
             self.get_logger().warning('the frame in work does not end; its answer is dropped')
