@@ -26,6 +26,7 @@ CORE = {
     'tensors',
     'shipped',
     'view_limits',
+    'trust',
     'bin_segmenter',
 }
 DATA = CORE | {'data', 'drawing'}
@@ -89,6 +90,7 @@ ALLOWED = {
         'inference',
         'baselines.learned',
         'evaluation.metrics',
+        'evaluation.unlabelled',
     },
     'demos': DATA
     | {

@@ -119,6 +119,8 @@ class LearnConfig:
     network: TrainConfig = field(default_factory=TrainConfig)
     reading: ReadingConfig = field(default_factory=ReadingConfig)  # how votes become instances
     alike: AlikeConfig = field(default_factory=AlikeConfig)  # where no shape explains the frames
+    # frames on which the learned model is compared with the one begun with; 0: it is kept unseen
+    compared: int = 12
 
     # insegan3d, insegan2d
     model: InSeGANConfig = field(default_factory=InSeGANConfig)
@@ -153,6 +155,8 @@ class LearnConfig:
             raise ValueError(
                 f'frames {self.frames}, least_piles {self.least_piles}: 1 or more are expected'
             )
+        if self.compared < 0:
+            raise ValueError(f'compared is {self.compared}; 0 or more frames are expected')
 
     @property
     def seconds(self) -> float:
@@ -166,7 +170,7 @@ class LearnConfig:
 COMMON = ('method', 'max_minutes', 'finding')
 OF_DISTILLED = (
     *('shares', 'part_length_m', 'kinds', 'frames', 'least_piles'),
-    *('mesh', 'units', 'discovery', 'piles', 'bins', 'network', 'reading', 'alike'),
+    *('mesh', 'units', 'discovery', 'piles', 'bins', 'network', 'reading', 'alike', 'compared'),
 )
 
 

@@ -33,8 +33,10 @@ from insegan_ros.parts_bin import find_bin
 from insegan_ros.types import DepthFrame, Intrinsics
 
 SIZE = (0.04, 0.024, 0.016)  # m
-FEW = ('--set', 'least_piles=8')
-SHAPES = ('--set', 'alike={shapes: 4, looks: 3, kept: 2, piles: 6}')
+# which model is kept is a matter of test_comparison.py
+UNSEEN = ('--set', 'compared=0')
+FEW = ('--set', 'least_piles=8', *UNSEEN)
+SHAPES = ('--set', 'alike={shapes: 4, looks: 3, kept: 2, piles: 6}', *UNSEEN)
 
 
 def brick() -> Template:
@@ -126,7 +128,7 @@ def test_what_was_taught_is_neither_read_nor_scored_on(
     monkeypatch.setattr(stage_discovery, 'discover', lambda _: brick())
     command = ['train', '--dataset', str(frames), '--out', str(tmp_path)]
     command += ['--max-minutes', '0.01', '--workers', '1', '--device', 'cpu']
-    command += ['--set', 'least_piles=12']
+    command += ['--set', 'least_piles=12', *UNSEEN]
     assert main(command) == 0
     taught = seen['mixed_batch']
     assert taught
@@ -338,7 +340,7 @@ def test_a_cad_model_ends_in_a_model_with_poses_and_another_mesh_is_another_run(
     command = ['train', '--mesh', str(mesh), '--units', 'mm', '--out', str(out)]
     command += ['--dataset', str(frames)] if with_frames else []
     command += ['--max-minutes', '0.05', '--workers', '1', '--device', 'cpu']
-    command += ['--set', 'least_piles=24']
+    command += ['--set', 'least_piles=24', *UNSEEN]
     assert main(command) == 0
     card = model_card.read_card(out / 'model')
     assert card['mesh']['origin_m'] == pytest.approx((0.1, 0, 0), abs=2e-4)
