@@ -3,8 +3,11 @@
 Shapes grow from many first guesses, each fitted mostly to the crops that it explains well. Those
 that together explain the crops best are the kinds' first shapes. They then share the crops among
 themselves: each crop goes to the shape that explains it best, and each shape is fitted to its own
-crops. The kind whose pieces are then explained best is discovered as the only part in a bin is;
-what its fine shape explains is taken away, and the same begins anew with what is left.
+crops. The kind whose pieces are then explained best is discovered as the only part in a bin is.
+
+Under its fine shape the residuals of all pieces have two heaps: its own pieces, also those that
+are partly hidden or a little off, and what is foreign to it. The same begins anew with the foreign
+ones alone: what lies in the first heap would otherwise give the same shape a second time.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -37,11 +41,7 @@ from insegan_ros.discovery.resume import stored_pieces
 from insegan_ros.discovery.state import DiscoveryState
 from insegan_ros.model.template import CARD, Template
 
-SHORTEST = 0.6  # length of a piece that may be a whole part, of the longest kind's
-PROBES = 3  # first guesses after which a length may be given up
-FOREIGN = 0.5  # residual above which a piece is of no kind
-LEAST_SHARE = 0.05  # of the pieces: rarer ones are no kind
-ALIKE = 1.6  # residual of a piece that a shape explains, of the shape's own pieces'
+HEAPS = 256  # values of a residual that are told apart where its two heaps are
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Kinds:
 def discover_kinds(search: Search, most: int) -> Kinds:
     """Find the shapes of up to `most` kinds of part in unlabelled frames.
 
-    The kind whose pieces look most alike is discovered first. What its shape explains is taken
-    away, and the next kind is sought in what is left.
+    The kind whose pieces look most alike is discovered first. Its pieces are taken away, and the
+    next kind is sought in what is left.
 
     Writes what `discover` writes into `out`/kind_1, `out`/kind_2, ... The same call goes on where
     one was stopped.
@@ -79,10 +79,10 @@ def discover_kinds(search: Search, most: int) -> Kinds:
                 raise
             print(f'{len(templates)} of up to {most} kinds of part are found: {error}')
             break
-        known = explained_by(template, left, search)
+        foreign = foreign_to(template, left, search)
         templates.append(template)
-        counts.append(int(known.sum()))
-        left = [piece for piece, explained in zip(left, known) if not explained]
+        counts.append(int((~foreign).sum()))
+        left = [piece for piece, other in zip(left, foreign) if other]
     shares = [round(count / max(sum(counts), 1), 4) for count in counts]
     return Kinds(tuple(templates), (*shares[:-1], round(1 - sum(shares[:-1]), 4)))
 
@@ -101,17 +101,14 @@ def _discover_one(
     if (folder / CARD).exists():
         return Template.load(folder)
 
-    def own() -> list[Piece]:
-        return sort_pieces(mixed, left, missing) if missing > 1 else left
-
-    stored_pieces(folder / PIECES, own)
+    stored_pieces(folder / PIECES, lambda: sort_pieces(mixed, left, missing))
     seconds = search.max_seconds / (kind + missing - 1)
     alone = replace(search, out=folder, finder=None, part_length_m=None, max_seconds=seconds)
     return discover(alone)
 
 
-def explained_by(template: Template, pieces: list[Piece], search: Search) -> NDArray[np.bool_]:
-    """(N,) which pieces look like the shape in some pose, nearly as much as its own do."""
+def foreign_to(template: Template, pieces: list[Piece], search: Search) -> NDArray[np.bool_]:
+    """(N,) which pieces are of other kinds than the shape, or no whole parts."""
     config, grid = search.config, template.logits.shape[0]
     width_m = template.voxel_m * grid
     work = Reconstruction(pieces, width_m, config, device=search.device)
@@ -119,10 +116,17 @@ def explained_by(template: Template, pieces: list[Piece], search: Search) -> NDA
     state = DiscoveryState(torch.from_numpy(template.logits).to(search.device), width_m, None)
     state = work.expect(state, crops, config.rotations[0], generator=generator)
     state = work.search_nearby(state, crops, config.nearby[-1], generator=generator)
-    limit = min(config.unlike, ALIKE * float(template.account['residual']))
     longest = config.longest * config.side * width_m / config.margin
     lengths = np.array([piece.length_m for piece in pieces])
-    return (residuals_of(state) < limit) & (lengths < longest)
+    residual = np.where(lengths < longest, residuals_of(state), 1.0)
+    return residual > max(split_of(residual), config.unlike)
+
+
+def split_of(residual: NDArray[np.floating]) -> float:
+    """Between the two heaps of the residuals, all in [0, 1] (Otsu 1979)."""
+    values = np.clip(residual * (HEAPS - 1), 0, HEAPS - 1).astype(np.uint8)
+    split, _ = cv2.threshold(values, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    return (split + 0.5) / (HEAPS - 1)
 
 
 def sort_pieces(search: Search, pieces: list[Piece], most: int) -> list[Piece]:
@@ -133,41 +137,46 @@ def sort_pieces(search: Search, pieces: list[Piece], most: int) -> list[Piece]:
         TooFewPiecesError: too few pieces to tell.
     """
     config, tried = search.config, []
-    for k, length in enumerate(candidate_lengths(pieces)):
-        pool = [p for p in pieces if SHORTEST * length < p.length_m < 1.08 * length]
+    lengths, shortest = candidate_lengths(pieces, config.lengths), config.kind_shortest
+    for k, length in enumerate(lengths):
+        longest = config.lengths.longest * length
+        pool = [p for p in pieces if shortest * length < p.length_m < longest]
         work = mixed_search(search, pool, length)
         generator = search.generator(20_000 + k)
         with tqdm(total=config.kind_seeds, desc='kinds', unit='seed') as bar:
-            grown = work.grow(generator, range(PROBES), bar.update)
+            grown = work.grow(generator, range(config.kind_probes), bar.update)
             best = min(float(work.judge(s.poses)) for s in grown if s.poses is not None)
             tried.append(f'{length * 1e3:.0f} mm (residual {best:.2f})')
             if best >= config.hopeless:
                 continue
-            grown += work.grow(generator, range(PROBES, config.kind_seeds), bar.update)
-        states = [grown[k] for k in complementary([residuals_of(s) for s in grown], most)]
+            others = range(config.kind_probes, config.kind_seeds)
+            grown += work.grow(generator, others, bar.update)
+        residuals = [residuals_of(s) for s in grown]
+        states = [grown[k] for k in complementary(residuals, most, foreign=config.kind_foreign)]
         states = share_out(work, states, generator)
         residual = judged_by(work, pool, states, generator=generator)
         owner, least = residual.argmin(axis=0), residual.min(axis=0)
-        if np.median(least) < config.unlike:
+        # a kind's share of the pool is not known, and what else is in it is of no kind
+        if np.quantile(least, most * config.judged) < config.unlike:
+            own = [(owner == kind) & (least < config.kind_foreign) for kind in range(len(states))]
             usual = [
-                float(np.median(least[owner == kind]))
-                if (owner == kind).mean() >= LEAST_SHARE
-                else np.inf
-                for kind in range(len(states))
+                float(np.median(least[mine])) if mine.mean() >= config.kind_least else np.inf
+                for mine in own
             ]
-            best_kind = int(np.argmin(usual))
-            return [p for p, k, r in zip(pool, owner, least) if k == best_kind and r < FOREIGN]
+            return [piece for piece, mine in zip(pool, own[int(np.argmin(usual))]) if mine]
     raise UnexplainedError(
         f'no {most} shapes explain the pieces of any length: {", ".join(tried)}, but below '
         f'{config.unlike} is needed; take more frames, or fewer parts in the bin',
-        search.part_length_m or config.side * candidate_lengths(pieces)[-1],
+        search.part_length_m or config.side * lengths[-1],
     )
 
 
 def mixed_search(search: Search, pool: list[Piece], length_m: float) -> Reconstruction:
     """Of some of the pieces, rare views preferred, on a grid for the longest kind."""
     rng = np.random.default_rng([search.seed, 3])
-    chosen = choose_pieces(pool, length_m, search.config.crops, rng=rng, shortest=SHORTEST)
+    config = search.config
+    shorter = replace(config.lengths, whole=config.kind_shortest)
+    chosen = choose_pieces(pool, length_m, config.crops, rng=rng, config=shorter)
     width_m = length_m * search.config.margin
     return Reconstruction(chosen, width_m, search.config, device=search.device)
 
@@ -178,13 +187,16 @@ def residuals_of(state: DiscoveryState) -> NDArray[np.float32]:
     return state.poses.residual.cpu().numpy()
 
 
-def complementary(residuals: Sequence[NDArray[np.floating]], most: int) -> tuple[int, ...]:
+def complementary(
+    residuals: Sequence[NDArray[np.floating]], most: int, *, foreign: float
+) -> tuple[int, ...]:
     """Which of the shapes, `most` of them, together explain the crops best.
 
     Args:
         residuals: (N,) of the same crops, one array a shape.
+        foreign: what is explained worse is of no kind, and does not count for more.
     """
-    table = np.minimum(np.stack(residuals), FOREIGN)
+    table = np.minimum(np.stack(residuals), foreign)
 
     def unexplained(chosen: tuple[int, ...]) -> float:
         return float(table[list(chosen)].min(axis=0).mean())

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import cv2
 import numpy as np
 import torch
+import yaml
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -18,8 +19,9 @@ from insegan_ros.bin_segmenter import BinSegmenter
 from insegan_ros.camera import height_map, segmentation_from_labels
 from insegan_ros.crop import BinCrop, CropConfig, depth_at_height, encode
 from insegan_ros.model.generator import Generator
-from insegan_ros.model.insegan import InSeGANConfig, explain, make_encoder
-from insegan_ros.model.refine import refine
+from insegan_ros.model.hypotheses import best_of_turns
+from insegan_ros.model.insegan import InSeGANConfig, make_encoder
+from insegan_ros.model.refine import composed, refine
 from insegan_ros.parts_bin import Bin, foreground
 from insegan_ros.types import DepthFrame, InstanceImages, Segmentation
 
@@ -47,6 +49,16 @@ class InSeGANCard:
     crop: CropConfig
     filters: FilterConfig
     refine_steps: int = 0  # gradient steps on each frame's codes
+    turns: int = 1  # quarter turns of the image whose instances compete (model.hypotheses)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.turns <= 4:
+            raise ValueError(f'turns {self.turns}: 1 to 4 are expected')
+        if self.turns > 1 and self.model.composed_by == 'mean':
+            raise ValueError(
+                'turns above 1 need model.composed_by nearest: a mean of feature maps cannot be '
+                'taken of several turns'
+            )
 
 
 class InSeGANNetworks(nn.Module):
@@ -59,17 +71,31 @@ class InSeGANNetworks(nn.Module):
 
     @torch.no_grad()
     def decompose(
-        self, images: Tensor, refine_steps: int = 0, seconds: float = float('inf')
+        self,
+        images: Tensor,
+        refine_steps: int = 0,
+        seconds: float = float('inf'),
+        *,
+        turns: int = 1,
     ) -> tuple[Tensor, Tensor]:
         """(B, 1, S, S) -> each instance alone (B, n, S, S), all re-rendered (B, S, S).
 
         Args:
             refine_steps: of the codes on these images; `seconds` may end them earlier.
+            turns: of the image by 90 degrees, whose instances compete.
         """
-        codes = explain(self.encoder, self.generator, images, count=self._count)
+        found = best_of_turns(self.encoder, self.generator, images, count=self._count, turns=turns)
+        codes = found.codes
         if refine_steps and seconds > 0:
-            codes = refine(self.generator, codes, images, steps=refine_steps, seconds=seconds)
-        image, alone = self.generator.render_both(codes)
+            codes = refine(
+                self.generator,
+                codes,
+                images,
+                steps=refine_steps,
+                turns=found.turns,
+                seconds=seconds,
+            )
+        image, alone = composed(self.generator, codes, found.turns)
         return alone, image[:, 0]
 
 
@@ -88,7 +114,7 @@ class InSeGANSegmenter(BinSegmenter):
         *,
         seed: int = 0,
     ) -> None:
-        super().__init__(parts_bin, seed)
+        super().__init__(parts_bin, seed, card.crop.finding)
         self._networks = copy.deepcopy(networks).eval().requires_grad_(False)
         self._card = card
         self._device = next(networks.parameters()).device
@@ -96,7 +122,9 @@ class InSeGANSegmenter(BinSegmenter):
     def _segment(self, frame: DepthFrame, parts_bin: Bin, refine_seconds: float) -> Segmentation:
         crop = BinCrop.of(frame, parts_bin, self._card.crop)
         image = torch.from_numpy(crop.image).to(self._device)[None, None]
-        rendered, _ = self._networks.decompose(image, self._card.refine_steps, refine_seconds)
+        rendered, _ = self._networks.decompose(
+            image, self._card.refine_steps, refine_seconds, turns=self._card.turns
+        )
         alone = filtered(rendered[0].float().cpu().numpy(), self._card.filters)
         seen = crop.restore(alone, frame)  # (n, H, W)
         threshold = self._card.filters.threshold
@@ -219,10 +247,7 @@ def choose_threshold(
 
 def to_card(card: InSeGANCard) -> dict[str, Any]:
     """Plain values for the card's `settings`."""
-    plain = asdict(card)
-    for key in ('volume_channels', 'pose_start', 'encoder_hidden'):
-        plain['model'][key] = list(plain['model'][key])
-    return plain
+    return yaml.safe_load(config.dump(card))
 
 
 # what models were before cards named it

@@ -176,12 +176,21 @@ class InSeGANRun(TrainingRun):
         threshold = insegan.choose_threshold(
             alone.numpy(), self.validation.images.numpy(), filters
         )
-        card = InSeGANCard(self._settings.model, self.crop, replace(filters, threshold=threshold))
+        card = InSeGANCard(
+            self._settings.model,
+            self.crop,
+            replace(filters, threshold=threshold),
+            turns=self._settings.turns,
+        )
         by_labels = self._settings.data.threshold_from == 'labels'
         return self._threshold_by_labels(networks, card) if by_labels else card
 
     def _decompose(self, networks: InSeGANNetworks, images: Tensor) -> tuple[Tensor, Tensor]:
-        pairs = [networks.decompose(i[:, None].to(self.job.device)) for i in images.split(32)]
+        settings = self._settings
+        pairs = [
+            networks.decompose(some[:, None].to(self.job.device), turns=settings.turns)
+            for some in images.split(32)
+        ]
         alone, again = (torch.cat([some.float().cpu() for some in each]) for each in zip(*pairs))
         return alone, again
 

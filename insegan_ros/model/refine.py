@@ -38,6 +38,7 @@ def refine(
     images: Tensor,
     *,
     steps: int,
+    turns: Tensor | None = None,
     seconds: float = float('inf'),
 ) -> Tensor:
     """The codes of the lowest error met on the way, for each image by itself.
@@ -48,6 +49,7 @@ def refine(
         codes: (B, n, code_dim) to begin with.
         images: (B, 1, S, S) what they shall render.
         steps: at most so many; 0 gives the codes back.
+        turns: (B, n) by so many quarter turns of the image a code was found; None: by none.
         seconds: after them no step is begun.
     """
     begun = time.monotonic()
@@ -57,7 +59,7 @@ def refine(
     best, lowest = codes, codes.new_full((len(codes),), torch.inf)
     for step in range(steps + 1):
         now = moved(codes, change, generator.kind)
-        error = mismatch(generator.render_both(now)[0].float(), images)
+        error = mismatch(composed(generator, now, turns)[0].float(), images)[:, 0]
         better = error.detach() < lowest
         best = torch.where(better[:, None, None], now.detach(), best)
         lowest = torch.where(better, error.detach(), lowest)
@@ -70,12 +72,35 @@ def refine(
     return best
 
 
+def composed(
+    generator: Generator, codes: Tensor, turns: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """All in one image (B, 1, S, S), each alone (B, n, S, S), as the image shows them.
+
+    Args:
+        turns: (B, n) as `refine` says; with any, the nearest rendering is what is seen.
+    """
+    image, alone = generator.render_both(codes)
+    if turns is None or not turns.any():
+        return image, alone
+    alone = turned_back(alone, turns)
+    return alone.amax(dim=1, keepdim=True), alone
+
+
+def turned_back(alone: Tensor, turns: Tensor) -> Tensor:
+    """Renderings (B, n, S, S) of the image turned by (B, n) quarter turns -> of the image."""
+    back = alone
+    for k in range(1, 4):
+        back = torch.where((turns == k)[..., None, None], alone.rot90(-k, (2, 3)), back)
+    return back
+
+
 def mismatch(rendered: Tensor, images: Tensor) -> Tensor:
-    """(B,): mean difference of images (B, 1, S, S), in which heights of parts weigh more.
+    """(...): mean difference of images (..., S, S), in which heights of parts weigh more.
 
     The gap between floor and parts makes a pixel of an outline cost as much as several heights of
     a part; with that alone outlines are met by parts that lie wrongly.
     """
     off = (rendered - images).abs()
     both = (rendered > FLOOR) & (images > FLOOR)
-    return (off * (1 + INSIDE * both)).mean(dim=(1, 2, 3))
+    return (off * (1 + INSIDE * both)).mean(dim=(-2, -1))

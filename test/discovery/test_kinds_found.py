@@ -6,7 +6,7 @@ import numpy as np
 from searching import searching
 
 from insegan_ros.discovery.crops import Piece
-from insegan_ros.discovery.kinds import complementary, explained_by
+from insegan_ros.discovery.kinds import complementary, foreign_to, split_of
 from insegan_ros.discovery.state import DiscoveryConfig
 from insegan_ros.model.template import Template
 
@@ -34,15 +34,22 @@ def plates(count: int) -> tuple[list[Piece], list[str]]:
 
 def test_the_kinds_first_shapes_are_those_that_together_explain_most() -> None:
     residuals = [np.array(row) for row in ([0.1, 0.1, 0.9], [0.1, 0.2, 0.8], [0.9, 0.9, 0.1])]
-    assert complementary(residuals, 2) == (0, 2)
+    assert complementary(residuals, 2, foreign=0.5) == (0, 2)
 
 
-def test_what_a_shape_explains_is_of_its_kind() -> None:
+def test_pieces_of_another_kind_are_foreign_to_a_shape() -> None:
     pieces, shapes = plates(12)
     line = (np.arange(16) + 0.5) / 16 * 0.05 - 0.025
     x, y, z = np.meshgrid(line, line, line, indexing='ij')
     disc = (np.hypot(x, y) < 0.02) & (np.abs(z) < 0.004)
     logits = np.where(disc, 6, -6).astype(np.float32)
     template = Template(logits, 0.05 / 16, {'residual': 0.15})
-    known = explained_by(template, pieces, searching(QUICK))
-    assert [shape == 'disc' for shape in shapes] == known.tolist()
+    foreign = foreign_to(template, pieces, searching(QUICK))
+    assert [shape == 'bar' for shape in shapes] == foreign.tolist()
+
+
+def test_residuals_are_split_between_their_heaps_whatever_their_sizes() -> None:
+    rng = np.random.default_rng(0)
+    for own, other in ((400, 100), (100, 400)):
+        heaps = rng.normal(0.3, 0.07, own), rng.normal(0.8, 0.07, other)
+        assert 0.42 < split_of(np.concatenate(heaps)) < 0.6
