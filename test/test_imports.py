@@ -15,6 +15,7 @@ CORE = {
     'config',
     'camera',
     'floor',
+    'bin_tracker',
     'parts_bin',
     'crop',
     'files',
@@ -25,6 +26,7 @@ CORE = {
     'tensors',
     'shipped',
     'view_limits',
+    'trust',
     'bin_segmenter',
 }
 DATA = CORE | {'data', 'drawing'}
@@ -34,6 +36,7 @@ ALLOWED = {
     'config': CORE,
     'camera': CORE,
     'floor': CORE,
+    'bin_tracker': CORE,
     'parts_bin': CORE,
     'crop': CORE,
     'files': CORE,
@@ -89,6 +92,7 @@ ALLOWED = {
         'inference',
         'baselines.learned',
         'evaluation.metrics',
+        'evaluation.unlabelled',
     },
     'demos': DATA
     | {

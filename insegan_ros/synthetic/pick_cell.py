@@ -133,6 +133,13 @@ class PickCell:
             poses[row, :3, :3], poses[row, :3, 3] = matrix.reshape(3, 3), qpos[:3]
         return poses
 
+    def take_over(self, other: PickCell) -> None:
+        """Make this bin hold the parts of another cell of the same part, as they lie there."""
+        self._present[:] = other._present
+        self._part_qpos()[:], self._part_qvel()[:] = other._part_qpos(), other._part_qvel()
+        self._apply_presence()
+        self._park_hand()
+
     # --- a pick --------------------------------------------------------------------------------
 
     def pick(
