@@ -82,10 +82,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--seconds', type=float, default=20.0)
     parser.add_argument('--rows', type=int, default=4, help='scenes in the picture')
     args = parser.parse_args(argv)
-    return exit_code('demo', lambda: show_segmented(args))
+    return exit_code('demo', lambda: segment_and_show(args))
 
 
-def show_segmented(args: argparse.Namespace) -> int:
+def segment_and_show(args: argparse.Namespace) -> int:
     """Run it, write its picture and its figures, and print them."""
     recorder = run(args)
     result = recorder.result()
