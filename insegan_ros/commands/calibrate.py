@@ -83,15 +83,7 @@ def run(args: argparse.Namespace) -> int:
             print(error)
     found = replace(found, part_length_m=length_m)
     save_bin(args.out, found)
-    tilt = np.degrees(np.arccos(np.clip(-found.floor.normal[2], -1, 1)))
-    print(f'{len(frames)} frames: the camera is {found.floor.offset:.3f} m above the floor,')
-    print(f'tilted {tilt:.1f} degrees; the bin lies in x, y, width, height = {found.region} px')
-    if found.corners is None:
-        print('no walls were found: all that is seen counts as inside')
-    else:
-        a, b, c, _ = np.asarray(found.corners)
-        sides = np.linalg.norm(b - a) * 1000, np.linalg.norm(c - b) * 1000
-        print(f'its floor measures {sides[0]:.0f} x {sides[1]:.0f} mm')
+    print(f'{len(frames)} frames: {found.in_words}')
     if args.picture:
         if not cv2.imwrite(str(args.picture), bin_picture(frame, found)):
             raise OSError(f'{args.picture} could not be written')
