@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insegan_ros import baselines
+from insegan_ros.bin_tracker import BinTracker
 from insegan_ros.camera import Plane, pixel_rays, segmentation_from_labels
 from insegan_ros.data.store import Dataset, kinds_of
 from insegan_ros.evaluation import metrics
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference import model_card
 from insegan_ros.optional import needed_for
-from insegan_ros.parts_bin import Bin, BinTracker, foreground
+from insegan_ros.parts_bin import Bin, foreground
 from insegan_ros.types import DepthFrame, Segmentation, Segmenter
 
 with needed_for('comparing methods'):
