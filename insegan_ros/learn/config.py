@@ -31,7 +31,7 @@ from insegan_ros.synthetic.camera_presets import find_camera
 from insegan_ros.synthetic.depth_noise import DepthNoise
 from insegan_ros.training.descent import DescentConfig
 from insegan_ros.training.loop import LoopConfig
-from insegan_ros.training.step import StepConfig
+from insegan_ros.training.step_config import StepConfig
 
 Method = Literal['distilled', 'insegan3d', 'insegan2d', 'slot_attention', 'bo_qsa', 'iodine', 'wu']
 INSEGAN: tuple[Method, ...] = ('insegan3d', 'insegan2d')

@@ -20,7 +20,8 @@ from insegan_ros.synthetic.camera_presets import (
     intrinsics_of,
     preset_names,
 )
-from insegan_ros.synthetic.generate import SceneConfig, dataset_info
+from insegan_ros.synthetic.generate import SceneConfig
+from insegan_ros.synthetic.stored_scenes import dataset_info
 from insegan_ros.types import Intrinsics
 
 SMALL = """depth_scale: 0.0002
