@@ -74,16 +74,11 @@ def run(args: argparse.Namespace) -> int:
     depth[seen] = np.nanmedian(stack[:, seen], axis=0)
     frame = limits.applied(DepthFrame(depth, frames[0].intrinsics))
     found = find_bin(frame, np.random.default_rng(args.seed)).within(limits.region)
-    length_m = args.part_length
+    length_m, said = args.part_length, 'the part length is as told'
     if length_m is None:
-        try:
-            length_m = round(length_of_parts(map(limits.applied, frames), found), 5)
-            print(f'the parts are about {1e3 * length_m:.0f} mm long; if not: --part-length')
-        except ValueError as error:  # of an empty bin, for example
-            print(error)
-    found = replace(found, part_length_m=length_m)
-    save_bin(args.out, found)
-    print(f'{len(frames)} frames: {found.in_words}')
+        length_m, said = length_of_parts(map(limits.applied, frames), found)
+    save_bin(args.out, replace(found, part_length_m=length_m))
+    print(f'{len(frames)} frames: {found.in_words}; {said}')
     if args.picture:
         if not cv2.imwrite(str(args.picture), bin_picture(frame, found)):
             raise OSError(f'{args.picture} could not be written')

@@ -118,16 +118,19 @@ def load_segmenter(
     return segmenter
 
 
-def length_of_parts(frames: Iterable[DepthFrame], parts_bin: Bin, *, seed: int = 0) -> float:
-    """Metres of the longest side of the parts in a bin, by the model `any`.
+def length_of_parts(
+    frames: Iterable[DepthFrame], parts_bin: Bin, *, seed: int = 0
+) -> tuple[float | None, str]:
+    """Metres of the longest side of the parts in a bin, by the model `any`; and that in words.
 
-    Raises:
-        ValueError: the frames do not tell it; the message says what to do.
-        ModelError: the model does not come with this package, or is damaged.
+    None where the frames do not tell it, those of an empty bin for example.
     """
-    told = replace(parts_bin, part_length_m=None)
-    voting = load_segmenter(ANY, parts_bin=told, seed=seed)
-    return float(voting.look(frames))  # type: ignore[attr-defined]  # it is LengthFromFrames
+    try:
+        voting = load_segmenter(ANY, parts_bin=replace(parts_bin, part_length_m=None), seed=seed)
+        length_m = round(float(voting.look(frames)), 5)  # type: ignore[attr-defined]
+    except ValueError as error:
+        return None, str(error)
+    return length_m, f'the parts are about {1e3 * length_m:.0f} mm long; if not, tell it'
 
 
 def _told_length(name: str) -> tuple[str, float | None]:
