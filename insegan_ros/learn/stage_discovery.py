@@ -63,9 +63,8 @@ def find_shape(job: Job, start: Start | None, seconds: float) -> Figures:
     untold = search.part_length_m is None and not (search.out / WHOLE).exists()
     if untold and length_m is not None:
         # too few pieces lie apart to tell the length; told it, the network cuts parts out of piles
-        print(
-            f'{refused}. The network takes the part to be {length_m * 1e3:.0f} mm long: once more'
-        )
+        told = f'the network takes the part to be {length_m * 1e3:.0f} mm long'
+        print(f'{refused}; {told}: once more, with that')
         try:
             return _discovered(replace(search, part_length_m=length_m), job.config.kinds)
         except (UnexplainedError, TooFewPiecesError) as error:
