@@ -21,7 +21,7 @@ def test_a_folder_that_is_no_dataset_is_an_error(
     tmp_path: object, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(['verify', str(tmp_path)]) == 1
-    assert 'is no dataset: it has no dataset.yaml' in capsys.readouterr().err
+    assert 'is no dataset and holds no depth image' in capsys.readouterr().err
 
 
 def test_an_unknown_command_is_a_usage_error() -> None:

@@ -13,9 +13,16 @@ examples:
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
-from insegan_ros.commands.options import add_view_limits, require_counts, view_limits_of
+from insegan_ros.commands.options import (
+    add_reading_options,
+    add_view_limits,
+    reading_of,
+    require_counts,
+    view_limits_of,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,8 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--input',
         type=Path,
         required=True,
-        help='a dataset, a folder of 16-bit PNGs with camera_info.yaml, or a recording',
+        help='a dataset, a folder of depth images or point clouds, or a recording',
     )
+    add_reading_options(parser)
     parser.add_argument('--out', type=Path, required=True, help='the YAML file to write')
     parser.add_argument('--limit', type=int, default=30, help='frames that are combined (30)')
     add_view_limits(parser)
@@ -47,7 +55,13 @@ def run(args: argparse.Namespace) -> int:
 
     require_counts(args, 'limit')
     limits = view_limits_of(args)
-    frames = [replayed.frame for replayed in islice(Replay(args.input), args.limit)]
+    where = {'camera_file': args.camera_info, 'topic': args.topic}
+    with Replay(args.input, reading_of(args), **where) as replay:
+        frames = [replayed.frame for replayed in islice(replay, args.limit)]
+        for text in replay.skipped:
+            print(text, file=sys.stderr)
+    if not frames:
+        raise ValueError(f'{args.input}: none of its images can be used')
     stack = np.stack([frame.depth_m for frame in frames])
     seen = np.isfinite(stack).any(axis=0)
     depth = np.full(stack.shape[1:], np.nan, np.float32)

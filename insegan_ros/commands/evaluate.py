@@ -33,9 +33,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from insegan_ros.commands.options import (
+    add_reading_options,
     add_segmenter_options,
     chosen_bin,
     chosen_instances,
+    dataset_given,
     require_counts,
 )
 
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this command."""
-    parser.add_argument('--dataset', type=Path, required=True, help='the dataset folder')
+    parser.add_argument('--dataset', type=Path, required=True, help='a dataset, images or clouds')
     parser.add_argument(
         '--methods',
         help='names and model folders, comma separated (default: the classical ones and the '
@@ -67,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='PATH',
         help='hand-made masks instead of the labels: a COCO or labelme file, or a folder of them',
     )
+    add_reading_options(parser.add_argument_group('of images'), topic=False)
     parser.add_argument('--seeds', type=int, default=3, help='runs of a random method (3)')
     add_segmenter_options(parser)
     parser.add_argument('--workers', type=int, default=1, help='processes (1)')
@@ -96,17 +99,19 @@ def run(args: argparse.Namespace) -> int:
 
     from insegan_ros.data.annotations import Unusable, labels_of_frames, read_annotations
     from insegan_ros.data.left_out import SOME_LEFT_OUT, LeftOut
-    from insegan_ros.data.store import Dataset
     from insegan_ros.evaluation.benchmark import default_methods
     from insegan_ros.evaluation.selection import make_splits, to_judge
     from insegan_ros.files import FolderClaim
 
     say = partial(print, file=sys.stderr)
     require_counts(args, 'seeds', 'workers', 'limit')
-    dataset = Dataset(args.dataset)
+    name = args.dataset.resolve().name
+    images = 'all' if args.masks is None else 'masks'
+    beside = (args.out or Path('results') / f'{name}.{images}') / 'frames'
+    dataset = dataset_given(args, args.dataset, beside)
     if args.make_splits:
         with tqdm(total=len(dataset), unit='frame', desc='splits') as bar:
-            print(make_splits(args.dataset, workers=args.workers, progress=bar.update))
+            print(make_splits(dataset.path, workers=args.workers, progress=bar.update))
     truth, unusable = None, Unusable(LeftOut('annotations', say), LeftOut('images', say))
     if args.masks is not None:
         truth = labels_of_frames(read_annotations(args.masks, unusable), dataset, unusable)
@@ -118,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
     if not methods:
         raise ValueError('--methods names no method')
     judged_by = judged.split if truth is None else 'masks'
-    out = args.out or Path('results') / f'{args.dataset.resolve().name}.{judged_by}'
+    out = args.out or Path('results') / f'{name}.{judged_by}'
     tallies = [damaged, unusable.images, unusable.annotations]
     with FolderClaim(out):
         if args.poses:

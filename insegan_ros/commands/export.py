@@ -1,11 +1,12 @@
-"""Turn a dataset into what other tools read: a recording, or pictures.
+"""Turn depth frames into what other tools read: a recording, or pictures.
 
 mcap: a rosbag2 folder that ROS tools play and viewers open. db3: the same with SQLite storage,
 which Humble plays as it is; to play mcap there, install ros-humble-rosbag2-storage-mcap. png:
 colour pictures of the depth, one a frame at its own size and under its name, to draw masks on for
 `insegan evaluate --masks`.
 
-A frame that is damaged is named and left out, and the exit code is then 3.
+Images, point clouds and recordings are taken as well as datasets; pictures of images have their
+names. A frame that is damaged is named and left out, and the exit code is then 3.
 
 examples:
   insegan export ~/bins/nut --out nut_bag
@@ -18,13 +19,18 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from insegan_ros.commands.options import ended
+from insegan_ros.commands.options import add_reading_options, dataset_given, ended
+
+if TYPE_CHECKING:
+    from insegan_ros.data.store import Dataset
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this command."""
-    parser.add_argument('dataset', type=Path, help='the dataset folder')
+    parser.add_argument('dataset', type=Path, help='the dataset, images, clouds or recording')
+    add_reading_options(parser, topic=False)
     parser.add_argument('--out', type=Path, required=True, help='the folder to make')
     parser.add_argument(
         '--format', choices=['mcap', 'db3', 'png'], default='mcap', help='mcap, db3 or png'
@@ -36,14 +42,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the command; the exit code of the process."""
+    from tempfile import TemporaryDirectory
+
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix='.frames.', dir=args.out.parent) as folder:
+        return _export(args, dataset_given(args, args.dataset, Path(folder)))
+
+
+def _export(args: argparse.Namespace, dataset: Dataset) -> int:
     from tqdm import tqdm
 
     from insegan_ros.data.bag_export import write_bag
     from insegan_ros.data.left_out import LeftOut
     from insegan_ros.data.picture_export import write_pictures
-    from insegan_ros.data.store import Dataset
 
-    dataset = Dataset(args.dataset)
     left_out = LeftOut('frames', lambda text: tqdm.write(text, file=sys.stderr))
     if args.format == 'png':
         if args.topic or args.frame_id:

@@ -2,7 +2,8 @@
 
 Reads rosbag2 folders (SQLite or MCAP), single .mcap and .db3 files, and .bag files of ROS 1 or the
 RealSense Viewer, compressed ones too, with plain, compressedDepth (PNG, RVL) or PNG-compressed
-images; and folders of depth images (PNG, TIFF, NPY, NPZ, EXR) beside their camera's file. Of a
+images; folders of depth images (PNG, TIFF, NPY, NPZ, EXR) beside their camera's file; and folders
+of point clouds (PLY, PCD), of which an organised one tells its camera (docs/files.md). Of a
 recording that was cut short what is there is read. Images that are not rectified are undistorted.
 Importing again adds only frames that are not there yet: those of a recording are known by it and
 their stamp, images by name and content.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from insegan_ros.data.bags import Reading
     from insegan_ros.data.left_out import LeftOut
+    from insegan_ros.data.store import Dataset
     from insegan_ros.parts_bin import Bin
     from insegan_ros.view_limits import ViewLimits
 
@@ -127,15 +128,20 @@ def view_limits_of(args: argparse.Namespace) -> ViewLimits:
     return ViewLimits(args.region, args.max_depth)
 
 
-def add_reading_options(group: argparse._ActionsContainer) -> None:
-    """Declare the options that say how depth images and recordings are read."""
-    group.add_argument('--topic', help='the depth image topic, if a recording has several')
+def add_reading_options(group: argparse._ActionsContainer, *, topic: bool = True) -> None:
+    """Declare the options that say how depth images and recordings are read.
+
+    Args:
+        topic: whether --topic is among them.
+    """
+    if topic:
+        group.add_argument('--topic', help='the depth image topic, if a recording has several')
     group.add_argument(
         '--camera-info',
         type=Path,
         metavar='FILE',
         help="the camera: a ROS calibration YAML, `ros2 topic echo`'s output, or JSON of "
-        'librealsense, Open3D or BOP (default: what the recording or the folder has)',
+        'librealsense, Open3D or BOP (default: what the recording, folder or cloud tells)',
     )
     group.add_argument(
         '--depth-scale',
@@ -148,7 +154,7 @@ def add_reading_options(group: argparse._ActionsContainer) -> None:
         type=float,
         default=1.0,
         metavar='M',
-        help='metres a unit of float images: 0.001 where they are millimetres (1)',
+        help='metres a unit of float images and clouds: 0.001 where they are millimetres (1)',
     )
     group.add_argument(
         '--rectified',
@@ -157,6 +163,21 @@ def add_reading_options(group: argparse._ActionsContainer) -> None:
         help='whether the images are rectified; no: they are undistorted (auto: judged by the '
         "topic's name and by camera_info)",
     )
+
+
+def dataset_given(args: argparse.Namespace, path: Path, beside: Path) -> Dataset:
+    """The dataset in `path`, or one in `beside` that is made of the images or recording there.
+
+    Raises:
+        DatasetError: nothing that can be read.
+        ValueError: a unit that is none.
+    """
+    from functools import partial
+
+    from insegan_ros.data.gathered import dataset_of
+
+    say = partial(print, file=sys.stderr)
+    return dataset_of(path, beside, reading_of(args), camera_file=args.camera_info, say=say)
 
 
 def reading_of(args: argparse.Namespace) -> Reading:

@@ -1,7 +1,7 @@
 """Segment depth images with a trained model or a classical method.
 
 The input is a dataset, depth images (PNG, TIFF, NPY, NPZ, EXR) with their camera's file beside
-them, one such image, or a recording (rosbag2, MCAP, .bag). In the output folder are
+them, clouds (PLY, PCD), one such file, or a recording (rosbag2, MCAP, .bag). In the output are
 labels/<frame>.png (16-bit, 0 background, 1 the best pick), depths/<frame>_<k>.png (each instance
 alone), overlays/<frame>.png to look at, and result.json with every instance's score, pose, visible
 fraction and bounding box. With --format npz there is grasp/<frame>.npz too: depth in metres (0

@@ -15,18 +15,19 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from insegan_ros.commands.options import add_part_length
+from insegan_ros.commands.options import add_part_length, add_reading_options, dataset_given
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this command."""
-    parser.add_argument('--dataset', type=Path, required=True, help='its folder')
+    parser.add_argument('--dataset', type=Path, required=True, help='a dataset, images or clouds')
     parser.add_argument('--split', default='train', help='frames to use (train; all where none)')
     parser.add_argument('--frames', type=int, default=2400, help='at most so many (2400)')
     parser.add_argument('--out', type=Path, required=True, help='folder of the result')
     parser.add_argument('--max-minutes', type=float, default=8.0, help='time limit (8)')
     parser.add_argument('--mesh', type=Path, help='also write the surface (.ply, .stl, .obj), m')
     add_part_length(parser)
+    add_reading_options(parser.add_argument_group('of images'), topic=False)
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--threads', type=int, default=2, help='of the CPU (2)')
 
@@ -35,7 +36,6 @@ def run(args: argparse.Namespace) -> int:
     """Carry out the command; the exit code of the process."""
     import torch
 
-    from insegan_ros.data.store import Dataset
     from insegan_ros.discovery.discover import Search, discover
     from insegan_ros.files import FolderClaim
     from insegan_ros.learn.config import LearnConfig
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
     config = LearnConfig(max_minutes=args.max_minutes, part_length_m=args.part_length)
     torch.set_num_threads(args.threads)
-    dataset = Dataset(args.dataset)
+    dataset = dataset_given(args, args.dataset, args.out / 'frames')
     split = args.split if args.split in dataset.splits() else 'all'
     start = Start.find(None)
     with FolderClaim(args.out):

@@ -15,6 +15,7 @@ Every setting can be set: --dry-run prints all of them, and the stages with thei
 examples:
   insegan train --dataset ~/bins/nut --out ~/runs/nut
   insegan train --dataset ~/bins/nut --out ~/runs/nut --max-minutes 15
+  insegan train --dataset zivid_clouds --float-scale 0.001 --out ~/runs/nut
   insegan train --mesh part.stl --units mm --out ~/runs/part
   insegan train --mesh part.stl --dataset ~/bins/part --out ~/runs/part
   insegan train --dataset ~/bins/nut --out ~/runs/nut --set discovery.crops=500 --dry-run
@@ -34,7 +35,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from insegan_ros.commands.options import add_device, add_part_length, add_workers, workers_of
+from insegan_ros.commands.options import (
+    add_device,
+    add_part_length,
+    add_reading_options,
+    add_workers,
+    dataset_given,
+    workers_of,
+)
 
 METHODS = {
     'distilled': "discover the part's shape, pile it up in physics, teach a network from the "
@@ -53,6 +61,7 @@ SETTINGS = {
     'max_minutes': 'max_minutes',
     'start': 'start',
     'part_length': 'part_length_m',
+    'camera': 'camera',
     'kinds': 'kinds',
     'units': 'units',
 }
@@ -60,7 +69,8 @@ SETTINGS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this command."""
-    parser.add_argument('--dataset', type=Path, help='folder of depth frames')
+    parser.add_argument('--dataset', type=Path, help='a dataset, images, clouds or a recording')
+    add_reading_options(parser.add_argument_group('of images'), topic=False)
     _add_mesh(parser)
     parser.add_argument('--out', type=Path, required=True, help="the run's folder")
     described = '; '.join(f'{name}: {text}' for name, text in METHODS.items())
@@ -99,6 +109,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='N',
         help='distilled: how many kinds of part lie in the bin, at most (1)',
     )
+    parser.add_argument(
+        '--camera',
+        metavar='NAME',
+        help='distilled: whose noise piles are given: a name or file of docs/cameras.md (d435)',
+    )
     add_part_length(parser)
     parser.add_argument('--seed', type=int, default=0)
     add_device(parser)
@@ -129,7 +144,6 @@ def run(args: argparse.Namespace) -> int:
     """Carry out the command; the exit code of the process."""
     import json
 
-    from insegan_ros.data.store import Dataset
     from insegan_ros.device import pick_device
     from insegan_ros.learn import config, methods
     from insegan_ros.learn.run_folder import Job
@@ -145,7 +159,9 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError('--units are those of --mesh, which is not given')
     if args.mesh is not None:
         overrides.append(f'mesh={json.dumps(str(args.mesh.expanduser().resolve()))}')
-    dataset = None if args.dataset is None else Dataset(args.dataset)
+    dataset = None
+    if args.dataset is not None:
+        dataset = dataset_given(args, args.dataset, args.out / 'frames')
     job = Job(
         frames=dataset,
         out=args.out,

@@ -1,7 +1,11 @@
-"""Check every frame of a dataset folder and count what is broken.
+"""Check every frame of a dataset, of a folder of images or point clouds, or of a recording.
 
-example:
+Of a dataset it is also checked that each image is what was captured. What is broken is named and
+counted; the exit code is then 1.
+
+examples:
   insegan verify ~/bins/nut
+  insegan verify ~/zivid_clouds --float-scale 0.001
 """
 
 from __future__ import annotations
@@ -9,22 +13,31 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from insegan_ros.commands.options import add_reading_options, reading_of
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this command."""
-    parser.add_argument('dataset', type=Path, help='the dataset folder')
+    parser.add_argument('dataset', type=Path, help='the folder or file')
+    add_reading_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the command; the exit code of the process."""
     from tqdm import tqdm
 
+    from insegan_ros.data.replay import Replay
     from insegan_ros.data.store import Dataset
 
-    dataset = Dataset(args.dataset)
-    bar = tqdm(dataset.verify(), total=len(dataset), unit='frame')
+    where = {'camera_file': args.camera_info, 'topic': args.topic}
+    source: Dataset | Replay
+    if (args.dataset / 'dataset.yaml').exists():
+        source = Dataset(args.dataset)
+    else:
+        source = Replay(args.dataset, reading_of(args), **where)
+    bar = tqdm(source.verify(), total=len(source), unit='frame')
     problems = [problem for found in bar for problem in found]
     for problem in problems:
         print(problem)
-    print(f'{len(dataset)} frames, {len(problems)} problems')
+    print(f'{len(source)} frames, {len(problems)} problems')
     return 1 if problems else 0

@@ -109,7 +109,7 @@ def labels_of_frames(
         AnnotationError: no image is a frame of the dataset and of its size.
     """
     left_out = (unusable or Unusable()).images
-    by_name = {f'{index:06d}': index for index in dataset.indices}
+    by_name = {dataset.name(index): index for index in dataset.indices}
     size = (dataset.info.intrinsics.height, dataset.info.intrinsics.width)
     labels: dict[int, NDArray[np.uint16]] = {}
     for name, image in annotated.items():

@@ -1,4 +1,8 @@
-"""Depth images as files beside their camera's file: PNG, TIFF, NPY, NPZ, EXR, PGM."""
+"""Depth images as files beside their camera's file, and organised point clouds.
+
+Images are PNG, TIFF, NPY, NPZ, EXR and PGM, clouds PLY and PCD. Where a folder holds images, a
+cloud in it is no frame: a mesh may lie beside them.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,8 @@ from numpy.typing import NDArray
 from insegan_ros.data.bags import Reading
 from insegan_ros.data.camera_files import CAMERA_FILES, find_camera_file, read_camera_file
 from insegan_ros.data.camera_model import CameraInfo, cached_camera
+from insegan_ros.data.cloud_depth import camera_of_cloud, frame_of_cloud
+from insegan_ros.data.cloud_files import PointCloud, decode_pcd, decode_ply
 from insegan_ros.data.depth_messages import MILLIMETRES, MessageError, decode_picture, metres
 from insegan_ros.data.exr import decode_exr
 from insegan_ros.data.npy import decode_npy, decode_npz
@@ -30,15 +36,33 @@ def read_depth_values(file: Path) -> NDArray[Any]:
         DatasetError: a file that is no depth image; the message says what it is.
     """
     try:
-        size = file.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise ValueError(f'{file} has {size >> 20} MiB; a depth image has less')
-        values = DECODERS[file.suffix.lower()](file.read_bytes(), str(file))
-    except OSError as error:
-        raise DatasetError(f'{file} cannot be read: {error}') from None
+        values = DECODERS[file.suffix.lower()](_content(file), str(file))
     except ValueError as error:
         raise DatasetError(str(error)) from None
     return _one_channel(values, file)
+
+
+def read_cloud(file: Path) -> PointCloud:
+    """The points of a PLY or PCD file.
+
+    Raises:
+        DatasetError: it is damaged or holds no points.
+    """
+    try:
+        return CLOUDS[file.suffix.lower()](_content(file), str(file))
+    except ValueError as error:
+        raise DatasetError(str(error)) from None
+
+
+def _content(file: Path) -> bytes:
+    """Raises: DatasetError, for a file that is absent or too large."""
+    try:
+        size = file.stat().st_size
+        if size > MAX_FILE_BYTES:
+            raise DatasetError(f'{file} has {size >> 20} MiB; a depth image has less')
+        return file.read_bytes()
+    except OSError as error:
+        raise DatasetError(f'{file} cannot be read: {error}') from None
 
 
 def _one_channel(values: NDArray[Any], file: Path) -> NDArray[Any]:
@@ -74,7 +98,8 @@ DECODERS: dict[str, Callable[[bytes, str], NDArray[Any]]] = {
     '.npz': decode_npz,
     '.exr': decode_exr,
 }
-ENDINGS = ', '.join(DECODERS)
+CLOUDS: dict[str, Callable[[bytes, str], PointCloud]] = {'.ply': decode_ply, '.pcd': decode_pcd}
+ENDINGS = ', '.join([*DECODERS, *CLOUDS])
 
 
 class ImageFolder:
@@ -105,11 +130,14 @@ class ImageFolder:
         folder = self.path if self.path.is_dir() else self.path.parent
         self._camera_file = camera_file or find_camera_file(folder)
         if self.reading.camera is None and self._camera_file is None:
-            raise DatasetError(
-                f'{folder} does not say which camera took it; put its {CAMERA_FILES[0]} there, or '
-                'give --camera-info FILE'
-            )
-        self._info = self._camera(self.files[0])
+            if self.files[0].suffix.lower() not in CLOUDS:
+                raise DatasetError(
+                    f'{folder} does not say which camera took it; put its {CAMERA_FILES[0]} '
+                    'there, or give --camera-info FILE'
+                )
+            self._info = _camera_of_clouds(self.files)
+        else:
+            self._info = self._camera(self.files[0])
 
     @property
     def depth_scale(self) -> float:
@@ -127,8 +155,10 @@ class ImageFolder:
         return str(self.path.resolve())
 
     def _camera(self, file: Path) -> CameraInfo:
-        if self.reading.camera is not None or self._camera_file is None:
-            return self.reading.camera or CameraInfo(0, 0, ())
+        if self.reading.camera is not None:
+            return self.reading.camera
+        if self._camera_file is None:
+            return self._info
         if self._camera_file.name == 'scene_camera.json':  # BOP's has one for each image
             return read_camera_file(self._camera_file, file.stem)
         if not hasattr(self, '_info'):
@@ -141,6 +171,8 @@ class ImageFolder:
     def __getitem__(self, index: int) -> DepthFrame:
         """Raises: DatasetError for a file that is no depth image of this camera."""
         file = self.files[index]
+        if file.suffix.lower() in CLOUDS:
+            return self._of_cloud(file)
         values = read_depth_values(file)
         info = self._camera(file)
         scale = self.reading.depth_scale or info.depth_scale or MILLIMETRES
@@ -160,6 +192,14 @@ class ImageFolder:
                 self.notes.append(note)
         return frame
 
+    def _of_cloud(self, file: Path) -> DepthFrame:
+        cloud, info = read_cloud(file), self._camera(file)
+        unit, rectified = self.reading.float_scale, self.reading.rectified
+        try:
+            return frame_of_cloud(cloud, info, unit=unit, rectified=rectified)
+        except ValueError as error:
+            raise DatasetError(f'{file}: {error}') from None
+
     def frames(self, limit: int | None = None) -> Iterator[tuple[str, DepthFrame]]:
         """Names and frames; a file that cannot be used is left out."""
         for index, file in enumerate(self.files[:limit]):
@@ -175,14 +215,38 @@ class ImageFolder:
 
 
 def list_images(path: Path) -> list[Path]:
-    """The depth images of a folder by name, one of each stem; ._ companions are none."""
+    """The depth images of a folder by name, one of each stem; ._ companions are none.
+
+    Of a folder without images, its point clouds.
+    """
     if not path.is_dir():
-        return [path] if path.suffix.lower() in DECODERS else []
+        return [path] if path.suffix.lower() in {*DECODERS, *CLOUDS} else []
+    return _listed(path, list(DECODERS)) or _listed(path, list(CLOUDS))
+
+
+def _listed(path: Path, endings: list[str]) -> list[Path]:
     found: dict[str, Path] = {}
-    for ending in DECODERS:
+    for ending in endings:
         for file in path.iterdir():
             # a link that leads nowhere is named once it is read
             named = file.suffix.lower() == ending and not file.name.startswith('.')
             if named and (file.is_file() or file.is_symlink()):
                 found.setdefault(file.stem, file)
     return [found[stem] for stem in sorted(found)]
+
+
+def _camera_of_clouds(files: list[Path]) -> CameraInfo:
+    """The camera of the first cloud that tells it, for all.
+
+    Raises:
+        DatasetError: none does; the message says why the first does not.
+    """
+    reasons = []
+    for file in files:
+        try:
+            return camera_of_cloud(read_cloud(file))
+        except DatasetError as error:
+            reasons.append(str(error))
+        except ValueError as error:
+            reasons.append(f'{file}: {error}')
+    raise DatasetError(reasons[0])

@@ -37,6 +37,7 @@ class ImportRequest:
     camera: int = 1  # which of the recording's cameras, where it changes
     depth_scale: float | None = None  # metres a unit, as stored; None: what keeps all detail
     trusted: bool = False  # the unit was given: implausible depths are a warning
+    source: str | None = None  # of the dataset; None: what the frames were
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def import_frames(
     info = DatasetInfo(
         part=request.part,
         intrinsics=opening.frame.intrinsics,
-        source='recording' if isinstance(replay.source, Recording) else 'images',
+        source=request.source or _kind_of(replay),
         instances=request.instances,
         depth_scale=_stored_scale([item.frame for item in first], replay, request, say=say),
     )
@@ -90,6 +91,10 @@ def import_frames(
                     writer.append(units, record=record)
                     added += 1
             yield Imported(added, known, len(writer.records) + added)
+
+
+def _kind_of(replay: Replay) -> str:
+    return 'recording' if isinstance(replay.source, Recording) else 'images'
 
 
 def _of_camera(items: Iterable[Replayed], number: int, replay: Replay) -> Iterator[Replayed]:

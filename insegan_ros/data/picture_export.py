@@ -35,5 +35,5 @@ def write_pictures(
             measured = depth_m[np.isfinite(depth_m)]
             near, far = np.percentile(measured, [1, 99]) if len(measured) else (0.0, 1.0)
             picture = encode_png(colour_depth(depth_m, near, far))
-            write_atomically(out / f'{index:06d}.png', picture)
+            write_atomically(out / f'{dataset.name(index)}.png', picture)
             yield index

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from insegan_ros.data.bags import Reading, Recording
 from insegan_ros.data.camera_files import read_camera_file
+from insegan_ros.data.depth_messages import suspicious_depth
 from insegan_ros.data.images import ENDINGS, ImageFolder, list_images
 from insegan_ros.data.left_out import LeftOut
 from insegan_ros.data.recording_files import NAMES
@@ -20,7 +21,7 @@ from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.types import DepthFrame
 
 KINDS = (
-    f'a dataset folder (dataset.yaml), depth images ({ENDINGS}) with camera_info.yaml, '
+    f'a dataset folder (dataset.yaml), depth images or clouds ({ENDINGS}) with camera_info.yaml, '
     'or a recording (rosbag2 folder, .mcap, .db3, .bag)'
 )
 
@@ -123,6 +124,17 @@ class Replay:
             with suppress(ValueError):
                 yield prepare(item.frame)
 
+    def verify(self) -> Iterator[list[str]]:
+        """For each frame, what is wrong with it: an empty list for a whole one; then the rest."""
+        if isinstance(self.source, Dataset):
+            yield from self.source.verify()
+            return
+        for item in self:
+            reason = suspicious_depth(item.frame.depth_m)
+            yield [] if reason is None else [f'{item.name}: {reason}']
+        unnamed = self.left_out.count - len(self.skipped)
+        yield [*self.skipped, *([f'{unnamed} more are left out'] if unnamed else []), *self.notes]
+
     def close(self) -> None:
         """Close the recording, if it is one."""
         if isinstance(self.source, Recording):
@@ -148,7 +160,9 @@ def _open(
             bool(list_images(path)) or not (path / 'metadata.yaml').exists()
         )
         if images and not list_images(path):
-            raise DatasetError(f'{path} cannot be replayed; {KINDS} is expected')
+            raise DatasetError(
+                f'{path} is no dataset and holds no depth image; {KINDS} is expected'
+            )
     if images:
         if topic is not None:
             raise DatasetError(f'--topic {topic}: {path} is no recording and has no topics')

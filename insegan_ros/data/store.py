@@ -32,6 +32,7 @@ from insegan_ros.types import DepthFrame, Intrinsics
 
 FORMAT_VERSION = 1
 SPLITS = 'splits.yaml'
+GATHERED = 'gathered'  # source of frames that were given as files or a recording, not imported
 
 
 class DatasetError(ValueError):
@@ -129,6 +130,11 @@ class Dataset:
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[index] for index in self.indices)
+
+    def name(self, index: int) -> str:
+        """What pictures of a frame are called: its number or, where it was given so, its file."""
+        file = self.records[index].get('file') if self.info.source == GATHERED else None
+        return f'{index:06d}' if file is None else str(file)
 
     def split(self, name: str) -> list[int]:
         """Frame indices of a split; 'all' is every frame.

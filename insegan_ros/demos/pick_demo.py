@@ -18,12 +18,11 @@ import json
 import sys
 import time
 from pathlib import Path
-from types import TracebackType
 
 import cv2
 import numpy as np
 import rclpy
-from geometry_msgs.msg import Pose, PoseArray
+from geometry_msgs.msg import Point, Pose, PoseArray, PoseStamped
 from numpy.typing import NDArray
 from PIL import Image as Picture
 from rclpy.node import Node
@@ -70,6 +69,8 @@ class NodeLook:
         newest = QoSProfile(depth=1)
         self._images = self._node.create_publisher(Image, 'depth/image', newest)
         self._infos = self._node.create_publisher(CameraInfo, 'depth/camera_info', newest)
+        self._failures = self._node.create_publisher(PoseStamped, 'segmenter/pick_failed', 10)
+        self._told = 0  # of the picks that failed
         self._picks: PoseArray | None = None
         self._labels: Image | None = None
         for kind, topic, keep in (
@@ -83,20 +84,27 @@ class NodeLook:
     def __enter__(self) -> NodeLook:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._node.destroy_node()
 
-    def __call__(self, frame: DepthFrame, parts_bin: Bin, left: int) -> Sight:  # noqa: ARG002
+    def __call__(
+        self,
+        frame: DepthFrame,
+        parts_bin: Bin,  # noqa: ARG002
+        left: int,  # noqa: ARG002
+        *,
+        failed: NDArray[np.floating],
+    ) -> Sight:
         """As `evaluation.picking.Look`; the node has its bin from a file.
 
         Raises:
             DemoError: the segmenter died or did not answer.
         """
+        for place in failed[self._told :]:
+            message = PoseStamped(header=Header(frame_id=FRAME))
+            message.pose.position = Point(**dict(zip('xyz', place.tolist(), strict=True)))
+            self._failures.publish(message)
+        self._told = len(failed)
         stamp = time.time_ns()
         deadline = time.monotonic() + ANSWER_S
         if self._picks is None:
@@ -138,7 +146,7 @@ class NodeLook:
             kind='parallel' if jaw else 'suction',
             pose=pose,
             chance=0.0,
-            cues=Cues(seal=0, smooth=0, level=0, centred=0, room=0, visible=0, score=0),
+            cues=Cues(**dict.fromkeys(Cues.names(), 0.0)),
             width_m=self._gripper.stroke_m if isinstance(self._gripper, ParallelJaw) else 0.0,
         )
 

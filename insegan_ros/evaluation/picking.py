@@ -7,18 +7,18 @@ found once in an image of the empty one, and a try is judged by which parts came
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from insegan_ros.depth_camera import D435, D435_NOISE, StereoNoise
 from insegan_ros.parts_bin import Bin, find_bin
-from insegan_ros.picks.gripper import Gripper, SuctionCup
+from insegan_ros.picks.gripper import Gripper, ParallelJaw, SuctionCup
 from insegan_ros.picks.pick import Pick
 from insegan_ros.picks.planner import plan_picks
-from insegan_ros.picks.sites import CupSites, sites_for
 from insegan_ros.synthetic.bin_world import BinSpec, Physics, SceneRejectedError
 from insegan_ros.synthetic.d435 import add_noise
 from insegan_ros.synthetic.gripper_bodies import CupModel, JawModel
@@ -28,7 +28,6 @@ from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
 from insegan_ros.types import DepthFrame, Segmenter
 
 POSE_SECONDS = 0.2  # a frame's, as the node gives, for poses of models that know the shape
-SAME_PLACE_M = 0.006  # nearer to one that failed: not tried again while there are others
 DROPS = 50  # that may be rejected before a bin counts as impossible
 
 # A segmenter for a bin and the number of parts left in it, which most of them ignore.
@@ -44,8 +43,16 @@ class Sight:
     seconds: float  # from the frame to the picks
 
 
-# frame, bin and the number of parts left in it -> picks
-Look = Callable[[DepthFrame, Bin, int], Sight]
+class Look(Protocol):
+    """Sees a frame and says what may be picked."""
+
+    def __call__(
+        self, frame: DepthFrame, parts_bin: Bin, left: int, *, failed: NDArray[np.floating]
+    ) -> Sight:
+        """What is made of a frame of a bin in which so many parts are left.
+
+        `failed`: (F, 3) places, camera frame, where picks have failed in this bin.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +83,7 @@ class Try:
 
     outcome: Outcome
     chance: float
-    cues: NDArray[np.float64]  # (7,)
+    cues: NDArray[np.float64]  # (8,)
     seconds: float  # from the frame to the picks
 
 
@@ -102,20 +109,22 @@ class View:
 
 
 def looker(
-    make_segmenter: MakeSegmenter, gripper: Gripper, *, pose_seconds: float = POSE_SECONDS
+    make_segmenter: MakeSegmenter,
+    gripper: Gripper | Sequence[Gripper],
+    *,
+    pose_seconds: float = POSE_SECONDS,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Look:
-    """Segment and plan in this process."""
-    known: dict[Segmenter, CupSites | None] = {}
+    """Segment and plan in this process, timed by a clock."""
 
-    def look(frame: DepthFrame, parts_bin: Bin, left: int) -> Sight:
+    def look(
+        frame: DepthFrame, parts_bin: Bin, left: int, *, failed: NDArray[np.floating]
+    ) -> Sight:
         segmenter = make_segmenter(parts_bin, left)
-        if segmenter not in known:
-            known[segmenter] = sites_for(segmenter, gripper)
-        sites = known[segmenter]
-        began = time.perf_counter()
+        began = clock()
         found = segmenter.segment(frame, pose_seconds=pose_seconds)
-        plan = plan_picks(frame, found, parts_bin, gripper=gripper, sites=sites)
-        seconds = time.perf_counter() - began
+        plan = plan_picks(frame, found, parts_bin, gripper=gripper, failed=failed)
+        seconds = clock() - began
         return Sight(labels=found.labels, picks=plan.ready or plan.picks, seconds=seconds)
 
     return look
@@ -124,16 +133,22 @@ def looker(
 class SimulatedCell:
     """The cell, its camera, and the bin as it was found when it was empty."""
 
-    def __init__(self, config: CellConfig, gripper: Gripper) -> None:
-        self.config, self.gripper = config, gripper
+    def __init__(self, config: CellConfig, gripper: Gripper | Sequence[Gripper]) -> None:
+        """Several grippers are changed as the picks ask for."""
+        self.config = config
+        several = (gripper,) if isinstance(gripper, SuctionCup | ParallelJaw) else tuple(gripper)
         spec = config.bin_spec
-        self._world = PickCell(
-            config.part,
-            spec,
-            capacity=config.count,
-            tool=_tool(gripper),
-            physics=Physics(density=config.density),
-        )
+        self._worlds = [
+            PickCell(
+                config.part,
+                spec,
+                capacity=config.count,
+                tool=_tool(one),
+                physics=Physics(density=config.density),
+            )
+            for one in several
+        ]
+        self._world = self._worlds[0]  # where the parts are at present
         self._camera = Camera(D435, looking_down(config.camera_height_m))
         self._raycaster = Raycaster(config.part.mesh, spec)
         rng = np.random.default_rng(0)
@@ -159,8 +174,8 @@ class SimulatedCell:
         while len(self._world.present) and misses < self.config.misses:
             frame, true_ids = self._photograph(rng)
             left = len(self._world.present)
-            sight = look(frame, self.parts_bin, left)
-            pick = self._choose(sight.picks, failed)
+            sight = look(frame, self.parts_bin, left, failed=self._in_camera(failed))
+            pick = next(iter(sight.picks), None)
             outcome = None
             if pick is None:  # the next frame has other noise, and may show one
                 misses += 1
@@ -205,14 +220,10 @@ class SimulatedCell:
         measured = add_noise(depth, self._camera.intrinsics, rng, noise=self.config.noise)
         return DepthFrame(measured, self._camera.intrinsics), np.concatenate([[-1], present])[ids]
 
-    def _choose(self, picks: tuple[Pick, ...], failed: list[NDArray[np.float64]]) -> Pick | None:
-        """The best pick, away from where others failed if there is one."""
-
-        def fresh(pick: Pick) -> bool:
-            place = self._in_world(pick)[:3, 3]
-            return all(np.linalg.norm(place - other) > SAME_PLACE_M for other in failed)
-
-        return next(filter(fresh, picks), picks[0] if picks else None)
+    def _in_camera(self, places: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+        """(F, 3) of places in the world."""
+        camera_T_world = np.linalg.inv(self._camera.world_T_camera)
+        return np.reshape(places, (-1, 3)) @ camera_T_world[:3, :3].T + camera_T_world[:3, 3]
 
     def _in_world(self, pick: Pick) -> NDArray[np.float64]:
         return np.asarray(self._camera.world_T_camera @ pick.pose)
@@ -221,6 +232,9 @@ class SimulatedCell:
         shown = true_ids[labels == pick.label]
         shown = shown[shown >= 0]
         meant = int(np.bincount(shown).argmax()) if len(shown) else None
+        if self._world is not (cell := self._worlds[pick.tool]):
+            cell.take_over(self._world)
+            self._world = cell
         return self._world.pick(self._in_world(pick), meant=meant, width_m=pick.width_m)
 
 

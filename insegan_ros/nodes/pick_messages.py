@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,12 +41,14 @@ def as_json(plan: Plan, header: Header) -> str:
     """All of a plan, for the answer of a service that can carry text alone.
 
     Lengths are metres, orientations quaternions x, y, z, w of the tool in the frame `frame_id`,
-    whose z is the approach. Picks that wait for other parts come last and name them.
+    whose z is the approach; `tool` counts the grippers that are planned for. Picks that wait for
+    other parts come last and name them.
     """
     picked = [
         {
             'label': pick.label,
             'kind': pick.kind,
+            'tool': pick.tool,
             'chance': round(pick.chance, 4),
             'position': np.round(pick.pose[:3, 3], 5).tolist(),
             'orientation': np.round(Rotation.from_matrix(pick.pose[:3, :3]).as_quat(), 6).tolist(),
@@ -65,13 +68,13 @@ def as_json(plan: Plan, header: Header) -> str:
 
 
 def pick_markers(
-    plan: Plan, boxes: list[OrientedBox], gripper: Gripper, *, header: Header
+    plan: Plan, boxes: list[OrientedBox], grippers: Sequence[Gripper], *, header: Header
 ) -> MarkerArray:
     """Boxes, axes and the gripper at each pick, for RViz; what was there before is removed."""
     markers = [Marker(header=header, action=Marker.DELETEALL)]
     markers += [_box(box, header, number) for number, box in enumerate(boxes)]
     markers += [_axes(box, header, number) for number, box in enumerate(boxes)]
-    markers += [_tool(pick, gripper, header) for pick in plan.picks]
+    markers += [_tool(pick, grippers[pick.tool], header) for pick in plan.picks]
     markers += [_chance(pick, header) for pick in plan.picks]
     return MarkerArray(markers=markers)
 

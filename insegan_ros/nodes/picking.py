@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from geometry_msgs.msg import PoseArray
+import numpy as np
+from geometry_msgs.msg import PoseArray, PoseStamped
 from rclpy.node import Node
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
@@ -16,10 +18,10 @@ from insegan_ros.picks.boxes import OrientedBox, box_of
 from insegan_ros.picks.gripper import Gripper, find_gripper
 from insegan_ros.picks.planner import Plan, plan_picks
 from insegan_ros.picks.scene import Scene
-from insegan_ros.picks.sites import CupSites, sites_for
 from insegan_ros.types import DepthFrame, Segmentation, Segmenter
 
 DETECTIONS = '~/detections'
+REMEMBERED = 10  # places where picks have failed
 Message = Any  # of ROS
 ToMessage = Callable[[DepthFrame, Segmentation, Header], Message]
 
@@ -36,7 +38,8 @@ def pick_outputs(
         ConfigError: there is no such gripper.
     """
     class_id = given['method'] or Path(given['model'].partition(':')[0]).name
-    outputs = PickOutputs(find_gripper(given['gripper']), class_id, segmenter_of)
+    grippers = [find_gripper(name.strip()) for name in given['gripper'].split(',')]
+    outputs = PickOutputs(grippers, class_id, segmenter_of)
     if DETECTIONS not in outputs.topics():
         node.get_logger().info(
             f'without {DETECTIONS}: the package vision_msgs is not installed '
@@ -49,18 +52,21 @@ class PickOutputs:
     """Makes the messages; what two of them need of one frame is computed once."""
 
     def __init__(
-        self, gripper: Gripper, class_id: str, segmenter_of: Callable[[], Segmenter | None]
+        self,
+        grippers: Sequence[Gripper],
+        class_id: str,
+        segmenter_of: Callable[[], Segmenter | None],
     ) -> None:
-        """Plan for one gripper.
+        """Plan for one gripper or several.
 
         Args:
-            gripper: its geometry.
+            grippers: their geometry, in order of preference.
             class_id: of the part, in detections: the model's name.
             segmenter_of: it knows where the bin was in the last frame, and a model its template.
         """
-        self._gripper, self._class_id, self._segmenter_of = gripper, class_id, segmenter_of
+        self._grippers, self._class_id, self._segmenter_of = grippers, class_id, segmenter_of
+        self._failed: deque[tuple[float, float, float]] = deque(maxlen=REMEMBERED)
         self._planned: tuple[DepthFrame, Plan, list[OrientedBox]] | None = None
-        self._sites: tuple[Segmenter | None, CupSites | None] = None, None
 
     def topics(self) -> dict[str, tuple[type, ToMessage]]:
         """Name -> the message's type, and what makes it.
@@ -78,12 +84,19 @@ class PickOutputs:
         made[DETECTIONS] = (Detection3DArray, self._detections)
         return made
 
+    def failed(self, message: PoseStamped) -> None:
+        """A pick at this pose, in the camera's frame, lifted nothing: other places come first."""
+        at = message.pose.position
+        if np.isfinite([at.x, at.y, at.z]).all():
+            self._failed.append((at.x, at.y, at.z))
+            self._planned = None
+
     def _picks(self, frame: DepthFrame, found: Segmentation, header: Header) -> PoseArray:
         return pick_messages.picks(self._plan(frame, found)[0], header)
 
     def _markers(self, frame: DepthFrame, found: Segmentation, header: Header) -> MarkerArray:
         plan, boxes = self._plan(frame, found)
-        return pick_messages.pick_markers(plan, boxes, self._gripper, header=header)
+        return pick_messages.pick_markers(plan, boxes, self._grippers, header=header)
 
     def _detections(self, frame: DepthFrame, found: Segmentation, header: Header) -> Message:
         _, boxes = self._plan(frame, found)
@@ -105,9 +118,8 @@ class PickOutputs:
             parts_bin = None if segmenter is None else segmenter.parts_bin
             if parts_bin is None:
                 raise ValueError('no bin is known, so no pick can be planned; set bin_file')
-            if self._sites[0] is not segmenter:
-                self._sites = segmenter, sites_for(segmenter, self._gripper)
-            plan = plan_picks(frame, found, parts_bin, gripper=self._gripper, sites=self._sites[1])
+            failed = np.reshape(list(self._failed), (-1, 3))
+            plan = plan_picks(frame, found, parts_bin, gripper=self._grippers, failed=failed)
             planned = frame, plan, boxes_of(Scene.of(frame, found, parts_bin))
             self._planned = planned
         return planned[1:]

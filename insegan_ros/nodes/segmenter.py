@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
 
@@ -36,6 +37,7 @@ from insegan_ros.nodes.segmenter_parameters import (
 )
 from insegan_ros.nodes.segmenter_report import SegmenterReport
 from insegan_ros.nodes.worker import NewestWorker
+from insegan_ros.trust import judged
 from insegan_ros.types import DepthFrame, Segmentation, Segmenter
 
 WARN_S = 5.0  # between two of the same warning
@@ -86,6 +88,9 @@ class SegmenterNode(ManagedNode):
             self.create_service(Trigger, '~/segment', self._segment_once),
             self.create_service(Trigger, '~/plan_picks', self._pick_once),
         ]
+        self._failed_picks = self.create_subscription(
+            PoseStamped, '~/pick_failed', self._picking.failed, 10
+        )
         self._timer = steady_timer(self, REPORT_S, self._report)
 
     def hurry(self) -> None:
@@ -101,6 +106,7 @@ class SegmenterNode(ManagedNode):
         self._input.close()
         for service in self._offered:
             self.destroy_service(service)
+        self.destroy_subscription(self._failed_picks)
         self.destroy_timer(self._timer)
         if not self._worker.close():
             self.get_logger().warning('the frame in work does not end; its answer is dropped')
@@ -152,6 +158,8 @@ class SegmenterNode(ManagedNode):
             with self._busy:
                 length_m = self._segmenter.part_length_m if self._segmenter else None
                 found = self._within_limits(frame, posed)
+                found = judged(found, frame, self._segmenter) if self._segmenter else found
+            doubts += [f'doubtful: {doubt}' for doubt in found.doubts or ()]
             self._say_length(length_m)
             if found.count > (most := self._given['max_instances']):
                 doubts.append(
@@ -174,6 +182,7 @@ class SegmenterNode(ManagedNode):
             self._progress.last_error = doubt
         now = self.get_clock().now().nanoseconds
         since_stamp = now - frame.stamp_ns if frame.stamp_ns else -1
+        self._progress.verdict = found.verdict
         self._progress.done(since_stamp, time.monotonic_ns() - pair.arrived_ns, doubts)
         return frame, found
 

@@ -67,7 +67,8 @@ PARAMETERS = (
     Parameter(
         'gripper',
         'cup_9mm',
-        'what ~/picks are planned for: the name of a gripper of the package, or a YAML file',
+        'what ~/picks are planned for: the name of a gripper of the package, or a YAML file; '
+        'of several, with commas between, each part gets the first that holds it well',
     ),
     Parameter('reliable', False, 'ask the camera for reliable instead of best-effort delivery'),
     Parameter(

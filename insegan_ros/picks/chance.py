@@ -29,9 +29,13 @@ class Chance:
         logit = float(np.dot(self.weights, cues.vector()) + self.bias)
         return float(1 / (1 + np.exp(-np.clip(logit, -30, 30))))
 
+    def of_places(self, cues: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(M, 6) cues that differ between the places of one instance -> (M,) what ranks them."""
+        return np.asarray(cues @ np.array(self.weights[: cues.shape[1]]))
+
 
 # Until a gripper's own picks have been counted, these order the picks; they promise nothing.
-UNCALIBRATED = Chance(weights=(1.0, 1.0, 2.0, 1.5, 1.0, 1.0, 2.0), bias=-5.0)
+UNCALIBRATED = Chance(weights=(1.0, 2.0, 1.5, 1.5, 0.5, 0.5, 0.5, 1.5), bias=-4.0)
 
 
 def fit_chance(
@@ -40,7 +44,7 @@ def fit_chance(
     """Logistic regression by Newton's method, with a quadratic penalty on the weights.
 
     Args:
-        cues: (M, 7), a row for each pick that was tried.
+        cues: (M, 8), a row for each pick that was tried.
         lifted: (M,) whether exactly one part came up.
         ridge: the penalty's weight; it keeps weights finite where every pick succeeded.
 

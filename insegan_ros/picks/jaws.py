@@ -40,7 +40,7 @@ def jaw_pick(
             if isinstance(tried, str):
                 reasons.append(tried)
                 continue
-            worth = float(tried.cues.vector() @ np.array([1, 0.5, 0, 1.5, 0.5, 0, 0]))
+            worth = float(tried.cues.vector() @ np.array([1, 0.5, 0, 1.5, 0.5, 0, 0, 0]))
             if best is None or worth > best[0]:
                 best = worth, tried
     if best is not None:
@@ -107,9 +107,12 @@ def _hold(
         level=1.0,
         centred=float(np.clip(1 - offset / max(size, 1e-3), 0, 1)),
         room=min(room / (2 * jaw.clearance_m), 1.0),
+        known=float(scene.posed(k)),
         visible=float(scene.found.visible_fraction[k]),
         score=float(scene.found.scores[k]),
     )
+    if not scene.untried(point[None])[0]:
+        return 'each of its places has failed before'
     pose = tool_pose(point, -scene.up, axes[0] @ scene.floor_axes)
     return Pick(
         label=k + 1, kind='parallel', pose=pose, chance=0.0, cues=cues, width_m=float(width)

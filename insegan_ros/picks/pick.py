@@ -13,21 +13,23 @@ class Cues:
     """What a pick's chance of success is judged by; each is 0 at worst and about 1 at best."""
 
     seal: float  # suction: share of the lip that lies on the part; jaw: depth of hold
-    smooth: float  # 1 as smooth as the camera can tell, 0 as rough as the gripper takes
+    smooth: float  # 1 as smooth as the camera can tell, 0 as rough as the gripper takes; below 0
+    # it is tried as a last resort alone
     level: float  # cosine between the approach and the vertical
     centred: float  # 1 above the part's middle, 0 at its rim
     room: float  # surface beyond the lip, or clearance beside the fingers, as a share of its need
+    known: float  # 1 where the direction is the posed template's, 0 where it is the measured one
     visible: float  # fraction of the part that is seen
     score: float  # the instance's own score
 
     def vector(self) -> NDArray[np.float64]:
-        """(7,) in the order of the fields."""
+        """(8,) in the order of the fields."""
         return np.array([getattr(self, name) for name in self.names()])
 
     @staticmethod
     def names() -> tuple[str, ...]:
         """The names of the measures, in the order of their values."""
-        return ('seal', 'smooth', 'level', 'centred', 'room', 'visible', 'score')
+        return ('seal', 'smooth', 'level', 'centred', 'room', 'known', 'visible', 'score')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,7 @@ class Pick:
     chance: float  # of lifting exactly this part, in [0, 1]
     cues: Cues
     width_m: float = 0.0  # jaw: between the contacts; suction: radius of the flat place
+    tool: int = 0  # which of the grippers that were planned for
     waits_for: tuple[int, ...] = ()  # labels of the instances that lie on this one
 
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from insegan_ros.parts_bin import Bin
 from insegan_ros.picks.gripper import Gripper, ParallelJaw, SuctionCup
 from insegan_ros.picks.jaws import jaw_pick
 from insegan_ros.picks.order import covered_by
 from insegan_ros.picks.pick import NoPick, Pick
+from insegan_ros.picks.places import LAST_RESORT, STRICT, Limits
 from insegan_ros.picks.scene import Scene
-from insegan_ros.picks.sites import CupSites
 from insegan_ros.picks.suction import suction_pick
 from insegan_ros.types import DepthFrame, Segmentation
 
 CUP_MARGIN_PX = 6  # beside an instance: what its lip might touch besides it
 JAW_MARGIN_PX = 40  # beside an instance: what stands in its fingers' way
+SURE = 0.8  # chance of a pick with which no other gripper is asked for
+
+
+Window = tuple[slice, slice]
 
 
 @dataclass(frozen=True)
@@ -38,34 +44,59 @@ def plan_picks(
     found: Segmentation,
     parts_bin: Bin,
     *,
-    gripper: Gripper,
-    sites: CupSites | None = None,
+    gripper: Gripper | Sequence[Gripper],
+    failed: NDArray[np.floating] | None = None,
 ) -> Plan:
     """Where to take hold of each instance, in the order in which they may be lifted.
 
-    An instance that another one lies on waits for it, however good its surface is. `sites` are
-    the cup's places on the template whose poses `found` has (`sites.sites_for`).
+    An instance that another one lies on waits for it, however good its surface is. Where nothing
+    can be taken hold of, worse places are given as a last resort, and also those that failed.
+
+    Args:
+        gripper: one, or several: the first whose chance is good enough takes an instance, or else
+            the best.
+        failed: (F, 3) places, camera frame, where picks have failed: others come first.
 
     Raises:
-        ValueError: the gripper is wider than the bin, or frame and segmentation differ in size.
+        ValueError: a gripper is wider than the bin, none is given, or frame and segmentation
+            differ in size.
     """
-    _check_fits(gripper, parts_bin)
-    scene = Scene.of(frame, found, parts_bin)
+    grippers = (gripper,) if isinstance(gripper, SuctionCup | ParallelJaw) else tuple(gripper)
+    if not grippers:
+        raise ValueError('no gripper is given; at least one is needed to plan picks for')
+    for one in grippers:
+        _check_fits(one, parts_bin)
+    scene = Scene.of(frame, found, parts_bin, failed=failed)
     covered = covered_by(scene) if found.count else np.zeros((0, 0), np.float32)
+    plan = _plan(scene, covered, grippers, limits=STRICT)
+    if plan.picks or not found.count:
+        return plan
+    return _plan(Scene.of(frame, found, parts_bin), covered, grippers, limits=LAST_RESORT)
+
+
+def _plan(
+    scene: Scene, covered: NDArray[np.float32], grippers: tuple[Gripper, ...], *, limits: Limits
+) -> Plan:
     picks: list[Pick] = []
     none: list[NoPick] = []
-    for k, window in enumerate(
-        scene.windows(CUP_MARGIN_PX if isinstance(gripper, SuctionCup) else JAW_MARGIN_PX)
-    ):
-        if window is None:
-            none.append(NoPick(label=k + 1, reason='no pixel shows it'))
-            continue
-        pick = _one(scene, k, window, gripper=gripper, sites=sites)
-        if isinstance(pick, NoPick):
-            none.append(pick)
-            continue
-        waits = tuple((np.flatnonzero(covered[k]) + 1).tolist())
-        picks.append(replace(pick, chance=gripper.chance(pick.cues), waits_for=waits))
+    cups = scene.windows(CUP_MARGIN_PX)
+    jaws = scene.windows(JAW_MARGIN_PX)
+    for k in range(scene.found.count):
+        best, reason = None, 'no pixel shows it'
+        for tool, gripper in enumerate(grippers):
+            window = cups[k] if isinstance(gripper, SuctionCup) else jaws[k]
+            one = _one(scene, k, window, gripper=gripper, limits=limits)
+            if isinstance(one, NoPick):
+                reason = one.reason if not tool else reason
+            elif best is None or one.chance > best.chance:
+                best = replace(one, tool=tool)
+            if best is not None and best.chance >= SURE:
+                break
+        if best is None:
+            none.append(NoPick(label=k + 1, reason=reason))
+        else:
+            waits = tuple((np.flatnonzero(covered[k]) + 1).tolist())
+            picks.append(replace(best, waits_for=waits))
     picks.sort(key=lambda pick: (len(pick.waits_for) > 0, -pick.chance))
     return Plan(tuple(picks), tuple(none))
 
@@ -73,14 +104,19 @@ def plan_picks(
 def _one(
     scene: Scene,
     k: int,
-    window: tuple[slice, slice],
+    window: Window | None,
     *,
     gripper: Gripper,
-    sites: CupSites | None,
+    limits: Limits,
 ) -> Pick | NoPick:
+    """The best pick of instance `k` by one gripper, its chance filled in, or why there is none."""
+    if window is None:
+        return NoPick(label=k + 1, reason='no pixel shows it')
     if isinstance(gripper, SuctionCup):
-        return suction_pick(scene, k, window, cup=gripper, sites=sites)
-    return jaw_pick(scene, k, window, jaw=gripper)
+        pick = suction_pick(scene, k, window, cup=gripper, limits=limits)
+    else:
+        pick = jaw_pick(scene, k, window, jaw=gripper)
+    return pick if isinstance(pick, NoPick) else replace(pick, chance=gripper.chance(pick.cues))
 
 
 def _check_fits(gripper: Gripper, parts_bin: Bin) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,9 @@ from insegan_ros.camera import points_from_depth
 from insegan_ros.depth_camera import D435_NOISE
 from insegan_ros.floor import floor_frame
 from insegan_ros.parts_bin import Bin
-from insegan_ros.types import DepthFrame, Segmentation
+from insegan_ros.types import DepthFrame, Intrinsics, Segmentation
+
+SAME_PLACE_M = 0.006  # nearer to a place that failed: the same place
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,21 @@ class Scene:
     heights: NDArray[np.float32]  # (H, W) above the floor
     floor_axes: NDArray[np.float64]  # (2, 3) along the floor
     parts_bin: Bin
+    failed: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 3)))  # (F, 3) places
 
     @staticmethod
-    def of(frame: DepthFrame, found: Segmentation, parts_bin: Bin) -> Scene:
-        """Raises: ValueError, where frame and segmentation differ in size."""
+    def of(
+        frame: DepthFrame,
+        found: Segmentation,
+        parts_bin: Bin,
+        *,
+        failed: NDArray[np.floating] | None = None,
+    ) -> Scene:
+        """What `failed` (F, 3), camera frame, holds are places where a gripper found no hold.
+
+        Raises:
+            ValueError: frame and segmentation differ in size.
+        """
         if found.labels.shape != frame.depth_m.shape:
             raise ValueError(
                 f'labels are {found.labels.shape} (H, W) but the frame is {frame.depth_m.shape}'
@@ -45,7 +58,18 @@ class Scene:
             heights=parts_bin.floor.heights(points),
             floor_axes=floor_frame(parts_bin.floor)[1],
             parts_bin=parts_bin,
+            failed=np.zeros((0, 3)) if failed is None else np.reshape(failed, (-1, 3)),
         )
+
+    def untried(self, points: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """(M,) which of (M, 3) points are not where a pick has failed before."""
+        apart = np.linalg.norm(points[:, None] - self.failed[None], axis=-1)
+        return np.asarray((apart > SAME_PLACE_M).all(axis=1))
+
+    def camera(self, window: tuple[slice, slice]) -> Intrinsics:
+        """The camera of a window of the frame."""
+        (top, bottom), (left, right) = ((side.start, side.stop) for side in window)
+        return self.frame.intrinsics.crop(left, top, right - left, height=bottom - top)
 
     def windows(self, margin_px: int) -> list[tuple[slice, slice] | None]:
         """For each instance the rows and columns around it, so many more on each side.
@@ -69,6 +93,23 @@ class Scene:
         measured = self.frame.depth_m[rows, columns]
         both = np.isfinite(rendered) & np.isfinite(measured)
         return bool((rendered != measured)[both].any())
+
+    def rendered(self, k: int, window: tuple[slice, slice]) -> NDArray[np.float32]:
+        """(h, w) metres: instance `k` alone inside a window; NaN elsewhere."""
+        rows, columns, crop = self.found.depths.crops[k]
+        top, bottom = max(rows.start, window[0].start), min(rows.stop, window[0].stop)
+        left, right = max(columns.start, window[1].start), min(columns.stop, window[1].stop)
+        size = (window[0].stop - window[0].start, window[1].stop - window[1].start)
+        depth = np.full(size, np.nan, np.float32)
+        if top < bottom and left < right:
+            depth[
+                top - window[0].start : bottom - window[0].start,
+                left - window[1].start : right - window[1].start,
+            ] = crop[
+                top - rows.start : bottom - rows.start,
+                left - columns.start : right - columns.start,
+            ]
+        return depth
 
     def noise_m(self, depth_m: float) -> float:
         """Standard deviation of a measured depth at that depth, metres."""

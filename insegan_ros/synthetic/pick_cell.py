@@ -13,13 +13,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from insegan_ros.synthetic.bin_world import (
-    BinSpec,
-    Physics,
-    SceneRejectedError,
-    compiled,
-    world_of,
-)
+from insegan_ros.synthetic.bin_model import compiled, world_of
+from insegan_ros.synthetic.bin_world import BinSpec, Physics, SceneRejectedError
 from insegan_ros.synthetic.gripper_bodies import (
     GRIP,
     PARTS_BIT,
@@ -137,6 +132,13 @@ class PickCell:
             mujoco.mju_quat2Mat(matrix, qpos[3:])
             poses[row, :3, :3], poses[row, :3, 3] = matrix.reshape(3, 3), qpos[:3]
         return poses
+
+    def take_over(self, other: PickCell) -> None:
+        """Make this bin hold the parts of another cell of the same part, as they lie there."""
+        self._present[:] = other._present
+        self._part_qpos()[:], self._part_qvel()[:] = other._part_qpos(), other._part_qvel()
+        self._apply_presence()
+        self._park_hand()
 
     # --- a pick --------------------------------------------------------------------------------
 

@@ -12,6 +12,8 @@ from rosbags.rosbag1 import Writer as Writer1
 from rosbags.rosbag2 import CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
+from insegan_ros import cli
+from insegan_ros.data.store import Dataset
 from insegan_ros.types import Intrinsics
 
 HEIGHT, WIDTH = 12, 16
@@ -158,3 +160,17 @@ class Bag:
 def storage_file(folder: Path) -> Path:
     """The one file with messages in a rosbag2 folder."""
     return next(itertools.chain(folder.glob('*.mcap'), folder.glob('*.db3')))
+
+
+def imported(path: Path, out: Path, *more: str) -> int:
+    return cli.main(['import', str(path), '--part', 'nut', '--out', str(out), *more])
+
+
+def stored(out: Path) -> list[int]:
+    return [round(float(s.frame.depth_m[-1, -1]) * 1000) for s in Dataset(out)]
+
+
+def fine(scale: float = 0.0001) -> np.ndarray:
+    """(H, W) metres with detail of a tenth of a millimetre."""
+    steps = np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH)
+    return (0.6 + steps * scale).astype(np.float32)

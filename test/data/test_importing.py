@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from exr_files import exr_bytes
-from recorded import CAMERA, DEPTH, HEIGHT, START, STEP, WIDTH, Bag, depth_units
+from recorded import CAMERA, DEPTH, HEIGHT, START, STEP, WIDTH, Bag, depth_units, imported, stored
 
 from insegan_ros import cli
 from insegan_ros.data import writer as writer_module
@@ -20,14 +20,6 @@ from insegan_ros.data.store import Dataset
 from insegan_ros.types import Intrinsics
 
 Say = pytest.CaptureFixture[str]
-
-
-def imported(path: Path, out: Path, *more: str) -> int:
-    return cli.main(['import', str(path), '--part', 'nut', '--out', str(out), *more])
-
-
-def stored(out: Path) -> list[int]:
-    return [round(float(s.frame.depth_m[-1, -1]) * 1000) for s in Dataset(out)]
 
 
 def test_frames_of_two_recordings_with_the_same_stamps_are_all_kept(tmp_path: Path) -> None:
@@ -99,76 +91,6 @@ def test_each_camera_of_a_recording_goes_to_a_folder_of_its_own(
     assert Dataset(tmp_path / 'two').info.intrinsics == other
     assert stored(tmp_path / 'two') == [460]
     assert imported(path, tmp_path / 'three', '--camera', '3') == 1
-
-
-# --- units -------------------------------------------------------------------------------------
-
-
-def fine(scale: float = 0.0001) -> np.ndarray:
-    """(H, W) metres with detail of a tenth of a millimetre."""
-    steps = np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH)
-    return (0.6 + steps * scale).astype(np.float32)
-
-
-def test_detail_below_a_millimetre_is_kept_by_itself(tmp_path: Path) -> None:
-    bag = Bag().info().image(pixels=fine(), encoding='32FC1')
-    assert imported(bag.write(tmp_path / 'rec'), tmp_path / 'ds') == 0
-    dataset = Dataset(tmp_path / 'ds')
-    assert dataset.info.depth_scale == 0.0001
-    np.testing.assert_allclose(dataset[0].frame.depth_m, fine(), atol=5.1e-5)
-
-
-def test_whole_millimetres_as_floats_stay_millimetres(tmp_path: Path) -> None:
-    bag = Bag().info().image(pixels=depth_units().astype(np.float32) / 1000, encoding='32FC1')
-    imported(bag.write(tmp_path / 'rec'), tmp_path / 'ds')
-    assert Dataset(tmp_path / 'ds').info.depth_scale == 0.001
-
-
-def test_far_depths_are_stored_in_steps_that_reach_them(tmp_path: Path, capsys: Say) -> None:
-    bag = Bag().info().image(pixels=fine() * 15, encoding='32FC1')
-    assert imported(bag.write(tmp_path / 'rec'), tmp_path / 'ds') == 0
-    assert Dataset(tmp_path / 'ds').info.depth_scale == 0.0002
-    assert 'in steps of 0.2 mm' in capsys.readouterr().err
-
-
-def test_a_unit_that_is_given_is_read_and_stored(tmp_path: Path) -> None:
-    path = Bag().info().image(pixels=depth_units() * 10).write(tmp_path / 'rec')
-    assert imported(path, tmp_path / 'ds', '--depth-scale', '0.0001') == 0
-    assert Dataset(tmp_path / 'ds').info.depth_scale == 0.0001
-    assert stored(tmp_path / 'ds') == [500]
-
-
-@pytest.mark.parametrize(
-    ('pixels', 'encoding', 'said'),
-    [
-        (depth_units().astype(np.float32), '32FC1', 'millimetres published as 32FC1'),
-        (np.full((HEIGHT, WIDTH), 1, np.uint16), '16UC1', 'metres published as millimetres'),
-    ],
-)
-def test_depths_in_a_wrong_unit_are_refused_with_the_options(
-    tmp_path: Path, capsys: Say, pixels: np.ndarray, encoding: str, said: str
-) -> None:
-    path = Bag().info().image(pixels=pixels, encoding=encoding).write(tmp_path / 'rec')
-    assert imported(path, tmp_path / 'ds') == 1
-    error = capsys.readouterr().err
-    assert said in error
-    assert '--float-scale' in error
-    assert not (tmp_path / 'ds').exists()
-
-
-def test_float_millimetres_are_read_when_it_is_said(tmp_path: Path) -> None:
-    path = Bag().info().image(pixels=depth_units().astype(np.float32), encoding='32FC1')
-    path = path.write(tmp_path / 'rec')
-    assert imported(path, tmp_path / 'ds', '--float-scale', '0.001') == 0
-    assert stored(tmp_path / 'ds') == [500]
-
-
-def test_tenths_of_millimetres_taken_for_millimetres_are_suspected(
-    tmp_path: Path, capsys: Say
-) -> None:
-    path = Bag().info().image(pixels=depth_units() * 10).write(tmp_path / 'rec')
-    assert imported(path, tmp_path / 'ds') == 0
-    assert 'the median depth is 5.0 m, far for a bin' in capsys.readouterr().err
 
 
 # --- images ------------------------------------------------------------------------------------
@@ -292,56 +214,6 @@ def test_a_line_of_the_list_that_is_damaged_costs_its_frame_and_no_other(
     assert imported(path, out) == 0  # those that are not known come again, under new numbers
     assert sorted(stored(out)) == [500, 501, 502, 503]
     assert Dataset(out).indices == [0, 2, 4, 5]
-
-
-# --- export ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize('storage', ['mcap', 'db3'])
-def test_an_exported_recording_is_one_that_humble_reads(tmp_path: Path, storage: str) -> None:
-    yaml = pytest.importorskip('yaml')
-    imported(Bag().frames(3).write(tmp_path / 'rec'), tmp_path / 'ds')
-    out = tmp_path / 'bag'
-    assert cli.main(['export', str(tmp_path / 'ds'), '--out', str(out), '--format', storage]) == 0
-    text = (out / 'metadata.yaml').read_text()
-    information = yaml.safe_load(text)['rosbag2_bagfile_information']
-    assert information['version'] <= 8
-    for topic in information['topics_with_message_count']:
-        assert isinstance(topic['topic_metadata']['offered_qos_profiles'], str)
-    assert imported(out, tmp_path / 'again') == 0
-    assert stored(tmp_path / 'again') == [500, 501, 502]
-
-
-def test_fine_depth_survives_the_way_into_a_recording_and_back(tmp_path: Path) -> None:
-    bag = Bag().info().image(pixels=fine(), encoding='32FC1')
-    imported(bag.write(tmp_path / 'rec'), tmp_path / 'ds')
-    assert cli.main(['export', str(tmp_path / 'ds'), '--out', str(tmp_path / 'bag')]) == 0
-    imported(tmp_path / 'bag', tmp_path / 'again')
-    frames = [Dataset(tmp_path / name)[0].frame.depth_m for name in ('ds', 'again')]
-    np.testing.assert_allclose(*frames, atol=1e-6)
-
-
-def test_a_damaged_frame_is_left_out_of_an_export(tmp_path: Path, capsys: Say) -> None:
-    imported(Bag().frames(3).write(tmp_path / 'rec'), tmp_path / 'ds')
-    (tmp_path / 'ds' / 'depth' / '000001.png').write_bytes(b'')
-    for out, more in (('bag', []), ('pictures', ['--format', 'png'])):
-        call = ['export', str(tmp_path / 'ds'), '--out', str(tmp_path / out), *more]
-        assert cli.main(call) == SOME_LEFT_OUT
-        assert '000001.png' in capsys.readouterr().err
-
-
-def test_an_export_that_was_interrupted_leaves_nothing_that_passes_for_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from insegan_ros.data import bag_export
-
-    imported(Bag().frames(3).write(tmp_path / 'rec'), tmp_path / 'ds')
-    call = ['export', str(tmp_path / 'ds'), '--out', str(tmp_path / 'bag')]
-    with monkeypatch.context() as patch:
-        patch.setattr(bag_export, '_image', lambda *_: 1 / 0)
-        assert cli.main(call) == 1
-    assert not (tmp_path / 'bag').exists()
-    assert cli.main(call) == 0
 
 
 # --- segment -----------------------------------------------------------------------------------

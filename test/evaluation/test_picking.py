@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import trimesh
+from numpy.typing import NDArray
 
 from insegan_ros.evaluation.picking import (
     CellConfig,
@@ -38,7 +39,9 @@ def test_a_bin_is_emptied_by_picks_planned_from_depth_alone(cell: SimulatedCell)
 
 
 def test_frames_without_a_pick_end_a_bin_and_are_counted(cell: SimulatedCell) -> None:
-    def blind(frame: DepthFrame, parts_bin: Bin, left: int) -> Sight:
+    def blind(
+        frame: DepthFrame, parts_bin: Bin, left: int, *, failed: NDArray[np.floating]
+    ) -> Sight:
         labels = np.zeros(frame.depth_m.shape, np.uint16)
         return Sight(labels=labels, picks=(), seconds=0.0)
 
@@ -49,7 +52,9 @@ def test_frames_without_a_pick_end_a_bin_and_are_counted(cell: SimulatedCell) ->
 def test_the_same_seed_fills_the_same_bin(cell: SimulatedCell) -> None:
     frames: list[DepthFrame] = []
 
-    def blind(frame: DepthFrame, parts_bin: Bin, left: int) -> Sight:
+    def blind(
+        frame: DepthFrame, parts_bin: Bin, left: int, *, failed: NDArray[np.floating]
+    ) -> Sight:
         frames.append(frame)
         return Sight(labels=np.zeros(frame.depth_m.shape, np.uint16), picks=(), seconds=0.0)
 

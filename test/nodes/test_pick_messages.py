@@ -39,7 +39,7 @@ def test_only_parts_that_wait_for_nothing_are_published_as_picks(planned):
 
 def test_markers_begin_by_removing_the_old_ones_and_have_different_names(planned):
     plan, around, _, gripper = planned
-    markers = pick_messages.pick_markers(plan, around, gripper, header=Header()).markers
+    markers = pick_messages.pick_markers(plan, around, [gripper], header=Header()).markers
     assert markers[0].action == Marker.DELETEALL
     names = [(marker.ns, marker.id) for marker in markers[1:]]
     assert len(names) == len(set(names))

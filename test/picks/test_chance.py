@@ -9,8 +9,8 @@ from insegan_ros.picks.pick import Cues
 
 def test_fitted_chances_keep_what_they_promise():
     rng = np.random.default_rng(0)
-    true = Chance(weights=(2.0, 0.0, 1.0, 0.0, -1.0, 0.5, 1.0), bias=-1.0)
-    cues = rng.random((4000, 7))
+    true = Chance(weights=(2.0, 0.0, 1.0, 0.0, -1.0, 0.0, 0.5, 1.0), bias=-1.0)
+    cues = rng.random((4000, 8))
     logits = cues @ np.array(true.weights) + true.bias
     lifted = rng.random(4000) < 1 / (1 + np.exp(-logits))
     fitted = fit_chance(cues[:2000], lifted[:2000])
@@ -20,7 +20,7 @@ def test_fitted_chances_keep_what_they_promise():
 
 
 def test_a_gripper_that_never_failed_gives_finite_chances():
-    cues = np.random.default_rng(0).random((50, 7))
+    cues = np.random.default_rng(0).random((50, 8))
     fitted = fit_chance(cues, np.ones(50, bool))
     assert np.isfinite(fitted.weights).all()
     assert fitted(Cues(**dict(zip(Cues.names(), cues[0])))) > 0.9
@@ -33,4 +33,4 @@ def test_calibration_error_by_hand():
 
 def test_too_few_picks_are_refused():
     with pytest.raises(ValueError, match='3 picks'):
-        fit_chance(np.zeros((3, 7)), np.zeros(3, bool))
+        fit_chance(np.zeros((3, 8)), np.zeros(3, bool))

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scenes import FLOOR, HEIGHT, boxes
 
-from insegan_ros.picks.gripper import SuctionCup
+from insegan_ros.camera import segmentation_from_labels
+from insegan_ros.picks.gripper import ParallelJaw, SuctionCup
 from insegan_ros.picks.planner import plan_picks
 
 CUP = SuctionCup(cup_radius_m=0.006, tube_radius_m=0.008)
@@ -29,10 +30,51 @@ def test_a_top_smaller_than_the_cup_cannot_be_taken():
 
 def test_a_rough_top_cannot_be_taken():
     frame, found, parts_bin = boxes((0, 0, 0.06, 0.06, 0.03))
-    ribs = np.where(np.arange(frame.depth_m.shape[1]) % 6 < 3, 0.004, 0).astype(np.float32)
+    ribs = np.where(np.arange(frame.depth_m.shape[1]) % 6 < 3, 0.012, 0).astype(np.float32)
     np.add(frame.depth_m, ribs, out=frame.depth_m, where=found.labels > 0)
     plan = plan_picks(frame, found, parts_bin, gripper=CUP)
     assert 'rougher' in plan.none[0].reason
+
+
+def test_a_place_that_is_too_rough_is_tried_only_where_nothing_else_is_left():
+    smooth, rough = (-0.05, 0, 0.04, 0.04, 0.03), (0.05, 0, 0.04, 0.04, 0.03)
+    frame, found, parts_bin = boxes(smooth, rough)
+    ribs = np.where(np.arange(frame.depth_m.shape[1]) % 6 < 3, 0.003, 0).astype(np.float32)
+    np.add(frame.depth_m, ribs, out=frame.depth_m, where=found.labels == 2)
+    plan = plan_picks(frame, found, parts_bin, gripper=CUP)
+    assert [pick.label for pick in plan.picks] == [1]
+    assert 'rougher' in plan.none[0].reason
+    alone = found.best(2).labels.copy()
+    alone[found.labels == 1] = 0
+    (last,) = plan_picks(
+        frame, segmentation_from_labels(frame, alone), parts_bin, gripper=CUP
+    ).picks
+    assert last.cues.smooth < 0
+    assert last.chance < plan.picks[0].chance
+
+
+def test_where_a_pick_failed_another_place_comes_first_and_none_is_given_up():
+    frame, found, parts_bin = boxes((0, 0, 0.04, 0.04, 0.03))
+    (first,) = plan_picks(frame, found, parts_bin, gripper=CUP).picks
+    failed = [first.pose[:3, 3]]
+    (second,) = plan_picks(frame, found, parts_bin, gripper=CUP, failed=np.array(failed)).picks
+    assert np.linalg.norm(second.pose[:3, 3] - first.pose[:3, 3]) > 0.006
+    everywhere = np.stack(np.meshgrid(*2 * [np.arange(-0.03, 0.03, 0.004)]), -1).reshape(-1, 2)
+    everywhere = np.c_[everywhere, np.full(len(everywhere), HEIGHT - 0.03)]
+    assert plan_picks(frame, found, parts_bin, gripper=CUP, failed=everywhere).picks
+
+
+def test_each_part_is_given_to_the_first_gripper_that_holds_it_well():
+    wide, narrow = (-0.05, 0, 0.05, 0.05, 0.03), (0.05, 0, 0.010, 0.05, 0.03)
+    frame, found, parts_bin = boxes(wide, narrow)
+    plan = plan_picks(frame, found, parts_bin, gripper=(CUP, ParallelJaw()))
+    assert {pick.label: pick.tool for pick in plan.picks} == {1: 0, 2: 1}
+    assert {pick.label: pick.kind for pick in plan.picks} == {1: 'suction', 2: 'parallel'}
+
+
+def test_planning_for_no_gripper_is_refused_in_words():
+    with pytest.raises(ValueError, match='at least one'):
+        plan_picks(*boxes((0, 0, 0.04, 0.04, 0.03)), gripper=())
 
 
 def test_a_taller_neighbour_moves_the_pick_out_of_the_tube_s_way():
