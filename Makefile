@@ -23,6 +23,8 @@ $(VENV)/.ready: requirements.txt requirements-ros.txt requirements-dev.txt
 	@$(PYTHON) -m venv $(VENV) || \
 		{ echo 'python has no venv module; on Debian: apt install python3-venv'; exit 1; }
 	@echo 'installing into .venv; the first time takes some minutes ...'
+	@# pip as old as Python 3.10's looks for versions that agree for a quarter of an hour and more
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		-r requirements.txt -r requirements-ros.txt -r requirements-dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from insegan_ros.camera import height_map
 from insegan_ros.parts_bin import Bin, foreground
-from insegan_ros.types import DepthFrame
+from insegan_ros.types import DepthFrame, Segmentation
 
 BACKGROUND = 24  # grey of what is unmeasured
+WARNING = (60, 60, 255)  # BGR
 SCALE = 2  # px of a sheet of small pictures, a px of theirs
 
 
@@ -73,6 +74,20 @@ def picture(
     near, far = np.percentile(measured, [1, 99]) if len(measured) else (0.0, 1.0)
     grey = colour_depth(frame.depth_m, near, far, colours=cv2.COLORMAP_BONE)
     return overlay(grey, labels, kinds)
+
+
+def found_picture(frame: DepthFrame, found: Segmentation) -> NDArray[np.uint8]:
+    """(H, W, 3): `picture`; a frame that is not to be trusted is framed in red, and says why."""
+    image = picture(frame, found.labels, found.kinds)
+    if not found.doubts:
+        return image
+    height, width = image.shape[:2]
+    cv2.rectangle(image, (0, 0), (width - 1, height - 1), WARNING, max(width // 200, 1))
+    scale = width / 1000
+    for line, doubt in enumerate(['doubtful:', *found.doubts], 1):
+        place = (round(12 * scale), round(26 * scale * line))
+        cv2.putText(image, doubt, place, cv2.FONT_HERSHEY_SIMPLEX, 0.7 * scale, WARNING)
+    return image
 
 
 def bin_picture(frame: DepthFrame, parts_bin: Bin) -> NDArray[np.uint8]:

@@ -152,6 +152,13 @@ class Segmentation:
     visible_fraction: NDArray[np.float32]  # (N,) in [0, 1]
     # (N,) 1, 2, ... which kind of part; None: the method tells no kinds apart
     kinds: NDArray[np.uint16] | None = None
+    # why the frame is not to be trusted, in words; None: not judged (trust)
+    doubts: tuple[str, ...] | None = None
+
+    @property
+    def verdict(self) -> str:
+        """'trusted', 'doubtful', or 'not judged'."""
+        return 'not judged' if self.doubts is None else 'doubtful' if self.doubts else 'trusted'
 
     @property
     def class_ids(self) -> NDArray[np.uint16]:
@@ -190,6 +197,7 @@ class Segmentation:
             scores=self.scores[kept],
             visible_fraction=self.visible_fraction[kept],
             kinds=None if self.kinds is None else self.kinds[kept],
+            doubts=self.doubts,
         )
 
 

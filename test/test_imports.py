@@ -15,6 +15,7 @@ CORE = {
     'config',
     'camera',
     'floor',
+    'bin_tracker',
     'parts_bin',
     'crop',
     'files',
@@ -25,6 +26,7 @@ CORE = {
     'tensors',
     'shipped',
     'view_limits',
+    'trust',
     'bin_segmenter',
 }
 DATA = CORE | {'data', 'drawing'}
@@ -34,6 +36,7 @@ ALLOWED = {
     'config': CORE,
     'camera': CORE,
     'floor': CORE,
+    'bin_tracker': CORE,
     'parts_bin': CORE,
     'crop': CORE,
     'files': CORE,
@@ -64,16 +67,18 @@ ALLOWED = {
     | {'model', 'distillation.network', 'distillation.clusters', 'training.checkpoint'},
     'baselines': DATA | {'training'},
     'evaluation.metrics': {'types'},
-    'evaluation.benchmark': DATA | {'inference', 'baselines', 'evaluation.metrics'},
+    'evaluation.benchmark': DATA
+    | {'inference', 'baselines', 'evaluation.figures', 'evaluation.metrics'},
     'evaluation.picking': CORE | {'picks', 'synthetic'},
-    'evaluation.pictures': DATA | {'evaluation.benchmark'},
+    'evaluation.pictures': DATA | {'evaluation.benchmark', 'evaluation.figures'},
     'evaluation.pose_benchmark': DATA | {'evaluation', 'inference', 'synthetic.parts'},
     'evaluation.pose_ap': CORE,
     'evaluation.pose_error': {'types', 'data.store', 'evaluation.metrics'},
     'evaluation.pose_space': {'data.store'},
     'evaluation.template_frame': DATA | {'evaluation'},
     'evaluation.selection': DATA | {'baselines', 'evaluation'},
-    'evaluation.report': {'evaluation.benchmark'},
+    'evaluation.figures': {'types', 'evaluation.metrics'},
+    'evaluation.report': {'evaluation.figures'},
     'collection': CORE | {'data.store', 'data.writer'},
     'picks': CORE,
     'nodes': DATA | {'inference', 'baselines', 'picks', 'synthetic', 'collection'},
@@ -87,6 +92,7 @@ ALLOWED = {
         'inference',
         'baselines.learned',
         'evaluation.metrics',
+        'evaluation.unlabelled',
     },
     'demos': DATA
     | {

@@ -4,7 +4,7 @@
          depths/<frame>_<k>.png   16-bit depth of instance k, depth_scale metres a unit, 0 none
          overlays/<frame>.png     the frame in grey, its instances in colour
          grasp/<frame>.npz        where asked for: depth, K and segmap, as grasp networks take them
-         result.json              settings, and for every frame its instances
+         result.json              settings; of every frame its instances, and whether to trust it
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ from insegan_ros.data.left_out import LeftOut
 from insegan_ros.data.replay import Replay
 from insegan_ros.data.store import DatasetError, to_units
 from insegan_ros.data.writer import encode_png
-from insegan_ros.drawing import picture
+from insegan_ros.drawing import found_picture
 from insegan_ros.files import FolderClaim, FolderInUseError, write_atomically
 from insegan_ros.floor import FloorNotFoundError
+from insegan_ros.trust import judged
 from insegan_ros.types import DepthFrame, Segmentation, Segmenter
 
 KINDS = ('labels', 'depths', 'overlays')
@@ -75,7 +76,7 @@ class ResultWriter:
 
     def write(self, name: str, frame: DepthFrame, found: Segmentation, *, seconds: float) -> None:
         """Store one frame's segmentation under a file name without its ending."""
-        overlay = encode_png(picture(frame, found.labels, found.kinds))
+        overlay = encode_png(found_picture(frame, found))
         write_atomically(self.path / 'labels' / f'{name}.png', encode_png(found.labels))
         write_atomically(self.path / 'overlays' / f'{name}.png', overlay)
         for k, depth in enumerate(found.depths, 1):
@@ -87,6 +88,8 @@ class ResultWriter:
             {
                 'frame': name,
                 'milliseconds': round(1000 * seconds, 1),
+                'verdict': found.verdict,
+                'doubts': list(found.doubts or ()),
                 'instances': [_instance(found, k) for k in range(found.count)],
             }
         )
@@ -136,6 +139,7 @@ def segment_frames(
         start = time.perf_counter()
         try:
             segmentation = segmenter.segment(item.frame, pose_seconds=pose_seconds)
+            segmentation = judged(segmentation, item.frame, segmenter)
         except FloorNotFoundError as error:
             writer.write_failure(item.name, str(error))
             tqdm.write(f'{item.name}: {error}')

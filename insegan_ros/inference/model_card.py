@@ -168,6 +168,19 @@ def save_model(folder: Path, card: Mapping[str, Any], tensors: Mapping[str, Tens
     folder.mkdir(parents=True, exist_ok=True)
     whole = {name: _stored(tensor) for name, tensor in tensors.items()}
     write_atomically(folder / WEIGHTS, tensor_files.save(whole))
+    _write_card(folder, card)
+
+
+def add_to_card(folder: Path, entries: Mapping[str, Any]) -> None:
+    """Add plain values to a model's card, or replace those of the same names.
+
+    Raises:
+        ModelError: there is no card, or it is damaged.
+    """
+    _write_card(folder, read_card(folder) | dict(entries))
+
+
+def _write_card(folder: Path, card: Mapping[str, Any]) -> None:
     content = yaml.safe_dump(dict(card), sort_keys=False, allow_unicode=True)
     write_atomically(folder / CARD, content.encode())
 

@@ -24,10 +24,12 @@ from insegan_ros.distillation.random_views import ViewConfig
 from insegan_ros.distillation.train import TrainConfig
 from insegan_ros.inference.insegan import FilterConfig
 from insegan_ros.learn.insegan_start import InSeGANStart
+from insegan_ros.learn.reading import ReadingConfig
 from insegan_ros.model.insegan import InSeGANConfig
+from insegan_ros.parts_bin import FindingConfig
 from insegan_ros.training.descent import DescentConfig
 from insegan_ros.training.loop import LoopConfig
-from insegan_ros.training.step import StepConfig
+from insegan_ros.training.step_config import StepConfig
 
 Method = Literal['distilled', 'insegan3d', 'insegan2d', 'slot_attention', 'bo_qsa', 'iodine', 'wu']
 INSEGAN: tuple[Method, ...] = ('insegan3d', 'insegan2d')
@@ -98,6 +100,8 @@ class LearnConfig:
     # The model whose weights to begin with, by name or folder, or none. distilled, None: any, if
     # it is there. insegan3d, insegan2d: one of their own, whose encoder goes on learning
     start: str | None = None
+    # how the bin is found in a frame, and which of its pixels show parts
+    finding: FindingConfig = field(default_factory=FindingConfig)
 
     # distilled
     shares: ShareConfig = field(default_factory=ShareConfig)
@@ -113,7 +117,10 @@ class LearnConfig:
     # piles of a mesh where no frames show bin and camera: any of them
     bins: ShapesConfig = field(default_factory=lambda: ANY_BIN)
     network: TrainConfig = field(default_factory=TrainConfig)
+    reading: ReadingConfig = field(default_factory=ReadingConfig)  # how votes become instances
     alike: AlikeConfig = field(default_factory=AlikeConfig)  # where no shape explains the frames
+    # frames on which the learned model is compared with the one begun with; 0: it is kept unseen
+    compared: int = 12
 
     # insegan3d, insegan2d
     model: InSeGANConfig = field(default_factory=InSeGANConfig)
@@ -148,6 +155,8 @@ class LearnConfig:
             raise ValueError(
                 f'frames {self.frames}, least_piles {self.least_piles}: 1 or more are expected'
             )
+        if self.compared < 0:
+            raise ValueError(f'compared is {self.compared}; 0 or more frames are expected')
 
     @property
     def seconds(self) -> float:
@@ -158,10 +167,10 @@ class LearnConfig:
         return 60 * (minutes if self.max_minutes is None else self.max_minutes)
 
 
-COMMON = ('method', 'max_minutes')
+COMMON = ('method', 'max_minutes', 'finding')
 OF_DISTILLED = (
     *('shares', 'part_length_m', 'kinds', 'frames', 'least_piles'),
-    *('mesh', 'units', 'discovery', 'piles', 'bins', 'network', 'alike'),
+    *('mesh', 'units', 'discovery', 'piles', 'bins', 'network', 'reading', 'alike', 'compared'),
 )
 
 

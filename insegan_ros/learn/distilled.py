@@ -7,6 +7,7 @@
           piles/, piles.png       labelled piles of it; beside real frames
           state.pt                the network in training
           model/, segmented.png   what `--model <out>/model` loads; what it makes of real frames
+          learned/                the learned model, where the one begun with is better
 
 Where no shape explains the frames, random shapes that look like what they show take the place of
 the part's (`alike_shapes`): shapes/ and alike.png instead of piles/ and piles.png. The model then
@@ -39,6 +40,7 @@ from insegan_ros.learn.reading import (
 from insegan_ros.learn.run_folder import Job, claim
 from insegan_ros.learn.run_pictures import show_segmented
 from insegan_ros.learn.stage_any_bin import AnyBin
+from insegan_ros.learn.stage_comparison import comparison_stages, ending
 from insegan_ros.learn.stage_discovery import UNEXPLAINED, find_shape, shape_folders
 from insegan_ros.learn.stage_mesh import CadSolid, take_mesh, write_part
 from insegan_ros.learn.stage_network import begun, is_read, learned_enough, teach, training_of
@@ -59,6 +61,8 @@ def train(job: Job) -> int:
         # the first stage tells what comes next
         run_stages(distillation.stages()[:1], job.config.seconds, job.report)
         run_stages(distillation.stages(), job.config.seconds, job.report)
+    if said := ending(job):
+        print(said)
     if distillation.unexplained:
         print(f'the model is in {job.model}: masks, but no poses')
     else:
@@ -92,7 +96,8 @@ class Distillation:
         if self.unexplained:
             assert self.start is not None
             length_m = float(report.of('discovery')['part_length_m'])
-            return [shape, *AlikeShapes(self.job, self.start, length_m).stages()]
+            alike = AlikeShapes(self.job, self.start, length_m).stages()
+            return [shape, *alike, *comparison_stages(self.job, self.start)]
         piles = Stage(
             name='piles',
             share=shares.piles,
@@ -112,7 +117,7 @@ class Distillation:
             done=lambda _: is_read(self.job),
             run=lambda _: self.write_model(),
         )
-        return [shape, piles, network, reading]
+        return [shape, piles, network, reading, *comparison_stages(self.job, self.start)]
 
     @property
     def first(self) -> str:
@@ -198,10 +203,12 @@ class Distillation:
         job, settings = self.job, self.job.config.network
         progress = begun(job, self.network, settings, start=self.start)
         held = self.bins.held(self.network)
-        frames = None
+        frames, reading, finding = None, job.config.reading, job.config.finding
         if job.frames is not None:
-            frames = frames_of(progress.average, job.frames, job.seed)
-        read = learn_to_read(progress.average, held, job.seed, frames=frames)
+            frames = frames_of(
+                progress.average, job.frames, job.seed, config=reading, finding=finding
+            )
+        read = learn_to_read(progress.average, held, job.seed, frames=frames, config=reading)
         segmenter = distilled.DistilledSegmenter(
             progress.average,
             read.votes,
@@ -209,8 +216,10 @@ class Distillation:
             seed=job.seed,
             lengths_px=self.bins.lengths_px,
             existence=read.existence,
+            finding=finding,
         )
-        scoring = calibrate_scores(segmenter, cases_of(segmenter, held, job.seed))
+        cases = cases_of(segmenter, held, job.seed, config=reading, finding=finding)
+        scoring = calibrate_scores(segmenter, cases, reading.right_iou)
         figures = {
             'strict_miou_on_unseen_piles': round(read.strict_miou, 4),
             'count_accuracy_on_unseen_piles': round(read.count_accuracy, 4),
@@ -228,6 +237,7 @@ class Distillation:
                 scoring=scoring,
                 lengths_px=self.bins.lengths_px,
                 existence=read.existence,
+                finding=finding,
             ),
         }
         cad = self.solids[0]

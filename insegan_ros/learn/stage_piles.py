@@ -40,7 +40,11 @@ class BinOfFrames:
     @cached_property
     def around(self) -> Surroundings:
         """The bin and the camera, as the frames show them."""
-        return measure_surroundings(self.job.dataset, np.random.default_rng([self.job.seed, 1]))
+        return measure_surroundings(
+            self.job.dataset,
+            np.random.default_rng([self.job.seed, 1]),
+            finding=self.job.config.finding,
+        )
 
     @property
     def pixel_m(self) -> float:

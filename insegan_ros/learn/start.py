@@ -89,6 +89,15 @@ class Start:
         except (LengthNotFoundError, FloorNotFoundError):
             return None
 
+    def told(
+        self, part_length_m: float, device: str = 'cpu'
+    ) -> distilled.DistilledSegmenter | None:
+        """This model, told the part's length; None where it knows one part alone."""
+        chosen = self._of_any_length(device)
+        if chosen is not None:
+            chosen.set_part_length(part_length_m)
+        return chosen
+
     def _of_any_length(self, device: str) -> distilled.DistilledSegmenter | None:
         """None where the model knows one part alone."""
         segmenter = model_card.load_segmenter(str(self.folder), device)

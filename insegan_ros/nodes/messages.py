@@ -17,7 +17,7 @@ from sensor_msgs_py import point_cloud2
 from std_msgs.msg import Header
 
 from insegan_ros.camera import points_from_depth
-from insegan_ros.drawing import picture
+from insegan_ros.drawing import found_picture
 from insegan_ros.types import DepthFrame, InstanceImages, Intrinsics, Segmentation
 
 # sensor_msgs/image_encodings.hpp: <kind>C<number of channels>, and names for some of them
@@ -112,8 +112,8 @@ def rendered_depth(found: Segmentation, header: Header) -> Image:
 
 
 def overlay_image(frame: DepthFrame, found: Segmentation, header: Header) -> Image:
-    """rgb8: the frame in grey, its instances in colour."""
-    return to_image(picture(frame, found.labels, found.kinds)[..., ::-1], 'rgb8', header)
+    """rgb8: the frame in grey, its instances in colour, and why it is not to be trusted."""
+    return to_image(found_picture(frame, found)[..., ::-1], 'rgb8', header)
 
 
 def points(frame: DepthFrame, found: Segmentation, header: Header) -> PointCloud2:

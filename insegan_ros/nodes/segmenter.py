@@ -38,6 +38,7 @@ from insegan_ros.nodes.segmenter_parameters import (
 from insegan_ros.nodes.segmenter_report import SegmenterReport
 from insegan_ros.nodes.worker import NewestWorker
 from insegan_ros.picks.symmetry import Steadier, symmetries
+from insegan_ros.trust import judged
 from insegan_ros.types import DepthFrame, Segmentation, Segmenter
 
 WARN_S = 5.0  # between two of the same warning
@@ -172,6 +173,8 @@ class SegmenterNode(ManagedNode):
             with self._busy:
                 length_m = self._segmenter.part_length_m if self._segmenter else None
                 found = self._steady(frame, self._within_limits(frame, posed))
+                found = judged(found, frame, self._segmenter) if self._segmenter else found
+            doubts += [f'doubtful: {doubt}' for doubt in found.doubts or ()]
             self._say_length(length_m)
             if found.count > (most := self._given['max_instances']):
                 doubts.append(
@@ -194,6 +197,7 @@ class SegmenterNode(ManagedNode):
             self._progress.last_error = doubt
         now = self.get_clock().now().nanoseconds
         since_stamp = now - frame.stamp_ns if frame.stamp_ns else -1
+        self._progress.verdict = found.verdict
         self._progress.done(since_stamp, time.monotonic_ns() - pair.arrived_ns, doubts)
         return frame, found
 

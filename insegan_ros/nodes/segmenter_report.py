@@ -26,6 +26,7 @@ class SegmenterReport:
     failing: bool = False  # the newest frame was not answered in full
     camera: str = ''  # what is noteworthy of it
     doubts: tuple[str, ...] = ()  # of the newest frame, which was answered
+    verdict: str = 'not judged'  # on the newest frame: trusted, doubtful
     odd_stamps: bool = False
     rate: float = 0.0  # Hz, between the last two looks
     _latencies_ns: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES))
@@ -113,6 +114,7 @@ class SegmenterReport:
             'latency since': 'arrival: the stamps are of another clock'
             if self.odd_stamps
             else 'stamp',
+            'verdict': self.verdict,
             'camera': self.camera or 'plain',
             'last error': self.last_error,
         }

@@ -12,7 +12,8 @@ from insegan_ros import cli
 from insegan_ros.data.store import to_units
 from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.parts_bin import load_bin
-from insegan_ros.synthetic.generate import SceneConfig, dataset_info, make_scene
+from insegan_ros.synthetic.generate import SceneConfig, make_scene
+from insegan_ros.synthetic.stored_scenes import dataset_info
 
 
 def test_the_floor_of_a_dataset_is_stored_and_drawn(

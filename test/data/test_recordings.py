@@ -10,13 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from backports import zstd
 from lz4 import frame as lz4
 from recorded import DEPTH, HEIGHT, START, STEP, WIDTH, Bag, depth_units, storage_file
 from rosbags.highlevel import AnyReader
 
 from insegan_ros.data.bags import Recording
 from insegan_ros.data.store import DatasetError, to_units
+
+try:
+    from compression import zstd  # Python 3.14
+except ImportError:
+    from backports import zstd
 
 IMAGE = f'{DEPTH}/image_rect_raw'
 

@@ -26,14 +26,17 @@ from insegan_ros.distillation.pretrain import ShapesConfig
 from insegan_ros.distillation.random_views import ViewConfig
 from insegan_ros.distillation.surroundings import Surroundings, measure_surroundings
 from insegan_ros.inference import model_card
-from insegan_ros.learn import any_model, reading, stage_any_bin, stage_discovery
+from insegan_ros.learn import any_model, stage_any_bin, stage_discovery
+from insegan_ros.learn.reading import ReadingConfig
 from insegan_ros.model.template import Template
 from insegan_ros.parts_bin import find_bin
 from insegan_ros.types import DepthFrame, Intrinsics
 
 SIZE = (0.04, 0.024, 0.016)  # m
-FEW = ('--set', 'least_piles=8')
-SHAPES = ('--set', 'alike={shapes: 4, looks: 3, kept: 2, piles: 6}')
+# which model is kept is a matter of test_comparison.py
+UNSEEN = ('--set', 'compared=0')
+FEW = ('--set', 'least_piles=8', *UNSEEN)
+SHAPES = ('--set', 'alike={shapes: 4, looks: 3, kept: 2, piles: 6}', *UNSEEN)
 
 
 def brick() -> Template:
@@ -46,8 +49,8 @@ def brick() -> Template:
 @pytest.fixture(autouse=True)
 def two_ways_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which of nine ways to read votes is chosen is a matter of test_reading.py."""
-    ways = reading.learn_to_read.__kwdefaults__
-    monkeypatch.setitem(ways, 'generosity', reading.GENEROSITY[:2])
+    defaults = ReadingConfig.__init__.__kwdefaults__
+    monkeypatch.setitem(defaults, 'generosity', ReadingConfig().generosity[:2])
 
 
 @pytest.fixture(scope='module')
@@ -125,7 +128,7 @@ def test_what_was_taught_is_neither_read_nor_scored_on(
     monkeypatch.setattr(stage_discovery, 'discover', lambda _: brick())
     command = ['train', '--dataset', str(frames), '--out', str(tmp_path)]
     command += ['--max-minutes', '0.01', '--workers', '1', '--device', 'cpu']
-    command += ['--set', 'least_piles=12']
+    command += ['--set', 'least_piles=12', *UNSEEN]
     assert main(command) == 0
     taught = seen['mixed_batch']
     assert taught
@@ -140,7 +143,8 @@ def test_pretraining_makes_a_model_that_training_begins_with(
     torch.set_num_threads(1)
     small = partial(ShapesConfig, bins=1, pictures=2, parts=(2, 3), view=ViewConfig(size=64))
     monkeypatch.setattr(any_model, 'ShapesConfig', small)
-    monkeypatch.setattr(any_model, 'GENEROSITY', any_model.GENEROSITY[:1])
+    once = replace(any_model.READING, generosity=any_model.READING.generosity[:1])
+    monkeypatch.setattr(any_model, 'READING', once)
     start = tmp_path / 'any'
     command = ['pretrain', '--out', str(start), '--shapes', '2', '--max-minutes', '0.02']
     command += ['--workers', '1', '--device', 'cpu']
@@ -336,7 +340,7 @@ def test_a_cad_model_ends_in_a_model_with_poses_and_another_mesh_is_another_run(
     command = ['train', '--mesh', str(mesh), '--units', 'mm', '--out', str(out)]
     command += ['--dataset', str(frames)] if with_frames else []
     command += ['--max-minutes', '0.05', '--workers', '1', '--device', 'cpu']
-    command += ['--set', 'least_piles=24']
+    command += ['--set', 'least_piles=24', *UNSEEN]
     assert main(command) == 0
     card = model_card.read_card(out / 'model')
     assert card['mesh']['origin_m'] == pytest.approx((0.1, 0, 0), abs=2e-4)

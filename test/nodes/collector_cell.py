@@ -78,13 +78,19 @@ class World:
     def _follow(self, message: JointTrajectory) -> None:
         if not self.obeys:
             return
-        now = time.monotonic()
-        if self.arm.moving(now) and len(message.points) == 1:
-            self.arm.brake(now)
+        if self.moving() and len(message.points) == 1:
+            self.brake()
         else:
-            assert self.arm.follow(from_message(message), now) == []
-            self.shakes += 1
-            self.longest = self.arm._duration
+            self.begin(message)
+
+    def begin(self, message: JointTrajectory) -> None:
+        """The arm follows it, by the clock that everything here goes by."""
+        assert self.arm.follow(from_message(message), time.monotonic()) == []
+        self.shakes += 1
+        self.longest = self.arm._duration
+
+    def brake(self) -> None:
+        self.arm.brake(time.monotonic())
 
     def _show(self) -> None:
         now = time.monotonic()

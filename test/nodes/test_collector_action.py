@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +19,6 @@ from std_msgs.msg import Bool
 
 from insegan_ros.collection.machine import State
 from insegan_ros.data.store import Dataset
-from insegan_ros.nodes.arm_interface import from_message
 
 ACTION = {'arm.interface': 'action', 'arm.action': 'follow_joint_trajectory'}
 
@@ -43,13 +41,11 @@ class Controller:
         cell.world.create_timer(0.02, self._watch)
 
     def _begin(self, handle: ServerGoalHandle) -> None:
-        refused = self._cell.arm.follow(from_message(handle.request.trajectory), time.monotonic())
-        assert refused == []
+        self._cell.begin(handle.request.trajectory)
         self._goal = handle
-        self._cell.shakes += 1
 
     def _brake(self, _: ServerGoalHandle) -> CancelResponse:
-        self._cell.arm.brake(time.monotonic())
+        self._cell.brake()
         return CancelResponse.ACCEPT
 
     def _watch(self) -> None:
