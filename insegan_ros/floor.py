@@ -98,7 +98,8 @@ def find_floor(
     all_points = points[rows, columns].astype(np.float64)
     all_sigma = D435_NOISE.depth_sigma(all_points[:, 2], frame.intrinsics)
     near = np.maximum(config.on_m, config.on_sigma * all_sigma)
-    nx, ny, nz, offset = _refit(best, all_points, near, sigma=all_sigma, config=config).tolist()
+    refined = _refit(best[None], all_points, near, sigma=all_sigma, config=config)
+    nx, ny, nz, offset = refined[0].tolist()
     return Plane((nx, ny, nz), offset)
 
 
@@ -182,9 +183,7 @@ def _refined(
     planes = planes[np.argsort(-scores)[:24]]
     for widen in (4.0, 2.0, 1.0, 1.0):
         check_time()
-        planes = np.array(
-            [_refit(p, sample, near * widen, sigma=sigma, config=config) for p in planes]
-        )
+        planes = _refit(planes, sample, near * widen, sigma=sigma, config=config)
     scores = _floor_scores(planes, sample, near, under=under, config=config)
     tilts = np.degrees(np.arccos(np.clip(-planes[:, 2], -1, 1)))
     level = tilts <= config.max_tilt_degrees
@@ -208,27 +207,33 @@ def _floor_scores(
     The first points below count once: a camera has flying pixels, and a side wall of a tote, which
     has none below, would else be its floor.
     """
-    heights = planes[:, :3] @ sample.T + planes[:, 3:]  # (K, M)
-    below = (heights < -under).sum(1)
+    below, on = np.zeros(len(planes)), np.zeros(len(planes))
+    for k in range(0, len(planes), 32):  # so many heights stay in the processor's cache
+        heights = planes[k : k + 32, :3] @ sample.T + planes[k : k + 32, 3:]  # (32, M)
+        below[k : k + 32] = np.count_nonzero(heights < -under, axis=1)
+        on[k : k + 32] = np.count_nonzero(np.abs(heights, out=heights) < near, axis=1)
     many = np.maximum(below - config.flying_share * len(sample), 0)
-    return (np.abs(heights) < near).sum(1) - below - (config.below_weight - 1) * many
+    return on - below - (config.below_weight - 1) * many
 
 
 def _refit(
-    plane: NDArray, sample: NDArray, near: NDArray, *, sigma: NDArray, config: FloorConfig
+    planes: NDArray, sample: NDArray, near: NDArray, *, sigma: NDArray, config: FloorConfig
 ) -> NDArray:
-    """Least squares through the points near a plane, weighted by their noise."""
-    inside = np.abs(sample @ plane[:3] + plane[3]) < near
-    if inside.sum() < 10:
-        return plane
-    points, weights = sample[inside], 1 / sigma[inside] ** 2
-    centre = np.average(points, axis=0, weights=weights)
-    spread = (points - centre) * np.sqrt(weights)[:, None]
-    normal = np.linalg.eigh(spread.T @ spread)[1][:, 0]
-    normal = -normal * np.sign(normal[2])
-    if -normal[2] < np.cos(np.radians(config.seen_tilt_degrees)):
-        return plane
-    return np.append(normal, -normal @ centre)
+    """(K, 4) planes, each by least squares through the points near it, weighted by their noise."""
+    middle = sample.mean(axis=0)
+    points = sample - middle  # so that products keep their digits
+    products = (points[:, :, None] * points[:, None]).reshape(-1, 9)
+    inside = np.abs(planes[:, :3] @ sample.T + planes[:, 3:]) < near  # (K, M)
+    weights = inside / sigma**2
+    total = np.maximum(weights.sum(axis=1), 1e-300)[:, None]
+    centres = weights @ points / total
+    outer = centres[:, :, None] * centres[:, None]
+    normals = np.linalg.eigh((weights @ products / total).reshape(-1, 3, 3) - outer)[1][:, :, 0]
+    normals = -normals * np.sign(normals[:, 2:])
+    offsets = -(normals * (centres + middle)).sum(axis=1)
+    steepest = np.cos(np.radians(config.seen_tilt_degrees))
+    sound = (inside.sum(axis=1) >= 10) & (-normals[:, 2] >= steepest)
+    return np.where(sound[:, None], np.column_stack([normals, offsets]), planes)
 
 
 def floor_frame(floor: Plane) -> tuple[NDArray, NDArray]:
