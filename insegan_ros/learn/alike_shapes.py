@@ -184,7 +184,8 @@ class AlikeShapes:
     def parts(self) -> list[tuple[Piles, NetworkConfig]]:
         """Piles of the shapes that look most alike."""
         stored = [Dataset(self.orders[k].path) for k in self._kept]
-        return [(Piles.load(piles, piles.indices), self.network) for piles in stored]
+        errors = self.job.config.errors
+        return [(Piles.load(piles, piles.indices, errors), self.network) for piles in stored]
 
     @property
     def taught(self) -> list[tuple[Piles, NetworkConfig]]:

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from insegan_ros.camera import Plane
-from insegan_ros.depth_camera import (
-    D435,
-    D435_DEPTH_SCALE,
-    D435_NOISE,
-    D435_STRONG_NOISE,
-    EXACT_DEPTH_SCALE,
-    StereoNoise,
-)
+from insegan_ros.depth_camera import D435
 from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, SceneRejectedError, fill_validly
-from insegan_ros.synthetic.d435 import add_noise
+from insegan_ros.synthetic.camera_presets import as_measured, errors_of, intrinsics_of
 from insegan_ros.synthetic.parts import PARTS, Part, make_part
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
 from insegan_ros.types import DepthFrame, Intrinsics
@@ -38,12 +30,6 @@ BIN_WIDTHS = {
     'obj_14': 1.9,
     'elbow': 1.8,
     'block': 1.6,
-}
-# SceneConfig.noise -> how the camera errs, and metres a unit in its 16-bit images
-NOISES: dict[str, tuple[StereoNoise | None, float]] = {
-    'none': (None, EXACT_DEPTH_SCALE),
-    'd435': (D435_NOISE, D435_DEPTH_SCALE),
-    'd435_strong': (D435_STRONG_NOISE, D435_DEPTH_SCALE),
 }
 MAX_ATTEMPTS = 50  # drops before a configuration counts as impossible
 
@@ -97,8 +83,9 @@ class SceneConfig:
 
     part: str = 'nut'  # or several: 'nut+bolt'
     instances: tuple[int, int] = (5, 5)  # least and most parts, both included
-    noise: Literal['none', 'd435', 'd435_strong'] = 'd435'
-    camera: Literal['crop', 'd435'] = 'crop'  # the bin's window or the whole 848 x 480 frame
+    noise: str = 'd435'  # none, d435, d435_strong, or a camera's preset, by name or file
+    # crop: the bin's window of a D435's image; d435 or a preset: the camera's whole image
+    camera: str = 'crop'
     size: int = 224  # px, side of the crop
     camera_height: float = 0.55  # m above the floor
     height_jitter: float = 0.002  # m, and as much sideways: no mount is perfectly stiff
@@ -110,6 +97,8 @@ class SceneConfig:
         kinds_named(self.part)  # says what is wrong with it
         if not 0 <= low <= high <= 100:
             raise ValueError(f'instances {low}-{high}: 0 <= least <= most <= 100 is expected')
+        errors_of(self.noise)  # they say what is wrong
+        _ = self.intrinsics
         if not 16 <= self.size <= D435.height:
             raise ValueError(f'size {self.size}: 16 to {D435.height} px is expected')
         if not 0 <= self.tilt_degrees <= 45:
@@ -130,8 +119,8 @@ class SceneConfig:
     @property
     def intrinsics(self) -> Intrinsics:
         """Of the image that a scene has: the crop, or the whole frame."""
-        if self.camera == 'd435':
-            return D435
+        if self.camera != 'crop':
+            return intrinsics_of(self.camera)
         x, y = (D435.width - self.size) // 2, (D435.height - self.size) // 2
         return D435.crop(x, y, self.size, height=self.size)
 
@@ -207,9 +196,7 @@ def _photograph(
     camera = Camera(config.intrinsics, pose)
     kinds = world.kinds
     seen = raycaster.photograph(world.poses(), camera, kinds)
-    depth, noise = seen.depth_m, NOISES[config.noise][0]
-    if noise is not None:
-        depth = add_noise(depth, camera.intrinsics, rng, noise=noise)
+    depth = as_measured(seen.depth_m, camera.intrinsics, rng, noise=config.noise)
     return SimulatedScene(
         frame=DepthFrame(depth, camera.intrinsics),
         labels=seen.labels,

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from insegan_ros import __version__
 from insegan_ros.data.store import Dataset, DatasetInfo, to_units
+from insegan_ros.synthetic.camera_presets import errors_of
 from insegan_ros.synthetic.generate import (
-    NOISES,
     SceneConfig,
     floor_plane,
     kinds_named,
@@ -48,7 +48,7 @@ def dataset_info(config: SceneConfig, seed: int) -> DatasetInfo:
         intrinsics=config.intrinsics,
         source='simulated',
         instances=low if low == high else None,
-        depth_scale=NOISES[config.noise][1],
+        depth_scale=errors_of(config.noise)[1],
         floor=(*floor.normal, floor.offset),  # nominal; each frame's line holds its own
         generator=f'insegan_ros {__version__}: {settings}',
         seed=seed,
@@ -62,7 +62,7 @@ def store_scene(config: SceneConfig, seed: int, index: int) -> StoredScene:
     told = {'kinds': scene.kinds.tolist()} if len(kinds_named(config.part)) > 1 else {}
     return StoredScene(
         index=index,
-        depth=to_units(scene.frame.depth_m, NOISES[config.noise][1]),
+        depth=to_units(scene.frame.depth_m, errors_of(config.noise)[1]),
         labels=scene.labels,
         poses=scene.poses,
         record={
