@@ -19,7 +19,7 @@ from pathlib import Path
 from insegan_ros.commands.options import (
     add_reading_options,
     add_view_limits,
-    reading_of,
+    replay_given,
     require_counts,
     view_limits_of,
 )
@@ -48,25 +48,19 @@ def run(args: argparse.Namespace) -> int:
     import cv2
     import numpy as np
 
-    from insegan_ros.data.replay import Replay
+    from insegan_ros.camera import median_frame
     from insegan_ros.drawing import bin_picture
     from insegan_ros.parts_bin import find_bin, save_bin
-    from insegan_ros.types import DepthFrame
 
     require_counts(args, 'limit')
     limits = view_limits_of(args)
-    where = {'camera_file': args.camera_info, 'topic': args.topic}
-    with Replay(args.input, reading_of(args), **where) as replay:
+    with replay_given(args, args.input) as replay:
         frames = [replayed.frame for replayed in islice(replay, args.limit)]
         for text in replay.skipped:
             print(text, file=sys.stderr)
     if not frames:
         raise ValueError(f'{args.input}: none of its images can be used')
-    stack = np.stack([frame.depth_m for frame in frames])
-    seen = np.isfinite(stack).any(axis=0)
-    depth = np.full(stack.shape[1:], np.nan, np.float32)
-    depth[seen] = np.nanmedian(stack[:, seen], axis=0)
-    frame = limits.applied(DepthFrame(depth, frames[0].intrinsics))
+    frame = limits.applied(median_frame(frames))
     found = find_bin(frame, np.random.default_rng(args.seed)).within(limits.region)
     save_bin(args.out, found)
     tilt = np.degrees(np.arccos(np.clip(-found.floor.normal[2], -1, 1)))
@@ -75,9 +69,8 @@ def run(args: argparse.Namespace) -> int:
     if found.corners is None:
         print('no walls were found: all that is seen counts as inside')
     else:
-        a, b, c, _ = np.asarray(found.corners)
-        sides = np.linalg.norm(b - a) * 1000, np.linalg.norm(c - b) * 1000
-        print(f'its floor measures {sides[0]:.0f} x {sides[1]:.0f} mm')
+        a, b, c, _ = 1e3 * np.asarray(found.corners)
+        print(f'its floor measures {np.linalg.norm(b - a):.0f} x {np.linalg.norm(c - b):.0f} mm')
     if args.picture:
         if not cv2.imwrite(str(args.picture), bin_picture(frame, found)):
             raise OSError(f'{args.picture} could not be written')
