@@ -68,23 +68,11 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f'{args.input}: none of its images can be used')
     frame = limits.applied(median_frame(frames))
     found = find_bin(frame, np.random.default_rng(args.seed)).within(limits.region)
-<<<<<<< HEAD
-    save_bin(args.out, found)
-    tilt = np.degrees(np.arccos(np.clip(-found.floor.normal[2], -1, 1)))
-    print(f'{len(frames)} frames: the camera is {found.floor.offset:.3f} m above the floor,')
-    print(f'tilted {tilt:.1f} degrees; the bin lies in x, y, width, height = {found.region} px')
-    if found.corners is None:
-        print('no walls were found: all that is seen counts as inside')
-    else:
-        a, b, c, _ = 1e3 * np.asarray(found.corners)
-        print(f'its floor measures {np.linalg.norm(b - a):.0f} x {np.linalg.norm(c - b):.0f} mm')
-=======
     length_m, said = args.part_length, 'the part length is as told'
     if length_m is None:
         length_m, said = length_of_parts(map(limits.applied, frames), found)
     save_bin(args.out, replace(found, part_length_m=length_m))
     print(f'{len(frames)} frames: {found.in_words}; {said}')
->>>>>>> main
     if args.picture:
         if not cv2.imwrite(str(args.picture), bin_picture(frame, found)):
             raise OSError(f'{args.picture} could not be written')
