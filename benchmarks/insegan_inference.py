@@ -25,7 +25,7 @@ from insegan_ros.evaluation.metrics import strict_miou
 from insegan_ros.inference import insegan, model_card
 from insegan_ros.inference.insegan import InSeGANCard, InSeGANNetworks
 from insegan_ros.model.set_losses import MIDDLE
-from insegan_ros.training.step import measured
+from insegan_ros.training.noise import measured
 
 EMPTY = -1 + 1e-3  # above it something was measured above the floor
 

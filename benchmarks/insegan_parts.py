@@ -30,7 +30,8 @@ from insegan_ros.inference.insegan import FilterConfig, InSeGANCard, InSeGANNetw
 from insegan_ros.learn.insegan import pick_precision
 from insegan_ros.model.insegan import InSeGAN, InSeGANConfig
 from insegan_ros.training.health import examine
-from insegan_ros.training.step import StepConfig, Trainer
+from insegan_ros.training.step import Trainer
+from insegan_ros.training.step_config import StepConfig
 
 HELD_OUT = 60  # frames
 EVERY = 50  # steps between two looks at the losses

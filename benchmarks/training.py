@@ -28,7 +28,8 @@ from insegan_ros.learn.insegan import pick_precision
 from insegan_ros.model import losses
 from insegan_ros.model.insegan import InSeGAN, InSeGANConfig
 from insegan_ros.model.matching import match
-from insegan_ros.training.step import StepConfig, Trainer
+from insegan_ros.training.step import Trainer
+from insegan_ros.training.step_config import StepConfig
 
 REFERENCE = Path(__file__).parents[1] / 'config/train/insegan_reference.yaml'
 

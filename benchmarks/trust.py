@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from insegan_ros.bin_tracker import BinTracker
 from insegan_ros.camera import Plane
 from insegan_ros.data.store import Dataset
 from insegan_ros.depth_camera import D435, D435_NOISE
@@ -26,7 +27,7 @@ from insegan_ros.distillation.pretrain import ShapesConfig, load_shapes, store_s
 from insegan_ros.evaluation.metrics import strict_miou
 from insegan_ros.inference import model_card
 from insegan_ros.inference.distilled import DistilledSegmenter
-from insegan_ros.parts_bin import Bin, BinTracker
+from insegan_ros.parts_bin import Bin
 from insegan_ros.synthetic.d435 import add_noise
 from insegan_ros.trust import Signs, doubts_of, judged, signs_of
 from insegan_ros.types import DepthFrame, Intrinsics

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from insegan_ros.parts_bin import Bin, BinTracker
+from insegan_ros.bin_tracker import BinTracker
+from insegan_ros.parts_bin import DEFAULT, Bin, FindingConfig
 from insegan_ros.types import DepthFrame, Segmentation
 
 
 class BinSegmenter:
     """A Segmenter (see types.Segmenter); its poses are rough ones, whatever the time."""
 
-    def __init__(self, parts_bin: Bin | None, seed: int) -> None:
-        self._tracker = BinTracker(parts_bin, seed)
+    def __init__(self, parts_bin: Bin | None, seed: int, finding: FindingConfig = DEFAULT) -> None:
+        self._tracker = BinTracker(parts_bin, seed, config=finding)
 
     @property
     def part_length_m(self) -> None:

@@ -78,12 +78,9 @@ def load(
     cls: type[T],
     files: Iterable[Path] = (),
     overrides: Iterable[str] = (),
-    *,
-    base: Mapping[str, Any] | None = None,
 ) -> T:
-    """Defaults of `cls`, overridden by `base`, YAML files in order, then 'a.b=value' strings."""
+    """Defaults of `cls`, overridden by YAML files in order, then 'a.b=value' strings."""
     merged: dict[str, Any] = {}
-    merge(merged, base or {})
     for file in files:
         try:
             loaded = yaml.safe_load(file.read_text()) or {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import cv2
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from insegan_ros.camera import height_map, pixel_rays
 from insegan_ros.floor import floor_frame
-from insegan_ros.parts_bin import Bin, foreground
+from insegan_ros.parts_bin import Bin, FindingConfig, foreground
 from insegan_ros.types import DepthFrame, FloatImage
 
 SUPERSAMPLING = 2  # native pixels are averaged, not skipped, where the crop is coarser
@@ -28,6 +28,8 @@ class CropConfig:
     # How a height becomes a value. `linear`: the floor is -1 and height_m is 1. `gap`: where no
     # part was seen is -1, and parts lie between LOW and HIGH, well apart from it.
     coding: Literal['linear', 'gap'] = 'linear'
+    # how the bin is found in a frame
+    finding: FindingConfig = field(default_factory=FindingConfig)
 
     def __post_init__(self) -> None:
         if not self.side_m > 0 or not self.height_m > 0 or self.size < 8:

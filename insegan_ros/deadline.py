@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import threading
 import time
-from types import TracebackType
 
 _of_thread = threading.local()
 
@@ -48,12 +47,7 @@ class Deadline:
         _of_thread.deadline = self
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         _of_thread.deadline = self._before
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 MAX_TEXT_BYTES = 64 << 20  # of a YAML or JSON file that is read whole
@@ -71,10 +70,5 @@ class FolderClaim:
     def __enter__(self) -> FolderClaim:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -11,16 +11,60 @@ from numpy.typing import NDArray
 
 from insegan_ros import config
 from insegan_ros.camera import Plane, height_map, pixel_rays, points_from_depth
-from insegan_ros.deadline import check_time
 from insegan_ros.depth_camera import D435_NOISE
-from insegan_ros.floor import (
-    FloorNotFoundError,
-    find_floor,
-    floor_frame,
-    floor_tolerance,
-    levelled,
-)
+from insegan_ros.floor import FloorConfig, FloorNotFoundError, find_floor, floor_frame
 from insegan_ros.types import DepthFrame, Intrinsics
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartLimits:
+    """What decides which pixels in a bin show parts: those above the floor and inside the walls.
+
+    The height from which on a part is seen follows the camera's noise, whose standard deviation
+    sigma is measured on the floor (`lowest_part`).
+    """
+
+    least_height_m: float = 0.0012  # of a part above the floor, however quiet the camera is
+    usual_height_m: float = 0.004  # enough for a D435 over a bin, though its noise has long tails
+    usual_sigma: float = 4.0  # from so many sigma on, where that is less than the usual height
+    least_sigma: float = 3.0  # and never from less, however noisy the camera is
+    noise_within_m: float = 0.02  # under the floor: what lies lower is a flying pixel, no noise
+    wall_margin_m: float = 0.004  # from the walls' inner faces: measured walls waver by as much,
+    wall_lean: float = 0.06  # and by so much more for each metre above the floor
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindingConfig:
+    """What decides where the bin is in a frame, and when it has to be sought again."""
+
+    floor: FloorConfig = field(default_factory=FloorConfig)
+    limits: PartLimits = field(default_factory=PartLimits)
+
+    # heights, of the tallest thing in sight
+    tall: float = 0.5  # what is taller may be a wall
+    low: float = 0.3  # what is lower is the bin's floor, or lies on it
+    rim: float = 0.85  # what is taller, and outside, is the walls' rim
+    # whether walls stand around what is surrounded
+    least_inside: float = 0.05  # share of a bin's area in the image that is lower than its walls
+    # share of the walls' own area in the image that they surround: holes in parts make up less
+    least_enclosed: float = 0.3
+    box_share: float = 0.93  # of the hull around it that a bin fills, and scattered parts do not
+    corner: float = 0.04  # of a hull's length: what is less blunt is no corner
+    least_floor_px: int = 100  # of low points; fewer do not tell where the floor ends
+    # a rim so much farther out than the floor's end means that parts hide the floor before it:
+    # walls that lean outwards make less
+    hidden_m: float = 0.008
+
+    # of a camera that rarely moves (`BinTracker`)
+    looks: int = 5  # frames in which the bin is sought: parts hide the walls' feet in some
+    on_floor_m: float = 0.004  # from the floor: a point is on it
+    below_floor_m: float = 0.008  # under the floor: a point is under it by more than noise
+    most_below: float = 0.02  # share of the points; with more below the camera has moved
+    # of the share on the floor when it was found; with less there the camera has moved
+    least_on: float = 0.3
+
+
+DEFAULT = FindingConfig()
 
 
 @dataclass(frozen=True)
@@ -30,6 +74,29 @@ class Bin:
     floor: Plane
     region: tuple[int, int, int, int] | None = None  # x, y, width, height of its window, px
     corners: tuple[tuple[float, float, float], ...] | None = None  # of its floor, camera frame, m
+    limits: PartLimits = DEFAULT.limits  # which of its pixels show parts
+    # of the parts in it, their longest side, for models that have to be told; None: not known
+    part_length_m: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.part_length_m is not None and not 0.001 <= self.part_length_m <= 2:
+            raise ValueError(
+                f'part_length_m is {self.part_length_m}; 0.001 to 2 metres are expected'
+            )
+
+    @property
+    def in_words(self) -> str:
+        """Where the camera is, and where the bin."""
+        tilt = np.degrees(np.arccos(np.clip(-self.floor.normal[2], -1, 1)))
+        size = 'no walls were found: all that is seen counts as inside'
+        if self.corners is not None:
+            a, b, c, _ = np.asarray(self.corners)
+            sides = np.linalg.norm(b - a) * 1000, np.linalg.norm(c - b) * 1000
+            size = f'its floor measures {sides[0]:.0f} x {sides[1]:.0f} mm'
+        return (
+            f'the camera is {self.floor.offset:.3f} m above the floor, tilted {tilt:.1f} degrees; '
+            f'the bin lies in x, y, width, height = {self.region} px; {size}'
+        )
 
     def within(self, region: tuple[int, int, int, int] | None) -> Bin:
         """The same, its window no larger than x, y, width, height."""
@@ -43,75 +110,45 @@ class Bin:
         return replace(self, region=(low[0], low[1], size[0], size[1]))
 
 
-MIN_INSIDE = 0.05  # of a bin's area in the image is lower than its walls
-BOX_SHARE = 0.93  # of the hull around it a bin fills
-CORNER = 0.04  # of a hull's length: what is less blunt is no corner
-MIN_ENCLOSED = 0.3  # of the walls' own area in the image; the holes in parts make up less
-WALL_MARGIN_M = 0.004  # from the walls' inner faces: measured walls waver by as much,
-WALL_LEAN = 0.06  # and the more the higher above the floor
-
-TOLD_STRIDE = 3  # px skipped where noise is measured
-HIDDEN_M = 0.008  # a rim further out than the floor's end: more than walls lean outwards
+NOISE_STRIDE = 3  # px skipped where noise is measured
+LEAST_NOISE = 200  # points under the floor that tell its noise
 
 
-def restricted(
+def find_bin(
     frame: DepthFrame,
-    region: tuple[int, int, int, int] | None = None,
-    max_depth_m: float | None = None,
-) -> DepthFrame:
-    """The frame without what lies outside a window or too far away.
-
-    Raises:
-        ValueError: the window lies outside the image, or nothing is left.
-    """
-    depth = frame.depth_m.copy()
-    if region is not None:
-        x, y, width, height = region
-        if x + width > depth.shape[1] or y + height > depth.shape[0]:
-            raise ValueError(
-                f'region {region}: a window of the image, {depth.shape[1]} x {depth.shape[0]} px, '
-                'is expected'
-            )
-        inside = np.zeros(depth.shape, bool)
-        inside[y : y + height, x : x + width] = True
-        depth[~inside] = np.nan
-    if max_depth_m is not None:
-        depth[depth > max_depth_m] = np.nan
-    if not np.isfinite(depth).any():
-        raise ValueError(
-            f'nothing is measured in region {region} up to {max_depth_m} m; choose a larger '
-            'window or distance'
-        )
-    return DepthFrame(depth, frame.intrinsics, frame.stamp_ns, frame.frame_id)
-
-
-def find_bin(frame: DepthFrame, rng: np.random.Generator, floor: Plane | None = None) -> Bin:
+    rng: np.random.Generator,
+    floor: Plane | None = None,
+    *,
+    config: FindingConfig = DEFAULT,
+) -> Bin:
     """The floor and what the walls enclose, from one frame.
 
-    Walls are taken to be at least half as tall as the tallest thing in sight. Without walls all
-    that is seen is the inside.
+    Walls are taken to be at least half as tall as the tallest thing in sight (`tall`). Without
+    walls all that is seen is the inside.
 
     Raises:
         FloorNotFoundError: as `find_floor`, where `floor` is not given.
     """
-    floor = find_floor(frame, rng) if floor is None else floor
+    floor = find_floor(frame, rng, config=config.floor) if floor is None else floor
     heights = height_map(frame, floor)
     measured = np.isfinite(heights)
     if not measured.any():
         raise FloorNotFoundError('no pixel is measured; check that the camera sees the bin')
     tallest = float(np.percentile(heights[measured], 99))
-    inside = _enclosed(heights, ~measured | (heights > 0.5 * tallest))
-    low = inside & measured & (heights < 0.3 * tallest)
-    rim = measured & (heights > 0.85 * tallest) & ~inside
-    corners = _floor_rectangle(frame, floor, low, rim=rim)
+    inside = _enclosed(heights, ~measured | (heights > config.tall * tallest), config)
+    low = inside & measured & (heights < config.low * tallest)
+    rim = measured & (heights > config.rim * tallest) & ~inside
+    corners = _floor_rectangle(frame, floor, low, rim=rim, config=config)
     if corners is None:
-        return Bin(floor, _window(measured), None)
+        return Bin(floor, _window(measured), None, config.limits)
     top = corners - np.asarray(floor.normal) * -tallest  # the walls lean outwards in the image
     region = _project(np.concatenate([corners, top]), frame.intrinsics)
-    return Bin(floor, region, tuple(tuple(c) for c in corners.tolist()))
+    return Bin(floor, region, tuple(tuple(c) for c in corners.tolist()), config.limits)
 
 
-def _enclosed(heights: NDArray, tall: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _enclosed(
+    heights: NDArray, tall: NDArray[np.bool_], config: FindingConfig
+) -> NDArray[np.bool_]:
     """(H, W) what tall or unmeasured pixels surround, tall things that stand in it included."""
     closed = cv2.morphologyEx(tall.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
     low_areas = cv2.connectedComponents((closed == 0).astype(np.uint8), connectivity=4)[1]
@@ -123,14 +160,15 @@ def _enclosed(heights: NDArray, tall: NDArray[np.bool_]) -> NDArray[np.bool_]:
     if outside.any():
         _, areas, stats, _ = cv2.connectedComponentsWithStats((~outside).astype(np.uint8))
         block = areas == 1 + np.argmax(stats[1:, cv2.CC_STAT_AREA]) if len(stats) > 1 else tall
-        walled = _is_box(block) and (surrounded & block).sum() > MIN_INSIDE * block.sum()
+        lower = (surrounded & block).sum()
+        walled = _is_box(block, config) and lower > config.least_inside * block.sum()
     else:
         around = (closed > 0) & ~surrounded & np.isfinite(heights)
-        walled = surrounded.sum() > MIN_ENCLOSED * around.sum()
+        walled = surrounded.sum() > config.least_enclosed * around.sum()
     return surrounded if walled else np.ones_like(tall)
 
 
-def _is_box(block: NDArray[np.bool_]) -> bool:
+def _is_box(block: NDArray[np.bool_], config: FindingConfig) -> bool:
     """Whether an area fills a quadrangle around it, as a bin does and scattered parts do not.
 
     Under a tilted camera a near bin is no rectangle.
@@ -139,9 +177,9 @@ def _is_box(block: NDArray[np.bool_]) -> bool:
         return False
     hull = cv2.convexHull(np.argwhere(block).astype(np.float32))
     around = cv2.arcLength(hull, True)
-    corners = cv2.approxPolyDP(hull, CORNER * around, True)
+    corners = cv2.approxPolyDP(hull, config.corner * around, True)
     size = cv2.contourArea(hull) + around / 2 + 1  # of its pixels, not of their middles alone
-    return len(corners) == 4 and float(block.sum()) > BOX_SHARE * size
+    return len(corners) == 4 and float(block.sum()) > config.box_share * size
 
 
 def _at_edge(areas: NDArray) -> NDArray:
@@ -149,14 +187,19 @@ def _at_edge(areas: NDArray) -> NDArray:
 
 
 def _floor_rectangle(
-    frame: DepthFrame, floor: Plane, low: NDArray[np.bool_], *, rim: NDArray[np.bool_]
+    frame: DepthFrame,
+    floor: Plane,
+    low: NDArray[np.bool_],
+    *,
+    rim: NDArray[np.bool_],
+    config: FindingConfig,
 ) -> NDArray | None:
     """(4, 3) corners of the bin's floor, camera frame, or None where too little of it is seen.
 
     The sides lie where low points end. Where parts or a wall hide the floor before it ends, the
     inner edge of the walls' rim tells how much further it goes.
     """
-    if low.sum() < 100:
+    if low.sum() < config.least_floor_px:
         return None
     points = points_from_depth(frame.depth_m, frame.intrinsics)
     origin, axes = floor_frame(floor)
@@ -178,7 +221,7 @@ def _floor_rectangle(
         for end, sign in ((0, -1), (1, 1)):
             beyond = sign * (edge[beside, axis] - ends[end, axis])
             beyond = beyond[beyond > 0]
-            if len(beyond) > 20 and np.percentile(beyond, 3) > HIDDEN_M:
+            if len(beyond) > 20 and np.percentile(beyond, 3) > config.hidden_m:
                 ends[end, axis] += sign * np.percentile(beyond, 3)
     box = np.array([ends[0], [ends[1, 0], ends[0, 1]], ends[1], [ends[0, 0], ends[1, 1]]])
     return origin + (box @ turn.T + middle) @ axes
@@ -200,20 +243,36 @@ def _project(points: NDArray, intrinsics: Intrinsics) -> tuple[int, int, int, in
     return int(low[0]), int(low[1]), int(high[0] - low[0] + 1), int(high[1] - low[1] + 1)
 
 
-def lowest_part(frame: DepthFrame, floor: Plane, heights: NDArray[np.floating]) -> float:
+def lowest_part(frame: DepthFrame, parts_bin: Bin, heights: NDArray[np.floating]) -> float:
     """Metres above the floor from which on a part, and not the camera's noise, is seen.
 
+    They are
+
+        max(h_least, min(h_usual, k_usual sigma), k_least sigma),    sigma = 1.4826 median(d),
+
+    where d are the depths below the floor of the points under it (m): parts lie above the floor,
+    so that what is measured under it is noise. Where too few points tell it, sigma is what a D435
+    has at that distance. h_least, h_usual (m), k_usual and k_least are those of `PartLimits`.
+
     Args:
-        heights: (H, W) of the frame above the floor.
+        heights: (H, W) of the frame above the floor, NaN where unmeasured.
     """
-    expected = float(D435_NOISE.depth_sigma(np.array(floor.offset), frame.intrinsics))
-    return floor_tolerance(heights[::TOLD_STRIDE, ::TOLD_STRIDE], expected)
+    limits = parts_bin.limits
+    some = heights[::NOISE_STRIDE, ::NOISE_STRIDE]
+    under = -some[(some < 0) & (some > -limits.noise_within_m)]
+    if len(under) >= LEAST_NOISE:
+        sigma = 1.4826 * float(np.median(under))
+    else:
+        distance = np.array(parts_bin.floor.offset)
+        sigma = float(D435_NOISE.depth_sigma(distance, frame.intrinsics))
+    usual = min(limits.usual_height_m, limits.usual_sigma * sigma)
+    return max(limits.least_height_m, usual, limits.least_sigma * sigma)
 
 
 def foreground(frame: DepthFrame, parts_bin: Bin) -> NDArray[np.bool_]:
     """(H, W) measured pixels of parts: above the floor by more than noise, inside the walls."""
     heights = height_map(frame, parts_bin.floor)
-    above = heights > lowest_part(frame, parts_bin.floor, heights)  # False where NaN
+    above = heights > lowest_part(frame, parts_bin, heights)  # False where NaN
     if parts_bin.region is not None:
         x, y, width, height = parts_bin.region
         inside = np.zeros(above.shape, bool)
@@ -229,7 +288,7 @@ def _within_walls(frame: DepthFrame, heights: NDArray, parts_bin: Bin) -> NDArra
     rays = pixel_rays(frame.intrinsics)
     corners = np.asarray(parts_bin.corners)
     centre = corners.mean(axis=0)
-    margin = WALL_MARGIN_M + WALL_LEAN * heights
+    margin = parts_bin.limits.wall_margin_m + parts_bin.limits.wall_lean * heights
     inside = np.ones(frame.depth_m.shape, bool)
     for a, b in zip(corners, np.roll(corners, -1, axis=0)):
         inward = np.cross(parts_bin.floor.normal, b - a)
@@ -247,78 +306,3 @@ def save_bin(path: Path, parts_bin: Bin) -> None:
 def load_bin(path: Path) -> Bin:
     """Raises: ConfigError, for a file that is absent or holds something else."""
     return config.load(Bin, [path])
-
-
-class BinTracker:
-    """The bin of a camera that rarely moves: found again when it no longer fits.
-
-    Parts hide the walls' feet in some frames, so it is looked for in the first few, and what most
-    of them agree on is kept. The floor's distance is each frame's own: mounts give by millimetres.
-    """
-
-    LOOKS = 5  # frames
-    STRIDE = 8  # pixels skipped when the fit is checked
-    BELOW_M = 0.008  # under the floor by more than noise
-
-    def __init__(self, parts_bin: Bin | None = None, seed: int = 0) -> None:
-        """A given bin is kept whatever the frames show; None finds one in the frames."""
-        self._given = parts_bin
-        self._looks: list[tuple[Bin, float]] = []  # with the share of points on the floor
-        self._rng = np.random.default_rng(seed)
-        self._frame: DepthFrame | None = None  # looked at last
-        self.last: Bin | None = parts_bin  # in the frame looked at last
-
-    def __call__(self, frame: DepthFrame) -> Bin:
-        """Raises: FloorNotFoundError, as `find_bin`."""
-        if self.last is None or frame is not self._frame:
-            self.last = self._in(frame)
-            self._frame = frame
-        return self.last
-
-    def _in(self, frame: DepthFrame) -> Bin:
-        if self._given is not None:
-            return self._given
-        if self._looks and not self._fits(frame):
-            self._looks = []
-        check_time()
-        if len(self._looks) < self.LOOKS:
-            try:
-                seen = find_bin(frame, self._rng)
-                self._looks.append((seen, self._shares(frame, seen)[0]))
-            except FloorNotFoundError:
-                if not self._looks:
-                    raise
-        found = self._agreed()[0]
-        floor = levelled(frame, found.floor)
-        lift = (found.floor.offset - floor.offset) * np.asarray(floor.normal)
-        corners = found.corners and tuple(tuple((c + lift).tolist()) for c in found.corners)
-        return replace(found, floor=floor, corners=corners)
-
-    def _agreed(self) -> tuple[Bin, float]:
-        """The look whose window overlaps most with all others'; of two, the first."""
-        windows = [look[0].region for look in self._looks]
-        return self._looks[int(np.argmax([sum(_overlap(a, b) for b in windows) for a in windows]))]
-
-    def _fits(self, frame: DepthFrame) -> bool:
-        agreed, then = self._agreed()
-        on, below = self._shares(frame, agreed)
-        return below < 0.02 and on > 0.3 * then
-
-    def _shares(self, frame: DepthFrame, parts_bin: Bin) -> tuple[float, float]:
-        """Of the measured points: the share on the floor, the share below it."""
-        rays = pixel_rays(frame.intrinsics)[:: self.STRIDE, :: self.STRIDE]
-        depth = frame.depth_m[:: self.STRIDE, :: self.STRIDE]
-        heights = parts_bin.floor.heights(rays * depth[..., None])
-        heights = heights[np.isfinite(heights)]
-        if not len(heights):
-            return 0.0, 0.0
-        return float((np.abs(heights) < 0.004).mean()), float((heights < -self.BELOW_M).mean())
-
-
-def _overlap(a: tuple[int, int, int, int] | None, b: tuple[int, int, int, int] | None) -> float:
-    """Intersection over union of two windows x, y, width, height."""
-    if a is None or b is None:
-        return float(a is b)
-    sides = [min(a[k] + a[k + 2], b[k] + b[k + 2]) - max(a[k], b[k]) for k in (0, 1)]
-    both = max(sides[0], 0) * max(sides[1], 0)
-    return both / max(a[2] * a[3] + b[2] * b[3] - both, 1)

@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from insegan_ros.parts_bin import Bin, restricted
+import numpy as np
+
+from insegan_ros.parts_bin import Bin
 from insegan_ros.types import DepthFrame, Segmentation, Segmenter
 
 
@@ -65,6 +67,37 @@ class LimitedSegmenter:
         return self.inner.segment(
             self.limits.applied(frame), pose_seconds=pose_seconds, refine_seconds=refine_seconds
         )
+
+
+def restricted(
+    frame: DepthFrame,
+    region: tuple[int, int, int, int] | None = None,
+    max_depth_m: float | None = None,
+) -> DepthFrame:
+    """The frame without what lies outside a window or too far away.
+
+    Raises:
+        ValueError: the window lies outside the image, or nothing is left.
+    """
+    depth = frame.depth_m.copy()
+    if region is not None:
+        x, y, width, height = region
+        if x + width > depth.shape[1] or y + height > depth.shape[0]:
+            raise ValueError(
+                f'region {region}: a window of the image, {depth.shape[1]} x {depth.shape[0]} px, '
+                'is expected'
+            )
+        inside = np.zeros(depth.shape, bool)
+        inside[y : y + height, x : x + width] = True
+        depth[~inside] = np.nan
+    if max_depth_m is not None:
+        depth[depth > max_depth_m] = np.nan
+    if not np.isfinite(depth).any():
+        raise ValueError(
+            f'nothing is measured in region {region} up to {max_depth_m} m; choose a larger '
+            'window or distance'
+        )
+    return DepthFrame(depth, frame.intrinsics, frame.stamp_ns, frame.frame_id)
 
 
 def limited(segmenter: Segmenter, limits: ViewLimits) -> Segmenter:

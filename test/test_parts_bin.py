@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import trimesh
 
-from insegan_ros import parts_bin as bins
+from insegan_ros import bin_tracker
+from insegan_ros.bin_tracker import BinTracker
 from insegan_ros.camera import Plane, height_map
 from insegan_ros.config import ConfigError
 from insegan_ros.depth_camera import D435_NOISE
 from insegan_ros.floor import FloorNotFoundError, find_floor
 from insegan_ros.parts_bin import (
     Bin,
-    BinTracker,
+    FindingConfig,
     find_bin,
     foreground,
     load_bin,
-    restricted,
     save_bin,
 )
 from insegan_ros.synthetic.bin_world import BinSpec
@@ -27,6 +27,7 @@ from insegan_ros.synthetic.generate import SceneConfig, SimulatedScene, floor_pl
 from insegan_ros.synthetic.parts import make_part
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
 from insegan_ros.types import DepthFrame, Intrinsics
+from insegan_ros.view_limits import restricted
 
 
 def scene(
@@ -159,13 +160,13 @@ def tracker_that_sees(monkeypatch: pytest.MonkeyPatch, *looks: Bin | None) -> Bi
     """A tracker of which each look finds what is given; None: no floor."""
     coming = iter(looks)
 
-    def find(frame: DepthFrame, rng: np.random.Generator) -> Bin:
+    def find(frame: DepthFrame, rng: np.random.Generator, *, config: FindingConfig) -> Bin:
         found = next(coming)
         if found is None:
             raise FloorNotFoundError
         return found
 
-    monkeypatch.setattr(bins, 'find_bin', find)
+    monkeypatch.setattr(bin_tracker, 'find_bin', find)
     return BinTracker()
 
 

@@ -8,6 +8,7 @@ examples:
   insegan generate --part nut --count 10000 --out ~/bins/nut
   insegan generate --part bolt --count 2000 --instances 3-8 --noise none --out ~/bins/bolt
   insegan generate --part elbow --count 100 --camera d435 --tilt 20 --out ~/bins/elbow
+  insegan generate --part nut --count 500 --camera structured_light --out ~/bins/nut_fine
   insegan generate --part nut bolt --count 2000 --out ~/bins/mixed
 
 on several machines, one command each, and a last one that puts their frames together:
@@ -55,12 +56,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--instances', type=_range, default=(5, 5), metavar='N|A-B', help='parts in a frame (5)'
     )
-    parser.add_argument('--noise', choices=['none', 'd435', 'd435_strong'], default='d435')
+    parser.add_argument(
+        '--noise',
+        metavar='CAMERA',
+        help="how the camera errs: none, d435, d435_strong, or as for --camera (the camera's own)",
+    )
     parser.add_argument(
         '--camera',
-        choices=['crop', 'd435'],
         default='crop',
-        help="the window around the bin (default) or the camera's whole 848 x 480 frame",
+        help="crop, the window around the bin in a D435's image (default); or the whole image of "
+        'd435, d435_filtered, d435_raw, structured_light, time_of_flight, or of a YAML file like '
+        'those in config/cameras (docs/cameras.md)',
     )
     parser.add_argument('--size', type=int, default=224, help="the window's side in px (224)")
     parser.add_argument('--camera-height', type=float, default=0.55, help='metres (0.55)')
@@ -106,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
     config = SceneConfig(
         part='+'.join(args.part),
         instances=args.instances,
-        noise=args.noise,
+        noise=args.noise or ('d435' if args.camera == 'crop' else args.camera),
         camera=args.camera,
         size=args.size,
         camera_height=args.camera_height,

@@ -61,6 +61,7 @@ SETTINGS = {
     'max_minutes': 'max_minutes',
     'start': 'start',
     'part_length': 'part_length_m',
+    'camera': 'camera',
     'kinds': 'kinds',
     'units': 'units',
 }
@@ -68,11 +69,7 @@ SETTINGS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this command."""
-    parser.add_argument(
-        '--dataset',
-        type=Path,
-        help='a dataset, depth images or clouds, a recording',
-    )
+    parser.add_argument('--dataset', type=Path, help='a dataset, images, clouds or a recording')
     add_reading_options(parser.add_argument_group('of images'), topic=False)
     _add_mesh(parser)
     parser.add_argument('--out', type=Path, required=True, help="the run's folder")
@@ -111,6 +108,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar='N',
         help='distilled: how many kinds of part lie in the bin, at most (1)',
+    )
+    parser.add_argument(
+        '--camera',
+        metavar='NAME',
+        help='distilled: whose noise piles are given: a name or file of docs/cameras.md (d435)',
     )
     add_part_length(parser)
     parser.add_argument('--seed', type=int, default=0)

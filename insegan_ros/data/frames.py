@@ -16,11 +16,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from insegan_ros.bin_tracker import BinTracker
 from insegan_ros.camera import height_map
 from insegan_ros.crop import BinCrop, CropConfig, floor_side
 from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.floor import FloorNotFoundError
-from insegan_ros.parts_bin import BinTracker, find_bin, foreground
+from insegan_ros.parts_bin import DEFAULT, FindingConfig, find_bin, foreground
 
 MEASURED_FRAMES = 24  # looked at to choose the crop
 MARGIN = 1.06  # of the bin's floor: parts that lean on a wall reach over it
@@ -42,6 +43,7 @@ def measure_crop(
     *,
     seed: int,
     coding: Literal['linear', 'gap'] = 'linear',
+    finding: FindingConfig = DEFAULT,
 ) -> CropConfig:
     """A square that holds the bin's floor, and the height that nearly nothing exceeds.
 
@@ -54,7 +56,7 @@ def measure_crop(
     for index in chosen:
         frame = dataset[int(index)].frame
         try:
-            parts_bin = find_bin(frame, rng)
+            parts_bin = find_bin(frame, rng, config=finding)
         except FloorNotFoundError:
             continue
         heights = height_map(frame, parts_bin.floor)[foreground(frame, parts_bin)]
@@ -67,7 +69,7 @@ def measure_crop(
             '`insegan calibrate --picture`'
         )
     side, top = float(np.median(sides)) * MARGIN, float(np.percentile(tops, 90)) * 1.1
-    return CropConfig(round(side, 4), round(top, 4), size, coding)
+    return CropConfig(round(side, 4), round(top, 4), size, coding, finding)
 
 
 def crop_frames(
@@ -83,7 +85,7 @@ def crop_frames(
     Raises:
         DatasetError: a frame is damaged, or none shows a bin.
     """
-    tracker = BinTracker(seed=seed)
+    tracker = BinTracker(seed=seed, config=crop.finding)
     images = []
     for index in indices:
         frame = dataset[index].frame

@@ -20,7 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from insegan_ros.data.store import Dataset
-from insegan_ros.demos.processes import DemoError, NodeProcess, prepare_environment
+from insegan_ros.demos.processes import DemoError, NodeProcess, demo_parser, exit_code
 from insegan_ros.drawing import colour_depth
 from insegan_ros.types import FloatImage
 
@@ -112,24 +112,18 @@ def contact_sheet(dataset: Dataset) -> np.ndarray:
 
 def main(argv: list[str] | None = None) -> int:
     """0: collected and whole; 1: not; 130: Ctrl-C."""
-    parser = argparse.ArgumentParser(
-        prog='collect_demo',
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = demo_parser('collect_demo', __doc__)
     parser.add_argument('--count', type=int, default=20, help='frames')
     parser.add_argument('--part', default='nut')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--out', type=Path, default=Path('demo/collected'))
     args = parser.parse_args(argv)
-    prepare_environment()
-    try:
-        dataset = collect(args)
-    except DemoError as error:
-        print(f'collect_demo: {error}', file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    return exit_code('collect_demo', lambda: collect_and_show(args))
+
+
+def collect_and_show(args: argparse.Namespace) -> int:
+    """Collect, and show what was collected."""
+    dataset = collect(args)
     problems = [problem for found in dataset.verify() for problem in found]
     print('\n'.join([*problems, f'{len(dataset)} frames, {len(problems)} problems']))
     sheet = args.out / 'contact_sheet.png'

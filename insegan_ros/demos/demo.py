@@ -25,7 +25,8 @@ from insegan_ros.demos.processes import (
     DemoError,
     DemoProcesses,
     add_arguments,
-    prepare_environment,
+    demo_parser,
+    exit_code,
 )
 
 DRAIN_S = 2.5  # after the last frame: the segmenter finishes and reports once more
@@ -76,29 +77,24 @@ def results_table(result: dict[str, object]) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """0: frames were segmented; 1: none were, or a node failed; 130: Ctrl-C."""
-    parser = argparse.ArgumentParser(
-        prog='demo', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = demo_parser('demo', __doc__)
     add_arguments(parser)
     parser.add_argument('--seconds', type=float, default=20.0)
     parser.add_argument('--rows', type=int, default=4, help='scenes in the picture')
     args = parser.parse_args(argv)
-    prepare_environment()
-    try:
-        recorder = run(args)
-    except DemoError as error:
-        print(f'demo: {error}', file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    return exit_code('demo', lambda: segment_and_show(args))
+
+
+def segment_and_show(args: argparse.Namespace) -> int:
+    """Run it, write its picture and its figures, and print them."""
+    recorder = run(args)
     result = recorder.result()
     if recorder.snapshots:
         draw_rows(recorder.snapshots, args.out / 'overlay.png')
     (args.out / 'result.json').write_text(json.dumps(result, indent=2) + '\n')
     print(results_table(result))
     if not result['segmented']:
-        print(f'demo: nothing was segmented; see {args.out}/segmenter.log', file=sys.stderr)
-        return 1
+        raise DemoError(f'nothing was segmented; see {args.out}/segmenter.log')
     print(f'  see {args.out}/overlay.png')
     return 0
 

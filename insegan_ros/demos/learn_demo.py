@@ -44,7 +44,7 @@ from insegan_ros.demos.demo_picture import (
     with_gaps,
 )
 from insegan_ros.demos.demo_recorder import DemoRecorder
-from insegan_ros.demos.processes import DemoError, prepare_environment
+from insegan_ros.demos.processes import DemoError, demo_parser, exit_code
 from insegan_ros.drawing import colour_depth, overlay
 from insegan_ros.synthetic.parts import PARTS, make_part
 
@@ -203,11 +203,7 @@ def say(what: str, *pictures: Path) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """0: a model was learned and segments; 1: a step failed; 130: Ctrl-C."""
-    parser = argparse.ArgumentParser(
-        prog='learn_demo',
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = demo_parser('learn_demo', __doc__)
     parser.add_argument('--part', default='nut', choices=sorted(PARTS), metavar='PART')
     parser.add_argument('--count', type=int, default=60, help='frames that are collected (60)')
     parser.add_argument('--minutes', type=float, default=5.0, help='of training, about (5)')
@@ -216,21 +212,19 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.count < 1 or not args.minutes > 0:
         parser.error('--count and --minutes must be more than 0')
-    prepare_environment()
+    said = 'stopped; the same command goes on from here'
+    return exit_code('learn_demo', lambda: all_steps(args), said)
+
+
+def all_steps(args: argparse.Namespace) -> int:
+    """Collect, train, segment."""
     begun = time.monotonic()
-    try:
-        print('1 of 3: collect', flush=True)
-        dataset = collect_frames(args)
-        print('2 of 3: train', flush=True)
-        model = train(args, dataset)
-        print('3 of 3: segment', flush=True)
-        compare_methods(args, model)
-    except (DemoError, ValueError) as error:
-        print(f'learn_demo: {error}', file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print('learn_demo: stopped; the same command goes on from here', file=sys.stderr)
-        return 130
+    print('1 of 3: collect', flush=True)
+    dataset = collect_frames(args)
+    print('2 of 3: train', flush=True)
+    model = train(args, dataset)
+    print('3 of 3: segment', flush=True)
+    compare_methods(args, model)
     print(f'  all of it took {(time.monotonic() - begun) / 60:.1f} minutes')
     return 0
 

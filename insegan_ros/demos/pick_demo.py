@@ -18,7 +18,6 @@ import json
 import sys
 import time
 from pathlib import Path
-from types import TracebackType
 
 import cv2
 import numpy as np
@@ -85,12 +84,7 @@ class NodeLook:
     def __enter__(self) -> NodeLook:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._node.destroy_node()
 
     def __call__(

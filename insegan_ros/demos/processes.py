@@ -39,6 +39,33 @@ class DemoError(RuntimeError):
     """A node did not start or died; the message says which, and its last words."""
 
 
+def demo_parser(name: str, description: str | None) -> argparse.ArgumentParser:
+    """Of a demo whose help is its module's docstring."""
+    return argparse.ArgumentParser(
+        prog=name,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def exit_code(name: str, work: Callable[[], int], interrupted: str = '') -> int:
+    """That of `work`; 1 with its words where it failed, 130 after Ctrl-C.
+
+    Args:
+        interrupted: what is said after Ctrl-C.
+    """
+    prepare_environment()
+    try:
+        return work()
+    except (DemoError, ValueError) as error:
+        print(f'{name}: {error}', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        if interrupted:
+            print(f'{name}: {interrupted}', file=sys.stderr)
+        return 130
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What is shown, and what segments it."""
     parser.add_argument('--frames', type=Path, help='recorded frames instead of a simulated bin')

@@ -5,16 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from insegan_ros.config import dump
 from insegan_ros.data.store import Dataset
-from insegan_ros.discovery.crops import Piece, dataset_pieces, pieces_of
+from insegan_ros.discovery.crops import Piece, dataset_pieces, frame_pieces, pieces_of
 from insegan_ros.discovery.lengths import (
     TooFewPiecesError,
     candidate_lengths,
@@ -38,18 +41,16 @@ from insegan_ros.discovery.resume import (
 from insegan_ros.discovery.state import DiscoveryConfig, DiscoveryState
 from insegan_ros.files import write_atomically
 from insegan_ros.model.template import Template
-from insegan_ros.parts_bin import Bin
+from insegan_ros.parts_bin import DEFAULT, Bin, FindingConfig
 from insegan_ros.types import DepthFrame
 
 CHECKPOINT = 'discovery.safetensors'
 PIECES = 'pieces.npz'
 WHOLE = 'whole.npz'  # those and the parts that a network holds for whole
-GUESSED = 5  # pieces by which the part's length is guessed, where nothing better is known
 TELL = 'or tell how long the part is, in metres: --part-length'
 RUN = 'discovery.yaml'
 PICTURE = 'template.png'
 CURVE = 'resolution.csv'  # how well two halves of the crops agree, detail by detail
-FIRST, ROUNDS = 0.35, 0.6  # shares of the time: until rounds have to begin, and for all of them
 
 # how long the part's longest side is, in metres -> a function that labels the parts of a frame
 # that it sees whole: (H, W), 0 elsewhere
@@ -72,6 +73,7 @@ class Search:
     indices: Sequence[int]
     out: Path
     config: DiscoveryConfig
+    finding: FindingConfig = DEFAULT  # how the bin is found in a frame
     seed: int = 0
     device: str = 'cpu'
     max_seconds: float = 480.0
@@ -95,13 +97,14 @@ def discover(search: Search) -> Template:
 
         sum_c w_c E(view(sigma(V), R_c, s_c), c) - g sum_v near_v sigma(V_v),
 
-        E(view, c) = (sum min(|h_view - h_c| / scale, 1.5) mask_c + sum u_c |S_view - mask_c|)
+        E(view, c) = (sum min(|h_view - h_c| / scale, most_gap) mask_c + sum u_c |S_view - mask_c|)
                      / sum mask_c,    w_c = exp(-r_c / max(median r, pardoned)),
 
-    where h are heights, S a silhouette, u_c how sure the crop's pixels are (less so at its edge),
-    r_c the crop's residual in the last round, g the gain of a voxel (`solid`), and near_v whether
-    a voxel touches the solid. A round chooses the poses among random ones (expectation), then
-    takes some steps of Adam on V and the poses (maximisation).
+    where h are heights (m), scale is `height_scale` of the grid's width (m), S a silhouette, u_c
+    how sure the crop's pixels are (`unsure` at its edge, 1 within), r_c the crop's residual in the
+    last round, g the gain of a voxel (`solid`), and near_v whether a voxel touches the solid.
+    A round chooses the poses among random ones (expectation), then takes some steps of Adam on V
+    and the poses (maximisation).
 
     Crops come from depth edges. With a `finder`, those tell how long the part is, and it then
     finds many more: also whole parts in the midst of a pile.
@@ -117,6 +120,7 @@ def discover(search: Search) -> Template:
     begun = time.monotonic()
     search.out.mkdir(parents=True, exist_ok=True)
     run = run_of(search.dataset.path, len(search.indices), search.config, seed=search.seed)
+    run['finding'] = yaml.safe_load(dump(search.finding))
     same_run(search.out / RUN, run)
     pieces = find_pieces(search)
     work, state, place = resume(
@@ -132,8 +136,12 @@ def discover(search: Search) -> Template:
 def find_pieces(search: Search) -> list[Piece]:
     """What may show one whole part; stored in the folder."""
     rng = np.random.default_rng([search.seed, 0])
+    cut = partial(frame_pieces, config=search.config.pieces)
     edges = stored_pieces(
-        search.out / PIECES, lambda: dataset_pieces(search.dataset, search.indices, rng)
+        search.out / PIECES,
+        lambda: dataset_pieces(
+            search.dataset, search.indices, rng, cut=cut, finding=search.finding
+        ),
     )
     if search.finder is None:
         return edges
@@ -160,7 +168,8 @@ def run_rounds(
             start = place.rounds if stage == place.stage else 0
             share = (stage + 1) / len(config.grids)
             for done in range(start, config.rounds[stage]):
-                late = time.monotonic() - begun > search.max_seconds * (FIRST + ROUNDS * share)
+                until = config.begin_share + config.rounds_share * share
+                late = time.monotonic() - begun > search.max_seconds * until
                 if late and state.poses is not None:  # one round at least
                     break
                 step = sum(config.rounds[:stage]) + done + 1
@@ -221,7 +230,7 @@ def first_guess(search: Search, pieces: list[Piece]) -> tuple[Reconstruction, Di
     probes = range(min(2, config.seeds))
     others = range(len(probes), config.seeds)
     try:
-        lengths = candidate_lengths(pieces)
+        lengths = candidate_lengths(pieces, config.lengths)
     except TooFewPiecesError as error:
         guessed = search.part_length_m or guessed_length(search, pieces)
         if guessed is None:
@@ -243,14 +252,16 @@ def first_guess(search: Search, pieces: list[Piece]) -> tuple[Reconstruction, Di
     raise UnexplainedError(
         f'pieces of no length show one and the same part: {", ".join(tried)}, but below '
         f'{config.unlike} is needed; take more frames, or fewer parts in the bin',
-        search.part_length_m or config.side * likeliest_length(pieces),
+        search.part_length_m or config.side * likeliest_length(pieces, config.lengths),
     )
 
 
 def guessed_length(search: Search, pieces: list[Piece]) -> float | None:
     """Metres of the longest side, by few pieces: as long as most that are no clumps; or None."""
-    lengths = np.array([piece.length_m for piece in pieces if piece.length_m > 0.008])
-    return search.config.side * float(np.median(lengths)) if len(lengths) >= GUESSED else None
+    config = search.config
+    shortest_m = config.lengths.shortest_m
+    lengths = np.array([piece.length_m for piece in pieces if piece.length_m > shortest_m])
+    return config.side * float(np.median(lengths)) if len(lengths) >= config.guessed else None
 
 
 def side_of(search: Search, pieces: list[Piece]) -> float:
@@ -276,10 +287,16 @@ def whole_parts(search: Search, part_length_m: float, rng: np.random.Generator) 
     find, longest = search.finder(part_length_m), search.config.longest * part_length_m
 
     def cut(frame: DepthFrame, parts_bin: Bin) -> Iterator[Piece]:
-        return pieces_of(frame, parts_bin, find(frame, parts_bin), longest_m=longest)
+        labels, config = find(frame, parts_bin), search.config.pieces
+        return pieces_of(frame, parts_bin, labels, longest_m=longest, config=config)
 
     return dataset_pieces(
-        search.dataset, search.indices, rng, cut=cut, enough=search.config.whole_parts
+        search.dataset,
+        search.indices,
+        rng,
+        cut=cut,
+        enough=search.config.whole_parts,
+        finding=search.finding,
     )
 
 

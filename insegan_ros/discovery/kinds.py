@@ -41,10 +41,6 @@ from insegan_ros.discovery.resume import stored_pieces
 from insegan_ros.discovery.state import DiscoveryState
 from insegan_ros.model.template import CARD, Template
 
-SHORTEST = 0.6  # length of a piece that may be a whole part, of the longest kind's
-PROBES = 3  # first guesses after which a length may be given up
-FOREIGN = 0.5  # residual above which a piece is of no kind
-LEAST_SHARE = 0.05  # of the pieces: rarer ones are no kind
 HEAPS = 256  # values of a residual that are told apart where its two heaps are
 
 
@@ -71,13 +67,12 @@ def discover_kinds(search: Search, most: int) -> Kinds:
         FloorNotFoundError: no frame shows the bin's floor.
     """
     search.out.mkdir(parents=True, exist_ok=True)
-    mixed = replace(search, config=replace(search.config, judged=0.5 / most))
-    left = find_pieces(mixed)
+    left = find_pieces(_mixed(search, most))
     templates: list[Template] = []
     counts: list[int] = []
     for kind in range(1, most + 1):
         try:
-            template = _discover_one(mixed, search, left, kind=kind, missing=most + 1 - kind)
+            template = _discover_one(search, left, kind=kind, missing=most + 1 - kind)
         except (UnexplainedError, TooFewPiecesError) as error:
             if not templates:
                 raise
@@ -96,16 +91,19 @@ def kind_folder(out: Path, kind: int) -> Path:
     return out / f'kind_{kind}'
 
 
-def _discover_one(
-    mixed: Search, search: Search, left: list[Piece], *, kind: int, missing: int
-) -> Template:
+def _mixed(search: Search, kinds: int) -> Search:
+    """Where a shape explains its own kind's pieces alone, of so many kinds."""
+    return replace(search, config=replace(search.config, judged=0.5 / kinds))
+
+
+def _discover_one(search: Search, left: list[Piece], *, kind: int, missing: int) -> Template:
     """The shape of one kind, of the `missing` ones that the pieces may still show."""
     folder = kind_folder(search.out, kind)
     folder.mkdir(exist_ok=True)
     if (folder / CARD).exists():
         return Template.load(folder)
 
-    stored_pieces(folder / PIECES, lambda: sort_pieces(mixed, left, missing))
+    stored_pieces(folder / PIECES, lambda: sort_pieces(_mixed(search, missing), left, missing))
     seconds = search.max_seconds / (kind + missing - 1)
     alone = replace(search, out=folder, finder=None, part_length_m=None, max_seconds=seconds)
     return discover(alone)
@@ -141,40 +139,45 @@ def sort_pieces(search: Search, pieces: list[Piece], most: int) -> list[Piece]:
         TooFewPiecesError: too few pieces to tell.
     """
     config, tried = search.config, []
-    for k, length in enumerate(candidate_lengths(pieces)):
-        pool = [p for p in pieces if SHORTEST * length < p.length_m < 1.08 * length]
+    lengths, shortest = candidate_lengths(pieces, config.lengths), config.kind_shortest
+    for k, length in enumerate(lengths):
+        longest = config.lengths.longest * length
+        pool = [p for p in pieces if shortest * length < p.length_m < longest]
         work = mixed_search(search, pool, length)
         generator = search.generator(20_000 + k)
         with tqdm(total=config.kind_seeds, desc='kinds', unit='seed') as bar:
-            grown = work.grow(generator, range(PROBES), bar.update)
+            grown = work.grow(generator, range(config.kind_probes), bar.update)
             best = min(float(work.judge(s.poses)) for s in grown if s.poses is not None)
             tried.append(f'{length * 1e3:.0f} mm (residual {best:.2f})')
             if best >= config.hopeless:
                 continue
-            grown += work.grow(generator, range(PROBES, config.kind_seeds), bar.update)
-        states = [grown[k] for k in complementary([residuals_of(s) for s in grown], most)]
+            others = range(config.kind_probes, config.kind_seeds)
+            grown += work.grow(generator, others, bar.update)
+        residuals = [residuals_of(s) for s in grown]
+        states = [grown[k] for k in complementary(residuals, most, foreign=config.kind_foreign)]
         states = share_out(work, states, generator)
         residual = judged_by(work, pool, states, generator=generator)
         owner, least = residual.argmin(axis=0), residual.min(axis=0)
-        # a kind's share of the pool is not known, and what else is in it is of no kind
-        if np.quantile(least, most * config.judged) < config.unlike:
-            own = [(owner == kind) & (least < FOREIGN) for kind in range(len(states))]
+        if np.median(least) < config.unlike:
+            own = [(owner == kind) & (least < config.kind_foreign) for kind in range(len(states))]
             usual = [
-                float(np.median(least[mine])) if mine.mean() >= LEAST_SHARE else np.inf
+                float(np.median(least[mine])) if mine.mean() >= config.kind_least else np.inf
                 for mine in own
             ]
             return [piece for piece, mine in zip(pool, own[int(np.argmin(usual))]) if mine]
     raise UnexplainedError(
         f'no {most} shapes explain the pieces of any length: {", ".join(tried)}, but below '
         f'{config.unlike} is needed; take more frames, or fewer parts in the bin',
-        search.part_length_m or config.side * candidate_lengths(pieces)[-1],
+        search.part_length_m or config.side * lengths[-1],
     )
 
 
 def mixed_search(search: Search, pool: list[Piece], length_m: float) -> Reconstruction:
     """Of some of the pieces, rare views preferred, on a grid for the longest kind."""
     rng = np.random.default_rng([search.seed, 3])
-    chosen = choose_pieces(pool, length_m, search.config.crops, rng=rng, shortest=SHORTEST)
+    config = search.config
+    shorter = replace(config.lengths, whole=config.kind_shortest)
+    chosen = choose_pieces(pool, length_m, config.crops, rng=rng, config=shorter)
     width_m = length_m * search.config.margin
     return Reconstruction(chosen, width_m, search.config, device=search.device)
 
@@ -185,13 +188,16 @@ def residuals_of(state: DiscoveryState) -> NDArray[np.float32]:
     return state.poses.residual.cpu().numpy()
 
 
-def complementary(residuals: Sequence[NDArray[np.floating]], most: int) -> tuple[int, ...]:
+def complementary(
+    residuals: Sequence[NDArray[np.floating]], most: int, *, foreign: float
+) -> tuple[int, ...]:
     """Which of the shapes, `most` of them, together explain the crops best.
 
     Args:
         residuals: (N,) of the same crops, one array a shape.
+        foreign: what is explained worse is of no kind, and does not count for more.
     """
-    table = np.minimum(np.stack(residuals), FOREIGN)
+    table = np.minimum(np.stack(residuals), foreign)
 
     def unexplained(chosen: tuple[int, ...]) -> float:
         return float(table[list(chosen)].min(axis=0).mean())

@@ -19,7 +19,7 @@ from torch.nn import functional
 from insegan_ros.discovery.crops import Crops, Piece, rasterise
 from insegan_ros.discovery.lengths import choose_pieces
 from insegan_ros.discovery.state import DiscoveryConfig, DiscoveryState, Poses
-from insegan_ros.discovery.views import BATCH, UNSURE_WEIGHT, centred_views, residuals
+from insegan_ros.discovery.views import BATCH, centred_views, residuals
 from insegan_ros.model.template import (
     Views,
     fill_unseen,
@@ -69,6 +69,7 @@ class Reconstruction:
             view=view,
             rest=rest,
             scale_m=self.scale_m,
+            unsure=self.config.unsure,
         )
         residual, best = error.min(dim=1)
         found = Poses(turns[best], shifts[best], residual)
@@ -107,6 +108,7 @@ class Reconstruction:
                 view=view,
                 rest=rest[chosen],
                 scale_m=self.scale_m,
+                unsure=self.config.unsure,
             )
             scores.append(each.diagonal())
         return torch.cat(scores)
@@ -164,7 +166,7 @@ class Reconstruction:
         )
         masks, heights = self._tensor(crops.mask), self._tensor(crops.height)
         alone = self._tensor(crops.alone)
-        sure = UNSURE_WEIGHT + (1 - UNSURE_WEIGHT) * self._tensor(crops.sure)
+        sure = config.unsure + (1 - config.unsure) * self._tensor(crops.sure)
         for _ in range(config.steps):
             chosen = torch.randperm(len(crops), generator=generator)[: config.step_crops]
             chosen = chosen.to(self.device)
@@ -176,7 +178,7 @@ class Reconstruction:
             rest = resting_heights(occupancy.detach(), state.voxel_m, turns.detach())
             lift = _lift(views, mask, height, rest=rest, alone=alone[chosen])
             gap = views.height + (lift[:, None, None] - height) * views.silhouette
-            gap = (gap.abs() / self.scale_m).clamp(max=1.5) * mask
+            gap = (gap.abs() / self.scale_m).clamp(max=config.most_gap) * mask
             beyond = views.silhouette - mask
             error = (gap + sure[chosen] * beyond.abs()).sum((1, 2)) / mask.sum((1, 2)).clamp(min=1)
             loss = (weight[chosen] * error).sum() / weight[chosen].sum()
@@ -307,7 +309,7 @@ def reconstruction(
 ) -> Reconstruction:
     """Of the pieces about as long as that."""
     rng = np.random.default_rng([seed, 1])
-    chosen = choose_pieces(pieces, length_m, config.crops, rng=rng)
+    chosen = choose_pieces(pieces, length_m, config.crops, rng=rng, config=config.lengths)
     return Reconstruction(chosen, length_m * config.margin, config, device=device)
 
 

@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from insegan_ros import tensors
+from insegan_ros.config import dump
 from insegan_ros.discovery.crops import Piece
 from insegan_ros.discovery.reconstruct import Reconstruction, reconstruction
 from insegan_ros.discovery.state import DiscoveryConfig, DiscoveryState, Poses
@@ -29,8 +30,12 @@ class RoundsDone:
 
 def run_of(dataset: Path, frames: int, config: DiscoveryConfig, *, seed: int) -> dict[str, Any]:
     """What must not change when a run goes on, as YAML can hold it."""
-    plain = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config).items()}
-    return {'dataset': str(dataset), 'frames': frames, 'seed': seed, 'settings': plain}
+    return {
+        'dataset': str(dataset),
+        'frames': frames,
+        'seed': seed,
+        'settings': yaml.safe_load(dump(config)),
+    }
 
 
 def same_run(file: Path, run: dict[str, Any]) -> None:

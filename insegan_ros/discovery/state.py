@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+
+from insegan_ros.discovery.crops import PieceConfig
+from insegan_ros.discovery.lengths import LengthConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class DiscoveryConfig:
     """How long and how finely to look, and what counts as explained."""
 
+    pieces: PieceConfig = field(default_factory=PieceConfig)  # cut out of frames
+    lengths: LengthConfig = field(default_factory=LengthConfig)  # that many pieces share
     crops: int = 700  # that the shape is fitted to, at most
     whole_parts: int = 1500  # that a network cuts out, at most
     seeds: int = 6  # first guesses of the shape
@@ -33,8 +38,6 @@ class DiscoveryConfig:
     # quantile of the crops' residuals that judges a shape: where several kinds of part lie in the
     # bin, a shape explains its own kind's crops alone (discovery.kinds)
     judged: float = 0.5
-    kind_rounds: int = 4  # in which the shapes of several kinds share the crops among themselves
-    kind_seeds: int = 9  # first guesses, of which the kinds' shapes are chosen
     pardoned: float = 0.15  # residual up to which a crop keeps most of its say
     nearby_steps: tuple[float, float] = (0.12, 0.03)  # radians: first and last size of a change
     # quantiles of the crops' areas between which seeds are taken: broad views tell most of a
@@ -47,6 +50,22 @@ class DiscoveryConfig:
     side: float = 0.85  # a part's longest side, of the greatest distance of two of its points
     longest: float = 1.55  # greatest distance in a piece, of the longest side: more is a clump
     rare: float = 0.05  # share of the pieces below which those of a length are hardly the part
+    guessed: int = 5  # pieces by whose median a length is guessed, where nothing better is known
+    # of the width: a height error does not count as more than 1.5 of `height_scale`, so that a
+    # pixel which shows another part does not pull the shape there
+    most_gap: float = 1.5
+    unsure: float = 0.2  # weight of a silhouette's edge, where the camera cannot tell: of 1 inside
+    # shares of the time: until rounds have to begin, and for all of them; the rest is for judging
+    begin_share: float = 0.35
+    rounds_share: float = 0.6
+
+    # several kinds of part in one bin (`discovery.kinds`)
+    kind_rounds: int = 4  # in which the shapes of several kinds share the crops among themselves
+    kind_seeds: int = 9  # first guesses, of which the kinds' shapes are chosen
+    kind_probes: int = 3  # first guesses after which a length may be given up
+    kind_shortest: float = 0.6  # length of a piece that may be a whole part, of the longest kind's
+    kind_foreign: float = 0.5  # residual above which a piece is of no kind
+    kind_least: float = 0.05  # share of the pieces: rarer ones are no kind
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from torch import Tensor
 from insegan_ros.model.template import render
 
 BATCH = 128  # views rendered at once
-UNSURE_WEIGHT = 0.2  # of a silhouette's edge, where the camera cannot tell
 
 
 def centred_views(
@@ -39,11 +38,17 @@ def centred_views(
 
 def residuals(
     mask: Tensor, sure: Tensor, height: Tensor, *, alone: Tensor, view_mask: Tensor, view: Tensor,
-     rest: Tensor, scale_m: float,
+     rest: Tensor, scale_m: float, unsure: float,
 ) -> Tensor:  # fmt: skip
     """(N, K) disagreement of N crops with K views (flattened), each lifted as suits it best.
 
-    The lift is what a part lying on others has; it is none for parts alone on the floor.
+    Of a crop with mask m, heights h (m) and sureness s, and a view with mask v and heights g (m)
+
+        r = (min(sum_{m and v} (h - g - l)^2 / scale^2, |m and v|) + sum |m - v| w) / |m or v|,
+        w = u + (1 - u) s,    l = max(mean_{m and v} (h - g), rest),
+
+    over the pixels, where u is `unsure`. The lift l (m) is what a part lying on others has; parts
+    alone on the floor have `rest` (m), the height of the template's middle when it rests so.
     """
     high, view_high = mask * height, view_mask * view
     both = mask @ view_mask.T
@@ -53,7 +58,7 @@ def residuals(
     lift = torch.maximum(first / both.clamp(min=1), rest[None])
     lift = torch.where(alone[:, None], rest[None], lift)
     error = (second - 2 * lift * first + lift**2 * both).clamp(min=0) / scale_m**2
-    weight = UNSURE_WEIGHT + (1 - UNSURE_WEIGHT) * sure
+    weight = unsure + (1 - unsure) * sure
     wrong = (weight * mask).sum(1, keepdim=True) + (weight * (1 - 2 * mask)) @ view_mask.T
     union = mask.sum(1, keepdim=True) + view_mask.sum(1)[None] - both
     return (torch.minimum(error, both) + wrong) / union.clamp(min=1)

@@ -12,21 +12,22 @@ from scipy import ndimage
 from insegan_ros.deadline import check_time
 from insegan_ros.distillation.network import OUTPUTS, SPREAD, NetworkConfig
 
-SURE = 0.2  # spread up to which a vote counts in full, vote units
 # What a bin never shows, but a floor full of boxes or a room does, is not worked out in full:
 MOST_CANDIDATES = 600  # the densest
 MOST_CELLS = 2**21  # of the votes' histogram; beyond it cells become larger
 MOST_DISTANCES = 2**18  # of votes to centres, held at a time
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class VoteSettings:
-    """How votes become candidates of instances; chosen on held-out piles."""
+    """How votes become candidates of instances; some of it is chosen on held-out piles."""
 
     part_probability: float = 0.5  # above it a pixel shows a part
     separation: float = 0.5  # least distance of two centres, of the part's thickness
     min_support: float = 2.0  # sure votes (px) that make a candidate
-    min_area: int = 12  # px
+    min_area: int = 12  # px; of a smaller instance neither centre nor score means anything
+    sure: float = 0.2  # spread up to which a vote counts in full, vote units
+    least_weight: float = 0.02  # of a vote: many unsure ones together still make a candidate
 
     def at_pixels(self, share: float) -> VoteSettings:
         """For an image that shows the same with so many times the pixels."""
@@ -53,6 +54,15 @@ class Clusters:
     ) -> None:
         """The candidates are peaks of the votes' density in x, y and height.
 
+        A vote v_p (px) of log spread s_p, which is the scale of its Laplace density (`vote_loss`),
+        counts w_p = clip(sure exp(-s_p), least_weight, 1). The density at c is
+
+            rho(c) = sum_p w_p K(c - v_p),
+
+        where K is a Gaussian whose standard deviation is a third of the least distance of two
+        centres, and a centre the weighted mean of the votes around a peak of rho. A pixel goes to
+        the centre nearest to its vote.
+
         Args:
             output: (OUTPUTS, H, W) of the network.
         """
@@ -65,7 +75,7 @@ class Clusters:
         self._kinds = output[OUTPUTS:, v, u]  # (K, M) logits; none of one kind
         self._votes = np.stack([u + x * unit, v + y * unit, height * unit], axis=1)
         spread = np.clip(spread, *SPREAD)
-        sure = np.clip(SURE * np.exp(-spread), 0.02, 1.0)
+        sure = np.clip(settings.sure * np.exp(-spread), settings.least_weight, 1.0)
         seen = 1 / (1 + np.exp(-np.clip(seen, -20, 20)))
         self._told = np.stack([np.ones_like(sure), sure, seen, spread], axis=1)
         self.centres: NDArray[np.floating] = np.zeros((0, 3))  # (N, 3) px

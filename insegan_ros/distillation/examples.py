@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from insegan_ros.data.store import Dataset, kinds_of
 from insegan_ros.depth_camera import StereoNoise
 from insegan_ros.distillation.network import NetworkConfig, network_input
 from insegan_ros.synthetic.d435 import add_noise
+from insegan_ros.synthetic.depth_noise import DepthNoise, measure, varied
 from insegan_ros.types import Intrinsics
 
 
@@ -28,10 +29,15 @@ class Piles:
     kinds: list[NDArray[np.int64]]  # (N,) each: 1, 2, ...
     camera_height: NDArray[np.float32]  # (P,) m
     intrinsics: Intrinsics
+    errors: DepthNoise | None = field(default=None, kw_only=True)  # None: about those of a D435
 
     @staticmethod
-    def load(dataset: Dataset, indices: Sequence[int]) -> Piles:
-        """Read these piles of a stored dataset."""
+    def load(dataset: Dataset, indices: Sequence[int], errors: DepthNoise | None = None) -> Piles:
+        """Read these piles of a stored dataset.
+
+        Args:
+            errors: of the camera under which they are taught; None: about those of a D435.
+        """
         samples = [dataset[index] for index in indices]
         k = dataset.info.intrinsics
         heights = np.array([s.record['floor'][3] for s in samples], np.float32)
@@ -52,6 +58,7 @@ class Piles:
             [kinds_of(s) for s in samples],
             heights,
             k,
+            errors=errors,
         )
 
     def __len__(self) -> int:
@@ -59,7 +66,19 @@ class Piles:
 
     def heights(self, index: int, rng: np.random.Generator) -> NDArray[np.float32]:
         """(H, W) above the floor as a camera measures it, its noise drawn anew."""
-        noise = StereoNoise(
+        depth, noise = self.depth[index], self._noise(rng)
+        if rng.random() < 0.95:  # some without noise
+            if isinstance(noise, StereoNoise):
+                depth = add_noise(depth, self.intrinsics, rng, noise=noise)
+            else:
+                depth = measure(depth, self.intrinsics, rng, noise=noise)
+        # the floor is found to about a millimetre
+        return self.camera_height[index] + np.float32(rng.normal(0, 0.0007)) - depth
+
+    def _noise(self, rng: np.random.Generator) -> StereoNoise | DepthNoise:
+        if self.errors is not None:
+            return varied(self.errors, rng)
+        return StereoNoise(
             disparity_sigma=rng.uniform(0.02, 0.12),
             correlation=rng.uniform(0.0, 3.0),
             edge_sigma=rng.uniform(0.2, 0.8),
@@ -67,11 +86,6 @@ class Piles:
             holes=rng.uniform(0.0, 3.0),
             shadow_side=-1 if rng.random() < 0.5 else 1,
         )
-        depth = self.depth[index]
-        if rng.random() < 0.95:  # some without noise
-            depth = add_noise(depth, self.intrinsics, rng, noise=noise)
-        # the floor is found to about a millimetre
-        return self.camera_height[index] + np.float32(rng.normal(0, 0.0007)) - depth
 
     def target(self, index: int, config: NetworkConfig) -> NDArray[np.float32]:
         """(6, H, W) as `vote_loss` wants it; of several kinds (7, H, W)."""

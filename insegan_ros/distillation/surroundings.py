@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from insegan_ros.camera import TopDownView, points_from_depth
 from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.floor import FloorNotFoundError, floor_coordinates
-from insegan_ros.parts_bin import find_bin
-from insegan_ros.types import Intrinsics
+from insegan_ros.parts_bin import DEFAULT, Bin, FindingConfig, find_bin
+from insegan_ros.types import DepthFrame, Intrinsics
 
 WINDOW_MARGIN = 8  # px around the bin
 WINDOW_STEP = 16  # px: the network halves its resolution four times
@@ -30,7 +31,11 @@ class Surroundings:
 
 
 def measure_surroundings(
-    dataset: Dataset, rng: np.random.Generator, frames: int = 24
+    dataset: Dataset,
+    rng: np.random.Generator,
+    frames: int = 24,
+    *,
+    finding: FindingConfig = DEFAULT,
 ) -> Surroundings:
     """Medians over some of the dataset's frames.
 
@@ -43,30 +48,10 @@ def measure_surroundings(
     for index in indices:
         frame = dataset[int(index)].frame
         try:
-            parts_bin = find_bin(frame, rng)
+            parts_bin = find_bin(frame, rng, config=finding)
         except FloorNotFoundError:
             continue
-        view = TopDownView.of(frame.intrinsics, parts_bin.floor, parts_bin.region)
-        if parts_bin.corners is None:
-            width = frame.intrinsics.width * parts_bin.floor.offset / frame.intrinsics.fx
-            found.append((parts_bin.floor.offset, 0.0, 0.0, width, 0.0, 0.0, view))
-            continue
-        corners = floor_coordinates(np.asarray(parts_bin.corners, np.float32), parts_bin.floor)[
-            :, :2
-        ]
-        centre = corners.mean(axis=0)
-        side = corners[1] - corners[0]
-        turn = float(np.arctan2(side[1], side[0]))
-        turn = (turn + np.pi / 4) % (np.pi / 2) - np.pi / 4
-        width = float(np.sqrt(np.linalg.norm(side) * np.linalg.norm(corners[2] - corners[1])))
-        points = points_from_depth(frame.depth_m, frame.intrinsics)
-        flat = floor_coordinates(points, parts_bin.floor)
-        c, s = np.cos(turn), np.sin(turn)
-        off = (flat[..., :2] - centre) @ np.array([[c, -s], [s, c]])
-        beyond = np.abs(off).max(axis=-1) - width / 2  # NaN where unmeasured
-        rim = flat[..., 2][(beyond > 0.001) & (beyond < 0.012)]
-        wall = float(np.percentile(rim, 90)) if len(rim) > 30 else 0.0
-        found.append((parts_bin.floor.offset, *centre, width, turn, wall, view))
+        found.append(_seen(frame, parts_bin))
     if not found:
         raise DatasetError(
             f'{dataset.path}: no floor is found in {len(indices)} frames; look at some, and '
@@ -86,6 +71,28 @@ def measure_surroundings(
         bin_turn=turn,
         wall_height=wall if wall > MIN_WALL_M else 0.0,
     )
+
+
+def _seen(frame: DepthFrame, parts_bin: Bin) -> tuple[Any, ...]:
+    """Of one frame: height, centre, width, turn and wall as in Surroundings; the view."""
+    view = TopDownView.of(frame.intrinsics, parts_bin.floor, parts_bin.region)
+    if parts_bin.corners is None:
+        width = frame.intrinsics.width * parts_bin.floor.offset / frame.intrinsics.fx
+        return parts_bin.floor.offset, 0.0, 0.0, width, 0.0, 0.0, view
+    corners = floor_coordinates(np.asarray(parts_bin.corners, np.float32), parts_bin.floor)[:, :2]
+    centre = corners.mean(axis=0)
+    side = corners[1] - corners[0]
+    turn = float(np.arctan2(side[1], side[0]))
+    turn = (turn + np.pi / 4) % (np.pi / 2) - np.pi / 4
+    width = float(np.sqrt(np.linalg.norm(side) * np.linalg.norm(corners[2] - corners[1])))
+    points = points_from_depth(frame.depth_m, frame.intrinsics)
+    flat = floor_coordinates(points, parts_bin.floor)
+    c, s = np.cos(turn), np.sin(turn)
+    off = (flat[..., :2] - centre) @ np.array([[c, -s], [s, c]])
+    beyond = np.abs(off).max(axis=-1) - width / 2  # NaN where unmeasured
+    rim = flat[..., 2][(beyond > 0.001) & (beyond < 0.012)]
+    wall = float(np.percentile(rim, 90)) if len(rim) > 30 else 0.0
+    return parts_bin.floor.offset, *centre, width, turn, wall, view
 
 
 def _rounded(size: float) -> int:

@@ -15,13 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insegan_ros import baselines
+from insegan_ros.bin_tracker import BinTracker
 from insegan_ros.camera import Plane, pixel_rays, segmentation_from_labels
 from insegan_ros.data.store import Dataset, kinds_of
 from insegan_ros.evaluation import metrics
+from insegan_ros.evaluation.figures import FrameFigures, Run, hardly_visible, label_figures
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference import model_card
 from insegan_ros.optional import needed_for
-from insegan_ros.parts_bin import Bin, BinTracker, foreground
+from insegan_ros.parts_bin import Bin, foreground
 from insegan_ros.types import DepthFrame, Segmentation, Segmenter
 
 with needed_for('comparing methods'):
@@ -42,28 +44,6 @@ class Task:
     parts_bin: Bin | None
     device: str
     truth: Mapping[int, NDArray[np.integer]] | None = None  # None: what the dataset has
-
-
-@dataclass(frozen=True)
-class FrameFigures:
-    """One method's result on one frame. NaN where the frame has no truth to judge by."""
-
-    index: int
-    milliseconds: float
-    failed: bool  # no bin was found, so that nothing was segmented
-    renders: bool = False  # its rendered depth is its own, not the measured one repeated
-    rerendering_mm: float = float('nan')
-    empty_bin_mm: float = float('nan')  # the re-rendering error of a method that finds nothing
-    paper_miou: float = float('nan')
-    strict_miou: float = float('nan')
-    ari: float = float('nan')
-    foreground_iou: float = float('nan')
-    false_positives: float = float('nan')
-    count_right: float = float('nan')
-    ious: NDArray[np.float64] | None = None  # (P, T)
-    scores: NDArray[np.float32] | None = None  # (P,)
-    kinds: metrics.MatchedKinds | None = None  # None: the truth tells no kinds
-    ignored: NDArray[np.bool_] | None = None  # (T,) hardly visible; None: not known
 
 
 def make_segmenter(
@@ -126,31 +106,6 @@ def evaluate_block(task: Task) -> list[FrameFigures]:
     return figures
 
 
-def label_figures(found: Segmentation, true: NDArray[np.integer]) -> dict:
-    """The fields of FrameFigures that need the (H, W) true labels."""
-    labels = found.labels
-    return {
-        'paper_miou': metrics.paper_miou(labels, true),
-        'strict_miou': metrics.strict_miou(labels, true),
-        'ari': metrics.ari_foreground(labels, true),
-        'foreground_iou': metrics.foreground_iou(labels, true),
-        'false_positives': metrics.false_positives(labels, true),
-        'count_right': float(metrics.count_is_right(labels, true)),
-        'ious': metrics.iou_matrix(labels, true),
-        'scores': found.scores[np.unique(labels[labels > 0]) - 1],  # one for each row of ious
-    }
-
-
-def hardly_visible(true: NDArray[np.integer], visible: Sequence[float]) -> NDArray[np.bool_]:
-    """(T,) which of the instances in (H, W) labels the mask AP of BOP ignores.
-
-    Args:
-        visible: of instance k + 1, what share of its outline is seen.
-    """
-    ids = np.unique(true[true > 0]).astype(int)
-    return np.array([visible[k - 1] < metrics.IGNORED_VISIBLE for k in ids], bool)
-
-
 def nothing(frame: DepthFrame) -> Segmentation:
     """The result of a frame in which nothing is found."""
     return segmentation_from_labels(frame, np.zeros(frame.depth_m.shape, np.uint16))
@@ -186,58 +141,6 @@ def floor_depth(frame: DepthFrame, floor: Plane) -> NDArray[np.float32]:
     """(H, W) metres: what the camera would measure of the bare floor."""
     rays = pixel_rays(frame.intrinsics)
     return (-floor.offset / (rays @ np.asarray(floor.normal, np.float32))).astype(np.float32)
-
-
-@dataclass(frozen=True)
-class Run:
-    """One method with one seed on all frames."""
-
-    method: str
-    seed: int
-    frames: tuple[FrameFigures, ...]
-
-    def bop_ap(self) -> float:
-        """COCO's AP of masks as BOP takes it; NaN where visible fractions are not known."""
-        frames = [f for f in self.frames if f.ious is not None and f.ignored is not None]
-        if not frames or len(frames) < sum(f.ious is not None for f in self.frames):
-            return float('nan')
-        return metrics.average_precision(
-            [f.ious for f in frames if f.ious is not None],
-            [f.scores for f in frames if f.scores is not None],
-            ignored=[f.ignored for f in frames if f.ignored is not None],
-        )
-
-    def summary(self) -> dict[str, float]:
-        """Means over the frames, NaNs left out; the median of the times."""
-
-        def mean(values: list[float]) -> float:
-            known = [v for v in values if np.isfinite(v)]
-            return float(np.mean(known)) if known else float('nan')
-
-        judged = [(f.ious, f.scores) for f in self.frames if f.ious is not None]
-        kinds = [f.kinds for f in self.frames if f.kinds is not None]
-        renders = any(f.renders for f in self.frames)  # not in all: nothing may be found in some
-        return {
-            'paper_miou': mean([f.paper_miou for f in self.frames]),
-            'strict_miou': mean([f.strict_miou for f in self.frames]),
-            'ari_foreground': mean([f.ari for f in self.frames]),
-            'average_precision': metrics.average_precision(
-                [ious for ious, _ in judged if ious is not None],
-                [scores for _, scores in judged if scores is not None],
-            )
-            if judged
-            else float('nan'),
-            'class_accuracy': metrics.class_accuracy(kinds),
-            **{f'strict_miou_{kind}': miou for kind, miou in metrics.kind_miou(kinds).items()},
-            'bop_ap': self.bop_ap(),
-            'count_accuracy': mean([f.count_right for f in self.frames]),
-            'false_positives': mean([f.false_positives for f in self.frames]),
-            'foreground_iou': mean([f.foreground_iou for f in self.frames]),
-            'rerendering_mm': mean([f.rerendering_mm for f in self.frames if renders]),
-            'empty_bin_mm': mean([f.empty_bin_mm for f in self.frames if renders]),
-            'milliseconds': float(np.median([f.milliseconds for f in self.frames])),
-            'failed_frames': float(sum(f.failed for f in self.frames)),
-        }
 
 
 def default_methods(part: str) -> list[str]:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from insegan_ros import drawing
 from insegan_ros.data.store import Dataset
-from insegan_ros.evaluation.benchmark import Run, nothing
+from insegan_ros.evaluation.benchmark import nothing
+from insegan_ros.evaluation.figures import Run
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.types import DepthFrame, Segmenter
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from insegan_ros.evaluation.benchmark import Run
+from insegan_ros.evaluation.figures import Run
 
 # key of Run.summary() -> heading, digits after the point
 COLUMNS = {

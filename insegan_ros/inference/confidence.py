@@ -8,8 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-RIGHT_IOU = 0.75  # of a mask with a true one, for an instance to count as right
-
 
 @dataclass(frozen=True)
 class Confidence:

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from insegan_ros import config
+from insegan_ros.bin_tracker import BinTracker
 from insegan_ros.camera import TopDownView, height_map, segmentation_from_labels
 from insegan_ros.deadline import check_time
 from insegan_ros.distillation.clusters import Instances, VoteSettings, find_instances
@@ -36,7 +37,7 @@ from insegan_ros.inference.poses import (
     with_poses,
 )
 from insegan_ros.model.template import Template
-from insegan_ros.parts_bin import Bin, BinTracker, foreground, lowest_part
+from insegan_ros.parts_bin import DEFAULT, Bin, FindingConfig, foreground, lowest_part
 from insegan_ros.types import DepthFrame, InstanceImages, Intrinsics, Segmentation
 
 MARGIN = 8  # px around the bin
@@ -68,11 +69,12 @@ class DistilledSegmenter:
         scoring: Scoring | None = None,
         lengths_px: tuple[float, float] | None = None,
         existence: Existence | None = None,
+        finding: FindingConfig = DEFAULT,
     ) -> None:
         self.network = fused(network)
         self._device = next(network.parameters()).device
         self._config, self._votes = network.config, votes
-        self._tracker = BinTracker(parts_bin, seed)
+        self._tracker = BinTracker(parts_bin, seed, config=finding)
         self._scoring, self._existence = scoring, existence
         self._lengths_px = lengths_px
         self.poses = tuple(PoseEstimator(template, seed=seed) for template in templates)
@@ -172,7 +174,7 @@ class DistilledSegmenter:
         tilt = np.degrees(np.arccos(np.clip(-parts_bin.floor.normal[2], -1, 1)))
         all_heights = height_map(frame, parts_bin.floor)
         left, top, right, bottom = _window(
-            all_heights, parts_bin.region, 1.5 * lowest_part(frame, parts_bin.floor, all_heights)
+            all_heights, parts_bin.region, 1.5 * lowest_part(frame, parts_bin, all_heights)
         )
         window = np.s_[top:bottom, left:right]
         labels = np.zeros(frame.depth_m.shape, np.int32)
@@ -369,4 +371,5 @@ def load(
         scoring=card.scoring,
         lengths_px=card.lengths_px,
         existence=card.existence,
+        finding=card.finding,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -13,6 +13,7 @@ from insegan_ros.distillation.clusters import VoteSettings
 from insegan_ros.distillation.network import NetworkConfig
 from insegan_ros.inference.confidence import Confidence
 from insegan_ros.inference.existence import Existence
+from insegan_ros.parts_bin import DEFAULT, FindingConfig
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class DistilledCard:
     lengths_px: tuple[float, float] | None = None
     existence: Existence | None = None  # None: all candidates are parts
     other_voxels_m: tuple[float, ...] = ()  # of the templates of kinds 2, 3, ...
+    # how the bin is found in a frame
+    finding: FindingConfig = field(default_factory=FindingConfig)
 
     @property
     def voxels_m(self) -> tuple[float, ...]:
@@ -51,10 +54,18 @@ def to_card(
     scoring: Scoring | None = None,
     lengths_px: tuple[float, float] | None = None,
     existence: Existence | None = None,
+    finding: FindingConfig = DEFAULT,
 ) -> dict[str, Any]:
     """Plain values for the card's `settings`."""
     card = DistilledCard(
-        network, votes, voxel_m, scoring, lengths_px, existence, other_voxels_m=other_voxels_m
+        network,
+        votes,
+        voxel_m,
+        scoring,
+        lengths_px,
+        existence,
+        other_voxels_m=other_voxels_m,
+        finding=finding,
     )
     return yaml.safe_load(config.dump(card))
 

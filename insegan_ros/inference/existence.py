@@ -21,8 +21,8 @@ from insegan_ros.deadline import check_time
 from insegan_ros.distillation.clusters import Clusters
 from insegan_ros.inference.confidence import Confidence
 
-OWN_IOU = 0.02  # with a true part that no other candidate takes: this one is a part of its own
-FAR = 1.0  # part lengths beyond which a neighbour says nothing
+# part lengths beyond which a neighbour says nothing; the learned rules depend on it
+FAR = 1.0
 
 
 @dataclass(frozen=True)
@@ -76,16 +76,21 @@ def existence_cues(clusters: Clusters) -> NDArray[np.float64]:
     return np.stack(columns, axis=1)
 
 
-def fit_existence(cases: Iterable[tuple[Clusters, NDArray[np.integer]]]) -> Existence | None:
+def fit_existence(
+    cases: Iterable[tuple[Clusters, NDArray[np.integer]]], *, own_iou: float
+) -> Existence | None:
     """From candidates and (H, W) true labels; the candidates are used up.
 
     None where there is no candidate at all.
+
+    Args:
+        own_iou: as `are_own` says.
     """
     cues, own = [], []
     for clusters, true in cases:
         while len(clusters):
             cues.append(existence_cues(clusters))
-            own.append(are_own(clusters.labels, true, len(clusters)))
+            own.append(are_own(clusters.labels, true, len(clusters), own_iou=own_iou))
             if own[-1].all() or len(clusters) == 1:
                 break
             # what the rule sees once some are gone
@@ -96,9 +101,13 @@ def fit_existence(cases: Iterable[tuple[Clusters, NDArray[np.integer]]]) -> Exis
 
 
 def are_own(
-    labels: NDArray[np.integer], true: NDArray[np.integer], count: int
+    labels: NDArray[np.integer], true: NDArray[np.integer], count: int, *, own_iou: float
 ) -> NDArray[np.bool_]:
-    """(count,) whether an instance has a true part to itself, by the largest sum of IoUs."""
+    """(count,) whether an instance has a true part to itself, by the largest sum of IoUs.
+
+    Args:
+        own_iou: of an instance and the part given to it, above which it counts as that part.
+    """
     parts = max(int(true.max(initial=0)), 1)
     both = (labels > 0) & (true > 0)
     index = (labels[both].astype(int) - 1) * parts + true[both].astype(int) - 1
@@ -108,5 +117,5 @@ def are_own(
     iou = shared / np.maximum(area + of_parts - shared, 1)
     rows, columns = linear_sum_assignment(-iou)
     own = np.zeros(count, bool)
-    own[rows] = iou[rows, columns] > OWN_IOU
+    own[rows] = iou[rows, columns] > own_iou
     return own

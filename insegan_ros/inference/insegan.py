@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import cv2
 import numpy as np
 import torch
+import yaml
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -113,7 +114,7 @@ class InSeGANSegmenter(BinSegmenter):
         *,
         seed: int = 0,
     ) -> None:
-        super().__init__(parts_bin, seed)
+        super().__init__(parts_bin, seed, card.crop.finding)
         self._networks = copy.deepcopy(networks).eval().requires_grad_(False)
         self._card = card
         self._device = next(networks.parameters()).device
@@ -246,10 +247,7 @@ def choose_threshold(
 
 def to_card(card: InSeGANCard) -> dict[str, Any]:
     """Plain values for the card's `settings`."""
-    plain = asdict(card)
-    for key in ('volume_channels', 'pose_start', 'encoder_hidden'):
-        plain['model'][key] = list(plain['model'][key])
-    return plain
+    return yaml.safe_load(config.dump(card))
 
 
 # what models were before cards named it

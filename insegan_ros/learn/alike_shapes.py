@@ -31,7 +31,7 @@ from insegan_ros.distillation.random_views import THICKNESS
 from insegan_ros.distillation.surroundings import Surroundings, measure_surroundings
 from insegan_ros.distillation.train import TrainConfig
 from insegan_ros.inference import distilled_card, model_card
-from insegan_ros.learn.reading import GENEROSITY, frames_of, learn_to_read
+from insegan_ros.learn.reading import frames_of, learn_to_read
 from insegan_ros.learn.run_folder import Job
 from insegan_ros.learn.run_pictures import show_segmented
 from insegan_ros.learn.stage_discovery import UNEXPLAINED
@@ -93,7 +93,11 @@ class AlikeShapes:
     @cached_property
     def around(self) -> Surroundings:
         """The bin and the camera, as the frames show them."""
-        return measure_surroundings(self.job.dataset, np.random.default_rng([self.job.seed, 1]))
+        return measure_surroundings(
+            self.job.dataset,
+            np.random.default_rng([self.job.seed, 1]),
+            finding=self.job.config.finding,
+        )
 
     @cached_property
     def orders(self) -> list[Order]:
@@ -180,7 +184,8 @@ class AlikeShapes:
     def parts(self) -> list[tuple[Piles, NetworkConfig]]:
         """Piles of the shapes that look most alike."""
         stored = [Dataset(self.orders[k].path) for k in self._kept]
-        return [(Piles.load(piles, piles.indices), self.network) for piles in stored]
+        errors = self.job.config.errors
+        return [(Piles.load(piles, piles.indices, errors), self.network) for piles in stored]
 
     @property
     def taught(self) -> list[tuple[Piles, NetworkConfig]]:
@@ -201,12 +206,14 @@ class AlikeShapes:
         """Choose how votes are read, and write the model."""
         job = self.job
         progress = begun(job, self.network, self.settings, start=self.start)
-        frames = frames_of(progress.average, job.dataset, job.seed)
+        reading = job.config.reading
+        frames = frames_of(
+            progress.average, job.dataset, job.seed, config=reading, finding=job.config.finding
+        )
         # what a part shows that they lack must not pass for parts
         held = self.parts[1::HELD_OUT]
-        read = learn_to_read(
-            progress.average, held, job.seed, frames=frames, generosity=GENEROSITY[:1]
-        )
+        least = replace(reading, generosity=reading.generosity[:1])
+        read = learn_to_read(progress.average, held, job.seed, frames=frames, config=least)
         figures = {
             'strict_miou_on_unseen_shapes': round(read.strict_miou, 4),
             'count_accuracy_on_unseen_shapes': round(read.count_accuracy, 4),
@@ -221,7 +228,9 @@ class AlikeShapes:
                 'piles': sum(len(piles) for piles, _ in self.taught),
             },
             'figures': figures,
-            'settings': distilled_card.to_card(self.network, read.votes, existence=read.existence),
+            'settings': distilled_card.to_card(
+                self.network, read.votes, existence=read.existence, finding=job.config.finding
+            ),
         }
         model_card.save_model(job.model, card, progress.average.state_dict())
         show_segmented(job.dataset, job.indices, job.out, seed=job.seed)

@@ -29,7 +29,7 @@ from insegan_ros.distillation.pretrain import (
 from insegan_ros.distillation.random_views import THICKNESS, ViewConfig
 from insegan_ros.distillation.train import STARTED_RATE, TrainConfig, begin
 from insegan_ros.inference import distilled_card, model_card
-from insegan_ros.learn.reading import learn_to_read
+from insegan_ros.learn.reading import ReadingConfig, learn_to_read
 from insegan_ros.learn.stage_network import batch_workers, train_with_bar
 
 HELD_OUT = 20  # one shape in so many is not trained on, but no more than
@@ -38,7 +38,8 @@ ENOUGH = 64  # shapes with which learning begins, while more are made
 LOOK_S = 15.0  # between looks for more shapes
 PART_LENGTH_M, PART_DISTANCE_M = 0.056, 0.55  # that the card assumes where no length is given
 WIDTHS = (32, 64, 128, 256)
-GENEROSITY = tuple(product((0.7, 0.5, 0.35, 0.2), (2.0, 1.0)))  # parts may be thin as wire
+# parts may be thin as wire
+READING = ReadingConfig(generosity=tuple(product((0.7, 0.5, 0.35, 0.2), (2.0, 1.0))))
 
 
 class GrowingShapes:
@@ -119,7 +120,7 @@ def pretrain(
         )
     taught.look()
     unseen = [part for views in load_shapes(folder, config, last=held) for part in views]
-    read = learn_to_read(progress.average, unseen, seed, generosity=GENEROSITY)
+    read = learn_to_read(progress.average, unseen, seed, config=READING)
     figures = {
         'strict_miou_on_unseen_shapes': round(read.strict_miou, 4),
         'count_accuracy_on_unseen_shapes': round(read.count_accuracy, 4),

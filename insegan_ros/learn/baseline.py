@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from insegan_ros.baselines.learned.registry import METHODS
+from insegan_ros.bin_tracker import BinTracker
 from insegan_ros.crop import CropConfig
 from insegan_ros.data.frames import Frames, measure_crop
 from insegan_ros.data.store import Dataset, DatasetError
@@ -33,7 +34,7 @@ from insegan_ros.learn.insegan import (
 )
 from insegan_ros.learn.run_folder import Job, claim
 from insegan_ros.learn.training_run import Validation
-from insegan_ros.parts_bin import BinTracker
+from insegan_ros.parts_bin import FindingConfig
 
 __all__ = ['describe', 'train']
 
@@ -55,7 +56,7 @@ def train_claimed(job: Job) -> int:
     settings, dataset, seed = job.config, job.dataset, job.seed
     training, held_out = split(dataset, settings.data, seed)
     size = int(settings.baseline.model['image_size'])
-    crop = measure_crop(dataset, training, size, seed=seed, coding='gap')
+    crop = measure_crop(dataset, training, size, seed=seed, coding='gap', finding=settings.finding)
     images = load_crops(dataset, training, crop, seed=seed, cache=job.out, name='train')
     unseen = load_crops(dataset, held_out, crop, seed=seed, cache=job.out, name='val')
     run = BaselineRun(
@@ -78,15 +79,15 @@ def sizes_of(job: Job, crop: CropConfig) -> dict[str, Any]:
     sizes: dict[str, Any] = dict(job.config.baseline.model)
     if METHODS[job.config.method].geometric:
         half = crop.side_m / 2
-        sizes['camera'] = round(camera_height(job.dataset, job.seed) / half, 4)
+        sizes['camera'] = round(camera_height(job.dataset, job.seed, job.config.finding) / half, 4)
         sizes['height'] = round(crop.height_m / half, 4)
     return sizes
 
 
-def camera_height(dataset: Dataset, seed: int) -> float:
+def camera_height(dataset: Dataset, seed: int, finding: FindingConfig) -> float:
     """Metres above the bin's floor: the median over some frames."""
     found = []
-    tracker = BinTracker(seed=seed)
+    tracker = BinTracker(seed=seed, config=finding)
     for index in dataset.indices[:LOOKED_AT]:
         try:
             found.append(tracker(dataset[index].frame).floor.offset)

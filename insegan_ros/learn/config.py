@@ -24,10 +24,14 @@ from insegan_ros.distillation.random_views import ViewConfig
 from insegan_ros.distillation.train import TrainConfig
 from insegan_ros.inference.insegan import FilterConfig
 from insegan_ros.learn.insegan_start import InSeGANStart
+from insegan_ros.learn.reading import ReadingConfig
 from insegan_ros.model.insegan import InSeGANConfig
+from insegan_ros.parts_bin import FindingConfig
+from insegan_ros.synthetic.camera_presets import find_camera
+from insegan_ros.synthetic.depth_noise import DepthNoise
 from insegan_ros.training.descent import DescentConfig
 from insegan_ros.training.loop import LoopConfig
-from insegan_ros.training.step import StepConfig
+from insegan_ros.training.step_config import StepConfig
 
 Method = Literal['distilled', 'insegan3d', 'insegan2d', 'slot_attention', 'bo_qsa', 'iodine', 'wu']
 INSEGAN: tuple[Method, ...] = ('insegan3d', 'insegan2d')
@@ -98,6 +102,8 @@ class LearnConfig:
     # The model whose weights to begin with, by name or folder, or none. distilled, None: any, if
     # it is there. insegan3d, insegan2d: one of their own, whose encoder goes on learning
     start: str | None = None
+    # how the bin is found in a frame, and which of its pixels show parts
+    finding: FindingConfig = field(default_factory=FindingConfig)
 
     # distilled
     shares: ShareConfig = field(default_factory=ShareConfig)
@@ -105,6 +111,9 @@ class LearnConfig:
     mesh: str | None = None
     units: Units | None = None  # of the mesh; None: metres where its format says so, else mm
     part_length_m: float | None = None  # of the longest side; None: what the frames show
+    # whose noise piles are given: d435, or a preset by name or file. None: d435 where there are
+    # frames, and any camera where a mesh alone is learned from
+    camera: str | None = None
     kinds: int = 1  # of parts in a bin, at most; several need a shape each
     frames: int = 2400  # looked at by discovery: full bins show some 300 whole parts in 1,000
     least_piles: int = 50  # made whatever the time
@@ -113,6 +122,7 @@ class LearnConfig:
     # piles of a mesh where no frames show bin and camera: any of them
     bins: ShapesConfig = field(default_factory=lambda: ANY_BIN)
     network: TrainConfig = field(default_factory=TrainConfig)
+    reading: ReadingConfig = field(default_factory=ReadingConfig)  # how votes become instances
     alike: AlikeConfig = field(default_factory=AlikeConfig)  # where no shape explains the frames
     # frames on which the learned model is compared with the one begun with; 0: it is kept unseen
     compared: int = 12
@@ -146,12 +156,22 @@ class LearnConfig:
             raise ValueError(f'kinds is {self.kinds}; 1 to 3 kinds of part are expected')
         if self.kinds > 1 and self.mesh is not None:
             raise ValueError('kinds are sought in frames; a mesh is of one kind: leave one out')
+        _ = self.errors  # says what is wrong with the camera
         if self.frames < 1 or self.least_piles < 1:
             raise ValueError(
                 f'frames {self.frames}, least_piles {self.least_piles}: 1 or more are expected'
             )
         if self.compared < 0:
             raise ValueError(f'compared is {self.compared}; 0 or more frames are expected')
+
+    @property
+    def errors(self) -> DepthNoise | None:
+        """Of the camera under which piles are taught; None: about those of a D435.
+
+        Raises:
+            ConfigError: there is no such camera.
+        """
+        return None if self.camera in (None, 'd435') else find_camera(self.camera).noise
 
     @property
     def seconds(self) -> float:
@@ -162,10 +182,10 @@ class LearnConfig:
         return 60 * (minutes if self.max_minutes is None else self.max_minutes)
 
 
-COMMON = ('method', 'max_minutes')
+COMMON = ('method', 'max_minutes', 'finding')
 OF_DISTILLED = (
-    *('shares', 'part_length_m', 'kinds', 'frames', 'least_piles'),
-    *('mesh', 'units', 'discovery', 'piles', 'bins', 'network', 'alike', 'compared'),
+    *('shares', 'part_length_m', 'camera', 'kinds', 'frames', 'least_piles'),
+    *('mesh', 'units', 'discovery', 'piles', 'bins', 'network', 'reading', 'alike', 'compared'),
 )
 
 
@@ -211,6 +231,11 @@ def resolve(
             methods = ', '.join(m for m in METHODS if key in sections(m))
             raise ConfigError(f'{key} is not for the method {settings.method}, but for {methods}')
     if settings.method == 'distilled':
+        if settings.camera is not None and dataset is None:
+            raise ConfigError(
+                f'camera is {settings.camera!r}, that of the frames, and there are none: a mesh '
+                'alone is learned under all cameras; leave it out, or give --dataset'
+            )
         return settings
     if dataset is None:
         raise ConfigError(f'the method {settings.method} learns from frames: --dataset is needed')

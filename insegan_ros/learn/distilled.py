@@ -203,10 +203,12 @@ class Distillation:
         job, settings = self.job, self.job.config.network
         progress = begun(job, self.network, settings, start=self.start)
         held = self.bins.held(self.network)
-        frames = None
+        frames, reading, finding = None, job.config.reading, job.config.finding
         if job.frames is not None:
-            frames = frames_of(progress.average, job.frames, job.seed)
-        read = learn_to_read(progress.average, held, job.seed, frames=frames)
+            frames = frames_of(
+                progress.average, job.frames, job.seed, config=reading, finding=finding
+            )
+        read = learn_to_read(progress.average, held, job.seed, frames=frames, config=reading)
         segmenter = distilled.DistilledSegmenter(
             progress.average,
             read.votes,
@@ -214,8 +216,10 @@ class Distillation:
             seed=job.seed,
             lengths_px=self.bins.lengths_px,
             existence=read.existence,
+            finding=finding,
         )
-        scoring = calibrate_scores(segmenter, cases_of(segmenter, held, job.seed))
+        cases = cases_of(segmenter, held, job.seed, config=reading, finding=finding)
+        scoring = calibrate_scores(segmenter, cases, reading.right_iou)
         figures = {
             'strict_miou_on_unseen_piles': round(read.strict_miou, 4),
             'count_accuracy_on_unseen_piles': round(read.count_accuracy, 4),
@@ -233,6 +237,7 @@ class Distillation:
                 scoring=scoring,
                 lengths_px=self.bins.lengths_px,
                 existence=read.existence,
+                finding=finding,
             ),
         }
         cad = self.solids[0]

@@ -129,7 +129,8 @@ def carry_on(job: Job, process: TrainingRun, group: distributed.Group = ALONE) -
 
 def _measured(job: Job, training: list[int]) -> CropConfig:
     size, coding = job.config.model.image_size, job.config.data.coding
-    return measure_crop(job.dataset, training, size, seed=job.seed, coding=coding)
+    finding = job.config.finding
+    return measure_crop(job.dataset, training, size, seed=job.seed, coding=coding, finding=finding)
 
 
 def split(dataset: Dataset, data: DataConfig, seed: int) -> tuple[list[int], list[int]]:

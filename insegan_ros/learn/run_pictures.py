@@ -14,6 +14,7 @@ from insegan_ros.distillation.examples import Piles
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference import model_card
 from insegan_ros.parts_bin import find_bin
+from insegan_ros.synthetic.depth_noise import DepthNoise
 from insegan_ros.types import DepthFrame
 
 SHOWN = 6  # frames in a picture
@@ -35,11 +36,18 @@ def _square(image: np.ndarray, side: int) -> np.ndarray:
     return np.pad(image, pad, constant_values=np.nan)
 
 
-def show_piles(dataset: Dataset, indices: list[int], out: Path, *, seed: int) -> None:
+def show_piles(
+    dataset: Dataset,
+    indices: list[int],
+    out: Path,
+    *,
+    seed: int,
+    errors: DepthNoise | None = None,
+) -> None:
     """Real frames over piles with noise: they ought to look alike."""
     stored = Dataset(out / 'piles')
     rng = np.random.default_rng([seed, 2])
-    piles = Piles.load(stored, stored.indices[:SHOWN])
+    piles = Piles.load(stored, stored.indices[:SHOWN], errors)
     made = [piles.heights(k, rng) for k in range(len(piles))]
     side = made[0].shape[0]
     real = []

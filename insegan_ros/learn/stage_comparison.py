@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from insegan_ros.bin_tracker import BinTracker
 from insegan_ros.evaluation.unlabelled import judge_unlabelled
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference import model_card
@@ -21,7 +22,7 @@ from insegan_ros.learn.run_pictures import show_segmented
 from insegan_ros.learn.stage_discovery import UNEXPLAINED
 from insegan_ros.learn.stages import Figures, Stage
 from insegan_ros.learn.start import Start
-from insegan_ros.parts_bin import Bin, BinTracker
+from insegan_ros.parts_bin import Bin
 from insegan_ros.types import DepthFrame, InstanceImages
 
 COMPARISON = 'comparison'
@@ -119,7 +120,7 @@ def seen_frames(job: Job) -> list[tuple[DepthFrame, Bin]]:
     some = np.linspace(0, len(job.indices) - 1, min(job.config.compared, len(job.indices))).astype(
         int
     )
-    tracker, seen = BinTracker(None, job.seed), []
+    tracker, seen = BinTracker(None, job.seed, config=job.config.finding), []
     unseen: FloorNotFoundError | None = None
     for k in some:
         frame = job.dataset[job.indices[k]].frame

@@ -43,6 +43,7 @@ def find_shape(job: Job, start: Start | None, seconds: float) -> Figures:
         indices=job.indices[: job.config.frames],
         out=job.out / 'template',
         config=job.config.discovery,
+        finding=job.config.finding,
         seed=job.seed,
         device=job.device,
         max_seconds=seconds,

@@ -40,7 +40,11 @@ class BinOfFrames:
     @cached_property
     def around(self) -> Surroundings:
         """The bin and the camera, as the frames show them."""
-        return measure_surroundings(self.job.dataset, np.random.default_rng([self.job.seed, 1]))
+        return measure_surroundings(
+            self.job.dataset,
+            np.random.default_rng([self.job.seed, 1]),
+            finding=self.job.config.finding,
+        )
 
     @property
     def pixel_m(self) -> float:
@@ -53,11 +57,14 @@ class BinOfFrames:
 
     def taught(self, network: NetworkConfig) -> Parts:
         """Piles that the network learns from, and what it takes them for."""
-        return [(Piles.load(self._stored, self._stored.indices[self._kept :]), network)]
+        return [(self._piles(self._stored.indices[self._kept :]), network)]
 
     def held(self, network: NetworkConfig) -> Parts:
         """Piles kept from training, on which reading and scores are chosen."""
-        return [(Piles.load(self._stored, self._stored.indices[: self._kept]), network)]
+        return [(self._piles(self._stored.indices[: self._kept]), network)]
+
+    def _piles(self, indices: Sequence[int]) -> Piles:
+        return Piles.load(self._stored, indices, self.job.config.errors)
 
     @property
     def _stored(self) -> Dataset:
@@ -92,7 +99,7 @@ def make_piles(
             if time.monotonic() - begun > seconds and made >= job.config.least_piles:
                 piles.close()
                 break
-    show_piles(job.dataset, job.indices, job.out, seed=job.seed)
+    show_piles(job.dataset, job.indices, job.out, seed=job.seed, errors=job.config.errors)
     return {
         'count': made,
         'bin_width_mm': round(around.bin_width * 1e3, 1),

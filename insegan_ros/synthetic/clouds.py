@@ -11,7 +11,7 @@ import numpy as np
 from insegan_ros.camera import points_from_depth
 from insegan_ros.data.store import DatasetInfo, to_metres
 from insegan_ros.files import write_atomically
-from insegan_ros.synthetic.generate import StoredScene
+from insegan_ros.synthetic.stored_scenes import StoredScene
 
 
 def cloud_file(folder: Path, index: int, kind: Literal['ply', 'npz']) -> Path:

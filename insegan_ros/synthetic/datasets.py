@@ -9,12 +9,8 @@ from typing import Literal
 from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.synthetic.clouds import cloud_file, write_cloud
-from insegan_ros.synthetic.generate import (
-    SceneConfig,
-    dataset_info,
-    restore_scene,
-    store_scenes,
-)
+from insegan_ros.synthetic.generate import SceneConfig
+from insegan_ros.synthetic.stored_scenes import dataset_info, restore_scene, store_scenes
 
 
 def write_dataset(

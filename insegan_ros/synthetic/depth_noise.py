@@ -3,16 +3,17 @@
 `d435.py` makes the noise of a sensor alone. What a user sees has passed a matcher's window and the
 driver's filters as well: surfaces are wavy over tens of pixels, low steps become ramps, high ones
 are fattened and surrounded by holes, steep sides are missing. Networks that shall work with any
-camera are taught under cameras drawn from the whole family.
+camera are taught under cameras drawn from the whole family. `camera_presets.py` has some by name.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from insegan_ros.synthetic.d435 import occlusion_shadow
 from insegan_ros.types import FloatImage, Intrinsics
@@ -42,38 +43,6 @@ class DepthNoise:
     filled_px: int = 0  # holes that the driver fills, with what is beside them
 
 
-# Cameras by name, as their makers and users describe them; measured is only the first.
-CAMERAS = {
-    'd435_filtered': DepthNoise(),
-    'd435_raw': DepthNoise(grain=0.6, wave_px=2.0, ramp_px=1.0, holes=0.01, flying=0.3),
-    'structured_light': DepthNoise(
-        sigma_m=0.0004,
-        grain=0.8,
-        wave_px=1.5,
-        baseline_m=0.15,
-        waver_px=0.2,
-        ramp_px=0.0,
-        lost_px=1,
-        flying=0.02,
-        steepest=3.0,
-        depth_step_m=0.0001,
-    ),
-    'time_of_flight': DepthNoise(
-        sigma_m=0.003,
-        power=1.0,
-        grain=0.7,
-        wave_px=8.0,
-        baseline_m=0.0,
-        waver_px=0.3,
-        ramp_px=1.0,
-        lost_px=0,
-        flying=0.6,
-        steepest=8.0,
-        holes=0.001,
-    ),
-}
-
-
 def measure(
     depth_m: FloatImage, intrinsics: Intrinsics, rng: np.random.Generator, *, noise: DepthNoise
 ) -> FloatImage:
@@ -100,7 +69,7 @@ def measure(
     sigma = np.float32(noise.sigma_m) * depth**noise.power
     depth = depth + sigma * _texture(depth.shape, rng, noise)
     if noise.holes > 0:
-        missing |= _field(depth.shape, rng, noise.hole_px) > _quantile(noise.holes)
+        missing |= _field(depth.shape, rng, noise.hole_px) > -ndtri(noise.holes)
     depth = np.rint(depth / noise.depth_step_m) * np.float32(noise.depth_step_m)
     depth = np.where(missing, np.float32(np.nan), depth)
     if noise.filled_px:
@@ -139,6 +108,26 @@ def drawn(rng: np.random.Generator, part_m: float, distance_m: float) -> DepthNo
     )
 
 
+def varied(noise: DepthNoise, rng: np.random.Generator) -> DepthNoise:
+    """A camera of the same kind: no two are alike, and no preset is a user's camera exactly."""
+
+    def about(value: float, factor: float) -> float:
+        return value * float(np.exp(rng.uniform(-np.log(factor), np.log(factor))))
+
+    return replace(
+        noise,
+        sigma_m=about(noise.sigma_m, 2.0),
+        grain=float(np.clip(noise.grain + rng.uniform(-0.2, 0.2), 0.0, 1.0)),
+        wave_px=about(noise.wave_px, 1.4),
+        shadow_side=-1 if rng.random() < 0.5 else 1,
+        waver_px=about(noise.waver_px, 1.6),
+        ramp_px=noise.ramp_px * float(rng.uniform(0.3, 1.5)),
+        flying=min(1.0, noise.flying * float(rng.uniform(0.0, 2.0))),
+        steepest=about(noise.steepest, 1.5),
+        holes=min(0.1, noise.holes * float(rng.uniform(0.0, 3.0))),
+    )
+
+
 def _texture(
     shape: tuple[int, ...], rng: np.random.Generator, noise: DepthNoise
 ) -> NDArray[np.float32]:
@@ -163,14 +152,6 @@ def _field(
         large = cv2.resize(smooth, size, interpolation=cv2.INTER_CUBIC)
         smooth = np.asarray(large, np.float32)
     return np.asarray(smooth[: shape[0], : shape[1]], np.float32)
-
-
-def _quantile(share: float) -> float:
-    """Above which a unit normal lies this often, for shares up to a tenth (Winitzki)."""
-    x = 1 - 2 * share
-    a, b = 0.147, np.log(1 - x * x)
-    c = 2 / (np.pi * a) + b / 2
-    return float(np.sqrt(2) * np.sqrt(np.sqrt(c * c - b / a) - c))
 
 
 def _steep(

@@ -1,39 +1,19 @@
-"""Seeds -> settled scenes -> stored frames: parallel, resumable, shardable.
-
-Frame i of a dataset depends on (seed, i) and the configuration alone, never on the number of
-workers, the shard or what was interrupted: the same command gives the same bytes.
-"""
+"""Seeds -> settled scenes: a bin, what is dropped into it, and a camera's picture of it."""
 
 from __future__ import annotations
 
-import dataclasses
-import multiprocessing
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from insegan_ros import __version__
 from insegan_ros.camera import Plane
-from insegan_ros.data.store import Dataset, DatasetInfo, to_units
-from insegan_ros.depth_camera import (
-    D435,
-    D435_DEPTH_SCALE,
-    D435_NOISE,
-    D435_STRONG_NOISE,
-    EXACT_DEPTH_SCALE,
-    StereoNoise,
-)
+from insegan_ros.depth_camera import D435
 from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, SceneRejectedError, fill_validly
-from insegan_ros.synthetic.d435 import add_noise
+from insegan_ros.synthetic.camera_presets import as_measured, errors_of, intrinsics_of
 from insegan_ros.synthetic.parts import PARTS, Part, make_part
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
-from insegan_ros.synthetic.workers import start_worker
 from insegan_ros.types import DepthFrame, Intrinsics
 
 # Inner width of the bin in part lengths: how much the parts of a 5-part drop occlude each other.
@@ -50,12 +30,6 @@ BIN_WIDTHS = {
     'obj_14': 1.9,
     'elbow': 1.8,
     'block': 1.6,
-}
-# SceneConfig.noise -> how the camera errs, and metres a unit in its 16-bit images
-NOISES: dict[str, tuple[StereoNoise | None, float]] = {
-    'none': (None, EXACT_DEPTH_SCALE),
-    'd435': (D435_NOISE, D435_DEPTH_SCALE),
-    'd435_strong': (D435_STRONG_NOISE, D435_DEPTH_SCALE),
 }
 MAX_ATTEMPTS = 50  # drops before a configuration counts as impossible
 
@@ -109,8 +83,9 @@ class SceneConfig:
 
     part: str = 'nut'  # or several: 'nut+bolt'
     instances: tuple[int, int] = (5, 5)  # least and most parts, both included
-    noise: Literal['none', 'd435', 'd435_strong'] = 'd435'
-    camera: Literal['crop', 'd435'] = 'crop'  # the bin's window or the whole 848 x 480 frame
+    noise: str = 'd435'  # none, d435, d435_strong, or a camera's preset, by name or file
+    # crop: the bin's window of a D435's image; d435 or a preset: the camera's whole image
+    camera: str = 'crop'
     size: int = 224  # px, side of the crop
     camera_height: float = 0.55  # m above the floor
     height_jitter: float = 0.002  # m, and as much sideways: no mount is perfectly stiff
@@ -122,6 +97,8 @@ class SceneConfig:
         kinds_named(self.part)  # says what is wrong with it
         if not 0 <= low <= high <= 100:
             raise ValueError(f'instances {low}-{high}: 0 <= least <= most <= 100 is expected')
+        errors_of(self.noise)  # they say what is wrong
+        _ = self.intrinsics
         if not 16 <= self.size <= D435.height:
             raise ValueError(f'size {self.size}: 16 to {D435.height} px is expected')
         if not 0 <= self.tilt_degrees <= 45:
@@ -142,8 +119,8 @@ class SceneConfig:
     @property
     def intrinsics(self) -> Intrinsics:
         """Of the image that a scene has: the crop, or the whole frame."""
-        if self.camera == 'd435':
-            return D435
+        if self.camera != 'crop':
+            return intrinsics_of(self.camera)
         x, y = (D435.width - self.size) // 2, (D435.height - self.size) // 2
         return D435.crop(x, y, self.size, height=self.size)
 
@@ -219,9 +196,7 @@ def _photograph(
     camera = Camera(config.intrinsics, pose)
     kinds = world.kinds
     seen = raycaster.photograph(world.poses(), camera, kinds)
-    depth, noise = seen.depth_m, NOISES[config.noise][0]
-    if noise is not None:
-        depth = add_noise(depth, camera.intrinsics, rng, noise=noise)
+    depth = as_measured(seen.depth_m, camera.intrinsics, rng, noise=config.noise)
     return SimulatedScene(
         frame=DepthFrame(depth, camera.intrinsics),
         labels=seen.labels,
@@ -252,94 +227,3 @@ def _region(camera: Camera, spec: BinSpec) -> tuple[int, int, int, int]:
     top, bottom = np.clip([(v / w).min(), (v / w).max()], 0, size[1])
     x, y = int(np.ceil(left)), int(np.ceil(top))
     return x, y, int(right) - x + 1, int(bottom) - y + 1
-
-
-@dataclass(frozen=True)
-class StoredScene:
-    """What a worker hands back to be written."""
-
-    index: int
-    depth: NDArray[np.uint16]
-    labels: NDArray[np.uint8]
-    poses: NDArray[np.float32]
-    record: dict[str, object]
-
-
-# metres a unit: a D435 stores millimetres
-
-
-def dataset_info(config: SceneConfig, seed: int) -> DatasetInfo:
-    """What the dataset says of itself."""
-    low, high = config.instances
-    pose = looking_down(config.camera_height, config.tilt_degrees)
-    floor = floor_plane(Camera(config.intrinsics, pose))
-    settings = ' '.join(f'{k}={v}' for k, v in sorted(dataclasses.asdict(config).items()))
-    return DatasetInfo(
-        part=config.part,
-        intrinsics=config.intrinsics,
-        source='simulated',
-        instances=low if low == high else None,
-        depth_scale=NOISES[config.noise][1],
-        floor=(*floor.normal, floor.offset),  # nominal; each frame's line holds its own
-        generator=f'insegan_ros {__version__}: {settings}',
-        seed=seed,
-    )
-
-
-def store_scene(config: SceneConfig, seed: int, index: int) -> StoredScene:
-    """Frame `index` of the dataset of `seed`, ready to be written."""
-    scene = make_scene(config, (seed, index))
-    floor = (*scene.floor.normal, scene.floor.offset)
-    told = {'kinds': scene.kinds.tolist()} if len(kinds_named(config.part)) > 1 else {}
-    return StoredScene(
-        index=index,
-        depth=to_units(scene.frame.depth_m, NOISES[config.noise][1]),
-        labels=scene.labels,
-        poses=scene.poses,
-        record={
-            'seed': [seed, index],
-            'attempt': scene.attempt,
-            'instances': len(scene.poses),
-            'visible': [round(float(share), 3) for share in scene.visible_fraction],
-            'floor': [round(value, 6) for value in floor],
-            'region': list(scene.region),
-            **told,
-        },
-    )
-
-
-def restore_scene(shard: Dataset, index: int) -> StoredScene:
-    """A frame that another machine has made, ready to be written again."""
-    sample = shard[index]
-    if sample.labels is None or sample.poses is None:
-        raise ValueError(f'{shard.path}, frame {index}: its labels or poses are missing')
-    computed = ('index', 'valid_fraction', 'sha256')
-    return StoredScene(
-        index=index,
-        depth=to_units(sample.frame.depth_m, shard.info.depth_scale),
-        labels=sample.labels,
-        poses=sample.poses,
-        record={k: v for k, v in sample.record.items() if k not in computed},
-    )
-
-
-def store_scenes(
-    config: SceneConfig, seed: int, indices: Iterable[int], *, workers: int
-) -> Iterator[StoredScene]:
-    """The frames in the order of `indices`, made by `workers` processes."""
-    if workers <= 1:
-        for index in indices:
-            yield store_scene(config, seed, index)
-        return
-    context = multiprocessing.get_context('spawn')
-    with ProcessPoolExecutor(workers, context, start_worker) as pool:
-        pending: deque[Future[StoredScene]] = deque()
-        try:
-            for index in indices:
-                pending.append(pool.submit(store_scene, config, seed, index))
-                if len(pending) >= 8 * workers:  # bounds memory where writing is the slow part
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)

@@ -13,13 +13,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from insegan_ros.synthetic.bin_world import (
-    BinSpec,
-    Physics,
-    SceneRejectedError,
-    compiled,
-    world_of,
-)
+from insegan_ros.synthetic.bin_model import compiled, world_of
+from insegan_ros.synthetic.bin_world import BinSpec, Physics, SceneRejectedError
 from insegan_ros.synthetic.gripper_bodies import (
     GRIP,
     PARTS_BIT,

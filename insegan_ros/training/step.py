@@ -6,10 +6,8 @@ Generator and discriminator learn first, the encoder afterwards on the generator
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -23,52 +21,10 @@ from insegan_ros.model.set_encoder import SetEncoder
 from insegan_ros.training.distributed import ALONE, Group
 from insegan_ros.training.ema import Ema
 from insegan_ros.training.loop import require_finite
+from insegan_ros.training.noise import measured, normal
+from insegan_ros.training.step_config import StepConfig
 
 EXPLODED = 40.0  # a loss above it counts as not finite
-
-
-@dataclass(frozen=True)
-class LossConfig:
-    """Weights of the losses (Eq. 3 to 6); 0 switches one off."""
-
-    discriminator: float = 1.0
-    generator: float = 1.0
-    pose: float = 1.0  # L_p, lambda_2
-    pose_norm: Literal['l1', 'l2'] = 'l1'
-    real: float = 2.0  # re-rendering of real frames, L1; of a set encoder, in its later steps
-    # of encoders that name all latents at once
-    alignment: float = 1.0  # L_a
-    intermediate: float = 1.0  # L_i, lambda_1
-    matching: Literal['ot', 'hungarian', 'greedy'] = 'ot'
-    # of set encoders, whose alignment is given by where an instance is seen
-    centre: float = 1.0
-    appearance: float = 1.0  # each instance rendered alone
-    motion: float = 1.0  # rigid motions: translations, and at first rotations
-
-
-@dataclass(frozen=True)
-class StepConfig:
-    """How the networks are updated."""
-
-    batch: int = 32
-    learning_rate: float = 4e-4  # of the generator
-    discriminator_rate: float = 0.5  # of that rate
-    encoder_learning_rate: float = 5e-4
-    settle_steps: int = 0  # of the encoder, over which its rate falls to nothing; 0: it stays
-    betas: tuple[float, float] = (0.5, 0.99)
-    ema: float = 0.995  # of generator and encoder
-    noise: float = 0.08  # deviation added to all that the discriminator sees; images span 2
-    generator_steps: int = 6000  # then the encoder learns; 0: all together
-    held_steps: int = 2000  # in which poses hardly learn, so that they keep their spread
-    held_rate: float = 0.02  # of the generator's rate, of poses until then
-    pose_rate: float = 0.3  # afterwards
-    real_after: int = 2500  # steps of the encoder, before it sees real frames
-    losses: LossConfig = field(default_factory=LossConfig)
-
-    def encoder_rate(self, step: int) -> float:
-        """Learning rate of the encoder after so many of its steps."""
-        share = min(max(step, 0) / self.settle_steps, 1.0) if self.settle_steps else 0.0
-        return self.encoder_learning_rate * (0.5 + 0.5 * math.cos(math.pi * share))
 
 
 class Trainer:
@@ -332,20 +288,6 @@ class Trainer:
             for name, optimizer in self._optimizers.items():
                 optimizer.load_state_dict(state['optimizers'][name])
         self.steps = int(state['steps'])
-
-
-def normal(like: Tensor, generator: torch.Generator | None) -> Tensor:
-    """N(0, 1) of a tensor's shape, on its device."""
-    return torch.randn(like.shape, device=like.device, generator=generator)
-
-
-def measured(images: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Generated images (B, 1, S, S) with a depth camera's noise and pixels without a value."""
-    device = images.device
-    spread = 0.03 * torch.rand((len(images), 1, 1, 1), device=device, generator=generator)
-    images = images + spread * normal(images, generator)
-    hole = torch.rand(images.shape, device=device, generator=generator) < 0.01
-    return torch.where(hole, -1.0, images).clamp(-1, 1)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 
 from insegan_ros.data.store import Dataset, DatasetInfo
 from insegan_ros.data.writer import DatasetWriter
-from insegan_ros.demos import learn_demo
+from insegan_ros.demos import learn_demo, processes
 from insegan_ros.demos.demo_picture import Snapshot
 from insegan_ros.depth_camera import D435
 
@@ -104,7 +104,7 @@ def test_what_is_collected_is_not_collected_again(
 def test_a_step_that_fails_ends_the_demo_with_its_reason(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch, part: str, said: str
 ) -> None:
-    monkeypatch.setattr(learn_demo, 'prepare_environment', lambda: None)  # the test's own
+    monkeypatch.setattr(processes, 'prepare_environment', lambda: None)  # the test's own
     monkeypatch.setenv('PYTHONPATH', str(PROJECT))
     store(tmp_path / '1_collected' / 'dataset', 3, part=part)
     assert learn_demo.main(['--out', str(tmp_path), '--count', '3', '--minutes', '0.1']) == 1

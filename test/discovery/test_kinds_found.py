@@ -34,7 +34,7 @@ def plates(count: int) -> tuple[list[Piece], list[str]]:
 
 def test_the_kinds_first_shapes_are_those_that_together_explain_most() -> None:
     residuals = [np.array(row) for row in ([0.1, 0.1, 0.9], [0.1, 0.2, 0.8], [0.9, 0.9, 0.1])]
-    assert complementary(residuals, 2) == (0, 2)
+    assert complementary(residuals, 2, foreign=0.5) == (0, 2)
 
 
 def test_pieces_of_another_kind_are_foreign_to_a_shape() -> None:

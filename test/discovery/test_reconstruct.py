@@ -163,7 +163,9 @@ def test_residual_is_zero_for_the_same_view_at_another_height() -> None:
     height = torch.linspace(0.01, 0.03, 36)[None] * mask
     alone = torch.tensor([False])
     sure = torch.ones(1, 36)
-    views = partial(residuals, view_mask=mask, view=height, rest=torch.zeros(1), scale_m=0.01)
+    views = partial(
+        residuals, view_mask=mask, view=height, rest=torch.zeros(1), scale_m=0.01, unsure=0.2
+    )
     same = views(mask, sure, height + 0.05 * mask, alone=alone)
     assert float(same) == pytest.approx(0, abs=1e-4)
     fixed = views(mask, sure, height + 0.05 * mask, alone=~alone)
@@ -195,7 +197,7 @@ def test_a_length_is_given_up_only_when_no_seed_shows_one_part(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pieces = pieces_of(ell(), 40, 3)
-    monkeypatch.setattr(discover, 'candidate_lengths', lambda _: [0.09, 0.06, 0.03])
+    monkeypatch.setattr(discover, 'candidate_lengths', lambda *_: [0.09, 0.06, 0.03])
     found = {0.09: [0.45, 0.4], 0.06: [0.33, 0.36, 0.31, 0.25], 0.03: [0.05]}
     tried = []
 

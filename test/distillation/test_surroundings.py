@@ -24,7 +24,7 @@ def test_the_window_is_a_whole_number_of_the_networks_strides(
     list(store_piles(brick_piles(frames), tmp_path, 0, workers=1))
     floor = Plane((0.0, 0.0, -1.0), 0.5)
     seen = cycle([Bin(floor, (0, 0, 32, 32)), Bin(floor, (0, 0, 60, 60))])
-    monkeypatch.setattr(surroundings, 'find_bin', lambda frame, rng: next(seen))
+    monkeypatch.setattr(surroundings, 'find_bin', lambda frame, rng, config: next(seen))
     around = surroundings.measure_surroundings(Dataset(tmp_path), np.random.default_rng(0))
     assert around.intrinsics.width % STRIDE == 0
     assert around.intrinsics.width >= 32 + 2 * surroundings.WINDOW_MARGIN

@@ -17,14 +17,13 @@ from insegan_ros.camera import Plane, segmentation_from_labels
 from insegan_ros.data.store import Dataset, DatasetInfo
 from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.evaluation.benchmark import (
-    FrameFigures,
-    Run,
     benchmark,
     default_methods,
     make_segmenter,
     nothing,
     rerendering_error_mm,
 )
+from insegan_ros.evaluation.figures import FrameFigures, Run
 from insegan_ros.evaluation.pictures import SIDE, chosen_frames
 from insegan_ros.evaluation.report import aligned, markdown, short_names, write_report
 from insegan_ros.evaluation.selection import Block, kmeans_scores, make_splits, select_splits

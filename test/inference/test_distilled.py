@@ -12,7 +12,7 @@ from insegan_ros.camera import Plane
 from insegan_ros.distillation.clusters import VoteSettings
 from insegan_ros.distillation.network import NetworkConfig, VoteNetwork
 from insegan_ros.inference import distilled, distilled_card, model_card
-from insegan_ros.parts_bin import Bin
+from insegan_ros.parts_bin import Bin, FindingConfig, PartLimits
 from insegan_ros.types import DepthFrame, Intrinsics
 
 CONFIG = NetworkConfig(0.04, 0.015, 0.5 / 200, widths=(16, 24, 32, 32))
@@ -121,6 +121,19 @@ def test_a_saved_model_gives_the_same_output(tmp_path: Path) -> None:
     assert ours.count > 0
     assert (ours.labels == theirs.labels).all()
     assert np.allclose(ours.scores, theirs.scores)
+
+
+def test_a_model_seeks_bin_and_parts_with_the_settings_of_its_training(tmp_path: Path) -> None:
+    taller = FindingConfig(limits=PartLimits(least_height_m=0.5))  # than anything in the frame
+    depth = np.full((70, 90), 0.5, np.float32)
+    depth[20:50, 30:60] -= 0.03
+    shown = DepthFrame(depth, CAMERA)
+    for finding, seen in ((FindingConfig(), True), (taller, False)):
+        settings = distilled_card.to_card(CONFIG, VOTES, finding=finding)
+        card = {'method': 'distilled', 'settings': settings}
+        model_card.save_model(tmp_path, card, network(3.0).state_dict())
+        found = model_card.load_segmenter(str(tmp_path)).segment(shown)
+        assert (found.count > 0) is seen
 
 
 def test_a_damaged_model_is_refused_with_a_reason(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def seen(rng: np.random.Generator, noise: float = 0.05) -> Clusters:
 
 def test_the_rule_is_learned_from_true_labels_and_joins_the_piece_to_its_part() -> None:
     rng = np.random.default_rng(0)
-    learned = fit_existence((seen(rng), truth()) for _ in range(20))
+    learned = fit_existence(((seen(rng), truth()) for _ in range(20)), own_iou=0.02)
     assert learned is not None
     clusters = seen(rng)
     assert len(clusters) == 3
@@ -84,14 +84,18 @@ def test_one_candidate_stays_whatever_is_thought_of_it() -> None:
     nothing = candidates(np.full((OUTPUTS, 16, 16), -5, np.float32), CONFIG, VOTES)
     Existence(Confidence((0.0,) * CUES, -9.0))(nothing)
     assert len(nothing) == 0
-    assert fit_existence([(nothing, np.zeros((16, 16), np.uint8))]) is None
+    assert fit_existence([(nothing, np.zeros((16, 16), np.uint8))], own_iou=0.02) is None
 
 
 def test_two_pieces_of_a_part_do_not_both_own_it() -> None:
     labels = np.where(truth() > 0, truth(), 0).astype(int)
     labels[22:26, 4:20] = 3
-    assert are_own(labels, truth(), 3).tolist() == [True, True, False]
-    assert are_own(labels, np.zeros_like(truth()), 3).tolist() == [False, False, False]
+    assert are_own(labels, truth(), 3, own_iou=0.02).tolist() == [True, True, False]
+    assert are_own(labels, np.zeros_like(truth()), 3, own_iou=0.02).tolist() == [
+        False,
+        False,
+        False,
+    ]
 
 
 def test_a_rule_of_an_earlier_version_reads_the_cues_it_was_learned_from() -> None:

@@ -26,7 +26,8 @@ from insegan_ros.distillation.pretrain import ShapesConfig
 from insegan_ros.distillation.random_views import ViewConfig
 from insegan_ros.distillation.surroundings import Surroundings, measure_surroundings
 from insegan_ros.inference import model_card
-from insegan_ros.learn import any_model, reading, stage_any_bin, stage_discovery
+from insegan_ros.learn import any_model, stage_any_bin, stage_discovery
+from insegan_ros.learn.reading import ReadingConfig
 from insegan_ros.model.template import Template
 from insegan_ros.parts_bin import find_bin
 from insegan_ros.types import DepthFrame, Intrinsics
@@ -48,8 +49,8 @@ def brick() -> Template:
 @pytest.fixture(autouse=True)
 def two_ways_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which of nine ways to read votes is chosen is a matter of test_reading.py."""
-    ways = reading.learn_to_read.__kwdefaults__
-    monkeypatch.setitem(ways, 'generosity', reading.GENEROSITY[:2])
+    defaults = ReadingConfig.__init__.__kwdefaults__
+    monkeypatch.setitem(defaults, 'generosity', ReadingConfig().generosity[:2])
 
 
 @pytest.fixture(scope='module')
@@ -142,7 +143,8 @@ def test_pretraining_makes_a_model_that_training_begins_with(
     torch.set_num_threads(1)
     small = partial(ShapesConfig, bins=1, pictures=2, parts=(2, 3), view=ViewConfig(size=64))
     monkeypatch.setattr(any_model, 'ShapesConfig', small)
-    monkeypatch.setattr(any_model, 'GENEROSITY', any_model.GENEROSITY[:1])
+    once = replace(any_model.READING, generosity=any_model.READING.generosity[:1])
+    monkeypatch.setattr(any_model, 'READING', once)
     start = tmp_path / 'any'
     command = ['pretrain', '--out', str(start), '--shapes', '2', '--max-minutes', '0.02']
     command += ['--workers', '1', '--device', 'cpu']

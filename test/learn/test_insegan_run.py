@@ -135,8 +135,8 @@ def test_a_run_in_pieces_equals_an_unbroken_one_bit_for_bit(blocks: Path, tmp_pa
 
 def test_a_run_that_is_killed_goes_on_to_the_same_result(blocks: Path, tmp_path: Path) -> None:
     often = ('loop.checkpoint_minutes=1e-4', 'loop.validate_every=100')
-    assert main(command(blocks, tmp_path / 'whole', *often, iterations=30)) == 0
-    line = command(blocks, tmp_path / 'killed', *often, iterations=30)
+    assert main(command(blocks, tmp_path / 'whole', *often, iterations=12)) == 0
+    line = command(blocks, tmp_path / 'killed', *often, iterations=12)
     process = subprocess.Popen(
         [sys.executable, '-m', 'insegan_ros.cli', *line],
         env={**os.environ, 'OMP_NUM_THREADS': '1'},
@@ -149,7 +149,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_result(blocks: Path, tmp_path:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, 'it was not killed in the middle'
-    assert 0 < checkpoint.load(stored)['trainer']['steps'] < 30
+    assert 0 < checkpoint.load(stored)['trainer']['steps'] < 12
     assert main(line) == 0
     assert same(weights(tmp_path / 'whole'), weights(tmp_path / 'killed'))
 
@@ -157,7 +157,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_result(blocks: Path, tmp_path:
 def test_two_processes_learn_what_one_does(blocks: Path, tmp_path: Path) -> None:
     # what is drawn at random within a step is each process's own
     alike = ('precision=float32', 'step.noise=0', 'step.generator_steps=9')
-    one, two = (command(blocks, tmp_path / name, *alike) for name in 'ab')
+    one, two = (command(blocks, tmp_path / name, *alike, iterations=2) for name in 'ab')
     assert main(one) == 0
     launch = [sys.executable, '-m', 'torch.distributed.run', '--nproc-per-node', '2']
     done = subprocess.run(

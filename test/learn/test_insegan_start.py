@@ -13,7 +13,7 @@ from insegan_ros.data.store import DatasetInfo, to_units
 from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.inference import model_card
 from insegan_ros.training import checkpoint
-from insegan_ros.training.step import StepConfig
+from insegan_ros.training.step_config import StepConfig
 from insegan_ros.types import Intrinsics
 
 CAMERA = Intrinsics(48, 48, 100.0, 100.0, 23.5, 23.5)

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from insegan_ros.synthetic.depth_noise import CAMERAS, DepthNoise, drawn, measure
+from insegan_ros.synthetic.camera_presets import find_camera, preset_names
+from insegan_ros.synthetic.depth_noise import DepthNoise, drawn, measure, varied
 from insegan_ros.types import Intrinsics
 
 CAMERA = Intrinsics(96, 96, 400.0, 400.0, 47.5, 47.5)
@@ -87,9 +88,9 @@ def test_small_holes_are_filled_where_the_driver_does() -> None:
     assert np.isnan(filled).mean() < 0.2 * np.isnan(open_).mean()
 
 
-@pytest.mark.parametrize('name', CAMERAS)
+@pytest.mark.parametrize('name', preset_names())
 def test_every_named_camera_sees_most_of_a_block(name: str) -> None:
-    measured = seen(block(), CAMERAS[name])
+    measured = seen(block(), find_camera(name).noise)
     assert np.isfinite(measured).mean() > 0.8
     assert np.nanmedian(np.abs(measured - block())) < 0.004
 
@@ -101,3 +102,15 @@ def test_drawn_cameras_differ_and_can_see_parts() -> None:
     missing = [np.isnan(seen(block(0.03), camera)).mean() for camera in cameras]
     assert max(missing) < 0.6
     assert np.median(missing) < 0.15
+
+
+@pytest.mark.parametrize('name', preset_names())
+def test_cameras_of_one_kind_differ_and_stay_of_their_kind(name: str) -> None:
+    preset = find_camera(name).noise
+    rng = np.random.default_rng(0)
+    cameras = [varied(preset, rng) for _ in range(50)]
+    sigmas = np.array([camera.sigma_m for camera in cameras]) / preset.sigma_m
+    assert 0.5 <= sigmas.min() < 0.8 < 1.25 < sigmas.max() <= 2.0
+    assert {camera.power for camera in cameras} == {preset.power}
+    assert all(0 <= camera.grain <= 1 and 0 <= camera.flying <= 1 for camera in cameras)
+    assert len({camera.shadow_side for camera in cameras}) == 2

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from insegan_ros.model.insegan import InSeGAN, InSeGANConfig
-from insegan_ros.training.step import StepConfig, Trainer
+from insegan_ros.training.step import Trainer
+from insegan_ros.training.step_config import StepConfig
 
 FILE = Path(__file__).parents[2] / 'benchmarks' / 'graphed_steps.py'
 spec = importlib.util.spec_from_file_location('graphed_steps', FILE)

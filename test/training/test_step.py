@@ -13,7 +13,8 @@ from torch import Tensor
 
 from insegan_ros.model.insegan import InSeGAN, InSeGANConfig
 from insegan_ros.training.ema import Ema
-from insegan_ros.training.step import LossConfig, StepConfig, Trainer
+from insegan_ros.training.step import Trainer
+from insegan_ros.training.step_config import LossConfig, StepConfig
 
 TINY = InSeGANConfig(
     z_dim=8,

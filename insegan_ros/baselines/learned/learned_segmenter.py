@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -46,7 +47,7 @@ class LearnedSegmenter(BinSegmenter):
     def __init__(
         self, network: Decomposer, crop: CropConfig, parts_bin: Bin | None = None, *, seed: int = 0
     ) -> None:
-        super().__init__(parts_bin, seed)
+        super().__init__(parts_bin, seed, crop.finding)
         self._network, self._crop = network.eval(), crop
         self._device = next(network.parameters()).device
         generator = torch.Generator().manual_seed(seed)
@@ -78,7 +79,7 @@ def without_specks(labels: NDArray[np.integer]) -> NDArray[np.int32]:
 
 def to_card(card: LearnedCard) -> dict[str, Any]:
     """Plain values for the card's `settings`."""
-    return asdict(card)
+    return yaml.safe_load(config.dump(card))
 
 
 def load(

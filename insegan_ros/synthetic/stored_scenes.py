@@ -1,0 +1,104 @@
+"""Seeds -> frames ready to be stored: parallel, resumable, shardable.
+
+Frame i of a dataset depends on (seed, i) and the configuration alone, never on the number of
+workers, the shard or what was interrupted: the same command gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from insegan_ros import __version__
+from insegan_ros.data.store import Dataset, DatasetInfo, to_units
+from insegan_ros.synthetic.camera_presets import errors_of
+from insegan_ros.synthetic.generate import (
+    SceneConfig,
+    floor_plane,
+    kinds_named,
+    make_scene,
+)
+from insegan_ros.synthetic.raycast import Camera, looking_down
+from insegan_ros.synthetic.workers import in_processes
+
+
+@dataclass(frozen=True)
+class StoredScene:
+    """What a worker hands back to be written."""
+
+    index: int
+    depth: NDArray[np.uint16]
+    labels: NDArray[np.uint8]
+    poses: NDArray[np.float32]
+    record: dict[str, object]
+
+
+def dataset_info(config: SceneConfig, seed: int) -> DatasetInfo:
+    """What the dataset says of itself."""
+    low, high = config.instances
+    pose = looking_down(config.camera_height, config.tilt_degrees)
+    floor = floor_plane(Camera(config.intrinsics, pose))
+    settings = ' '.join(f'{k}={v}' for k, v in sorted(dataclasses.asdict(config).items()))
+    return DatasetInfo(
+        part=config.part,
+        intrinsics=config.intrinsics,
+        source='simulated',
+        instances=low if low == high else None,
+        depth_scale=errors_of(config.noise)[1],
+        floor=(*floor.normal, floor.offset),  # nominal; each frame's line holds its own
+        generator=f'insegan_ros {__version__}: {settings}',
+        seed=seed,
+    )
+
+
+def store_scene(config: SceneConfig, seed: int, index: int) -> StoredScene:
+    """Frame `index` of the dataset of `seed`, ready to be written."""
+    scene = make_scene(config, (seed, index))
+    floor = (*scene.floor.normal, scene.floor.offset)
+    told = {'kinds': scene.kinds.tolist()} if len(kinds_named(config.part)) > 1 else {}
+    return StoredScene(
+        index=index,
+        depth=to_units(scene.frame.depth_m, errors_of(config.noise)[1]),
+        labels=scene.labels,
+        poses=scene.poses,
+        record={
+            'seed': [seed, index],
+            'attempt': scene.attempt,
+            'instances': len(scene.poses),
+            'visible': [round(float(share), 3) for share in scene.visible_fraction],
+            'floor': [round(value, 6) for value in floor],
+            'region': list(scene.region),
+            **told,
+        },
+    )
+
+
+def restore_scene(shard: Dataset, index: int) -> StoredScene:
+    """A frame that another machine has made, ready to be written again."""
+    sample = shard[index]
+    if sample.labels is None or sample.poses is None:
+        raise ValueError(f'{shard.path}, frame {index}: its labels or poses are missing')
+    computed = ('index', 'valid_fraction', 'sha256')
+    return StoredScene(
+        index=index,
+        depth=to_units(sample.frame.depth_m, shard.info.depth_scale),
+        labels=sample.labels,
+        poses=sample.poses,
+        record={k: v for k, v in sample.record.items() if k not in computed},
+    )
+
+
+def store_scenes(
+    config: SceneConfig, seed: int, indices: Iterable[int], *, workers: int
+) -> Iterator[StoredScene]:
+    """The frames in the order of `indices`, made by `workers` processes."""
+    tasks = ((config, seed, index) for index in indices)
+    yield from in_processes(_store, tasks, workers, ahead=8)
+
+
+def _store(task: tuple[SceneConfig, int, int]) -> StoredScene:
+    return store_scene(*task)
