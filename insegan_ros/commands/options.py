@@ -23,6 +23,21 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--device', default='auto', help='auto, cpu or cuda[:index], for models')
 
 
+def add_mesh(parser: argparse.ArgumentParser, what: str) -> None:
+    """Declare --mesh and --units."""
+    parser.add_argument(
+        '--mesh',
+        type=Path,
+        metavar='FILE',
+        help=f'{what}: one closed solid (STL, OBJ, PLY, OFF, GLB; STEP where cascadio is there)',
+    )
+    parser.add_argument(
+        '--units',
+        choices=['mm', 'cm', 'm', 'in'],
+        help='of the numbers in the mesh (mm; metres where the format says so: GLB, STEP)',
+    )
+
+
 def add_workers(parser: argparse.ArgumentParser) -> None:
     """Declare --workers."""
     parser.add_argument(
