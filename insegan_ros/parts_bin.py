@@ -75,6 +75,28 @@ class Bin:
     region: tuple[int, int, int, int] | None = None  # x, y, width, height of its window, px
     corners: tuple[tuple[float, float, float], ...] | None = None  # of its floor, camera frame, m
     limits: PartLimits = DEFAULT.limits  # which of its pixels show parts
+    # of the parts in it, their longest side, for models that have to be told; None: not known
+    part_length_m: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.part_length_m is not None and not 0.001 <= self.part_length_m <= 2:
+            raise ValueError(
+                f'part_length_m is {self.part_length_m}; 0.001 to 2 metres are expected'
+            )
+
+    @property
+    def in_words(self) -> str:
+        """Where the camera is, and where the bin."""
+        tilt = np.degrees(np.arccos(np.clip(-self.floor.normal[2], -1, 1)))
+        size = 'no walls were found: all that is seen counts as inside'
+        if self.corners is not None:
+            a, b, c, _ = np.asarray(self.corners)
+            sides = np.linalg.norm(b - a) * 1000, np.linalg.norm(c - b) * 1000
+            size = f'its floor measures {sides[0]:.0f} x {sides[1]:.0f} mm'
+        return (
+            f'the camera is {self.floor.offset:.3f} m above the floor, tilted {tilt:.1f} degrees; '
+            f'the bin lies in x, y, width, height = {self.region} px; {size}'
+        )
 
     def within(self, region: tuple[int, int, int, int] | None) -> Bin:
         """The same, its window no larger than x, y, width, height."""

@@ -102,4 +102,5 @@ def test_every_import_of_ros_is_a_dependency() -> None:
         r'^\s*(?:from|import) (\w+(?:_msgs|_interfaces|_srvs|_py)|rclpy|launch)', code, re.M
     )
     assert {'rclpy', 'sensor_msgs', 'launch'} <= set(imported)
-    assert set(imported) - keys == set()
+    optional = {'moveit_msgs'}  # the node says what it goes without
+    assert set(imported) - keys == optional

@@ -1,8 +1,10 @@
 """Find the bin for a camera that does not move, once, and store where it is.
 
 Frames of the empty bin serve best: nothing then hides the floor and the walls. Several frames are
-combined to their median, so parts may lie in the bin if they lie elsewhere in each frame. The file
-goes to the segmenter's parameter bin_file and to `insegan segment --bin`.
+combined to their median, so parts may lie in the bin if they lie elsewhere in each frame. Such
+frames also tell how long the parts are, as far as the model `any` can tell: look at what is
+printed, or tell it. The file goes to the segmenter's parameter bin_file and to
+`insegan segment --bin`.
 
 examples:
   insegan calibrate --input empty_bin_pngs --out bin.yaml --picture bin.png
@@ -17,6 +19,7 @@ import sys
 from pathlib import Path
 
 from insegan_ros.commands.options import (
+    add_part_length,
     add_reading_options,
     add_view_limits,
     reading_of,
@@ -37,12 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', type=Path, required=True, help='the YAML file to write')
     parser.add_argument('--limit', type=int, default=30, help='frames that are combined (30)')
     add_view_limits(parser)
+    add_part_length(parser)
     parser.add_argument('--picture', type=Path, help='a PNG of what was found, to look at')
     parser.add_argument('--seed', type=int, default=0)
 
 
 def run(args: argparse.Namespace) -> int:
     """Carry out the command; the exit code of the process."""
+    from dataclasses import replace
     from itertools import islice
 
     import cv2
@@ -50,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
     from insegan_ros.data.replay import Replay
     from insegan_ros.drawing import bin_picture
+    from insegan_ros.inference.model_card import length_of_parts
     from insegan_ros.parts_bin import find_bin, save_bin
     from insegan_ros.types import DepthFrame
 
@@ -68,16 +74,11 @@ def run(args: argparse.Namespace) -> int:
     depth[seen] = np.nanmedian(stack[:, seen], axis=0)
     frame = limits.applied(DepthFrame(depth, frames[0].intrinsics))
     found = find_bin(frame, np.random.default_rng(args.seed)).within(limits.region)
-    save_bin(args.out, found)
-    tilt = np.degrees(np.arccos(np.clip(-found.floor.normal[2], -1, 1)))
-    print(f'{len(frames)} frames: the camera is {found.floor.offset:.3f} m above the floor,')
-    print(f'tilted {tilt:.1f} degrees; the bin lies in x, y, width, height = {found.region} px')
-    if found.corners is None:
-        print('no walls were found: all that is seen counts as inside')
-    else:
-        a, b, c, _ = np.asarray(found.corners)
-        sides = np.linalg.norm(b - a) * 1000, np.linalg.norm(c - b) * 1000
-        print(f'its floor measures {sides[0]:.0f} x {sides[1]:.0f} mm')
+    length_m, said = args.part_length, 'the part length is as told'
+    if length_m is None:
+        length_m, said = length_of_parts(map(limits.applied, frames), found)
+    save_bin(args.out, replace(found, part_length_m=length_m))
+    print(f'{len(frames)} frames: {found.in_words}; {said}')
     if args.picture:
         if not cv2.imwrite(str(args.picture), bin_picture(frame, found)):
             raise OSError(f'{args.picture} could not be written')

@@ -87,9 +87,9 @@ def run(args: argparse.Namespace) -> int:
             segmenter = baselines.make(args.method, instances, parts_bin, seed=args.seed)
         length_m = None
         if hasattr(segmenter, 'look'):  # a model of any part that was not told a length
-            length_m = round(segmenter.look(source.first(LOOKED_AT, limits.applied)), 5)
+            length_m = round(segmenter.look(source.spread(LOOKED_AT, limits.applied)), 5)
             print(
-                f'by the first frames the part is {1e3 * length_m:.0f} mm long; if not, tell it: '
+                f'by these frames the part is {1e3 * length_m:.0f} mm long; if not, tell it: '
                 'any:0.08'
             )
         names = ('split', 'model', 'method', 'region', 'max_depth', 'seed')

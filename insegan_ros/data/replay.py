@@ -26,6 +26,9 @@ KINDS = (
 )
 
 
+MOST_READ = 300  # frames of which some are taken: a long recording would take long to read
+
+
 @dataclass(frozen=True)
 class Replayed:
     """One recorded frame, with the true labels where the recording has them."""
@@ -116,11 +119,15 @@ class Replay:
                     continue
                 yield Replayed(f'{index:06d}', sample.frame, sample.labels)
 
-    def first(
+    def spread(
         self, count: int, prepare: Callable[[DepthFrame], DepthFrame]
     ) -> Iterator[DepthFrame]:
-        """The first frames, prepared; those that `prepare` refuses (ValueError) are left out."""
-        for item in islice(self, count):
+        """Frames from all over the input, or from its first MOST_READ frames, prepared.
+
+        Those that `prepare` refuses (ValueError) are left out.
+        """
+        most = min(len(self), MOST_READ)
+        for item in islice(self, 0, most, max(most // count, 1)):
             with suppress(ValueError):
                 yield prepare(item.frame)
 

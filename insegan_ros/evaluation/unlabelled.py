@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from insegan_ros.camera import Plane
 from insegan_ros.depth_camera import D435_NOISE
 from insegan_ros.evaluation.metrics import strict_miou
 from insegan_ros.parts_bin import Bin, foreground
@@ -79,7 +78,8 @@ def mirror(frame: DepthFrame, parts_bin: Bin) -> tuple[DepthFrame, Bin]:
         region = (k.width - region[0] - region[2], *region[1:])
     if corners is not None:
         corners = tuple((-cx, cy, cz) for cx, cy, cz in corners)
-    return turned, Bin(Plane((-x, y, z), parts_bin.floor.offset), region, corners)
+    floor = replace(parts_bin.floor, normal=(-x, y, z))
+    return turned, replace(parts_bin, floor=floor, region=region, corners=corners)
 
 
 def measured_again(frame: DepthFrame, rng: np.random.Generator) -> DepthFrame:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from insegan_ros.files import write_atomically
 from insegan_ros.inference import distilled_card
 from insegan_ros.parts_bin import Bin
 from insegan_ros.shipped import shipped
-from insegan_ros.types import Segmenter
+from insegan_ros.types import DepthFrame, Segmenter
 
 CARD = 'model.yaml'
 WEIGHTS = 'model.safetensors'
@@ -80,7 +81,8 @@ def load_segmenter(
         name_or_path: of its folder; `any:0.056` tells a model of any part how long the part is, m;
             without it the frames tell (`part_length.LengthFromFrames`).
         device: where it runs: 'auto', 'cpu' or 'cuda[:index]'.
-        parts_bin: where the bin is; None: found in the frames.
+        parts_bin: where the bin is; None: found in the frames. The length that it states counts
+            where the name tells none.
 
     Raises:
         ModelError: no such model, a card or weights that are damaged or do not match.
@@ -92,6 +94,8 @@ def load_segmenter(
             f'{folder} is a model of method {card.get("method")!r}; this version loads '
             f'{", ".join(METHODS)}'
         )
+    if part_length is None and parts_bin is not None and card.get('part') == ANY:
+        part_length = parts_bin.part_length_m
     loader = importlib.import_module(METHODS[card['method']])
     try:
         tensors = _load(folder / WEIGHTS)
@@ -112,6 +116,21 @@ def load_segmenter(
             segmenter
         )
     return segmenter
+
+
+def length_of_parts(
+    frames: Iterable[DepthFrame], parts_bin: Bin, *, seed: int = 0
+) -> tuple[float | None, str]:
+    """Metres of the longest side of the parts in a bin, by the model `any`; and that in words.
+
+    None where the frames do not tell it, those of an empty bin for example.
+    """
+    try:
+        voting = load_segmenter(ANY, parts_bin=replace(parts_bin, part_length_m=None), seed=seed)
+        length_m = round(float(voting.look(frames)), 5)  # type: ignore[attr-defined]
+    except ValueError as error:
+        return None, str(error)
+    return length_m, f'the parts are about {1e3 * length_m:.0f} mm long; if not, tell it'
 
 
 def _told_length(name: str) -> tuple[str, float | None]:

@@ -22,12 +22,13 @@ from insegan_ros.inference.distilled import DistilledSegmenter
 from insegan_ros.parts_bin import Bin, foreground
 from insegan_ros.types import DepthFrame, Segmentation
 
-FRAMES = 5  # that vote
+FRAMES = 8  # that vote
 LONGEST_M, SHORTEST_M, STEP = 0.3, 0.01, 1.2
 LONGER = 1.2  # of the length told: the longest sides of instances seen whole, their upper quartile
 WHOLE = 0.9  # visible share above which an instance counts as whole
 FEWEST = 3  # instances that tell a length
 MIN_PIXELS = 12
+MOVED_M, MOVED = 0.01, 0.005  # metres, and the share of the pixels: a part was taken away
 COARSE = 2  # steps at a time, before those in between are tried
 LOOKED_AT_PX = 40_000  # that the network sees of a frame: bounds the time
 
@@ -57,9 +58,10 @@ class LengthNotFoundError(ValueError):
 
 
 class LengthFromFrames:
-    """A model of any part that was not told a length: its first frames tell, the more the better.
+    """A model of any part that was not told a length: frames tell, the more the better.
 
-    A Segmenter. After FRAMES frames the length stays.
+    A Segmenter. Frames of one scene agree, even where they err; so only those vote that show
+    something else than the one that voted before. After FRAMES votes the length stays.
     """
 
     def __init__(self, inner: DistilledSegmenter) -> None:
@@ -91,12 +93,12 @@ class LengthFromFrames:
             LengthNotFoundError: no frame up to now tells a length.
             FloorNotFoundError: no bin was given and the frame shows none.
         """
-        if len(self._seen) < FRAMES or self._length_m is None:
+        if self._length_m is None or (len(self._seen) < FRAMES and self._is_new(frame)):
             self.look([frame])
         return self.inner.segment(frame, pose_seconds=pose_seconds, refine_seconds=refine_seconds)
 
     def look(self, frames: Iterable[DepthFrame]) -> float:
-        """Let these frames vote, at most FRAMES in all; metres of the longest side.
+        """Let these frames vote, FRAMES from all over them at most; metres of the longest side.
 
         Raises:
             LengthNotFoundError: they do not tell it, nor did those before.
@@ -105,15 +107,16 @@ class LengthFromFrames:
         unseen: FloorNotFoundError | None = None
         if len(self._seen) == FRAMES and self._length_m is None:
             self._seen, self._sides = [], {}  # none of these told anything: begin anew
+        usable = []
         for frame in frames:
-            if len(self._seen) == FRAMES:
-                break
             try:
                 parts_bin = self.inner.bin_in(frame)
             except FloorNotFoundError as error:
                 unseen = error
             else:
-                self._seen.append(Voter(frame, parts_bin, foreground(frame, parts_bin)))
+                usable.append(Voter(frame, parts_bin, foreground(frame, parts_bin)))
+        needed = min(FRAMES - len(self._seen), len(usable))
+        self._seen += [usable[k * len(usable) // needed] for k in range(needed)]
         if not self._seen and unseen is not None:
             raise unseen
         try:
@@ -127,6 +130,17 @@ class LengthFromFrames:
                 'seen whole; tell its longest side in metres, e.g. any:0.08'
             )
         return self._length_m
+
+    def _is_new(self, frame: DepthFrame) -> bool:
+        """Whether a frame shows another scene than the one that voted last."""
+        if not self._seen:
+            return True
+        here, before = (f.depth_m[::4, ::4] for f in (frame, self._seen[-1].frame))
+        if here.shape != before.shape:
+            return True
+        moved = np.abs(here - before)
+        moved = moved[np.isfinite(moved)]
+        return not len(moved) or float((moved > MOVED_M).mean()) > MOVED
 
     def _told(self) -> float | None:
         """Metres: the longest length for which instances are long enough, between two steps.

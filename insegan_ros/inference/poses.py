@@ -56,6 +56,7 @@ class PoseEstimator:
         mesh = template.mesh()
         self.centre = np.asarray(mesh.center_mass)  # in the template's own frame
         mesh.apply_translation(-self.centre)
+        self.mesh = mesh  # its centre of mass at the origin, as of all poses
         self.diameter = template.diameter_m
         self._tolerance = max(0.003, 0.06 * self.diameter)
         self._surface = sample_surface(mesh, POINTS, seed)

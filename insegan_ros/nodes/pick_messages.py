@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import Point, Pose, PoseArray, Quaternion, Vector3
+from geometry_msgs.msg import Point, Pose, PoseArray, Quaternion, TransformStamped, Vector3
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from std_msgs.msg import ColorRGBA, Header
@@ -35,6 +35,25 @@ def pose_message(pose: NDArray[np.floating]) -> Pose:
 def picks(plan: Plan, header: Header) -> PoseArray:
     """The tool's poses, best pick first; z is the approach. Parts that wait are left out."""
     return PoseArray(header=header, poses=[pose_message(pick.pose) for pick in plan.ready])
+
+
+def pick_frames(plan: Plan, header: Header, *, most: int) -> Any:
+    """tf2_msgs/TFMessage: the tool's poses of the best picks as the frames pick_1, pick_2, ...
+
+    Raises:
+        ImportError: the package tf2_msgs is not installed.
+    """
+    from tf2_msgs.msg import TFMessage  # on no package registry: only where ROS brings it
+
+    frames = []
+    for number, pick in enumerate(plan.ready[:most], 1):
+        pose = pose_message(pick.pose)
+        frame = TransformStamped(header=header, child_frame_id=f'pick_{number}')
+        x, y, z = pick.pose[:3, 3].tolist()
+        frame.transform.translation = Vector3(x=x, y=y, z=z)
+        frame.transform.rotation = pose.orientation
+        frames.append(frame)
+    return TFMessage(transforms=frames)
 
 
 def as_json(plan: Plan, header: Header) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
+import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,20 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from insegan_ros.nodes import pick_messages
+from insegan_ros.nodes.collision_scene import CollisionScene
 from insegan_ros.picks.boxes import OrientedBox, box_of
-from insegan_ros.picks.gripper import Gripper, find_gripper
+from insegan_ros.picks.gripper import find_gripper
 from insegan_ros.picks.planner import Plan, plan_picks
 from insegan_ros.picks.scene import Scene
 from insegan_ros.types import DepthFrame, Segmentation, Segmenter
 
-DETECTIONS = '~/detections'
+DETECTIONS, FRAMES, OBSTACLES = '~/detections', '/tf', '~/planning_scene'
+# topic: module, message and package that not every installation has
+OPTIONAL = {
+    DETECTIONS: ('vision_msgs.msg', 'Detection3DArray', 'vision-msgs'),
+    FRAMES: ('tf2_msgs.msg', 'TFMessage', 'tf2-msgs'),
+    OBSTACLES: ('moveit_msgs.msg', 'PlanningScene', 'moveit-msgs'),
+}
 REMEMBERED = 10  # places where picks have failed
 Message = Any  # of ROS
 ToMessage = Callable[[DepthFrame, Segmentation, Header], Message]
@@ -37,13 +46,12 @@ def pick_outputs(
     Raises:
         ConfigError: there is no such gripper.
     """
-    class_id = given['method'] or Path(given['model'].partition(':')[0]).name
-    grippers = [find_gripper(name.strip()) for name in given['gripper'].split(',')]
-    outputs = PickOutputs(grippers, class_id, segmenter_of)
-    if DETECTIONS not in outputs.topics():
+    outputs = PickOutputs(given, segmenter_of)
+    for topic in set(outputs.wanted()) - set(outputs.topics()):
+        module, _, package = OPTIONAL[topic]
         node.get_logger().info(
-            f'without {DETECTIONS}: the package vision_msgs is not installed '
-            '(apt install ros-$ROS_DISTRO-vision-msgs)'
+            f'without {topic}: the package {module.partition(".")[0]} is not installed '
+            f'(apt install ros-$ROS_DISTRO-{package})'
         )
     return outputs
 
@@ -51,45 +59,66 @@ def pick_outputs(
 class PickOutputs:
     """Makes the messages; what two of them need of one frame is computed once."""
 
-    def __init__(
-        self,
-        grippers: Sequence[Gripper],
-        class_id: str,
-        segmenter_of: Callable[[], Segmenter | None],
-    ) -> None:
+    def __init__(self, given: Mapping, segmenter_of: Callable[[], Segmenter | None]) -> None:
         """Plan for one gripper or several.
 
         Args:
-            grippers: their geometry, in order of preference.
-            class_id: of the part, in detections: the model's name.
+            given: the node's parameters.
             segmenter_of: it knows where the bin was in the last frame, and a model its template.
+
+        Raises:
+            ConfigError: there is no such gripper.
         """
-        self._grippers, self._class_id, self._segmenter_of = grippers, class_id, segmenter_of
+        self._grippers = [find_gripper(name.strip()) for name in given['gripper'].split(',')]
+        self._class_id = given['method'] or Path(given['model'].partition(':')[0]).name
+        self._frames, self._segmenter_of = given['tf_picks'], segmenter_of
+        self._obstacles: CollisionScene | None = None
+        if given['collision_seconds'] > 0:
+            shapes = [one.mesh for one in templates_of(segmenter_of())]
+            meshes = [(np.asarray(mesh.vertices), np.asarray(mesh.faces)) for mesh in shapes]
+            self._obstacles = CollisionScene(given['collision_seconds'], meshes)
         self._failed: deque[tuple[float, float, float]] = deque(maxlen=REMEMBERED)
         self._planned: tuple[DepthFrame, Plan, list[OrientedBox]] | None = None
+
+    def wanted(self) -> dict[str, ToMessage]:
+        """The optional topics that the parameters ask for."""
+        made: dict[str, ToMessage] = {DETECTIONS: self._detections}
+        if self._frames:
+            made[FRAMES] = self._pick_frames
+        if self._obstacles is not None:
+            made[OBSTACLES] = self._planning_scene
+        return made
 
     def topics(self) -> dict[str, tuple[type, ToMessage]]:
         """Name -> the message's type, and what makes it.
 
-        ~/detections is left out where vision_msgs is not installed.
+        What needs a package that is not installed is left out.
         """
         made: dict[str, tuple[type, ToMessage]] = {
             '~/picks': (PoseArray, self._picks),
             '~/pick_markers': (MarkerArray, self._markers),
         }
-        try:
-            from vision_msgs.msg import Detection3DArray
-        except ImportError:
-            return made
-        made[DETECTIONS] = (Detection3DArray, self._detections)
+        for topic, to_message in self.wanted().items():
+            module, name, _ = OPTIONAL[topic]
+            try:
+                made[topic] = (getattr(importlib.import_module(module), name), to_message)
+            except ImportError:
+                continue
         return made
 
-    def failed(self, message: PoseStamped) -> None:
-        """A pick at this pose, in the camera's frame, lifted nothing: other places come first."""
-        at = message.pose.position
-        if np.isfinite([at.x, at.y, at.z]).all():
-            self._failed.append((at.x, at.y, at.z))
-            self._planned = None
+    def failed(self, message: PoseStamped) -> str:
+        """A pick at this pose lifted nothing: other places come first; why not, or ''."""
+        at, given = message.pose.position, message.header.frame_id
+        if not np.isfinite([at.x, at.y, at.z]).all():
+            return (
+                f'~/pick_failed at {at.x}, {at.y}, {at.z} is ignored: finite metres are expected'
+            )
+        seen_in = self._planned[0].frame_id if self._planned else given
+        if given and given != seen_in:
+            return f'~/pick_failed in {given!r} is ignored: give it in the frame {seen_in!r}'
+        self._failed.append((at.x, at.y, at.z))
+        self._planned = None
+        return ''
 
     def _picks(self, frame: DepthFrame, found: Segmentation, header: Header) -> PoseArray:
         return pick_messages.picks(self._plan(frame, found)[0], header)
@@ -101,6 +130,23 @@ class PickOutputs:
     def _detections(self, frame: DepthFrame, found: Segmentation, header: Header) -> Message:
         _, boxes = self._plan(frame, found)
         return pick_messages.detections(found, boxes, header, class_id=self._class_id)
+
+    def _pick_frames(self, frame: DepthFrame, found: Segmentation, header: Header) -> Message:
+        return pick_messages.pick_frames(self._plan(frame, found)[0], header, most=self._frames)
+
+    def _planning_scene(self, frame: DepthFrame, found: Segmentation, header: Header) -> Message:
+        assert self._obstacles is not None  # or the topic is not wanted
+        _, boxes = self._plan(frame, found)
+        now = time.monotonic()
+        return self._obstacles.seen(frame, found, header, boxes=boxes, now=now)
+
+    def outlived(self, *, ending: bool = False) -> Message | None:
+        """What takes obstacles of too long ago away on ~/planning_scene, or all at the end."""
+        if self._obstacles is None:
+            return None
+        if ending:
+            return self._obstacles.cleared()
+        return self._obstacles.expired(time.monotonic())
 
     def answer(self, frame: DepthFrame, found: Segmentation, header: Header) -> str:
         """The picks of a frame as JSON, for a service.
@@ -123,6 +169,14 @@ class PickOutputs:
             planned = frame, plan, boxes_of(Scene.of(frame, found, parts_bin))
             self._planned = planned
         return planned[1:]
+
+
+def templates_of(segmenter: object) -> tuple[Any, ...]:
+    """An inference.poses.PoseEstimator a kind of part, of a segmenter that knows shapes; or none.
+
+    It is asked for by name, since what it is made of would be imported for classical methods, too.
+    """
+    return tuple(getattr(getattr(segmenter, 'inner', segmenter), 'poses', ()))
 
 
 def boxes_of(scene: Scene) -> list[OrientedBox]:

@@ -26,7 +26,7 @@ from insegan_ros.nodes.depth_input import DepthInput
 from insegan_ros.nodes.diagnostics import diagnostics
 from insegan_ros.nodes.lifecycle import in_words, main_of, steady_timer
 from insegan_ros.nodes.managed_node import ManagedNode
-from insegan_ros.nodes.picking import pick_outputs
+from insegan_ros.nodes.picking import OBSTACLES, pick_outputs, templates_of
 from insegan_ros.nodes.segmenter_outputs import SegmenterOutputs
 from insegan_ros.nodes.segmenter_parameters import (
     FIXED,
@@ -37,6 +37,7 @@ from insegan_ros.nodes.segmenter_parameters import (
 )
 from insegan_ros.nodes.segmenter_report import SegmenterReport
 from insegan_ros.nodes.worker import NewestWorker
+from insegan_ros.picks.symmetry import Steadier, symmetries
 from insegan_ros.trust import judged
 from insegan_ros.types import DepthFrame, Segmentation, Segmenter
 
@@ -75,6 +76,7 @@ class SegmenterNode(ManagedNode):
         self._say_ignored(given)
         self._newest: Pair | None = None
         self._progress = SegmenterReport()
+        self._steady = self._steadier()
         self._picking = pick_outputs(given, lambda: self._segmenter, self)
         self._outputs = SegmenterOutputs(self, self._picking.topics())
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
@@ -89,7 +91,7 @@ class SegmenterNode(ManagedNode):
             self.create_service(Trigger, '~/plan_picks', self._pick_once),
         ]
         self._failed_picks = self.create_subscription(
-            PoseStamped, '~/pick_failed', self._picking.failed, 10
+            PoseStamped, '~/pick_failed', self._pick_failed, 10
         )
         self._timer = steady_timer(self, REPORT_S, self._report)
 
@@ -111,6 +113,13 @@ class SegmenterNode(ManagedNode):
         if not self._worker.close():
             self.get_logger().warning('the frame in work does not end; its answer is dropped')
         self._worker = None
+        self._take_away(ending=True)
+
+    def _take_away(self, *, ending: bool = False) -> None:
+        """Obstacles that outlived their frame."""
+        message = self._picking.outlived(ending=ending)
+        if message is not None and self._outputs is not None:
+            self._outputs.send(OBSTACLES, message)
 
     def release(self) -> None:
         """The topics and the model."""
@@ -123,7 +132,13 @@ class SegmenterNode(ManagedNode):
         """A new segmenter, where what it is made of has changed."""
         if any(given[name] != self._given[name] for name in LIVE):
             self._segmenter = self._make(given)
+            self._steady = self._steadier()
         self._say_ignored(given)
+
+    def _steadier(self) -> Steadier:
+        """For the shapes that the segmenter knows."""
+        known = templates_of(self._segmenter)
+        return Steadier([symmetries(one.surface.points) for one in known])
 
     def _say_ignored(self, given: Mapping[str, Any]) -> None:
         for what in ignored(given):
@@ -157,7 +172,7 @@ class SegmenterNode(ManagedNode):
             frame = self._frame(pair, doubts)
             with self._busy:
                 length_m = self._segmenter.part_length_m if self._segmenter else None
-                found = self._within_limits(frame, posed)
+                found = self._steady(frame, self._within_limits(frame, posed))
                 found = judged(found, frame, self._segmenter) if self._segmenter else found
             doubts += [f'doubtful: {doubt}' for doubt in found.doubts or ()]
             self._say_length(length_m)
@@ -252,6 +267,11 @@ class SegmenterNode(ManagedNode):
         )
         return response
 
+    def _pick_failed(self, message: PoseStamped) -> None:
+        """~/pick_failed: where not to try again at once."""
+        if problem := self._picking.failed(message):
+            self.get_logger().warning(problem)
+
     def _pick_once(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """~/plan_picks: the picks of the newest frame, as JSON in the answer."""
         newest = self._newest
@@ -272,6 +292,7 @@ class SegmenterNode(ManagedNode):
     # --- what is said --------------------------------------------------------------------------
 
     def _report(self) -> None:
+        self._take_away()
         progress, silent = self._progress, ''
         why = self._input.why_silent()
         if progress.silence() > SILENT_S:

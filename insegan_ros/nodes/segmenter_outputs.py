@@ -61,6 +61,10 @@ class SegmenterOutputs:
                 problems.append(f'{publisher.topic_name} is not published: {in_words(error)}')
         return problems
 
+    def send(self, topic: str, message: Any) -> None:
+        """A message that belongs to no frame."""
+        self._publishers[topic][0].publish(message)
+
     def close(self) -> None:
         """Undo the constructor, so that the node can be configured again."""
         for publisher, _ in self._publishers.values():

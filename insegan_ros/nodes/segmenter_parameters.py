@@ -70,6 +70,21 @@ PARAMETERS = (
         'what ~/picks are planned for: the name of a gripper of the package, or a YAML file; '
         'of several, with commas between, each part gets the first that holds it well',
     ),
+    Parameter(
+        'tf_picks',
+        0,
+        'the tool at so many of the best picks is sent to tf, as the frames pick_1, pick_2, ...',
+        0,
+        100,
+    ),
+    Parameter(
+        'collision_seconds',
+        0.0,
+        'the parts are obstacles on ~/planning_scene, and taken away if no frame came for so many '
+        'seconds; 0 means none are sent',
+        0.0,
+        3600.0,
+    ),
     Parameter('reliable', False, 'ask the camera for reliable instead of best-effort delivery'),
     Parameter(
         'max_instances',
@@ -102,7 +117,7 @@ LIVE = (
     'max_depth',
     'device',
 )  # these build a new segmenter
-FIXED = ('reliable', 'gripper')  # only while unconfigured
+FIXED = ('reliable', 'gripper', 'tf_picks', 'collision_seconds')  # only while unconfigured
 
 
 def segmenter_from_parameters(given: Mapping) -> Segmenter:

@@ -89,10 +89,7 @@ class Scene:
 
     def posed(self, k: int) -> bool:
         """Whether instance `k` is rendered from a template: not with its measured depth."""
-        rows, columns, rendered = self.found.depths.crops[k]
-        measured = self.frame.depth_m[rows, columns]
-        both = np.isfinite(rendered) & np.isfinite(measured)
-        return bool((rendered != measured)[both].any())
+        return posed(self.frame, self.found, k)
 
     def rendered(self, k: int, window: tuple[slice, slice]) -> NDArray[np.float32]:
         """(h, w) metres: instance `k` alone inside a window; NaN elsewhere."""
@@ -126,3 +123,11 @@ class Scene:
             inward *= np.sign((corners.mean(axis=0) - a) @ inward) / np.linalg.norm(inward)
             nearest = np.minimum(nearest, (points - a) @ inward)
         return nearest
+
+
+def posed(frame: DepthFrame, found: Segmentation, k: int) -> bool:
+    """Whether instance `k` is rendered from a template: not with its measured depth."""
+    rows, columns, rendered = found.depths.crops[k]
+    measured = frame.depth_m[rows, columns]
+    both = np.isfinite(rendered) & np.isfinite(measured)
+    return bool((rendered != measured)[both].any())

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
+from insegan_ros.picks.scene import posed
+from insegan_ros.types import DepthFrame, Segmentation
+
 FOLDS = (2, 3, 4, 5, 6, 8)  # of an axis; with twelve turns about it a part counts as round
 ROUND_FOLD = 12
 AXES = 60  # directions tried beside the principal ones
 MOST = 0.95  # of the points have to agree; a small feature is enough to tell turns apart
 APART = np.radians(20)  # nearer turns are one turn, found about slightly different axes
+
+SAME_PART_M = 0.01  # from frame to frame
 
 
 def symmetries(
@@ -59,6 +65,36 @@ def steadied(
     """The one of a part's equal orientations that is nearest to the one `before`, all (3, 3)."""
     options = np.asarray(rotation) @ alike  # (S, 3, 3)
     return np.asarray(options[np.argmin([_angle(before.T @ option) for option in options])])
+
+
+# about each axis of what is known by its principal axes alone: their signs are arbitrary
+HALF_TURNS = np.stack(
+    [np.diag(signs) for signs in ([1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1])]
+)
+
+
+class Steadier:
+    """Gives each part the one of its equal orientations that is nearest to its last frame's."""
+
+    def __init__(self, alike: Sequence[NDArray[np.floating]]) -> None:
+        """`alike`: for each kind of part the turns (S, 3, 3) of its template onto itself."""
+        self._alike = alike
+        self._before: NDArray[np.float64] = np.zeros((0, 4, 4))
+
+    def __call__(self, frame: DepthFrame, found: Segmentation) -> Segmentation:
+        """The same parts; a part is the one before that lay nearest, within SAME_PART_M."""
+        poses = found.poses.copy()
+        for k, pose in enumerate(found.poses.astype(np.float64)):
+            apart = np.linalg.norm(self._before[:, :3, 3] - pose[:3, 3], axis=1)
+            if not len(apart) or apart.min() > SAME_PART_M:
+                continue
+            kind = int(found.class_ids[k]) - 1
+            whole = kind < len(self._alike) and posed(frame, found, k)
+            alike = self._alike[kind] if whole else HALF_TURNS
+            before = self._before[apart.argmin(), :3, :3]
+            poses[k, :3, :3] = steadied(pose[:3, :3], before, alike)
+        self._before = poses.astype(np.float64)
+        return replace(found, poses=poses)
 
 
 def _axes(points: NDArray[np.floating], rng: np.random.Generator) -> list[NDArray[np.float64]]:

@@ -33,7 +33,10 @@ def test_the_floor_of_a_dataset_is_stored_and_drawn(
     assert abs(found.floor.offset - scene.floor.offset) < 0.004
     assert found.corners is not None
     assert cv2.imread(str(picture)).shape == (480, 848, 3)
-    assert cli.main([*words, '--region', '300,100,200,200', '--max-depth', '0.9']) == 0
+    assert 0.03 < found.part_length_m < 0.09
+    given = ['--region', '300,100,200,200', '--max-depth', '0.9', '--part-length', '0.056']
+    assert cli.main([*words, *given]) == 0
+    assert load_bin(out).part_length_m == pytest.approx(0.056)
     x, y, width, height = load_bin(out).region
     assert x >= 300
     assert y >= 100

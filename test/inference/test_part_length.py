@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from insegan_ros.camera import Plane
 from insegan_ros.inference import part_length
 from insegan_ros.inference.distilled import DistilledSegmenter
 from insegan_ros.inference.found import Found
+from insegan_ros.inference.model_card import load_segmenter
 from insegan_ros.inference.part_length import (
     FRAMES,
     LengthFromFrames,
@@ -83,10 +86,34 @@ def test_frames_that_show_nothing_tell_no_length_and_later_ones_may() -> None:
     assert finder.look([FRAME]) > 0.05
 
 
-def test_no_more_frames_vote_than_are_needed() -> None:
-    asked = iter([FRAME] * 20)
-    LengthFromFrames(Bars(5)).look(asked)
-    assert len(list(asked)) == 20 - FRAMES - 1
+def test_voters_come_from_all_over_the_frames() -> None:
+    frames = [DepthFrame(np.full((80, 100), 0.5, np.float32), CAMERA, k) for k in range(20)]
+    finder = LengthFromFrames(Bars(5))
+    finder.look(frames)
+    stamps = [voter.frame.stamp_ns for voter in finder._seen]
+    assert len(stamps) == FRAMES
+    assert max(stamps) > 15
+    assert np.diff(stamps).max() <= 3
+
+
+def test_a_scene_votes_once() -> None:
+    finder = LengthFromFrames(Bars(5))
+    finder.look([FRAME])
+    noisy = FRAME.depth_m + np.random.default_rng(0).normal(0, 0.001, (80, 100))
+    assert not finder._is_new(DepthFrame(noisy.astype(np.float32), CAMERA))
+    noisy[20:30, 20:30] -= 0.03  # a part came
+    assert finder._is_new(DepthFrame(noisy.astype(np.float32), CAMERA))
+    assert finder._is_new(DepthFrame(np.full((80, 100), np.nan, np.float32), CAMERA))
+
+
+def test_a_bin_that_was_calibrated_tells_the_length_and_a_name_overrides_it() -> None:
+    known = Bin(Plane((0.0, 0.0, -1.0), 0.5), part_length_m=0.07)
+    assert load_segmenter('any', parts_bin=known).part_length_m == pytest.approx(0.07)
+    assert load_segmenter('any:0.05', parts_bin=known).part_length_m == pytest.approx(0.05)
+    assert (
+        load_segmenter('any', parts_bin=replace(known, part_length_m=None)).part_length_m is None
+    )
+    assert load_segmenter('nut', parts_bin=known).part_length_m != pytest.approx(0.07)
 
 
 def test_a_model_of_one_part_is_refused() -> None:
