@@ -79,6 +79,7 @@ ALLOWED = {
     'evaluation.selection': DATA | {'baselines', 'evaluation'},
     'evaluation.figures': {'types', 'evaluation.metrics'},
     'evaluation.report': {'evaluation.figures'},
+    'evaluation.judging': CORE | {'evaluation'},
     'collection': CORE | {'data.store', 'data.writer'},
     'picks': CORE,
     'nodes': DATA | {'inference', 'baselines', 'picks', 'synthetic', 'collection'},

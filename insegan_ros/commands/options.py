@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from insegan_ros.data.bags import Reading
     from insegan_ros.data.left_out import LeftOut
+    from insegan_ros.data.replay import Replay
     from insegan_ros.data.store import Dataset
     from insegan_ros.parts_bin import Bin
     from insegan_ros.view_limits import ViewLimits
@@ -193,3 +194,15 @@ def reading_of(args: argparse.Namespace) -> Reading:
         float_scale=args.float_scale,
         rectified=RECTIFIED[args.rectified],
     )
+
+
+def replay_given(args: argparse.Namespace, path: Path, split: str = 'all') -> Replay:
+    """Frames of any kind, read as the reading options say.
+
+    Raises:
+        DatasetError: `path` is nothing that can be replayed.
+    """
+    from insegan_ros.data.replay import Replay
+
+    where = {'camera_file': args.camera_info, 'topic': args.topic, 'split': split}
+    return Replay(path, reading_of(args), **where)

@@ -7,10 +7,7 @@ workers, the shard or what was interrupted: the same command gives the same byte
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +23,7 @@ from insegan_ros.synthetic.generate import (
     make_scene,
 )
 from insegan_ros.synthetic.raycast import Camera, looking_down
-from insegan_ros.synthetic.workers import start_worker
+from insegan_ros.synthetic.workers import in_processes
 
 
 @dataclass(frozen=True)
@@ -99,19 +96,9 @@ def store_scenes(
     config: SceneConfig, seed: int, indices: Iterable[int], *, workers: int
 ) -> Iterator[StoredScene]:
     """The frames in the order of `indices`, made by `workers` processes."""
-    if workers <= 1:
-        for index in indices:
-            yield store_scene(config, seed, index)
-        return
-    context = multiprocessing.get_context('spawn')
-    with ProcessPoolExecutor(workers, context, start_worker) as pool:
-        pending: deque[Future[StoredScene]] = deque()
-        try:
-            for index in indices:
-                pending.append(pool.submit(store_scene, config, seed, index))
-                if len(pending) >= 8 * workers:  # bounds memory where writing is the slow part
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    tasks = ((config, seed, index) for index in indices)
+    yield from in_processes(_store, tasks, workers, ahead=8)
+
+
+def _store(task: tuple[SceneConfig, int, int]) -> StoredScene:
+    return store_scene(*task)
