@@ -67,13 +67,12 @@ def discover_kinds(search: Search, most: int) -> Kinds:
         FloorNotFoundError: no frame shows the bin's floor.
     """
     search.out.mkdir(parents=True, exist_ok=True)
-    mixed = replace(search, config=replace(search.config, judged=0.5 / most))
-    left = find_pieces(mixed)
+    left = find_pieces(_mixed(search, most))
     templates: list[Template] = []
     counts: list[int] = []
     for kind in range(1, most + 1):
         try:
-            template = _discover_one(mixed, search, left, kind=kind, missing=most + 1 - kind)
+            template = _discover_one(search, left, kind=kind, missing=most + 1 - kind)
         except (UnexplainedError, TooFewPiecesError) as error:
             if not templates:
                 raise
@@ -92,16 +91,19 @@ def kind_folder(out: Path, kind: int) -> Path:
     return out / f'kind_{kind}'
 
 
-def _discover_one(
-    mixed: Search, search: Search, left: list[Piece], *, kind: int, missing: int
-) -> Template:
+def _mixed(search: Search, kinds: int) -> Search:
+    """Where a shape explains its own kind's pieces alone, of so many kinds."""
+    return replace(search, config=replace(search.config, judged=0.5 / kinds))
+
+
+def _discover_one(search: Search, left: list[Piece], *, kind: int, missing: int) -> Template:
     """The shape of one kind, of the `missing` ones that the pieces may still show."""
     folder = kind_folder(search.out, kind)
     folder.mkdir(exist_ok=True)
     if (folder / CARD).exists():
         return Template.load(folder)
 
-    stored_pieces(folder / PIECES, lambda: sort_pieces(mixed, left, missing))
+    stored_pieces(folder / PIECES, lambda: sort_pieces(_mixed(search, missing), left, missing))
     seconds = search.max_seconds / (kind + missing - 1)
     alone = replace(search, out=folder, finder=None, part_length_m=None, max_seconds=seconds)
     return discover(alone)
@@ -156,8 +158,7 @@ def sort_pieces(search: Search, pieces: list[Piece], most: int) -> list[Piece]:
         states = share_out(work, states, generator)
         residual = judged_by(work, pool, states, generator=generator)
         owner, least = residual.argmin(axis=0), residual.min(axis=0)
-        # a kind's share of the pool is not known, and what else is in it is of no kind
-        if np.quantile(least, most * config.judged) < config.unlike:
+        if np.median(least) < config.unlike:
             own = [(owner == kind) & (least < config.kind_foreign) for kind in range(len(states))]
             usual = [
                 float(np.median(least[mine])) if mine.mean() >= config.kind_least else np.inf

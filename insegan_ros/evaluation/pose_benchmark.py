@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insegan_ros.data.meshes import read_mesh
-from insegan_ros.data.store import Dataset, DatasetError, Sample
+from insegan_ros.data.store import PART, Dataset, DatasetError, Sample
 from insegan_ros.evaluation.pose_ap import (
     LEAST_VISIBLE,
     LIMIT,
@@ -87,7 +87,8 @@ def write_pose_report(
     """
     segmenters = {name: with_template(name, device) for name in methods}
     told = None if symmetry is None else read_symmetry(symmetry)
-    true = true_mesh(mesh or dataset.info.part)
+    stored = dataset.path / PART
+    true = true_mesh(mesh or (stored if stored.is_file() else dataset.info.part))
     part = PartModel.of(true)
     space = PoseSpace.of(true, told or symmetry_of_mesh(true, part.symmetries))
     known = {name: learned_frame(model_card.find(name), true) for name in methods}

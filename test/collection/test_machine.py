@@ -217,3 +217,23 @@ def test_the_last_frame_that_was_wanted_ends_the_collection() -> None:
     last = replace(at(State.CAPTURING), stored=2)
     done = m.captured(last, 7.0, stored=True)
     assert (done.state, done.since, done.stored) == (State.DONE, 7.0, 3)
+
+
+def test_a_collection_without_an_arm_waits_for_nothing_of_an_arm() -> None:
+    alone = replace(GOOD, needs_arm=False, arm_still=False, arm_lacks='a controller')
+    assert m.waiting_for(at(State.WAITING), alone) == ''
+    assert m.waiting_for(at(State.WAITING), replace(alone, needs_arm=True)) != ''
+
+
+@pytest.mark.parametrize('inputs', [GOOD, replace(GOOD, arm_still=False)])
+def test_the_time_after_a_stop_is_counted_from_its_end(inputs: Inputs) -> None:
+    stopped = replace(at(State.STOPPING), after_stop=State.PAUSED)
+    machine, _ = m.step(stopped, inputs, TIMING.stop_timeout + 1)
+    assert machine.state in (State.PAUSED, State.LATCHED)
+    assert machine.since == TIMING.stop_timeout + 1
+
+
+def test_a_negative_time_is_named() -> None:
+    with pytest.raises(ValueError, match='settle is -1'):
+        Timing(settle=-1)
+    assert Timing(settle=0)

@@ -140,3 +140,26 @@ def test_swings_near_a_limit_stay_within_it(lower: float | None) -> None:
     swings = shake(spec, (pan, LIMITS[1]), spec.home, rng=np.random.default_rng(0))
     assert np.abs(swings.positions[:, 0]).max() <= 1.6
     assert np.ptp(swings.positions[:, 0]) > 0.05  # it swings
+
+
+def test_an_arm_goes_home_as_fast_as_its_limits_let_and_no_faster() -> None:
+    for velocity, acceleration in ((0.2, 100.0), (100.0, 0.2)):
+        limits = (JointLimits('pan', max_velocity=velocity, max_acceleration=acceleration),)
+        spec = ShakeSpec(home=(0.0,), directions=((0.0,),))
+        way = shake(spec, limits, (1.0,), rng=np.random.default_rng(0), margin=0.9)
+        used = max(
+            np.abs(way.velocities).max() / velocity,
+            np.abs(way.accelerations).max() / acceleration,
+        )
+        assert used == pytest.approx(0.9, rel=0.02)
+
+
+@pytest.mark.parametrize('value', [0.0, -1.0, float('inf'), float('nan')])
+def test_a_limit_that_is_none_is_named(value: float) -> None:
+    with pytest.raises(ValueError, match='pan: max_velocity is'):
+        JointLimits('pan', max_velocity=value, max_acceleration=1.0)
+
+
+def test_limits_between_which_nothing_lies_are_named() -> None:
+    with pytest.raises(ValueError, match=r'pan: lower 1\.0 is not below upper 1\.0'):
+        JointLimits('pan', max_velocity=1.0, max_acceleration=1.0, lower=1.0, upper=1.0)

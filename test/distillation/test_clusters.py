@@ -12,7 +12,9 @@ CONFIG = NetworkConfig(part_length_m=0.04, part_thickness_m=0.02, pixel_m=0.002)
 VOTES = VoteSettings()
 
 
-def ideal_votes(labels: np.ndarray, centres: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def ideal_votes(
+    labels: np.ndarray, centres: np.ndarray, rng: np.random.Generator, noise: float = 0.1
+) -> np.ndarray:
     """What a network that knows the truth would say, with some noise."""
     output = np.zeros((OUTPUTS, *labels.shape), np.float32)
     v, u = np.mgrid[: labels.shape[0], : labels.shape[1]]
@@ -21,7 +23,7 @@ def ideal_votes(labels: np.ndarray, centres: np.ndarray, rng: np.random.Generato
     output[1] = (own[..., 0] - u) / CONFIG.unit_px
     output[2] = (own[..., 1] - v) / CONFIG.unit_px
     output[3] = own[..., 2] / CONFIG.pixel_m / CONFIG.unit_px
-    output[1:4] += rng.normal(0, 0.1, output[1:4].shape)
+    output[1:4] += rng.normal(0, noise, output[1:4].shape)
     output[4] = -2
     return output
 
@@ -159,3 +161,38 @@ def test_centres_nearer_than_the_separation_are_one() -> None:
     thickness_px = CONFIG.part_thickness_m / CONFIG.pixel_m
     for share, count in ((20 / thickness_px, 2), (30 / thickness_px, 1)):
         assert len(candidates(votes, CONFIG, VoteSettings(separation=share))) == count
+
+
+def test_distances_of_centres_stay_right_when_one_is_taken_away() -> None:
+    places = [(16, 20), (46, 20), (26, 48)]
+    centres = np.array([[x, y, 0.01] for x, y in places])
+    found = candidates(
+        ideal_votes(discs(places, radius=7), centres, np.random.default_rng(0)), CONFIG, VOTES
+    )
+    before = found.apart
+    found.drop(1)
+    offset = (found.centres[:, None] - found.centres[None]) / CONFIG.length_px
+    assert np.allclose(found.apart, np.linalg.norm(offset, axis=2))
+    assert np.allclose(found.apart, before[np.ix_([0, 2], [0, 2])])
+
+
+def test_of_centres_too_near_each_other_the_one_with_more_votes_stays() -> None:
+    labels = discs([(20, 32)], radius=5) + 2 * discs([(44, 32)], radius=9)
+    centres = np.array([[20, 32, 0.01], [44, 32, 0.01]])
+    votes = ideal_votes(labels, centres, np.random.default_rng(0))
+    apart = VoteSettings(separation=30 * CONFIG.pixel_m / CONFIG.part_thickness_m)
+    (centre,) = candidates(votes, CONFIG, apart).centres
+    assert centre[:2] == pytest.approx([44, 32], abs=1)
+
+
+@pytest.mark.parametrize(('share', 'count'), [(0.6, 1), (0.4, 0)])
+def test_half_the_votes_asked_for_make_a_candidate(share: float, count: int) -> None:
+    labels = discs([(32, 32)], radius=5)
+    centre, rng = np.array([[32, 32, 0.01]]), np.random.default_rng(0)
+    votes = ideal_votes(labels, centre, rng, noise=0.0)
+    asked = VoteSettings(min_support=(labels > 0).sum() / share)
+    assert len(candidates(votes, CONFIG, asked)) == count
+
+
+def test_instances_of_a_network_of_one_kind_are_of_the_first() -> None:
+    assert find_instances(one_disc(), CONFIG, VOTES).kinds.tolist() == [1]

@@ -46,3 +46,8 @@ def test_equal_images_and_features_have_no_loss(norm: str) -> None:
         {'l1': 0.5, 'l2': 0.25}[norm], rel=1e-5
     )
     assert losses.intermediate_loss(image, image.clone()).item() == 0
+
+
+def test_the_papers_pose_loss_is_the_mean_of_absolute_differences() -> None:
+    image = torch.zeros(1, 1, 2, 2)
+    assert losses.pose_loss(image, image + 0.5).item() == 0.5
