@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -119,6 +120,15 @@ def _warp(image: NDArray, homography: NDArray, size: tuple[int, int], *, fill: f
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=fill,
     )
+
+
+def median_frame(frames: Sequence[DepthFrame]) -> DepthFrame:
+    """Of frames of one camera the median depth of each pixel, NaN where none measured it."""
+    stack = np.stack([frame.depth_m for frame in frames])
+    seen = np.isfinite(stack).any(axis=0)
+    depth = np.full(stack.shape[1:], np.nan, np.float32)
+    depth[seen] = np.nanmedian(stack[:, seen], axis=0)
+    return DepthFrame(depth, frames[0].intrinsics)
 
 
 def segmentation_from_labels(

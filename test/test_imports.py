@@ -50,7 +50,7 @@ ALLOWED = {
     'view_limits': CORE,
     'bin_segmenter': CORE,
     'data': DATA,
-    'synthetic': CORE | {'data.store', 'data.writer', 'collection.trajectory'},
+    'synthetic': CORE | {'data.cad', 'data.store', 'data.writer', 'collection.trajectory'},
     'model': CORE,
     'discovery': DATA | {'model.template'},
     'distillation': DATA
@@ -79,6 +79,7 @@ ALLOWED = {
     'evaluation.selection': DATA | {'baselines', 'evaluation'},
     'evaluation.figures': {'types', 'evaluation.metrics'},
     'evaluation.report': {'evaluation.figures'},
+    'evaluation.judging': CORE | {'evaluation'},
     'collection': CORE | {'data.store', 'data.writer'},
     'picks': CORE,
     'nodes': DATA | {'inference', 'baselines', 'picks', 'synthetic', 'collection'},

@@ -22,7 +22,7 @@ from insegan_ros.commands.options import (
     add_part_length,
     add_reading_options,
     add_view_limits,
-    reading_of,
+    replay_given,
     require_counts,
     view_limits_of,
 )
@@ -53,26 +53,20 @@ def run(args: argparse.Namespace) -> int:
     import cv2
     import numpy as np
 
-    from insegan_ros.data.replay import Replay
+    from insegan_ros.camera import median_frame
     from insegan_ros.drawing import bin_picture
     from insegan_ros.inference.model_card import length_of_parts
     from insegan_ros.parts_bin import find_bin, save_bin
-    from insegan_ros.types import DepthFrame
 
     require_counts(args, 'limit')
     limits = view_limits_of(args)
-    where = {'camera_file': args.camera_info, 'topic': args.topic}
-    with Replay(args.input, reading_of(args), **where) as replay:
+    with replay_given(args, args.input) as replay:
         frames = [replayed.frame for replayed in islice(replay, args.limit)]
         for text in replay.skipped:
             print(text, file=sys.stderr)
     if not frames:
         raise ValueError(f'{args.input}: none of its images can be used')
-    stack = np.stack([frame.depth_m for frame in frames])
-    seen = np.isfinite(stack).any(axis=0)
-    depth = np.full(stack.shape[1:], np.nan, np.float32)
-    depth[seen] = np.nanmedian(stack[:, seen], axis=0)
-    frame = limits.applied(DepthFrame(depth, frames[0].intrinsics))
+    frame = limits.applied(median_frame(frames))
     found = find_bin(frame, np.random.default_rng(args.seed)).within(limits.region)
     length_m, said = args.part_length, 'the part length is the given one'
     if length_m is None:

@@ -30,9 +30,9 @@ import argparse
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from insegan_ros.commands.options import (
+    UNITS,
     add_reading_options,
     add_segmenter_options,
     chosen_bin,
@@ -40,9 +40,6 @@ from insegan_ros.commands.options import (
     dataset_given,
     require_counts,
 )
-
-if TYPE_CHECKING:
-    from insegan_ros.evaluation.selection import Judged
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,9 +79,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='judge 6-DoF poses instead, of models, against the true mesh: MSSD and ADD-S recall, '
         'and the average precision of the Siléane benchmark',
     )
-    parser.add_argument(
-        '--mesh', type=Path, help="the true mesh in metres, of a part that isn't simulated"
-    )
+    parser.add_argument('--mesh', type=Path, help="the true mesh of a part that isn't simulated")
+    parser.add_argument('--units', choices=UNITS, default='m', help='of --mesh (m)')
     parser.add_argument(
         '--symmetry',
         metavar='CLASS',
@@ -100,6 +96,8 @@ def run(args: argparse.Namespace) -> int:
     from insegan_ros.data.annotations import Unusable, labels_of_frames, read_annotations
     from insegan_ros.data.left_out import SOME_LEFT_OUT, LeftOut
     from insegan_ros.evaluation.benchmark import default_methods
+    from insegan_ros.evaluation.judging import judge_masks
+    from insegan_ros.evaluation.pose_benchmark import write_pose_report
     from insegan_ros.evaluation.selection import make_splits, to_judge
     from insegan_ros.files import FolderClaim
 
@@ -127,64 +125,16 @@ def run(args: argparse.Namespace) -> int:
     tallies = [damaged, unusable.images, unusable.annotations]
     with FolderClaim(out):
         if args.poses:
-            _judge_poses(args, judged, methods, out=out)
+            of = {name: getattr(args, name) for name in ('mesh', 'units', 'symmetry', 'device')}
+            print(write_pose_report(dataset, out, methods, indices=judged.indices, **of))
+            print(f'written: {out}/poses.json')
             return 0
-        settings: dict[str, object] = {
-            f'left out: {tally.what}': tally.count for tally in tallies if tally
-        }
-        _judge_masks(args, judged, methods, settings=settings, out=out)
+        how = {name: getattr(args, name) for name in ('seeds', 'device', 'workers')}
+        told = chosen_instances(args, dataset.info.instances), chosen_bin(args)
+        left = {f'left out: {tally.what}': tally.count for tally in tallies if tally}
+        account = {**judged.account(args.masks), **left}
+        print(judge_masks(judged, methods, out, told=told, account=account, **how))
+        print(f'written: {out}/results.md, results.json, results.png, scenes.png')
     for text in [*dataset.notes, *(tally.summary() for tally in tallies if tally)]:
         say(text)
     return SOME_LEFT_OUT if damaged or unusable.images else 0
-
-
-def _judge_poses(
-    args: argparse.Namespace, judged: Judged, methods: list[str], *, out: Path
-) -> None:
-    from insegan_ros.evaluation.pose_benchmark import write_pose_report
-
-    of = {name: getattr(args, name) for name in ('mesh', 'symmetry', 'device')}
-    of['indices'] = judged.indices
-    print(write_pose_report(judged.dataset, out, methods, **of))
-    print(f'written: {out}/poses.json')
-
-
-def _judge_masks(
-    args: argparse.Namespace,
-    judged: Judged,
-    methods: list[str],
-    *,
-    settings: dict[str, object],
-    out: Path,
-) -> None:
-    """Judge the methods' masks; prints a table and writes the report and the picture."""
-    from tqdm import tqdm
-
-    from insegan_ros.evaluation.benchmark import benchmark, make_segmenter, seeds_of
-    from insegan_ros.evaluation.pictures import show_compared
-    from insegan_ros.evaluation.report import short_names, write_report
-
-    dataset, indices, truth = judged.dataset, judged.indices, judged.truth
-    instances, parts_bin = chosen_instances(args, dataset.info.instances), chosen_bin(args)
-    total = sum(len(seeds_of(method, args.seeds)) for method in methods) * len(indices)
-    told = {'instances': instances, 'parts_bin': parts_bin, 'device': args.device, 'truth': truth}
-    how = {'seeds': args.seeds, 'workers': args.workers}
-    with tqdm(total=total, unit='frame') as bar:
-        runs = benchmark(dataset, methods, indices, progress=bar.update, **how, **told)
-    described = {
-        **judged.account(args.masks),
-        'seeds': args.seeds,
-        **settings,
-        'instances': instances or 'estimated',
-        'methods': ', '.join(methods),
-    }
-    print(write_report(out, runs, described))
-    show_compared(
-        out / 'scenes.png',
-        dataset,
-        runs,
-        make=lambda method: make_segmenter(method, instances, parts_bin, device=args.device),
-        names=short_names(methods),
-        truth=truth,
-    )
-    print(f'written: {out}/results.md, results.json, results.png, scenes.png')

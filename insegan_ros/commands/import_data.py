@@ -39,7 +39,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from insegan_ros.commands.options import add_reading_options, ended, reading_of, require_counts
+from insegan_ros.commands.options import (
+    add_reading_options,
+    ended,
+    replay_given,
+    require_counts,
+)
 from insegan_ros.depth_camera import D435
 
 BENCHMARKS = ('bop', 'sileane', 'ipa')
@@ -161,13 +166,11 @@ def _import_benchmark(args: argparse.Namespace) -> int:
 def _import_recording(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from insegan_ros.data.importing import Imported, ImportRequest, import_frames
-    from insegan_ros.data.replay import Replay
+    from insegan_ros.data.importing import ImportRequest, import_all
 
     if args.part is None:
         raise ValueError("--part is needed: a recording does not tell the part's name")
     require_counts(args, 'every', 'camera')
-    reading = reading_of(args)
     request = ImportRequest(
         args.out,
         args.part,
@@ -178,18 +181,8 @@ def _import_recording(args: argparse.Namespace) -> int:
         trusted=args.depth_scale is not None or args.float_scale != 1,
     )
 
-    def say(text: str) -> None:
-        tqdm.write(text, file=sys.stderr)
-
-    done = Imported(0, 0, 0)
-    with (
-        Replay(args.recording, reading, camera_file=args.camera_info, topic=args.topic) as replay,
-        tqdm(total=len(replay), unit='frame') as bar,
-    ):
-        for done in import_frames(replay, request, say):  # noqa: B007 the last is told below
-            bar.update()
-        for text in [*replay.notes, *replay.skipped]:
-            say(text)
+    with replay_given(args, args.recording) as replay:
+        done = import_all(replay, request, lambda text: tqdm.write(text, file=sys.stderr))
         left_out, whole = replay.left_out, replay.is_whole
     known = f'; {done.known} were there already (same recording and stamp)' if done.known else ''
     print(f'{args.out}: {done.added} frames added, {done.total} in all{known}')

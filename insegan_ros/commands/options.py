@@ -11,16 +11,33 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from insegan_ros.data.bags import Reading
     from insegan_ros.data.left_out import LeftOut
+    from insegan_ros.data.replay import Replay
     from insegan_ros.data.store import Dataset
     from insegan_ros.parts_bin import Bin
     from insegan_ros.view_limits import ViewLimits
 
+UNITS = ['mm', 'cm', 'm', 'in']
 RECTIFIED = {'auto': None, 'yes': True, 'no': False}
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Declare --device."""
     parser.add_argument('--device', default='auto', help='auto, cpu or cuda[:index], for models')
+
+
+def add_mesh(parser: argparse.ArgumentParser, what: str) -> None:
+    """Declare --mesh and --units."""
+    parser.add_argument(
+        '--mesh',
+        type=Path,
+        metavar='FILE',
+        help=f'{what}: one closed solid (STL, OBJ, PLY, OFF, GLB; STEP where cascadio is there)',
+    )
+    parser.add_argument(
+        '--units',
+        choices=UNITS,
+        help='of the numbers in the mesh (mm; metres where the format says so: GLB, STEP)',
+    )
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
@@ -193,3 +210,15 @@ def reading_of(args: argparse.Namespace) -> Reading:
         float_scale=args.float_scale,
         rectified=RECTIFIED[args.rectified],
     )
+
+
+def replay_given(args: argparse.Namespace, path: Path, split: str = 'all') -> Replay:
+    """Frames of any kind, read as the reading options say.
+
+    Raises:
+        DatasetError: `path` is nothing that can be replayed.
+    """
+    from insegan_ros.data.replay import Replay
+
+    where = {'camera_file': args.camera_info, 'topic': args.topic, 'split': split}
+    return Replay(path, reading_of(args), **where)

@@ -29,7 +29,7 @@ from insegan_ros.commands.options import (
     chosen_bin,
     chosen_instances,
     ended,
-    reading_of,
+    replay_given,
     require_counts,
     view_limits_of,
 )
@@ -68,18 +68,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Carry out the command; the exit code of the process."""
     from insegan_ros import baselines
-    from insegan_ros.data.replay import Replay
     from insegan_ros.data.results import ResultWriter, segment_frames
     from insegan_ros.inference.model_card import load_segmenter
     from insegan_ros.view_limits import limited
 
     require_counts(args, 'limit')
-    reading, limits = reading_of(args), view_limits_of(args)
+    limits = view_limits_of(args)
     if args.model is not None and args.instances is not None:
         raise ValueError('--instances is for classical methods; a model finds out by itself')
-    with Replay(
-        args.input, reading, camera_file=args.camera_info, topic=args.topic, split=args.split
-    ) as source:
+    with replay_given(args, args.input, args.split) as source:
         instances, parts_bin = chosen_instances(args, source.instances), chosen_bin(args)
         if args.model is not None:
             segmenter = load_segmenter(args.model, args.device, parts_bin, seed=args.seed)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from insegan_ros.commands.options import add_reading_options, reading_of
+from insegan_ros.commands.options import add_reading_options, replay_given
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,15 +26,10 @@ def run(args: argparse.Namespace) -> int:
     """Carry out the command; the exit code of the process."""
     from tqdm import tqdm
 
-    from insegan_ros.data.replay import Replay
     from insegan_ros.data.store import Dataset
 
-    where = {'camera_file': args.camera_info, 'topic': args.topic}
-    source: Dataset | Replay
-    if (args.dataset / 'dataset.yaml').exists():
-        source = Dataset(args.dataset)
-    else:
-        source = Replay(args.dataset, reading_of(args), **where)
+    stored = (args.dataset / 'dataset.yaml').exists()
+    source = Dataset(args.dataset) if stored else replay_given(args, args.dataset)
     bar = tqdm(source.verify(), total=len(source), unit='frame')
     problems = [problem for found in bar for problem in found]
     for problem in problems:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from insegan_ros.data.bags import Recording
 from insegan_ros.data.depth_messages import suspicious_depth
@@ -47,6 +48,17 @@ class Imported:
     added: int
     known: int  # were in the dataset already
     total: int  # in the dataset now
+
+
+def import_all(replay: Replay, request: ImportRequest, say: Callable[[str], object]) -> Imported:
+    """`import_frames` with a progress bar, and with what is to be said of the source."""
+    done = Imported(0, 0, 0)
+    with tqdm(total=len(replay), unit='frame') as bar:
+        for done in import_frames(replay, request, say):  # noqa: B007 the last is returned
+            bar.update()
+        for text in [*replay.notes, *replay.skipped]:
+            say(text)
+    return done
 
 
 def import_frames(

@@ -9,10 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -24,7 +21,7 @@ from insegan_ros.data.store import DatasetError
 from insegan_ros.distillation.piles import PileConfig, PileMaker, Shape, store_piles
 from insegan_ros.distillation.surroundings import Surroundings
 from insegan_ros.synthetic.random_parts import random_part
-from insegan_ros.synthetic.workers import start_worker
+from insegan_ros.synthetic.workers import in_processes
 
 COMPARED = 300  # views of each side at most
 FEWEST = 8  # views that tell what a shape looks like
@@ -96,22 +93,14 @@ def carry_out(
         seconds: after which no further one is begun, but the `least` always are.
     """
     begun = time.monotonic()
-    context = (
-        ProcessPoolExecutor(workers, get_context('spawn'), start_worker)
-        if workers > 1
-        else nullcontext()
-    )
-    with context as pool:
-        for first in range(0, len(orders), workers):
-            if first >= least and time.monotonic() - begun > seconds:
+
+    def due() -> Iterator[Order]:
+        for k, order in enumerate(orders):
+            if k >= least and time.monotonic() - begun > seconds:
                 return
-            some = orders[first : first + workers]
-            for _ in map(_carry_out, some) if pool is None else pool.map(_carry_out, some):
-                yield
+            yield order
 
-
-def _carry_out(order: Order) -> None:
-    order()
+    yield from in_processes(Order.__call__, due(), workers, ahead=1)
 
 
 def view_cues(points: NDArray[np.floating], pixel_m: float, length_m: float) -> NDArray:

@@ -9,11 +9,8 @@ bin. A network that has learned it from shapes of no product needs fewer steps f
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +29,7 @@ from insegan_ros.distillation.random_views import (
 from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, Physics, SceneRejectedError
 from insegan_ros.synthetic.parts import Part
 from insegan_ros.synthetic.random_parts import part_of_any_kind
-from insegan_ros.synthetic.workers import start_worker
+from insegan_ros.synthetic.workers import in_processes
 
 BINS, VIEWS = '.bins.npz', '.views.npz'
 ATTEMPTS = 4  # to fill a bin
@@ -140,35 +137,21 @@ def picture_looks(
     return pictures
 
 
-def store_shapes(
-    config: ShapesConfig,
-    path: Path,
-    seed: int,
-    *,
-    workers: int,
-    seconds: float = np.inf,
-    pictures: bool = True,
-) -> Iterator[int]:
+def store_shapes(config: ShapesConfig, path: Path, seed: int, *, workers: int) -> Iterator[int]:
     """Bins and pictures of every shape; yields how many shapes are done.
 
     What is there already is kept.
-
-    Args:
-        seconds: after which no further shape is begun.
-        pictures: False: bins alone, which take little room.
     """
     path.mkdir(parents=True, exist_ok=True)
-    until = time.time() + seconds
-    tasks = [(config, path, seed, index, until, pictures) for index in range(config.shapes)]
-    with ProcessPoolExecutor(workers, get_context('spawn'), start_worker) as pool:
-        for done, _ in enumerate(pool.map(_store_shape, tasks), 1):
-            yield done
+    tasks = ((config, path, seed, index) for index in range(config.shapes))
+    for done, _ in enumerate(in_processes(_store_shape, tasks, workers), 1):
+        yield done
 
 
-def _store_shape(task: tuple[ShapesConfig, Path, int, int, float, bool]) -> None:
-    config, path, seed, index, until, pictures = task
+def _store_shape(task: tuple[ShapesConfig, Path, int, int]) -> None:
+    config, path, seed, index = task
     bins, views = path / f'{index:04d}{BINS}', path / f'{index:04d}{VIEWS}'
-    if views.exists() or (bins.exists() and not pictures) or time.time() > until:
+    if views.exists():
         return
     if bins.exists():
         filled = load_bins(bins)
@@ -177,8 +160,7 @@ def _store_shape(task: tuple[ShapesConfig, Path, int, int, float, bool]) -> None
         counts, widths = [len(f.poses) for f in filled], [f.width_m for f in filled]
         poses = np.concatenate([np.zeros((0, 3, 4), np.float32), *(f.poses for f in filled)])
         _save(bins, {'counts': np.array(counts, int), 'widths': np.array(widths), 'poses': poses})
-    if pictures:
-        save_views(views, picture_bins(config, seed, index, filled=filled))
+    save_views(views, picture_bins(config, seed, index, filled=filled))
 
 
 def save_views(path: Path, pictures: Sequence[Picture]) -> None:
@@ -244,11 +226,11 @@ def load_views(
 
 
 def load_shapes(
-    path: Path, config: ShapesConfig, first: int = 0, *, last: int | None = None
+    path: Path, config: ShapesConfig, *, last: int | None = None
 ) -> Iterator[list[tuple[RandomView, NetworkConfig]]]:
-    """The stored shapes from `first` to before `last`, those that have any pictures."""
+    """The stored shapes to before `last`, those that have any pictures."""
     for file in sorted(path.glob('[0-9]*' + VIEWS)):
-        if int(file.name.split('.')[0]) in range(first, config.shapes if last is None else last):
+        if int(file.name.split('.')[0]) < (config.shapes if last is None else last):
             views = load_views(file, config.view)
             if views:
                 yield views

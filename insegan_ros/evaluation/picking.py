@@ -19,7 +19,7 @@ from insegan_ros.parts_bin import Bin, find_bin
 from insegan_ros.picks.gripper import Gripper, ParallelJaw, SuctionCup
 from insegan_ros.picks.pick import Pick
 from insegan_ros.picks.planner import plan_picks
-from insegan_ros.synthetic.bin_world import BinSpec, Physics, SceneRejectedError
+from insegan_ros.synthetic.bin_world import BinSpec, Physics, SceneRejectedError, fill_validly
 from insegan_ros.synthetic.d435 import add_noise
 from insegan_ros.synthetic.gripper_bodies import CupModel, JawModel
 from insegan_ros.synthetic.parts import Part
@@ -201,17 +201,14 @@ class SimulatedCell:
         return run
 
     def _fill(self, seed: int) -> np.random.Generator:
-        for attempt in range(DROPS):
-            rng = np.random.default_rng([seed, attempt])
-            try:
-                self._world.fill(self.config.count, rng)
-            except SceneRejectedError:
-                continue
-            return rng
-        raise ValueError(
-            f'{self.config.count} of {self.config.part.name} do not fit a bin '
-            f'{self.config.bin_spec.width:.2f} m wide; use fewer parts or a wider bin'
-        )
+        config = self.config
+        try:
+            return fill_validly(lambda r: self._world.fill(config.count, r), [seed], DROPS)[0]
+        except SceneRejectedError as error:
+            raise ValueError(
+                f'{config.count} of {config.part.name} do not fit a bin '
+                f'{config.bin_spec.width:.2f} m wide ({error}); use fewer parts or a wider bin'
+            ) from None
 
     def _photograph(self, rng: np.random.Generator) -> tuple[DepthFrame, NDArray[np.int64]]:
         """A D435's frame, and (H, W) which part each pixel truly shows, -1 for none."""

@@ -9,11 +9,8 @@ It takes the place of `stage_piles` where no frames show the bin and the camera.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +18,7 @@ from tqdm import tqdm
 
 from insegan_ros import drawing
 from insegan_ros.distillation.network import NetworkConfig
-from insegan_ros.distillation.piles import Solid, convex_pieces
+from insegan_ros.distillation.piles import Solid
 from insegan_ros.distillation.pretrain import (
     ATTEMPTS,
     VIEWS,
@@ -36,8 +33,9 @@ from insegan_ros.learn.run_folder import Job
 from insegan_ros.learn.stage_piles import Parts
 from insegan_ros.learn.stages import Figures
 from insegan_ros.synthetic.bin_world import SceneRejectedError
+from insegan_ros.synthetic.convex import convex_pieces
 from insegan_ros.synthetic.parts import Part
-from insegan_ros.synthetic.workers import start_worker
+from insegan_ros.synthetic.workers import in_processes
 
 HELD_OUT = 12  # one bin in so many is not taught
 MOST_HELD_OUT = 240  # pictures
@@ -72,7 +70,8 @@ class AnyBin:
         begun = time.monotonic()
         part = _decimetre(self.solid)
         tasks = ((config, part, folder, self.job.seed, k) for k in range(config.shapes))
-        for _ in tqdm(_carried_out(tasks, self.job.workers), desc='bins', total=config.shapes):
+        made = in_processes(_fill, tasks, self.job.workers)
+        for _ in tqdm(made, desc='bins', total=config.shapes):
             enough = len(_files(folder)) * 3 >= self.job.config.least_piles
             if time.monotonic() - begun > seconds and enough:
                 break
@@ -113,26 +112,6 @@ def _decimetre(solid: Solid) -> Part:
 
 
 Task = tuple[ShapesConfig, Part, Path, int, int]
-
-
-def _carried_out(tasks: Iterator[Task], workers: int) -> Iterator[None]:
-    """One bin after the other, in so many processes; those asked for last may not be made."""
-    if workers <= 1:
-        yield from map(_fill, tasks)
-        return
-    pool = ProcessPoolExecutor(workers, get_context('spawn'), start_worker)
-    try:
-        waiting = []
-        for task in tasks:
-            waiting.append(pool.submit(_fill, task))
-            if len(waiting) > 2 * workers:
-                waiting.pop(0).result()
-                yield
-        for done in waiting:
-            done.result()
-            yield
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _fill(task: Task) -> None:

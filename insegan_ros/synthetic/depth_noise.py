@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from insegan_ros.synthetic.d435 import occlusion_shadow
 from insegan_ros.types import FloatImage, Intrinsics
@@ -68,7 +69,7 @@ def measure(
     sigma = np.float32(noise.sigma_m) * depth**noise.power
     depth = depth + sigma * _texture(depth.shape, rng, noise)
     if noise.holes > 0:
-        missing |= _field(depth.shape, rng, noise.hole_px) > _quantile(noise.holes)
+        missing |= _field(depth.shape, rng, noise.hole_px) > -ndtri(noise.holes)
     depth = np.rint(depth / noise.depth_step_m) * np.float32(noise.depth_step_m)
     depth = np.where(missing, np.float32(np.nan), depth)
     if noise.filled_px:
@@ -151,14 +152,6 @@ def _field(
         large = cv2.resize(smooth, size, interpolation=cv2.INTER_CUBIC)
         smooth = np.asarray(large, np.float32)
     return np.asarray(smooth[: shape[0], : shape[1]], np.float32)
-
-
-def _quantile(share: float) -> float:
-    """Above which a unit normal lies this often, for shares up to a tenth (Winitzki)."""
-    x = 1 - 2 * share
-    a, b = 0.147, np.log(1 - x * x)
-    c = 2 / (np.pi * a) + b / 2
-    return float(np.sqrt(2) * np.sqrt(np.sqrt(c * c - b / a) - c))
 
 
 def _steep(

@@ -7,26 +7,23 @@ workers, the shard or what was interrupted: the same command gives the same byte
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from insegan_ros import __version__
+from insegan_ros.data.cad import content_hash
 from insegan_ros.data.store import Dataset, DatasetInfo, to_units
 from insegan_ros.synthetic.camera_presets import errors_of
 from insegan_ros.synthetic.generate import (
     SceneConfig,
     floor_plane,
-    kinds_named,
     make_scene,
 )
 from insegan_ros.synthetic.raycast import Camera, looking_down
-from insegan_ros.synthetic.workers import start_worker
+from insegan_ros.synthetic.workers import in_processes
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,12 @@ def dataset_info(config: SceneConfig, seed: int) -> DatasetInfo:
     low, high = config.instances
     pose = looking_down(config.camera_height, config.tilt_degrees)
     floor = floor_plane(Camera(config.intrinsics, pose))
-    settings = ' '.join(f'{k}={v}' for k, v in sorted(dataclasses.asdict(config).items()))
+    told = dataclasses.asdict(config)
+    if config.mesh is None:  # as before there were meshes
+        del told['mesh'], told['units']
+    else:
+        told['mesh'] = content_hash(config.mesh)
+    settings = ' '.join(f'{k}={v}' for k, v in sorted(told.items()))
     return DatasetInfo(
         part=config.part,
         intrinsics=config.intrinsics,
@@ -62,7 +64,7 @@ def store_scene(config: SceneConfig, seed: int, index: int) -> StoredScene:
     """Frame `index` of the dataset of `seed`, ready to be written."""
     scene = make_scene(config, (seed, index))
     floor = (*scene.floor.normal, scene.floor.offset)
-    told = {'kinds': scene.kinds.tolist()} if len(kinds_named(config.part)) > 1 else {}
+    told = {'kinds': scene.kinds.tolist()} if len(config.kinds) > 1 else {}
     return StoredScene(
         index=index,
         depth=to_units(scene.frame.depth_m, errors_of(config.noise)[1]),
@@ -99,19 +101,9 @@ def store_scenes(
     config: SceneConfig, seed: int, indices: Iterable[int], *, workers: int
 ) -> Iterator[StoredScene]:
     """The frames in the order of `indices`, made by `workers` processes."""
-    if workers <= 1:
-        for index in indices:
-            yield store_scene(config, seed, index)
-        return
-    context = multiprocessing.get_context('spawn')
-    with ProcessPoolExecutor(workers, context, start_worker) as pool:
-        pending: deque[Future[StoredScene]] = deque()
-        try:
-            for index in indices:
-                pending.append(pool.submit(store_scene, config, seed, index))
-                if len(pending) >= 8 * workers:  # bounds memory where writing is the slow part
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    tasks = ((config, seed, index) for index in indices)
+    yield from in_processes(_store, tasks, workers, ahead=8)
+
+
+def _store(task: tuple[SceneConfig, int, int]) -> StoredScene:
+    return store_scene(*task)

@@ -48,7 +48,6 @@ class Descent(Generic[N]):
     Args:
         losses: (images, noise) -> scalars by name, of which `total` is minimised.
         precision: of convolutions and products; weights stay float32.
-        graphs: on a GPU record an update once and replay it.
     """
 
     def __init__(
@@ -58,11 +57,10 @@ class Descent(Generic[N]):
         config: DescentConfig,
         *,
         precision: torch.dtype = torch.float32,
-        graphs: bool = True,
     ) -> None:
         self.network: N = network
         self.config, self.steps = config, 0
-        self._losses, self._precision, self._graphs = losses, precision, graphs
+        self._losses, self._precision = losses, precision
         device = next(network.parameters()).device
         self._on_gpu = device.type == 'cuda'
         rate: Any = torch.tensor(config.learning_rate, device=device) if self._on_gpu else 0.0
@@ -82,7 +80,7 @@ class Descent(Generic[N]):
                 then; on a GPU it is noticed within CHECKED steps.
         """
         self._set_rate(self.config.rate(self.steps))
-        update = self._replay if self._on_gpu and self._graphs else self._update
+        update = self._replay if self._on_gpu else self._update
         told = update(images, noise)
         self.steps += 1
         if self._on_gpu and self.steps % CHECKED == 0:
