@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from insegan_ros.parts_bin import Bin
     from insegan_ros.view_limits import ViewLimits
 
+UNITS = ['mm', 'cm', 'm', 'in']
 RECTIFIED = {'auto': None, 'yes': True, 'no': False}
 
 
@@ -34,7 +35,7 @@ def add_mesh(parser: argparse.ArgumentParser, what: str) -> None:
     )
     parser.add_argument(
         '--units',
-        choices=['mm', 'cm', 'm', 'in'],
+        choices=UNITS,
         help='of the numbers in the mesh (mm; metres where the format says so: GLB, STEP)',
     )
 
