@@ -24,6 +24,8 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = '') -> T:
     Raises:
         ConfigError: an unknown key (the message names near ones) or a value of the wrong type.
     """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f'{where or cls.__name__} is {values!r}; a mapping is expected')
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     types = typing.get_type_hints(cls)
     arguments = {}
@@ -42,8 +44,6 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = '') -> T:
 
 def _convert(expected: Any, value: Any, path: str) -> Any:
     if dataclasses.is_dataclass(expected):
-        if not isinstance(value, Mapping):
-            raise ConfigError(f'{path} is {value!r}; a mapping is expected')
         return from_mapping(typing.cast(type, expected), value, path + '.')
     origin, args = typing.get_origin(expected), typing.get_args(expected)
     if origin is tuple:
@@ -65,7 +65,7 @@ def _convert(expected: Any, value: Any, path: str) -> Any:
     if expected is float and isinstance(value, int | str) and not isinstance(value, bool):
         try:
             return float(value)  # YAML reads 1e-3 as a string
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
     if isinstance(expected, type) and (
         not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool)

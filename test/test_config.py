@@ -53,6 +53,7 @@ def test_dump_and_load_give_the_same_config(tmp_path: Path) -> None:
         ('steps=true', 'int is expected'),
         ('method=c', "valid: 'a', 'b'"),
         ('optimiser=3', 'a mapping is expected'),
+        ('optimiser.lr=1' + 400 * '0', 'float is expected'),
         ('optimiser.betas=[1]', '2 are expected'),
         ('steps', 'key=value is expected'),
     ],

@@ -14,6 +14,8 @@ from insegan_ros.data.store import DatasetError
 from insegan_ros.types import DepthFrame
 
 MOST_INSTANCES = 255
+# what values of another kind than expected raise where they are used
+DAMAGED = (OSError, LookupError, ValueError, TypeError, AttributeError, OverflowError)
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,10 @@ class BenchmarkImage:
     labels: NDArray[np.uint8]  # (H, W)
     poses: NDArray[np.float32]  # (N, 4, 4) camera_T_part
     visible: list[float] | None  # (N,) of each instance's outline; None: not told
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.poses).all() or np.isinf(self.frame.depth_m).any():
+            raise DatasetError('a pose or the depth is not finite')
 
 
 def read_grey(file: Path) -> NDArray[Any]:

@@ -12,6 +12,7 @@ include the object asked for; instances of other objects are background.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from insegan_ros.data.benchmark_image import MOST_INSTANCES, BenchmarkImage
+from insegan_ros.data.benchmark_image import DAMAGED, MOST_INSTANCES, BenchmarkImage
 from insegan_ros.data.left_out import LeftOut
 from insegan_ros.data.store import DatasetError
 from insegan_ros.types import DepthFrame, Intrinsics
@@ -39,8 +40,9 @@ def objects_of(path: Path) -> dict[int, int]:
     counts: dict[int, int] = {}
     for scene in _scenes(path):
         for instances in _json(scene / 'scene_gt.json').values():
-            for number in {int(one['obj_id']) for one in instances}:
-                counts[number] = counts.get(number, 0) + 1
+            with contextlib.suppress(*DAMAGED):  # `bop_images` says which
+                for number in set(_objects(instances)):
+                    counts[number] = counts.get(number, 0) + 1
     return counts
 
 
@@ -69,16 +71,21 @@ def bop_images(path: Path, number: int, left_out: LeftOut) -> Iterator[Benchmark
         cameras, truth = (_json(scene / f'scene_{kind}.json') for kind in ('camera', 'gt'))
         file = scene / 'scene_gt_info.json'
         infos = _json(file) if file.exists() else {}
-        for key in sorted(truth, key=int):
-            if not any(int(one['obj_id']) == number for one in truth[key]):
-                continue
-            name = f'{scene.name}/{int(key):06d}'
+        for key in sorted(truth, key=lambda key: (len(key), key)):  # numbers, by their value
+            name = f'{scene.name}/{key:0>6}'
             try:
+                if number not in _objects(truth[key]):
+                    continue
                 told = infos.get(key) or [{}] * len(truth[key])
                 pairs = list(zip(truth[key], told, strict=True))
                 yield _image(scene, name, cameras[key], instances=pairs, number=number)
-            except (OSError, KeyError, ValueError, TypeError) as error:
+            except DAMAGED as error:
                 left_out.add(name, error)
+
+
+def _objects(instances: list[dict[str, Any]]) -> list[int]:
+    """The object of each instance of an image."""
+    return [int(one['obj_id']) for one in instances]
 
 
 def _image(

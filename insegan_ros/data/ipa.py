@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insegan_ros.data.benchmark_image import (
+    DAMAGED,
     MOST_INSTANCES,
     BenchmarkImage,
     clipped_depth,
@@ -54,7 +55,7 @@ def ipa_images(path: Path, left_out: LeftOut) -> Iterator[BenchmarkImage]:
         name = f'{table.parent.name}/{table.stem}'
         try:
             yield _drop(path, name, intrinsics, clipping=(near, far))
-        except (OSError, KeyError, ValueError, TypeError) as error:
+        except DAMAGED as error:
             left_out.add(name, error)
 
 
@@ -74,7 +75,7 @@ def _view(file: Path) -> tuple[Intrinsics, float, float]:
         camera = Intrinsics(width, height, focal, focal, middle - left, middle - top)
     except KeyError as error:
         raise DatasetError(f'{file} lacks {error}') from None
-    except (OSError, ValueError, TypeError, ZeroDivisionError) as error:
+    except (OSError, ValueError, TypeError, ArithmeticError) as error:
         raise DatasetError(f'{file}: {error}') from None
     return camera, near, far
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from insegan_ros.data.benchmark_image import (
+    DAMAGED,
     MOST_INSTANCES,
     BenchmarkImage,
     clipped_depth,
@@ -53,7 +54,7 @@ def sileane_images(path: Path, left_out: LeftOut) -> Iterator[BenchmarkImage]:
     for truth in truths:
         try:
             yield _scene(path, truth, camera)
-        except (OSError, KeyError, ValueError, TypeError) as error:
+        except DAMAGED as error:
             left_out.add(truth.stem, error)
 
 

@@ -156,7 +156,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     """Raises: ModelError, for a card that is absent or damaged."""
     try:
         card = yaml.safe_load((folder / CARD).read_text())
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise ModelError(f'{folder / CARD} cannot be read: {error}') from None
     if not isinstance(card, dict):
         raise ModelError(f'{folder / CARD} holds {type(card).__name__}; a mapping is expected')

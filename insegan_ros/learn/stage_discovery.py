@@ -6,12 +6,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from insegan_ros.discovery.discover import Search, UnexplainedError, discover
+from insegan_ros.discovery.discover import WHOLE, Search, UnexplainedError, discover
 from insegan_ros.discovery.kinds import discover_kinds, kind_folder
+from insegan_ros.discovery.lengths import TooFewPiecesError
 from insegan_ros.inference.part_length import FRAMES
 from insegan_ros.learn.run_folder import Job
 from insegan_ros.learn.stages import Figures
@@ -37,6 +39,7 @@ def find_shape(job: Job, start: Start | None, seconds: float) -> Figures:
 
     Raises:
         UnexplainedError: no shape explains the frames, and there is no model to begin with.
+        TooFewPiecesError: the frames show hardly any part, not even to that model.
     """
     search = Search(
         dataset=job.dataset,
@@ -51,22 +54,38 @@ def find_shape(job: Job, start: Start | None, seconds: float) -> Figures:
         part_length_m=job.config.part_length_m,
     )
     try:
-        if job.config.kinds > 1:
-            kinds = discover_kinds(search, job.config.kinds)
-            return {
-                'kinds': len(kinds.templates),
-                'shares': list(kinds.shares),
-                'residuals': [template.account['residual'] for template in kinds.templates],
-            }
+        return _discovered(search, job.config.kinds)
+    except (UnexplainedError, TooFewPiecesError) as error:
+        refused = error
+    if start is None:
+        raise refused
+    length_m = job.config.part_length_m or _by_the_network(job, start)
+    untold = search.part_length_m is None and not (search.out / WHOLE).exists()
+    if untold and length_m is not None:
+        # too few pieces lie apart to tell the length; told it, the network cuts parts out of piles
+        told = f'the network takes the part to be {length_m * 1e3:.0f} mm long'
+        print(f'{refused}; {told}: once more, with that')
+        try:
+            return _discovered(replace(search, part_length_m=length_m), job.config.kinds)
+        except (UnexplainedError, TooFewPiecesError) as error:
+            refused = error
+    length_m = length_m or getattr(refused, 'part_length_m', None)
+    if length_m is None:
+        raise refused
+    print(f'no shape explains the frames; the part is taken to be {length_m * 1e3:.0f} mm long')
+    return {UNEXPLAINED: str(refused), 'part_length_m': round(length_m, 5)}
+
+
+def _discovered(search: Search, kinds: int) -> Figures:
+    """Figures of the shapes found. Raises as `discover` does."""
+    if kinds == 1:
         return discover(search).account
-    except UnexplainedError as error:
-        if start is None:
-            raise
-        length_m = job.config.part_length_m or _by_the_network(job, start) or error.part_length_m
-        print(
-            f'no shape explains the frames; the part is taken to be {length_m * 1e3:.0f} mm long'
-        )
-        return {UNEXPLAINED: str(error), 'part_length_m': round(length_m, 5)}
+    found = discover_kinds(search, kinds)
+    return {
+        'kinds': len(found.templates),
+        'shares': list(found.shares),
+        'residuals': [template.account['residual'] for template in found.templates],
+    }
 
 
 def _by_the_network(job: Job, start: Start) -> float | None:

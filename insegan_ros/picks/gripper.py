@@ -126,7 +126,8 @@ def gripper_from(values: Any) -> Gripper:
     Raises:
         ValueError: an unknown type or key, or a length that cannot be.
     """
-    if not isinstance(values, Mapping) or values.get('type') not in KINDS:
+    known = list(KINDS)  # a list compares with anything, a mapping only with what has a hash
+    if not isinstance(values, Mapping) or values.get('type') not in known:
         raise ValueError(f'a mapping with a type is expected; types: {", ".join(KINDS)}')
     given = {key: value for key, value in values.items() if key != 'type'}
     made: Gripper = config.from_mapping(KINDS[values['type']], given)

@@ -85,6 +85,28 @@ def test_an_image_that_is_damaged_is_left_out_and_named(
     assert len(Dataset(tmp_path / 'out')) == 1
 
 
+@pytest.mark.parametrize(
+    ('name', 'entry'),
+    [
+        ('gt', None),
+        ('gt', [{'obj_id': 'two'}]),
+        ('gt', [{'obj_id': 2, 'cam_R_m2c': K, 'cam_t_m2c': [float('inf'), 0, 1]}]),
+        ('camera', 3),
+        ('camera', {'cam_K': K, 'depth_scale': 1e300}),
+        ('gt_info', [3, 3, 3]),
+    ],
+)
+@pytest.mark.filterwarnings('ignore:overflow', 'ignore:invalid')
+def test_an_entry_of_any_kind_costs_its_image_alone(
+    split: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, entry: object
+) -> None:
+    file = split / '000003' / f'scene_{name}.json'
+    file.write_text(json.dumps(json.loads(file.read_text()) | {'0': entry}))
+    assert imported(split, tmp_path / 'out', '--object', '2') == 3
+    assert '000003/000000' in capsys.readouterr().err
+    assert len(Dataset(tmp_path / 'out')) == 1
+
+
 def test_another_layout_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert imported(tmp_path, tmp_path / 'out') != 0
     assert 'has no BOP scenes' in capsys.readouterr().err

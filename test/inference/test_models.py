@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -38,3 +40,21 @@ def mean_strict_miou(model: str, part: str) -> float:
     scenes = [make_scene(SceneConfig(part=part), (12345, k)) for k in range(6)]
     found = [segmenter.segment(scene.frame).labels for scene in scenes]
     return float(np.mean([strict_miou(f, scene.labels) for f, scene in zip(found, scenes)]))
+
+
+@pytest.mark.parametrize(
+    ('content', 'said'),
+    [
+        (b'method: distilled\nsettings:\n', 'a mapping is expected'),
+        (b'method: distilled\nsettings: 3\n', 'a mapping is expected'),
+        (b'method: \xff', 'cannot be read'),
+        (b'- 1', 'a mapping is expected'),
+    ],
+)
+def test_a_card_that_is_damaged_is_named(tmp_path: Path, content: bytes, said: str) -> None:
+    weights = model_card.find(MODELS[0]) / model_card.WEIGHTS
+    (tmp_path / model_card.WEIGHTS).write_bytes(weights.read_bytes())
+    (tmp_path / model_card.CARD).write_bytes(content)
+    with pytest.raises(model_card.ModelError, match=said) as error:
+        model_card.load_segmenter(str(tmp_path))
+    assert str(tmp_path) in str(error.value)

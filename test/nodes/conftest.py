@@ -28,6 +28,12 @@ def ros_environment() -> None:
     os.environ['FASTDDS_DEFAULT_PROFILES_FILE'] = str(PROJECT / 'config' / 'fastdds.xml')
 
 
+@pytest.fixture(scope='session')
+def python_path() -> str:
+    """PYTHONPATH of a process that runs the package."""
+    return PYTHONPATH
+
+
 @pytest.fixture
 def ros(ros_environment):
     """A node of the test itself, spun by `wait_for`."""

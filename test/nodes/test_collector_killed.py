@@ -16,7 +16,6 @@ pytest.importorskip('psutil', reason='psutil is not installed')
 
 import psutil
 from collector_cell import QUICK, World, collector
-from conftest import PYTHONPATH
 
 from insegan_ros.data.store import Dataset
 from insegan_ros.nodes.lifecycle import autostart
@@ -60,7 +59,7 @@ main()
 
 
 @pytest.fixture
-def collect(tmp_path: Path) -> Iterator[Callable[..., psutil.Process]]:
+def collect(tmp_path: Path, python_path: str) -> Iterator[Callable[..., psutil.Process]]:
     """collect(program, name=value, ...) runs a collector on the folder `nuts`, wanting 3."""
     started: list[subprocess.Popen] = []
 
@@ -70,7 +69,7 @@ def collect(tmp_path: Path) -> Iterator[Callable[..., psutil.Process]]:
         for key, value in given.items():
             text = str(value).lower() if isinstance(value, bool) else str(value)
             command += ['-p', f'{key}:={text}']
-        environment = os.environ | {'PYTHONPATH': PYTHONPATH, 'OMP_NUM_THREADS': '1'}
+        environment = os.environ | {'PYTHONPATH': python_path, 'OMP_NUM_THREADS': '1'}
         started.append(subprocess.Popen(command, env=environment, cwd=tmp_path))
         return psutil.Process(started[-1].pid)
 

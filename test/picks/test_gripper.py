@@ -20,6 +20,7 @@ def test_shipped_grippers_are_read(path):
     [
         ('type: magnet', 'types: suction, parallel'),
         ('cup_radius_m: 0.01', 'types: suction, parallel'),
+        ('type: []', 'types: suction, parallel'),
         ('- 1', 'types: suction, parallel'),
         ('type: suction\ncup_radius_m: 6', 'millimetres'),
         ('type: suction\ncup_radius: 0.006', 'did you mean cup_radius_m'),
