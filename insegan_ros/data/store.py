@@ -265,6 +265,12 @@ def read_info(path: Path) -> DatasetInfo:
     return info
 
 
+def require_no_dataset(path: Path) -> None:
+    """Raises: DatasetError, where results would overwrite a dataset's own files."""
+    if (path / 'dataset.yaml').exists():
+        raise DatasetError(f'{path} is a dataset; name another folder for what is made of it')
+
+
 def whole_lines(path: Path) -> bytes:
     """A file's content up to its last newline."""
     content = path.read_bytes()
