@@ -96,7 +96,7 @@ def write_pose_report(
     known = {name: learned_frame(model_card.find(name), true) for name in methods}
     fitting: list[int] = []
     judging = list(indices)
-    if None in known.values():
+    if any(frame is None for frame in known.values()):
         fitting, judging = frames_to_fit_and_judge(dataset, indices)
     figures = {}
     for name, segmenter in segmenters.items():
