@@ -19,6 +19,7 @@ import torch
 from ten_parts_tables import table
 from torch import Tensor
 
+from insegan_ros import config
 from insegan_ros.data.frames import crop_frames
 from insegan_ros.data.store import Dataset
 from insegan_ros.evaluation.metrics import strict_miou
@@ -32,7 +33,7 @@ EMPTY = -1 + 1e-3  # above it something was measured above the floor
 
 def load(folder: Path) -> tuple[InSeGANNetworks, InSeGANCard]:
     """The networks of a model, and its card."""
-    card = insegan.from_card(model_card.read_card(folder)['settings'])
+    card = config.from_mapping(InSeGANCard, model_card.read_card(folder)['settings'])
     networks = InSeGANNetworks(card.model)
     networks.load_state_dict(model_card.load_weights(folder))
     return networks.eval(), card

@@ -27,7 +27,7 @@ def column(dataset: Dataset, part: str, frames: int) -> dict[str, np.ndarray]:
     samples = [dataset[index] for index in dataset.split('test')[:frames]]
     methods = {
         'K-means, told 5': baselines.make('kmeans', 5),
-        'any, told the length': model_card.load_segmenter(
+        'any with the length': model_card.load_segmenter(
             f'{model_card.ANY}:{make_part(part).length:.3f}'
         ),
         'own model': model_card.load_segmenter(part),

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-NAMES = {'kmeans': 'K-means, told the count', 'any': '`any`, told the length', 'own': 'own model'}
+NAMES = {'kmeans': 'K-means with the count', 'any': '`any` with the length', 'own': 'own model'}
 # where frames hold unlike many, K-means is told nothing
 COUNTING = {**NAMES, 'kmeans': 'K-means, count estimated'}
 NOTHING = float('nan')

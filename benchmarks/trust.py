@@ -135,7 +135,7 @@ def no_floor(rng: np.random.Generator) -> DepthFrame:
     """Balls of 50 mm, heaped so that nothing else is seen."""
     rows, columns = np.mgrid[: D435.height, : D435.width]
     heights = np.zeros(rows.shape)
-    for _ in range(900):
+    for _ in range(300):
         u, v = columns - rng.uniform(0, D435.width), rows - rng.uniform(0, D435.height)
         r = np.hypot(u, v) * 0.6 / D435.fx / 0.025
         top = rng.uniform(0.02, 0.12)

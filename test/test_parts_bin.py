@@ -217,6 +217,13 @@ def test_the_top_of_parts_that_hide_most_of_the_floor_is_not_taken_for_it() -> N
     assert floor.offset == pytest.approx(0.5, abs=0.002)
 
 
+def test_noise_of_four_sigma_is_no_foreground() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.0008, (200, 200))
+    camera = Intrinsics(200, 200, 500.0, 500.0, 99.5, 99.5)
+    seen = foreground(DepthFrame((0.5 + noise).astype(np.float32), camera), Bin(FLOOR))
+    assert seen.mean() < 4e-4  # .0013 are beyond three
+
+
 def test_noise_of_a_distant_floor_is_no_foreground() -> None:
     """At 1.5 m a D435's noise is larger than the least height of a part."""
     camera = Intrinsics(120, 90, 422.0, 422.0, 59.5, 44.5)

@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f'{args.input}: none of its images can be used')
     frame = limits.applied(median_frame(frames))
     found = find_bin(frame, np.random.default_rng(args.seed)).within(limits.region)
-    length_m, said = args.part_length, 'the part length is as told'
+    length_m, said = args.part_length, 'the part length is the given one'
     if length_m is None:
         length_m, said = length_of_parts(map(limits.applied, frames), found)
     save_bin(args.out, replace(found, part_length_m=length_m))

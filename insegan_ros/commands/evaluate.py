@@ -32,6 +32,7 @@ from functools import partial
 from pathlib import Path
 
 from insegan_ros.commands.options import (
+    UNITS,
     add_reading_options,
     add_segmenter_options,
     chosen_bin,
@@ -78,9 +79,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='judge 6-DoF poses instead, of models, against the true mesh: MSSD and ADD-S recall, '
         'and the average precision of the Siléane benchmark',
     )
-    parser.add_argument(
-        '--mesh', type=Path, help="the true mesh in metres, of a part that isn't simulated"
-    )
+    parser.add_argument('--mesh', type=Path, help="the true mesh of a part that isn't simulated")
+    parser.add_argument('--units', choices=UNITS, default='m', help='of --mesh (m)')
     parser.add_argument(
         '--symmetry',
         metavar='CLASS',
@@ -125,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
     tallies = [damaged, unusable.images, unusable.annotations]
     with FolderClaim(out):
         if args.poses:
-            of = {name: getattr(args, name) for name in ('mesh', 'symmetry', 'device')}
+            of = {name: getattr(args, name) for name in ('mesh', 'units', 'symmetry', 'device')}
             print(write_pose_report(dataset, out, methods, indices=judged.indices, **of))
             print(f'written: {out}/poses.json')
             return 0

@@ -9,6 +9,7 @@ examples:
   insegan generate --part bolt --count 2000 --instances 3-8 --noise none --out ~/bins/bolt
   insegan generate --part elbow --count 100 --camera d435 --tilt 20 --out ~/bins/elbow
   insegan generate --part nut --count 500 --camera structured_light --out ~/bins/nut_fine
+  insegan generate --mesh bracket.stl --units mm --count 500 --out ~/bins/bracket
   insegan generate --part nut bolt --count 2000 --out ~/bins/mixed
 
 on several machines, one command each, and a last one that puts their frames together:
@@ -22,7 +23,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from insegan_ros.commands.options import add_workers, workers_of
+from insegan_ros.commands.options import add_mesh, add_workers, workers_of
 
 
 def _range(text: str) -> tuple[int, int]:
@@ -47,10 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this command."""
     parser.add_argument(
         '--part',
-        required=True,
         nargs='+',
-        help='nut, bolt, ...: see docs/parts.md; of several, every bin holds a random mixture',
+        help='nut, bolt, ...: see docs/parts.md; of several, every bin holds a random mixture; '
+        "of --mesh, what the part is called (the file's name)",
     )
+    add_mesh(parser, 'a CAD model instead of a part that comes with the package')
     parser.add_argument('--count', type=int, required=True, help='frames in the dataset')
     parser.add_argument('--out', type=Path, required=True, help='the dataset folder')
     parser.add_argument(
@@ -108,9 +110,11 @@ def run(args: argparse.Namespace) -> int:
 
     if args.count < 1 or args.seed < 0:
         raise ValueError('--count must be at least 1, --seed at least 0')
+    if args.part is None and args.mesh is None:
+        raise ValueError('--part NAME or --mesh FILE is needed')
     workers = workers_of(args)
     config = SceneConfig(
-        part='+'.join(args.part),
+        part='+'.join(args.part or [args.mesh.stem]),
         instances=args.instances,
         noise=args.noise or ('d435' if args.camera == 'crop' else args.camera),
         camera=args.camera,
@@ -118,6 +122,8 @@ def run(args: argparse.Namespace) -> int:
         camera_height=args.camera_height,
         tilt_degrees=args.tilt,
         bin_width=args.bin_width,
+        mesh=None if args.mesh is None else str(args.mesh.expanduser().resolve()),
+        units=args.units,
     )
     wanted = range(args.shard[0], args.count, args.shard[1])
     with tqdm(total=len(wanted), unit='image') as bar:

@@ -16,12 +16,28 @@ if TYPE_CHECKING:
     from insegan_ros.parts_bin import Bin
     from insegan_ros.view_limits import ViewLimits
 
+UNITS = ['mm', 'cm', 'm', 'in']
 RECTIFIED = {'auto': None, 'yes': True, 'no': False}
 
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Declare --device."""
     parser.add_argument('--device', default='auto', help='auto, cpu or cuda[:index], for models')
+
+
+def add_mesh(parser: argparse.ArgumentParser, what: str) -> None:
+    """Declare --mesh and --units."""
+    parser.add_argument(
+        '--mesh',
+        type=Path,
+        metavar='FILE',
+        help=f'{what}: one closed solid (STL, OBJ, PLY, OFF, GLB; STEP where cascadio is there)',
+    )
+    parser.add_argument(
+        '--units',
+        choices=UNITS,
+        help='of the numbers in the mesh (mm; metres where the format says so: GLB, STEP)',
+    )
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:

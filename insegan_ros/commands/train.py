@@ -37,6 +37,7 @@ from pathlib import Path
 
 from insegan_ros.commands.options import (
     add_device,
+    add_mesh,
     add_part_length,
     add_reading_options,
     add_workers,
@@ -71,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this command."""
     parser.add_argument('--dataset', type=Path, help='a dataset, images, clouds or a recording')
     add_reading_options(parser.add_argument_group('of images'), topic=False)
-    _add_mesh(parser)
+    add_mesh(parser, 'distilled: a CAD model of the part; --dataset is then optional')
     parser.add_argument('--out', type=Path, required=True, help="the run's folder")
     described = '; '.join(f'{name}: {text}' for name, text in METHODS.items())
     parser.add_argument('--method', choices=list(METHODS), help=f'{described} (distilled)')
@@ -122,21 +123,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--dry-run',
         action='store_true',
         help='print all settings and the stages with their times, and do nothing',
-    )
-
-
-def _add_mesh(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        '--mesh',
-        type=Path,
-        metavar='FILE',
-        help='distilled: a CAD model of the part (STL, OBJ, PLY, OFF, GLB; STEP where cascadio is '
-        'installed): one closed solid; --dataset is then optional',
-    )
-    parser.add_argument(
-        '--units',
-        choices=['mm', 'cm', 'm', 'in'],
-        help='of the numbers in the mesh (mm; metres where the format says so: GLB, STEP)',
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -38,6 +39,7 @@ def write_bag(
 
     Raises:
         FolderInUseError: another process exports to the same name.
+        OSError: the disk is full or gone.
         DatasetError: `path` exists, or a frame is damaged and there is no `left_out` for it.
     """
     if path.exists():
@@ -55,6 +57,8 @@ def write_bag(
                 left_out=left_out,
             )
             (partial / path.name).rename(path)
+        except sqlite3.Error as error:
+            raise OSError(f'{path} cannot be written ({error}); is the disk full?') from None
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 

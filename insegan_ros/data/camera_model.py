@@ -193,9 +193,17 @@ def _window(whole: Intrinsics, info: CameraInfo, size: tuple[int, int]) -> Intri
 
 
 def _matrix(k: Sequence[float]) -> tuple[float, ...] | None:
-    """fx, fy, cx, cy; None where K is not filled in."""
+    """fx, fy, cx, cy; None where K is not filled in.
+
+    Raises: MessageError, for what is no camera's matrix.
+    """
     if len(k) != 9 or k[0] == 0 or tuple(k) == IDENTITY:
         return None
+    if k[6] or k[7]:
+        raise MessageError(
+            f'camera_info cannot be used: the last row of K is {_listed(k[6:])}; 0, 0, 1 is '
+            'expected. Are its columns stored as rows?'
+        )
     return k[0], k[4], k[2], k[5]
 
 

@@ -194,8 +194,7 @@ class _Keys:
     def _key(record: dict[str, Any]) -> tuple[Any, ...]:
         if 'file' in record:
             return str(record['file']), record.get('sha256')
-        identity = record.get('recording_id', record.get('recording'))  # older ones have a name
-        return str(identity), record.get('stamp_ns'), record.get('repeat', 0)
+        return str(record.get('recording_id')), record.get('stamp_ns'), record.get('repeat', 0)
 
     def of(self, item: Replayed, units: np.ndarray) -> tuple[bool, dict[str, Any]]:
         """Whether the frame is in the dataset, and what its line shall hold."""
@@ -209,5 +208,4 @@ class _Keys:
         record |= {'stamp_ns': stamp, 'recording_id': self._recording.identity}
         if repeat:
             record['repeat'] = repeat
-        older = (self._name, stamp, repeat)
-        return self._key(record) in self._known or older in self._known, record
+        return self._key(record) in self._known, record

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from insegan_ros.data.left_out import LeftOut
-from insegan_ros.data.store import Dataset, DatasetError
+from insegan_ros.data.store import Dataset, DatasetError, require_no_dataset
 from insegan_ros.data.writer import encode_png
 from insegan_ros.drawing import colour_depth
 from insegan_ros.files import FolderClaim, write_atomically
@@ -20,9 +20,10 @@ def write_pictures(
     """Write <out>/<frame>.png, near red and far blue; yields each index when it is written.
 
     Raises:
-        DatasetError: the folder holds pictures, which might be of other frames.
+        DatasetError: the folder is a dataset, or holds pictures, which might be of other frames.
         FolderInUseError: another process writes there.
     """
+    require_no_dataset(out)
     if out.is_dir() and any(out.glob('*.png')):
         raise DatasetError(f'{out} holds pictures already; remove them or name another folder')
     with FolderClaim(out):

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from insegan_ros.data.depth_messages import suspicious_depth
 from insegan_ros.data.left_out import LeftOut
 from insegan_ros.data.replay import Replay
-from insegan_ros.data.store import DatasetError, to_units
+from insegan_ros.data.store import DatasetError, require_no_dataset, to_units
 from insegan_ros.data.writer import encode_png
 from insegan_ros.drawing import found_picture
 from insegan_ros.files import FolderClaim, FolderInUseError, write_atomically
@@ -50,10 +50,11 @@ class ResultWriter:
         """Claim `path`, made if absent.
 
         Raises:
-            DatasetError: it already holds results, of an interrupted run too: they would mix; or
-                another process writes there.
+            DatasetError: it is a dataset, or already holds results, of an interrupted run too:
+                they would mix; or another process writes there.
         """
         self.path, self._depth_scale = path, depth_scale
+        require_no_dataset(path)
         if (path / 'result.json').exists():
             raise DatasetError(f'{path} already holds results; remove them or name another folder')
         kinds = (*KINDS, 'grasp') if npz else KINDS

@@ -6,6 +6,7 @@
               poses/000000.npy     (N, 4, 4) float32 camera_T_part         } truth exists
               frames.jsonl         a line a frame
               splits.yaml          lists of frame indices by split name
+              part.ply             the part's true mesh in the frame of its poses, if it is known
 
 A frame exists when its line is in frames.jsonl; `data.writer` adds it last.
 """
@@ -32,6 +33,7 @@ from insegan_ros.types import DepthFrame, Intrinsics
 
 FORMAT_VERSION = 1
 SPLITS = 'splits.yaml'
+PART = 'part.ply'
 GATHERED = 'gathered'  # source of frames that were given as files or a recording, not imported
 
 
@@ -261,6 +263,12 @@ def read_info(path: Path) -> DatasetInfo:
     if info.floor is not None and (len(info.floor) != 4 or not np.isfinite(info.floor).all()):
         raise DatasetError(f'{file}: floor is {info.floor}; nx, ny, nz, d are expected')
     return info
+
+
+def require_no_dataset(path: Path) -> None:
+    """Raises: DatasetError, where results would overwrite a dataset's own files."""
+    if (path / 'dataset.yaml').exists():
+        raise DatasetError(f'{path} is a dataset; name another folder for what is made of it')
 
 
 def whole_lines(path: Path) -> bytes:

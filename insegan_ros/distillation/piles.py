@@ -11,7 +11,6 @@ import pickle
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -24,14 +23,11 @@ from insegan_ros.data.store import DatasetInfo, to_units
 from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.depth_camera import EXACT_DEPTH_SCALE
 from insegan_ros.distillation.surroundings import Surroundings
-from insegan_ros.optional import needed_for
 from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, Physics, SceneRejectedError
+from insegan_ros.synthetic.convex import convex_pieces
 from insegan_ros.synthetic.parts import Part
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
 from insegan_ros.synthetic.workers import start_worker
-
-with needed_for('learning from simulated piles'):
-    import coacd
 
 MAX_ATTEMPTS = 30  # drops before a pile counts as impossible
 
@@ -200,40 +196,6 @@ class Pile:
     visible: NDArray[np.float32]  # (N,) of each part's outline, in [0, 1]
     kinds: NDArray[np.int64]  # (N,) 1, 2, ...: in the order of the maker's shapes
     camera_height: float  # m above the floor
-
-
-def convex_pieces(mesh: trimesh.Trimesh, most: int = 12) -> list[trimesh.Trimesh]:
-    """Convex pieces that together are about the mesh, its holes open: what physics collides.
-
-    CoACD ends its process on some meshes: it gets one of its own, and a remeshed copy then.
-
-    Raises:
-        ValueError: no decomposition is found.
-    """
-    vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int32)
-    context = multiprocessing.get_context('spawn')
-    for preprocess in ('auto', 'on'):
-        try:
-            with ProcessPoolExecutor(1, context) as pool:
-                parts = pool.submit(_decompose, vertices, faces, preprocess, most=most).result()
-        except BrokenProcessPool:
-            continue
-        return [trimesh.Trimesh(v, f).convex_hull for v, f in parts]
-    raise ValueError(f'a mesh of {len(faces)} faces cannot be cut into convex pieces')
-
-
-def _decompose(
-    vertices: NDArray[np.float64], faces: NDArray[np.int32], preprocess: str, *, most: int
-) -> list[tuple[NDArray[np.float64], NDArray[np.int32]]]:
-    coacd.set_log_level('error')
-    return coacd.run_coacd(
-        coacd.Mesh(vertices, faces),
-        threshold=0.06,  # concavity that may stay, of the part's size
-        preprocess_mode=preprocess,
-        preprocess_resolution=40,
-        max_convex_hull=most,
-        seed=0,
-    )
 
 
 def store_piles(

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from insegan_ros.data.cad import METRES, Units
 from insegan_ros.data.meshes import read_mesh
-from insegan_ros.data.store import Dataset, DatasetError, Sample
+from insegan_ros.data.store import PART, Dataset, DatasetError, Sample
 from insegan_ros.evaluation.pose_ap import (
     LEAST_VISIBLE,
     LIMIT,
@@ -72,13 +73,15 @@ def write_pose_report(
     *,
     indices: Sequence[int],
     mesh: Path | None,
+    units: Units = 'm',
     symmetry: str | None = None,
     device: str = 'cpu',
 ) -> str:
     """Judge the poses of models in these frames: poses.json, and the table as Markdown.
 
     Args:
-        mesh: the true shape; None: that of the simulated part.
+        mesh: the true shape; None: that of the simulated part, or what lies beside the frames.
+        units: of the mesh.
         symmetry: its class, as `pose_space.read_symmetry` takes it; None: what the mesh shows.
 
     Raises:
@@ -87,13 +90,13 @@ def write_pose_report(
     """
     segmenters = {name: with_template(name, device) for name in methods}
     told = None if symmetry is None else read_symmetry(symmetry)
-    true = true_mesh(mesh or dataset.info.part)
+    true = _mesh_of(dataset, mesh, units)
     part = PartModel.of(true)
     space = PoseSpace.of(true, told or symmetry_of_mesh(true, part.symmetries))
     known = {name: learned_frame(model_card.find(name), true) for name in methods}
     fitting: list[int] = []
     judging = list(indices)
-    if None in known.values():
+    if any(frame is None for frame in known.values()):
         fitting, judging = frames_to_fit_and_judge(dataset, indices)
     figures = {}
     for name, segmenter in segmenters.items():
@@ -122,6 +125,14 @@ def write_pose_report(
             f'{1e3 * LIMIT * space.diameter:.1f} mm, symmetry class: {space.symmetry.name}',
         ]
     )
+
+
+def _mesh_of(dataset: Dataset, mesh: Path | None, units: Units) -> trimesh.Trimesh:
+    """Raises: DatasetError, where the true shape is not known."""
+    if mesh is not None and mesh.is_file():
+        return read_mesh(mesh, METRES[units])
+    stored = dataset.path / PART
+    return true_mesh(mesh or (stored if stored.is_file() else dataset.info.part))
 
 
 def _table(figures: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -250,21 +250,6 @@ def to_card(card: InSeGANCard) -> dict[str, Any]:
     return yaml.safe_load(config.dump(card))
 
 
-# what models were before cards named it
-BEFORE = {
-    'composed_by': 'mean', 'bound': None, 'normalised': False, 'rectified': False,
-    'reach': None, 'encoder': 'latents', 'pose_start': [1.5, 0.35],
-}  # fmt: skip
-
-
-def from_card(settings: Mapping[str, Any]) -> InSeGANCard:
-    """Of a card, also of an earlier version's. Raises: ConfigError, for unknown ones."""
-    model = dict(settings['model'])
-    if 'composed_by' not in model:
-        model = {**BEFORE, **model}
-    return config.from_mapping(InSeGANCard, {**settings, 'model': model})
-
-
 def load(
     settings: Mapping[str, Any],
     tensors: Mapping[str, Tensor],
@@ -279,7 +264,7 @@ def load(
         ConfigError: settings that this version does not know.
         RuntimeError: weights that do not fit them.
     """
-    card = from_card(settings)
+    card = config.from_mapping(InSeGANCard, settings)
     networks = InSeGANNetworks(card.model)
     networks.load_state_dict(dict(tensors))
     return InSeGANSegmenter(networks.to(torch.device(device)), card, parts_bin, seed=seed)

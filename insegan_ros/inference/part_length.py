@@ -67,7 +67,7 @@ class LengthFromFrames:
     def __init__(self, inner: DistilledSegmenter) -> None:
         """Raises: ValueError, for a model that knows one part alone."""
         if not inner.any_length:
-            raise ValueError('this model knows one part, whose length it need not be told')
+            raise ValueError('this model knows one part; its length need not be estimated')
         self.inner = inner
         self._seen: list[Voter] = []
         self._sides: dict[tuple[int, int], NDArray[np.floating]] = {}  # by frame and step

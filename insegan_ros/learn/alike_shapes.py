@@ -126,8 +126,8 @@ class AlikeShapes:
         if not self.start.keep_as(job.model, self.length_m, job.dataset):
             raise UnexplainedError(why, self.length_m)
         print(
-            f'{why}. Until then {job.model} is {self.start.card["part"]}, told that the part is '
-            f'{self.length_m * 1e3:.0f} mm long, as the frames tell'
+            f'{why}. Until then {job.model} is {self.start.card["part"]}, for parts of '
+            f'{self.length_m * 1e3:.0f} mm, the length that was found in the frames'
         )
         return {'part_length_mm': round(1e3 * self.length_m, 1)}
 

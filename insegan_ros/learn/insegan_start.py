@@ -52,7 +52,7 @@ class InSeGANStart:
     def settings(self) -> InSeGANCard:
         """Sizes of its networks, and the crop that they see."""
         try:
-            return insegan.from_card(self.card['settings'])
+            return config.from_mapping(InSeGANCard, self.card['settings'])
         except (KeyError, config.ConfigError) as error:
             raise ModelError(f'{self.folder} cannot be gone on with: {error}') from None
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from insegan_ros import drawing
 from insegan_ros.distillation.network import NetworkConfig
-from insegan_ros.distillation.piles import Solid, convex_pieces
+from insegan_ros.distillation.piles import Solid
 from insegan_ros.distillation.pretrain import (
     ATTEMPTS,
     VIEWS,
@@ -33,6 +33,7 @@ from insegan_ros.learn.run_folder import Job
 from insegan_ros.learn.stage_piles import Parts
 from insegan_ros.learn.stages import Figures
 from insegan_ros.synthetic.bin_world import SceneRejectedError
+from insegan_ros.synthetic.convex import convex_pieces
 from insegan_ros.synthetic.parts import Part
 from insegan_ros.synthetic.workers import in_processes
 

@@ -175,7 +175,7 @@ def ending(job: Job) -> str:
         said.append(f'  the learned model {_in_words(learned)}')
     if other:
         length_mm = 1e3 * compared['part_length_m']
-        said.append(f'  the model begun with, told {length_mm:.0f} mm, {_in_words(other)}')
+        said.append(f'  the model begun with, for parts of {length_mm:.0f} mm, {_in_words(other)}')
     if compared['kept'] == LEARNED:
         better = bool(other) and not _is_good_enough(learned, other)
         said.append('the learned one is kept' + ' for its poses, but is no better' * better)

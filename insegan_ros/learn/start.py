@@ -114,7 +114,7 @@ class Start:
         settings = distilled_card.with_length(self.card, part_length_m)
         if settings is None:
             return False
-        told = f'{self.card.get("part")}, told the length of the part that unlabelled frames tell'
+        told = f'{self.card.get("part")}, with the length of the part that unlabelled frames show'
         card = self.card | {
             'part': dataset.info.part,
             'began_with': told,

@@ -12,7 +12,7 @@ from insegan_ros.parts_bin import load_bin
 from insegan_ros.types import Segmenter
 from insegan_ros.view_limits import ViewLimits, limited, parse_region
 
-DEFAULT_MODEL = 'any'  # the first frames tell it the part's length
+DEFAULT_MODEL = 'any'  # it estimates the part's length from the first frames
 PARAMETERS = (
     Parameter(
         'method',
@@ -23,7 +23,8 @@ PARAMETERS = (
         'model',
         DEFAULT_MODEL,
         'a trained model, by its name or folder, or any:<length of the part in metres>; with '
-        '`any` alone the first frames tell the length; it is used where no method is given',
+        '`any` alone the length is estimated from the first frames; it is used where no method '
+        'is given',
     ),
     Parameter(
         'instances', 0, 'how many parts are in the bin; 0 estimates it in each frame', 0, 255
@@ -73,7 +74,7 @@ PARAMETERS = (
     Parameter(
         'tf_picks',
         0,
-        'the tool at so many of the best picks is sent to tf, as the frames pick_1, pick_2, ...',
+        'how many of the best picks are sent to tf, as the frames pick_1, pick_2, ... of the tool',
         0,
         100,
     ),

@@ -6,8 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from insegan_ros.data.store import Dataset, DatasetError
+import trimesh
+
+from insegan_ros.data.store import PART, Dataset, DatasetError
 from insegan_ros.data.writer import DatasetWriter
+from insegan_ros.files import write_atomically
 from insegan_ros.synthetic.clouds import cloud_file, write_cloud
 from insegan_ros.synthetic.generate import SceneConfig
 from insegan_ros.synthetic.stored_scenes import dataset_info, restore_scene, store_scenes
@@ -46,6 +49,9 @@ def write_dataset(
                 f'{out} was made by {writer.info.generator!r}, not {info.generator!r}; '
                 'choose another folder, or the settings it was made with'
             )
+        if config.mesh is not None:  # in the frame of the poses
+            mesh = trimesh.exchange.ply.export_ply(config.parts[0].mesh)
+            write_atomically(out / PART, mesh)
         missing = [index for index in wanted if index not in writer.indices]
         progress(len(wanted) - len(missing))
         new = [index for index in missing if index not in found]

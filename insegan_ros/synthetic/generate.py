@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insegan_ros.camera import Plane
+from insegan_ros.data.cad import Units
 from insegan_ros.depth_camera import D435
 from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, SceneRejectedError, fill_validly
 from insegan_ros.synthetic.camera_presets import as_measured, errors_of, intrinsics_of
@@ -31,6 +32,7 @@ BIN_WIDTHS = {
     'elbow': 1.8,
     'block': 1.6,
 }
+MESH_WIDTH = 1.65  # the same for a part of a file, of which nothing is known
 MAX_ATTEMPTS = 50  # drops before a configuration counts as impossible
 
 
@@ -81,7 +83,7 @@ def make_bin(part: str, width_m: float | None = None) -> tuple[list[Part], BinSp
 class SceneConfig:
     """All that a scene depends on besides its seed."""
 
-    part: str = 'nut'  # or several: 'nut+bolt'
+    part: str = 'nut'  # or several: 'nut+bolt'; of a mesh, what it is called
     instances: tuple[int, int] = (5, 5)  # least and most parts, both included
     noise: str = 'd435'  # none, d435, d435_strong, or a camera's preset, by name or file
     # crop: the bin's window of a D435's image; d435 or a preset: the camera's whole image
@@ -90,11 +92,13 @@ class SceneConfig:
     camera_height: float = 0.55  # m above the floor
     height_jitter: float = 0.002  # m, and as much sideways: no mount is perfectly stiff
     tilt_degrees: float = 0.0
-    bin_width: float | None = None  # lengths of the longest part; None: BIN_WIDTHS
+    bin_width: float | None = None  # lengths of the longest part; None: BIN_WIDTHS, MESH_WIDTH
+    mesh: str | None = None  # a CAD file: its part instead of those that come with the package
+    units: Units | None = None  # of the mesh; None: metres where its format says so, else mm
 
     def __post_init__(self) -> None:
         low, high = self.instances
-        kinds_named(self.part)  # says what is wrong with it
+        _ = self.kinds  # they say what is wrong with them
         if not 0 <= low <= high <= 100:
             raise ValueError(f'instances {low}-{high}: 0 <= least <= most <= 100 is expected')
         errors_of(self.noise)  # they say what is wrong
@@ -125,13 +129,24 @@ class SceneConfig:
         return D435.crop(x, y, self.size, height=self.size)
 
     @property
+    def kinds(self) -> tuple[str, ...]:
+        """The names of the kinds of part."""
+        return kinds_named(self.part) if self.mesh is None else (self.part,)
+
+    @property
     def parts(self) -> list[Part]:
         """One a kind."""
-        return [make_part(kind) for kind in kinds_named(self.part)]
+        if self.mesh is not None:
+            from insegan_ros.synthetic.convex import part_of_file
+
+            return [part_of_file(self.mesh, self.units)]
+        return [make_part(kind) for kind in self.kinds]
 
     @property
     def bin_spec(self) -> BinSpec:
         """The bin of these scenes."""
+        if self.mesh is not None:
+            return BinSpec.for_part(self.parts[0], self.bin_width or MESH_WIDTH)
         longest = max(part.length for part in self.parts)
         width_m = None if self.bin_width is None else self.bin_width * longest
         return make_bin(self.part, width_m)[1]

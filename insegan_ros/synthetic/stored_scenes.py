@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insegan_ros import __version__
+from insegan_ros.data.cad import content_hash
 from insegan_ros.data.store import Dataset, DatasetInfo, to_units
 from insegan_ros.synthetic.camera_presets import errors_of
 from insegan_ros.synthetic.generate import (
     SceneConfig,
     floor_plane,
-    kinds_named,
     make_scene,
 )
 from insegan_ros.synthetic.raycast import Camera, looking_down
@@ -42,7 +42,12 @@ def dataset_info(config: SceneConfig, seed: int) -> DatasetInfo:
     low, high = config.instances
     pose = looking_down(config.camera_height, config.tilt_degrees)
     floor = floor_plane(Camera(config.intrinsics, pose))
-    settings = ' '.join(f'{k}={v}' for k, v in sorted(dataclasses.asdict(config).items()))
+    told = dataclasses.asdict(config)
+    if config.mesh is None:  # as before there were meshes
+        del told['mesh'], told['units']
+    else:
+        told['mesh'] = content_hash(config.mesh)
+    settings = ' '.join(f'{k}={v}' for k, v in sorted(told.items()))
     return DatasetInfo(
         part=config.part,
         intrinsics=config.intrinsics,
@@ -59,7 +64,7 @@ def store_scene(config: SceneConfig, seed: int, index: int) -> StoredScene:
     """Frame `index` of the dataset of `seed`, ready to be written."""
     scene = make_scene(config, (seed, index))
     floor = (*scene.floor.normal, scene.floor.offset)
-    told = {'kinds': scene.kinds.tolist()} if len(kinds_named(config.part)) > 1 else {}
+    told = {'kinds': scene.kinds.tolist()} if len(config.kinds) > 1 else {}
     return StoredScene(
         index=index,
         depth=to_units(scene.frame.depth_m, errors_of(config.noise)[1]),

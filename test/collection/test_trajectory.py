@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from insegan_ros.collection.trajectory import JointLimits, ShakeSpec, Trajectory, shake, violations
+from insegan_ros.collection.trajectory import (
+    JointLimits,
+    ShakeSpec,
+    Trajectory,
+    deviation,
+    shake,
+    violations,
+)
 
 LIMITS = (
     JointLimits('pan', max_velocity=1.25, max_acceleration=1.5, lower=-1.6, upper=1.6),
@@ -163,3 +170,37 @@ def test_a_limit_that_is_none_is_named(value: float) -> None:
 def test_limits_between_which_nothing_lies_are_named() -> None:
     with pytest.raises(ValueError, match=r'pan: lower 1\.0 is not below upper 1\.0'):
         JointLimits('pan', max_velocity=1.0, max_acceleration=1.0, lower=1.0, upper=1.0)
+
+
+def ramp() -> Trajectory:
+    """One joint that goes by 0.1 rad at each of the seconds 1 to 9."""
+    times = np.arange(1.0, 10.0)
+    positions = 0.1 * times[:, None]
+    return Trajectory(('pan',), times, positions, np.full_like(positions, 0.1), 0 * positions)
+
+
+@pytest.mark.parametrize('turns', [-1, 0, 1])
+def test_an_arm_on_its_way_does_not_deviate_whatever_its_turns(turns: int) -> None:
+    arm = 0.5 + 2 * np.pi * turns
+    assert deviation(ramp(), 5.0, (arm,), lag=0.0) == pytest.approx(0, abs=1e-9)
+    assert deviation(ramp(), 5.0, (arm + 1.0,), lag=0.0) == pytest.approx(1.0)
+    assert deviation(ramp(), 5.0, (arm - 1.0,), lag=0.0) == pytest.approx(0.9)  # from 0.4 at 4 s
+
+
+@pytest.mark.parametrize(('lag', 'expected'), [(0.0, 0.2), (1.0, 0.1), (2.0, 0.0), (5.0, 0.0)])
+def test_an_arm_may_lag_behind_its_way_by_so_much_and_no_more(lag: float, expected: float) -> None:
+    assert deviation(ramp(), 6.0, (0.3,), lag=lag) == pytest.approx(expected, abs=1e-9)
+
+
+def test_an_arm_ahead_of_its_way_deviates_and_after_the_end_it_has_to_be_there() -> None:
+    assert deviation(ramp(), 3.0, (0.8,), lag=2.0) == pytest.approx(0.5)
+    assert deviation(ramp(), np.inf, (0.9,), lag=0.0) == pytest.approx(0)
+    assert deviation(ramp(), np.inf, (0.5,), lag=0.0) == pytest.approx(0.4)
+    assert deviation(ramp(), 0.2, (0.1,), lag=1.0) == pytest.approx(0)
+
+
+def test_the_joint_that_is_farthest_off_counts() -> None:
+    times = np.array([1.0, 2.0])
+    still = np.zeros((2, 2))
+    way = Trajectory(('pan', 'roll'), times, still, still, still)
+    assert deviation(way, 1.5, (0.1, -0.4), lag=0.0) == pytest.approx(0.4)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import trimesh
 
 from insegan_ros.cli import main
+from insegan_ros.data.meshes import read_mesh
 from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.evaluation.template_frame import frames_to_fit_and_judge, learned_frame
+from insegan_ros.inference import model_card
+from insegan_ros.synthetic.parts import make_part
 
 
 @pytest.fixture(scope='module')
@@ -58,6 +62,25 @@ def test_a_model_learned_from_the_mesh_needs_no_frame_to_be_fitted(tmp_path: Pat
     assert frame[:3, 3] == pytest.approx((0.0, 0.01, -0.02), abs=1e-6)
     assert learned_frame(tmp_path, trimesh.creation.cone(0.03, 0.05)) is None
     assert learned_frame(tmp_path / 'elsewhere', mesh) is None
+
+
+def test_a_model_that_lies_beside_its_mesh_is_judged_on_all_frames(
+    nuts: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / 'model'
+    shutil.copytree(model_card.find('nut'), model)
+    make_part('nut').mesh.export(model / 'part.ply')
+    line = ['evaluate', '--dataset', str(nuts), '--poses', '--limit', '1', '--out', str(tmp_path)]
+    assert main([*line, '--methods', str(model), '--symmetry', 'D6:z']) == 0
+    report = json.loads((tmp_path / 'poses.json').read_text())
+    assert (report['frames'], report['frames_of_the_fit']) == (1, 0)
+
+
+def test_a_mesh_in_millimetres_is_read_when_it_is_told(tmp_path: Path) -> None:
+    trimesh.creation.box((60, 30, 20)).export(tmp_path / 'brick.stl')
+    with pytest.raises(DatasetError, match='millimetres'):
+        read_mesh(tmp_path / 'brick.stl')
+    assert max(read_mesh(tmp_path / 'brick.stl', 0.001).extents) == pytest.approx(0.06)
 
 
 def test_what_cannot_be_judged_is_told(

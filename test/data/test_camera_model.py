@@ -42,6 +42,12 @@ def test_a_camera_without_focal_length_is_refused() -> None:
         camera_of(replace(INFO, k=IDENTITY, p=(0.0,) * 12), SIZE)
 
 
+def test_a_matrix_whose_columns_are_stored_as_rows_is_refused() -> None:
+    transposed = (150.0, 0.0, 0.0, 0.0, 150.0, 0.0, 47.5, 35.5, 1.0)
+    with pytest.raises(MessageError, match=r'last row of K is \[47\.5, 35\.5, 1'):
+        camera_of(replace(INFO, k=transposed, p=()), SIZE)
+
+
 def test_binning_and_a_window_of_the_sensor_move_the_camera_with_the_pixels() -> None:
     big_k = (300.0, 0.0, 95.5, 0.0, 300.0, 71.5, 0.0, 0.0, 1.0)
     whole = CameraInfo(192, 144, big_k)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +51,40 @@ def test_a_damaged_frame_is_left_out_of_an_export(tmp_path: Path, capsys: Say) -
         call = ['export', str(tmp_path / 'ds'), '--out', str(tmp_path / out), *more]
         assert cli.main(call) == SOME_LEFT_OUT
         assert '000001.png' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('storage', ['mcap', 'db3'])
+def test_a_disk_that_fills_up_ends_an_export_in_words(
+    tmp_path: Path, capsys: Say, storage: str
+) -> None:
+    imported(Bag().frames(3).write(tmp_path / 'rec'), tmp_path / 'ds')
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, unlimited[1]))
+    try:
+        call = ['export', str(tmp_path / 'ds'), '--out', str(tmp_path / 'bag')]
+        assert cli.main([*call, '--format', storage]) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+        signal.signal(signal.SIGXFSZ, handler)
+    said = capsys.readouterr().err
+    assert 'defect' not in said
+    assert 'too large' in said or 'is the disk full?' in said
+    assert not (tmp_path / 'bag').exists()
+
+
+@pytest.mark.parametrize(
+    'command',
+    [['export', '--format', 'png'], ['segment', '--method', 'felzenszwalb', '--input']],
+)
+def test_what_is_made_of_a_dataset_does_not_overwrite_it(
+    tmp_path: Path, capsys: Say, command: list[str]
+) -> None:
+    imported(Bag().frames(2).write(tmp_path / 'rec'), tmp_path / 'ds')
+    before = sorted(tmp_path.rglob('*'))
+    assert cli.main([*command, str(tmp_path / 'ds'), '--out', str(tmp_path / 'ds')]) == 1
+    assert 'is a dataset; name another folder' in capsys.readouterr().err
+    assert sorted(tmp_path.rglob('*')) == before
 
 
 def test_an_export_that_was_interrupted_leaves_nothing_that_passes_for_one(

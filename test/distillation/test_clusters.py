@@ -177,10 +177,10 @@ def test_distances_of_centres_stay_right_when_one_is_taken_away() -> None:
 
 
 def test_of_centres_too_near_each_other_the_one_with_more_votes_stays() -> None:
-    labels = discs([(20, 32)], radius=5) + 2 * discs([(44, 32)], radius=9)
+    labels = discs([(20, 32)], radius=8) + 2 * discs([(44, 32)], radius=10)
     centres = np.array([[20, 32, 0.01], [44, 32, 0.01]])
     votes = ideal_votes(labels, centres, np.random.default_rng(0))
-    apart = VoteSettings(separation=30 * CONFIG.pixel_m / CONFIG.part_thickness_m)
+    apart = VoteSettings(separation=24.5 * CONFIG.pixel_m / CONFIG.part_thickness_m)
     (centre,) = candidates(votes, CONFIG, apart).centres
     assert centre[:2] == pytest.approx([44, 32], abs=1)
 
@@ -196,3 +196,21 @@ def test_half_the_votes_asked_for_make_a_candidate(share: float, count: int) -> 
 
 def test_instances_of_a_network_of_one_kind_are_of_the_first() -> None:
     assert find_instances(one_disc(), CONFIG, VOTES).kinds.tolist() == [1]
+
+
+def test_a_centre_lies_where_the_sure_votes_are() -> None:
+    votes = one_disc()
+    votes[1, :, 32:] += 4 / CONFIG.unit_px  # half of the votes are 4 px off,
+    votes[4, :, 32:] = 9.0  # and say that they are unsure
+    wide = VoteSettings(separation=2.0)
+    (centre,) = candidates(votes, CONFIG, wide).centres
+    assert centre[:2] == pytest.approx([32, 32], abs=0.5)
+
+
+@pytest.mark.parametrize(('share', 'support', 'area'), [(4.0, 8.0, 48), (0.01, 0.02, 1)])
+def test_an_image_of_other_pixels_asks_for_as_much_of_the_part(
+    share: float, support: float, area: int
+) -> None:
+    votes = VoteSettings(separation=0.7).at_pixels(share)
+    assert (votes.min_support, votes.min_area) == (pytest.approx(support), area)
+    assert votes.separation == 0.7

@@ -139,21 +139,6 @@ def test_weights_of_other_sizes_and_damaged_ones_are_refused(tmp_path: Path) -> 
         model_card.load_segmenter(str(tmp_path))
 
 
-def test_a_card_from_before_the_gap_is_the_model_that_it_was(tmp_path: Path) -> None:
-    model = InSeGANConfig(**SIZES, **{**insegan.BEFORE, 'pose_start': (1.5, 0.35)}, instances=3)
-    networks = as_stored(InSeGANNetworks(model))
-    card = InSeGANCard(model, CARD.crop, CARD.filters)
-    settings = insegan.to_card(card)
-    for key in (*insegan.BEFORE, 'encoder_channels', 'encoder_hidden'):
-        del settings['model'][key]  # a card of that time had none of these
-    del settings['crop']['coding'], settings['filters']['owner'], settings['refine_steps']
-    saved = {'method': 'insegan3d', 'settings': settings}
-    model_card.save_model(tmp_path, saved, networks.state_dict())
-    loaded = model_card.load_segmenter(str(tmp_path), parts_bin=BIN)
-    expected = InSeGANSegmenter(networks, card, BIN).segment(frame())
-    assert (loaded.segment(frame()).labels == expected.labels).all()
-
-
 def test_a_measured_pixel_goes_to_the_rendering_that_comes_closest() -> None:
     images = np.array(
         [[[0.9, 0.3, -1.0, -0.9, -1.0]], [[0.2, -1.0, -1.0, -0.99, 0.5]]], np.float32

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
 from insegan_ros.camera import segmentation_from_labels
+from insegan_ros.inference import poses
 from insegan_ros.inference.poses import PoseEstimator, PoseFit, posed_cues, with_poses
 from insegan_ros.model.template import Template, TemplateError
 from insegan_ros.types import DepthFrame, Intrinsics
@@ -83,6 +86,24 @@ def test_no_time_and_no_pixels_give_no_pose(estimator: PoseEstimator) -> None:
     frame, masks = scene(estimator, pose_at(0, 0, 0.46, 0))
     assert estimator.fit(frame, masks, seconds=-1.0) == [None]
     assert estimator.fit(frame, np.zeros_like(masks)) == [None]
+
+
+def test_no_pose_is_begun_that_would_end_after_the_time_is_over(
+    estimator: PoseEstimator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(now=0.0)
+
+    def slow(*_: object, **__: object) -> str:
+        clock.now += 0.06
+        return 'fitted'
+
+    monkeypatch.setattr(poses, 'time', SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(estimator, '_fit', slow)
+    frame = DepthFrame(np.full((140, 160), FLOOR, np.float32), CAMERA)
+    masks = np.zeros((6, 140, 160), bool)
+    found = estimator.fit(frame, masks, seconds=0.2)
+    assert found == 3 * ['fitted'] + 3 * [None]
+    assert clock.now <= 0.2
 
 
 def test_instances_take_on_their_renderings_best_score_first(estimator: PoseEstimator) -> None:

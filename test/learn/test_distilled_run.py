@@ -26,6 +26,7 @@ from insegan_ros.distillation.pretrain import ShapesConfig
 from insegan_ros.distillation.random_views import ViewConfig
 from insegan_ros.distillation.surroundings import Surroundings, measure_surroundings
 from insegan_ros.inference import model_card
+from insegan_ros.inference.pose_search import PoseSettings
 from insegan_ros.learn import any_model, stage_any_bin, stage_discovery
 from insegan_ros.learn.reading import ReadingConfig
 from insegan_ros.model.template import Template
@@ -331,6 +332,8 @@ def test_a_cad_model_ends_in_a_model_with_poses_and_another_mesh_is_another_run(
     with_frames: bool,
 ) -> None:
     torch.set_num_threads(1)
+    # rough poses are enough here
+    monkeypatch.setattr(PoseSettings.__init__, '__defaults__', (100, 10, 1, 2))
     for module in (piles, stage_any_bin):  # a brick is one convex piece
         monkeypatch.setattr(module, 'convex_pieces', lambda mesh: [mesh.convex_hull])
     mesh, out = tmp_path / 'brick.stl', tmp_path / 'run'
@@ -339,8 +342,8 @@ def test_a_cad_model_ends_in_a_model_with_poses_and_another_mesh_is_another_run(
     solid.export(mesh)
     command = ['train', '--mesh', str(mesh), '--units', 'mm', '--out', str(out)]
     command += ['--dataset', str(frames)] if with_frames else []
-    command += ['--max-minutes', '0.05', '--workers', '1', '--device', 'cpu']
-    command += ['--set', 'least_piles=24', *UNSEEN]
+    command += ['--max-minutes', '0.02', '--workers', '1', '--device', 'cpu']
+    command += ['--set', 'least_piles=16', '--set', 'reading.scored_piles=2', *UNSEEN]
     assert main(command) == 0
     card = model_card.read_card(out / 'model')
     assert card['mesh']['origin_m'] == pytest.approx((0.1, 0, 0), abs=2e-4)

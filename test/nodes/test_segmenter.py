@@ -154,7 +154,7 @@ def test_nothing_is_computed_without_a_listener(bench: Bench) -> None:
 def test_poses_are_computed_only_while_somebody_listens_to_them(bench: Bench) -> None:
     assert bench.segments_correctly()
     assert set(bench.method.given_for_poses) == {0.0}
-    listening = bench.user.create_subscription(PoseArray, 'segmenter/poses', print, 1)
+    listening = bench.user.create_subscription(PoseArray, 'segmenter/poses', [].append, 1)
     assert bench.spin_until(lambda: bench.node.count_subscribers('segmenter/poses'))
     assert bench.spin_until(lambda: bench.send() and bench.method.given_for_poses[-1] == 0.2)
     bench.user.destroy_subscription(listening)

@@ -71,8 +71,8 @@ def test_parts_are_30_to_50_px_long_and_inside_the_region() -> None:
         assert height == pytest.approx(inner, abs=2)
         v, u = np.nonzero(scene.labels)
         # parts reach above the floor, where perspective carries them a little further out
-        assert x - 10 < u.min() < u.max() < x + width + 10
-        assert y - 10 < v.min() < v.max() < y + height + 10
+        assert x - 12 < u.min() < u.max() < x + width + 12
+        assert y - 12 < v.min() < v.max() < y + height + 12
 
 
 def test_instances_vary_within_the_range() -> None:
