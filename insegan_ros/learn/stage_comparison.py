@@ -82,8 +82,9 @@ def keep_the_better(job: Job, start: Start) -> Figures:
         shutil.rmtree(aside, ignore_errors=True)
         job.model.rename(aside)
         start.keep_as(job.model, length_m, job.dataset)
-        show_segmented(job.dataset, job.indices, job.out, seed=job.seed)
     model_card.add_to_card(job.model, {COMPARISON: figures})
+    if learned and kept == BEGUN_WITH:
+        show_segmented(job.dataset, job.indices, job.out, seed=job.seed)
     return figures
 
 
