@@ -141,6 +141,11 @@ def camera_of(
             f'camera_info cannot be used: K is {_listed(info.k)} and P {_listed(info.p)}; one of '
             'them must hold focal lengths: is the camera calibrated?'
         )
+    if p is None and any(info.k[6:8]):
+        raise MessageError(
+            f'camera_info cannot be used: the last row of K is {_listed(info.k[6:])}; 0, 0, 1 is '
+            'expected. Are its columns stored as rows?'
+        )
     differ = k is not None and p is not None and not np.allclose(k, p, rtol=SAME, atol=0.5)
     bent = _is_bent(info, k if k is not None else p)
     if rectified is None:
@@ -193,17 +198,9 @@ def _window(whole: Intrinsics, info: CameraInfo, size: tuple[int, int]) -> Intri
 
 
 def _matrix(k: Sequence[float]) -> tuple[float, ...] | None:
-    """fx, fy, cx, cy; None where K is not filled in.
-
-    Raises: MessageError, for what is no camera's matrix.
-    """
+    """fx, fy, cx, cy; None where K is not filled in."""
     if len(k) != 9 or k[0] == 0 or tuple(k) == IDENTITY:
         return None
-    if k[6] or k[7]:
-        raise MessageError(
-            f'camera_info cannot be used: the last row of K is {_listed(k[6:])}; 0, 0, 1 is '
-            'expected. Are its columns stored as rows?'
-        )
     return k[0], k[4], k[2], k[5]
 
 
