@@ -285,7 +285,7 @@ def test_where_no_shape_explains_the_frames_random_shapes_that_look_alike_teach_
 
     store_pieces(tmp_path / 'template' / WHOLE, [])
     assert main(command) == 0  # too few parts are seen whole
-    assert 'is any, told that the part is 40 mm long' in (said := capsys.readouterr().out)
+    assert 'is any, for parts of 40 mm' in (said := capsys.readouterr().out)
     assert 'too few parts' in said
     segmenter = model_card.load_segmenter(str(tmp_path / 'model'))
     assert segmenter.part_length_m == pytest.approx(0.04)
