@@ -8,6 +8,7 @@ import numpy as np
 
 from insegan_ros.camera import pixel_rays
 from insegan_ros.deadline import check_time
+from insegan_ros.depth_camera import D435_NOISE
 from insegan_ros.floor import FloorNotFoundError, levelled
 from insegan_ros.parts_bin import DEFAULT, Bin, FindingConfig, find_bin
 from insegan_ros.types import DepthFrame
@@ -74,11 +75,14 @@ class BinTracker:
         rays = pixel_rays(frame.intrinsics)[:: self.STRIDE, :: self.STRIDE]
         depth = frame.depth_m[:: self.STRIDE, :: self.STRIDE]
         heights = parts_bin.floor.heights(rays * depth[..., None])
-        heights = heights[np.isfinite(heights)]
-        if not len(heights):
+        measured = np.isfinite(heights)
+        if not measured.any():
             return 0.0, 0.0
-        on = np.abs(heights) < self._config.on_floor_m
-        return float(on.mean()), float((heights < -self._config.below_floor_m).mean())
+        heights, config = heights[measured], self._config
+        sigma = D435_NOISE.depth_sigma(depth[measured], frame.intrinsics)  # large far away
+        on = np.abs(heights) < np.maximum(config.on_floor_m, config.floor.on_sigma * sigma)
+        under = np.maximum(config.below_floor_m, config.floor.under_sigma * sigma)
+        return float(on.mean()), float((heights < -under).mean())
 
 
 def _overlap(a: tuple[int, int, int, int] | None, b: tuple[int, int, int, int] | None) -> float:

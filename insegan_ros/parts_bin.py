@@ -57,8 +57,12 @@ class FindingConfig:
 
     # of a camera that rarely moves (`BinTracker`)
     looks: int = 5  # frames in which the bin is sought: parts hide the walls' feet in some
-    on_floor_m: float = 0.004  # from the floor: a point is on it
-    below_floor_m: float = 0.008  # under the floor: a point is under it by more than noise
+    on_floor_m: float = (
+        0.004  # from the floor: a point is on it; far away `floor.on_sigma` is more
+    )
+    below_floor_m: float = (
+        0.008  # under it by more than noise; far away `floor.under_sigma` is more
+    )
     most_below: float = 0.02  # share of the points; with more below the camera has moved
     # of the share on the floor when it was found; with less there the camera has moved
     least_on: float = 0.3

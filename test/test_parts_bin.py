@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -183,6 +184,17 @@ def test_a_tracker_looks_again_when_the_camera_has_moved(monkeypatch) -> None:
     tracker = tracker_that_sees(monkeypatch, INSIDE, INSIDE, *[lower] * 5)
     assert tracker(flat(0.5)) == tracker(flat(0.5)) == INSIDE
     assert tracker(flat(0.6)) == lower
+
+
+def test_noise_that_grows_with_the_distance_is_no_moved_camera(monkeypatch) -> None:
+    far = Bin(Plane((0.0, 0.0, -1.0), 2.0), (10, 10, 30, 30))
+    tracker = tracker_that_sees(monkeypatch, *[far] * 5)  # a sixth look would fail
+    for seed in range(8):
+        seen = flat(2.0)
+        noise = np.random.default_rng(seed).normal(0, 1, seen.depth_m.shape)
+        sigma = float(D435_NOISE.depth_sigma(np.array(2.0), seen.intrinsics))
+        assert sigma > 0.01
+        tracker(replace(seen, depth_m=(seen.depth_m + sigma * noise).astype(np.float32)))
 
 
 def test_a_tracker_that_never_saw_a_floor_says_so(monkeypatch) -> None:
