@@ -183,6 +183,8 @@ def _read_coco(
             key = str(annotation['image_id'])
             if key not in images:
                 raise MaskError(f'it is of image {key}, which is absent')
+            if annotation.get('iscrowd'):
+                raise MaskError('it is a crowd (iscrowd), not one instance')
             size = checked_size(images[key]['height'], images[key]['width'])
             mask = _coco_mask(annotation.get('segmentation'), size)
         except MissingLibraryError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,16 @@ def test_a_mask_that_is_none_is_named(tmp_path: Path, segmentation: object, said
     with pytest.raises(AnnotationError, match=said) as error:
         read_annotations(coco_file(tmp_path / 'a.json', segmentation))
     assert 'a.json' in str(error.value)
+
+
+def test_a_crowd_is_no_instance(tmp_path: Path) -> None:
+    path, unusable = coco_file(tmp_path / 'a.json', [SQUARE], [SQUARE]), Unusable()
+    content = json.loads(path.read_text())
+    content['annotations'][1]['iscrowd'] = 1
+    path.write_text(json.dumps(content))
+    (image,) = read_annotations(path, unusable).values()
+    assert image.labels.max() == 1
+    assert 'iscrowd' in unusable.annotations.reasons[0]
 
 
 def test_one_annotation_that_is_none_costs_itself_alone(tmp_path: Path) -> None:
