@@ -61,8 +61,8 @@ JAZZY := $(VENV)/jazzy
 # what the libraries' versions decide: geometry, the classical methods, images, messages, one node
 JAZZY_TESTS := test/baselines test/data/test_images.py test/data/test_store.py test/data/test_depth_messages.py \
 	test/evaluation/test_metrics.py test/inference/test_poses.py test/inference/test_models.py test/picks \
-	test/nodes/test_messages.py test/nodes/test_segmenter.py test/test_parts_bin.py test/test_camera.py test/test_crop.py \
-	test/test_optional.py
+	test/nodes/test_messages.py test/nodes/test_segmenter.py test/test_parts_bin.py test/test_bin_tracker.py \
+	test/test_camera.py test/test_crop.py test/test_optional.py
 
 test-jazzy: $(VENV)/.jazzy  ## the core's and the nodes' tests with the libraries of ROS 2 Jazzy
 	PYTHONPATH=$(JAZZY):$(PYTHONPATH) OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} \

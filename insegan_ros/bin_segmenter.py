@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from insegan_ros.bin_tracker import BinTracker
 from insegan_ros.parts_bin import DEFAULT, Bin, FindingConfig
 from insegan_ros.types import DepthFrame, Segmentation
 
 
-class BinSegmenter:
+class BinSegmenter(ABC):
     """A Segmenter (see types.Segmenter); its poses are rough ones, whatever the time."""
+
+    part_length_m = None  # not known
 
     def __init__(self, parts_bin: Bin | None, seed: int, finding: FindingConfig = DEFAULT) -> None:
         self._tracker = BinTracker(parts_bin, seed, config=finding)
-
-    @property
-    def part_length_m(self) -> None:
-        """Not known."""
 
     @property
     def parts_bin(self) -> Bin | None:
@@ -36,5 +36,6 @@ class BinSegmenter:
         """
         return self._segment(frame, self._tracker(frame), refine_seconds)
 
+    @abstractmethod
     def _segment(self, frame: DepthFrame, parts_bin: Bin, refine_seconds: float) -> Segmentation:
-        raise NotImplementedError
+        """What a method finds in the bin."""

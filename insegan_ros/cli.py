@@ -77,6 +77,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     chosen = next((word for word in argv if word in COMMANDS), '')
     try:
+        for before, word in zip([chosen, *argv], argv):
+            if not word or (word.startswith('--') and word.endswith('=')):
+                # as a path it would be the current folder
+                raise ValueError(f'the value after {word or before} is empty; is a variable set?')
         args = build_parser(only=chosen).parse_args(argv)
         return int(args.run(args) or 0)
     except KeyboardInterrupt:

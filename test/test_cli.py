@@ -24,6 +24,14 @@ def test_a_folder_that_is_no_dataset_is_an_error(
     assert 'is no dataset and holds no depth image' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('given', [['--out', ''], ['--out=']])
+def test_an_empty_value_is_not_the_current_folder(
+    given: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(['generate', '--part', 'nut', '--count', '1', *given]) == 1
+    assert 'the value after --out' in capsys.readouterr().err
+
+
 def test_an_unknown_command_is_a_usage_error() -> None:
     with pytest.raises(SystemExit) as left:
         cli.main(['segmnt'])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +37,7 @@ class Validation:
     labelled: list[Sample]
 
 
-class TrainingRun:
+class TrainingRun(ABC):
     """One run's state and what the loop calls; a method adds its step, and how it is judged."""
 
     def __init__(
@@ -51,29 +52,29 @@ class TrainingRun:
 
     # --- what a method says ---------------------------------------------------------------------
 
+    @abstractmethod
     def step(self, k: int) -> Mapping[str, Tensor]:
         """Iteration k: what is drawn depends on its number and the seed alone."""
-        raise NotImplementedError
 
+    @abstractmethod
     def validate(self, done: int) -> None:
         """Keep the model if it is better on held-out frames than any before."""
-        raise NotImplementedError
 
+    @abstractmethod
     def draw(self, done: int) -> None:
         """Write picture.png."""
-        raise NotImplementedError
 
+    @abstractmethod
     def tell(self, done: int, losses: Mapping[str, Tensor]) -> None:
         """Show the losses of an iteration."""
-        raise NotImplementedError
 
+    @abstractmethod
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds besides what all runs have."""
-        raise NotImplementedError
 
+    @abstractmethod
     def restore(self, state: Mapping[str, Any]) -> None:
         """Raises: KeyError, RuntimeError or TypeError, for a state of other networks."""
-        raise NotImplementedError
 
     # --- screen and board -----------------------------------------------------------------------
 

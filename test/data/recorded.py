@@ -13,7 +13,8 @@ from rosbags.rosbag2 import CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
 from insegan_ros import cli
-from insegan_ros.data.store import Dataset
+from insegan_ros.data.bags import Recording
+from insegan_ros.data.store import Dataset, to_units
 from insegan_ros.types import Intrinsics
 
 HEIGHT, WIDTH = 12, 16
@@ -174,3 +175,16 @@ def fine(scale: float = 0.0001) -> np.ndarray:
     """(H, W) metres with detail of a tenth of a millimetre."""
     steps = np.arange(HEIGHT * WIDTH).reshape(HEIGHT, WIDTH)
     return (0.6 + steps * scale).astype(np.float32)
+
+
+def seen(path: Path, topic: str | None = None) -> list[int]:
+    """The millimetres of a corner of every frame."""
+    with Recording(path, topic) as recording:
+        return [int(to_units(frame.depth_m, 0.001)[-1, -1]) for frame in recording]
+
+
+def notes(path: Path) -> str:
+    """What is said of a recording, and of what is left out."""
+    with Recording(path) as recording:
+        list(recording)
+        return '; '.join([*recording.notes, *recording.left_out.reasons])

@@ -7,26 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from recorded import CAMERA, DEPTH, HEIGHT, START, STEP, WIDTH, Bag, depth_units
+from recorded import CAMERA, DEPTH, HEIGHT, START, STEP, WIDTH, Bag, depth_units, notes, seen
 
 from insegan_ros.data.bags import Reading, Recording
 from insegan_ros.data.camera_model import CameraInfo
-from insegan_ros.data.store import DatasetError, to_units
+from insegan_ros.data.store import DatasetError
 from insegan_ros.types import Intrinsics
 
 IMAGE = f'{DEPTH}/image_rect_raw'
-
-
-def seen(path: Path, topic: str | None = None) -> list[int]:
-    """The millimetres of a corner of every frame."""
-    with Recording(path, topic) as recording:
-        return [int(to_units(frame.depth_m, 0.001)[-1, -1]) for frame in recording]
-
-
-def notes(path: Path) -> str:
-    with Recording(path) as recording:
-        list(recording)
-        return '; '.join([*recording.notes, *recording.left_out.reasons])
 
 
 # --- topics and cameras ------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from lz4 import frame as lz4
-from recorded import DEPTH, HEIGHT, START, STEP, WIDTH, Bag, depth_units, storage_file
+from recorded import DEPTH, HEIGHT, START, STEP, WIDTH, Bag, depth_units, notes, seen, storage_file
 from rosbags.highlevel import AnyReader
 
 from insegan_ros.data.bags import Recording
@@ -23,18 +23,6 @@ except ImportError:
     from backports import zstd
 
 IMAGE = f'{DEPTH}/image_rect_raw'
-
-
-def seen(path: Path, topic: str | None = None) -> list[int]:
-    """The millimetres of a corner of every frame."""
-    with Recording(path, topic) as recording:
-        return [int(to_units(frame.depth_m, 0.001)[-1, -1]) for frame in recording]
-
-
-def notes(path: Path) -> str:
-    with Recording(path) as recording:
-        list(recording)
-        return '; '.join([*recording.notes, *recording.left_out.reasons])
 
 
 # --- files -------------------------------------------------------------------------------------

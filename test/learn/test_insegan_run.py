@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from small_insegan import NETWORKS
 
 from insegan_ros.cli import main
 from insegan_ros.data.store import Dataset, DatasetInfo, to_units
@@ -28,13 +29,7 @@ from insegan_ros.types import Intrinsics
 
 CAMERA = Intrinsics(96, 96, 200.0, 200.0, 47.5, 47.5)
 SMALL = [
-    'model.image_size=16',
-    'model.z_dim=8',
-    'model.template_channels=8',
-    'model.feature_channels=16',
-    'model.discriminator_channels=8',
-    'model.doublings=1',
-    'model.encoder_channels=16',
+    *NETWORKS,
     'step.batch=4',
     'step.generator_steps=2',
     'step.real_after=1',

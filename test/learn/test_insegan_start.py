@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_insegan import NETWORKS
 
 from insegan_ros.cli import main
 from insegan_ros.data.store import DatasetInfo, to_units
@@ -17,16 +18,7 @@ from insegan_ros.training.step_config import StepConfig
 from insegan_ros.types import Intrinsics
 
 CAMERA = Intrinsics(48, 48, 100.0, 100.0, 23.5, 23.5)
-TINY = [
-    'model.image_size=16',
-    'model.z_dim=8',
-    'model.template_channels=8',
-    'model.feature_channels=16',
-    'model.discriminator_channels=8',
-    'model.doublings=1',
-    'model.encoder_channels=16',
-    'step.generator_steps=1',
-]
+TINY = [*NETWORKS, 'step.generator_steps=1']
 SHORT = ['step.batch=4', 'loop.validate_every=2']
 
 

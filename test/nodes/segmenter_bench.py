@@ -33,6 +33,7 @@ class NearIsPart:
     """A Segmenter whose answer is known: what is nearer than half a metre is one part."""
 
     delay_s = 0.0
+    failure: Exception | None = None  # what it raises
 
     def __init__(self) -> None:
         self.given_for_poses: list[float] = []  # seconds, a frame
@@ -44,6 +45,8 @@ class NearIsPart:
         self, frame: DepthFrame, *, pose_seconds: float = 0.0, refine_seconds: float = float('inf')
     ) -> Segmentation:
         time.sleep(self.delay_s)
+        if self.failure is not None:
+            raise self.failure
         self.given_for_poses.append(pose_seconds)
         with np.errstate(invalid='ignore'):
             return segmentation_from_labels(frame, (frame.depth_m < 0.5).astype(np.uint8))

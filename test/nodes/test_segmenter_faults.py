@@ -18,7 +18,7 @@ from segmenter_bench import CAMERA, Bench, changed, floats
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from insegan_ros.nodes.messages import to_camera_info, to_image
-from insegan_ros.types import DepthFrame, Intrinsics, Segmentation
+from insegan_ros.types import Intrinsics
 
 
 @pytest.mark.parametrize(
@@ -65,16 +65,13 @@ def test_a_warning_is_not_repeated_for_every_frame(
 
 
 def test_impossible_depth_is_suspected_even_where_the_method_fails_on_it(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: Bench,
 ) -> None:
-    def fail(_: DepthFrame, **__: float) -> Segmentation:
-        raise ValueError('no floor')
-
-    with monkeypatch.context() as patch:
-        patch.setattr(bench.method, 'segment', fail)
-        bench.send(to_image(np.full((48, 64), 1, np.uint16)))
-        expected = 'metres published as millimetres? (ValueError: no floor)'
-        assert bench.spin_until(lambda: expected in bench.status.get('last error', ''))
+    bench.method.failure = ValueError('no floor')
+    bench.send(to_image(np.full((48, 64), 1, np.uint16)))
+    expected = 'metres published as millimetres? (ValueError: no floor)'
+    assert bench.spin_until(lambda: expected in bench.status.get('last error', ''))
+    bench.method.failure = None
     assert bench.segments_correctly()
 
 
@@ -121,15 +118,12 @@ def test_stamps_that_go_backwards_are_answered(bench: Bench) -> None:
 
 
 def test_a_method_that_raises_is_said_and_survived(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: Bench,
 ) -> None:
-    def fail(_: DepthFrame, **__: float) -> Segmentation:
-        raise RuntimeError('out of luck')
-
-    with monkeypatch.context() as patch:
-        patch.setattr(bench.method, 'segment', fail)
-        bench.send()
-        assert bench.spin_until(lambda: 'out of luck' in bench.status.get('last error', ''))
+    bench.method.failure = RuntimeError('out of luck')
+    bench.send()
+    assert bench.spin_until(lambda: 'out of luck' in bench.status.get('last error', ''))
+    bench.method.failure = None
     assert bench.segments_correctly()
 
 

@@ -36,15 +36,12 @@ def test_stamps_of_zero_or_of_the_future_give_no_absurd_latency(bench: Bench) ->
 
 
 def test_health_is_an_error_while_frames_fail_and_none_once_they_do_not(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: Bench,
 ) -> None:
-    def fail(_: DepthFrame, **__: float) -> Segmentation:
-        raise RuntimeError('out of luck')
-
-    with monkeypatch.context() as patch:
-        patch.setattr(bench.method, 'segment', fail)
-        bench.send()
-        assert bench.spin_until(lambda: bench.level == DiagnosticStatus.ERROR)
+    bench.method.failure = RuntimeError('out of luck')
+    bench.send()
+    assert bench.spin_until(lambda: bench.level == DiagnosticStatus.ERROR)
+    bench.method.failure = None
     assert bench.spin_until(lambda: bench.send() and bench.level == DiagnosticStatus.OK)
     assert bench.spin_until(lambda: bench.level == DiagnosticStatus.WARN)  # nothing comes now
 
