@@ -25,7 +25,9 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = '') -> T:
         ConfigError: an unknown key (the message names near ones) or a value of the wrong type.
     """
     if not isinstance(values, Mapping):
-        raise ConfigError(f'{where or cls.__name__} is {values!r}; a mapping is expected')
+        raise ConfigError(
+            f'{where.rstrip(".") or cls.__name__} is {values!r}; a mapping is expected'
+        )
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     types = typing.get_type_hints(cls)
     arguments = {}

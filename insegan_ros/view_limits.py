@@ -6,6 +6,8 @@ Tables, rooms and other bins around the parts' own would else be taken for it.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +38,12 @@ class ViewLimits:
             ValueError: the window lies outside the image, or nothing is left.
         """
         return restricted(frame, self.region, self.max_depth_m) if self else frame
+
+    def applied_to(self, frames: Iterable[DepthFrame]) -> Iterator[DepthFrame]:
+        """Those of the frames that show something within the limits, unmeasured outside."""
+        for frame in frames:
+            with suppress(ValueError):
+                yield self.applied(frame)
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     found = find_bin(frame, np.random.default_rng(args.seed)).within(limits.region)
     length_m, said = args.part_length, 'the part length is the given one'
     if length_m is None:
-        length_m, said = length_of_parts(map(limits.applied, frames), found)
+        length_m, said = length_of_parts(limits.applied_to(frames), found)
     save_bin(args.out, replace(found, part_length_m=length_m))
     print(f'{len(frames)} frames: {found.in_words}; {said}')
     if args.picture:

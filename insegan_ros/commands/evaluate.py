@@ -39,6 +39,7 @@ from insegan_ros.commands.options import (
     chosen_instances,
     dataset_given,
     require_counts,
+    workers_of,
 )
 
 
@@ -69,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_reading_options(parser.add_argument_group('of images'), topic=False)
     parser.add_argument('--seeds', type=int, default=3, help='runs of a random method (3)')
     add_segmenter_options(parser)
-    parser.add_argument('--workers', type=int, default=1, help='processes (1)')
+    parser.add_argument('--workers', type=int, default=1, help='processes; 0: one a core (1)')
     parser.add_argument(
         '--make-splits', action='store_true', help='choose the splits first, and store them'
     )
@@ -102,14 +103,15 @@ def run(args: argparse.Namespace) -> int:
     from insegan_ros.files import FolderClaim
 
     say = partial(print, file=sys.stderr)
-    require_counts(args, 'seeds', 'workers', 'limit')
+    require_counts(args, 'seeds', 'limit')
     name = args.dataset.resolve().name
     images = 'all' if args.masks is None else 'masks'
     beside = (args.out or Path('results') / f'{name}.{images}') / 'frames'
-    dataset = dataset_given(args, args.dataset, beside)
+    given = dataset_given(args, args.dataset, beside)
+    dataset = given.dataset
     if args.make_splits:
         with tqdm(total=len(dataset), unit='frame', desc='splits') as bar:
-            print(make_splits(dataset.path, workers=args.workers, progress=bar.update))
+            print(make_splits(dataset.path, workers=workers_of(args), progress=bar.update))
     truth, unusable = None, Unusable(LeftOut('annotations', say), LeftOut('images', say))
     if args.masks is not None:
         truth = labels_of_frames(read_annotations(args.masks, unusable), dataset, unusable)
@@ -122,19 +124,20 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError('--methods names no method')
     judged_by = judged.split if truth is None else 'masks'
     out = args.out or Path('results') / f'{name}.{judged_by}'
-    tallies = [damaged, unusable.images, unusable.annotations]
+    tallies = [given.left_out, damaged, unusable.images, unusable.annotations]
     with FolderClaim(out):
         if args.poses:
             of = {name: getattr(args, name) for name in ('mesh', 'units', 'symmetry', 'device')}
             print(write_pose_report(dataset, out, methods, indices=judged.indices, **of))
             print(f'written: {out}/poses.json')
-            return 0
-        how = {name: getattr(args, name) for name in ('seeds', 'device', 'workers')}
-        told = chosen_instances(args, dataset.info.instances), chosen_bin(args)
-        left = {f'left out: {tally.what}': tally.count for tally in tallies if tally}
-        account = {**judged.account(args.masks), **left}
-        print(judge_masks(judged, methods, out, told=told, account=account, **how))
-        print(f'written: {out}/results.md, results.json, results.png, scenes.png')
+        else:
+            how = {'seeds': args.seeds, 'device': args.device, 'workers': workers_of(args)}
+            told = chosen_instances(args, dataset.info.instances), chosen_bin(args)
+            left = {f'left out: {tally.what}': tally.count for tally in tallies if tally}
+            account = {**judged.account(args.masks), **left}
+            print(judge_masks(judged, methods, out, told=told, account=account, **how))
+            print(f'written: {out}/results.md, results.json, results.png, scenes.png')
     for text in [*dataset.notes, *(tally.summary() for tally in tallies if tally)]:
         say(text)
-    return SOME_LEFT_OUT if damaged or unusable.images else 0
+    lost = given.left_out or damaged or unusable.images or not given.is_whole
+    return SOME_LEFT_OUT if lost else 0

@@ -46,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
 
     args.out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix='.frames.', dir=args.out.parent) as folder:
-        return _export(args, dataset_given(args, args.dataset, Path(folder)))
+        given = dataset_given(args, args.dataset, Path(folder))
+        return _export(args, given.dataset) or ended(given.left_out, whole=given.is_whole)
 
 
 def _export(args: argparse.Namespace, dataset: Dataset) -> int:

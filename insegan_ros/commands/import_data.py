@@ -42,6 +42,7 @@ from pathlib import Path
 from insegan_ros.commands.options import (
     add_reading_options,
     ended,
+    reading_of,
     replay_given,
     require_counts,
 )
@@ -178,9 +179,8 @@ def _import_recording(args: argparse.Namespace) -> int:
         args.every,
         args.camera,
         args.depth_scale,
-        trusted=args.depth_scale is not None or args.float_scale != 1,
+        trusted=reading_of(args).is_trusted,
     )
-
     with replay_given(args, args.recording) as replay:
         done = import_all(replay, request, lambda text: tqdm.write(text, file=sys.stderr))
         left_out, whole = replay.left_out, replay.is_whole

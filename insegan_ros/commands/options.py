@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from insegan_ros.data.bags import Reading
+    from insegan_ros.data.gathered import Gathered
     from insegan_ros.data.left_out import LeftOut
     from insegan_ros.data.replay import Replay
-    from insegan_ros.data.store import Dataset
     from insegan_ros.parts_bin import Bin
     from insegan_ros.view_limits import ViewLimits
 
@@ -182,7 +182,7 @@ def add_reading_options(group: argparse._ActionsContainer, *, topic: bool = True
     )
 
 
-def dataset_given(args: argparse.Namespace, path: Path, beside: Path) -> Dataset:
+def dataset_given(args: argparse.Namespace, path: Path, beside: Path) -> Gathered:
     """The dataset in `path`, or one in `beside` that is made of the images or recording there.
 
     Raises:

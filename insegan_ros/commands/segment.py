@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
             segmenter = baselines.make(args.method, instances, parts_bin, seed=args.seed)
         length_m = None
         if hasattr(segmenter, 'look'):  # a model of any part that was not told a length
-            length_m = round(segmenter.look(source.spread(LOOKED_AT, limits.applied)), 5)
+            length_m = round(segmenter.look(limits.applied_to(source.spread(LOOKED_AT))), 5)
             print(
                 f'by these frames the part is {1e3 * length_m:.0f} mm long; if not, tell it: '
                 'any:0.08'

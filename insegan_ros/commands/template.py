@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
     config = LearnConfig(max_minutes=args.max_minutes, part_length_m=args.part_length)
     torch.set_num_threads(args.threads)
-    dataset = dataset_given(args, args.dataset, args.out / 'frames')
+    dataset = dataset_given(args, args.dataset, args.out / 'frames').dataset
     split = args.split if args.split in dataset.splits() else 'all'
     start = Start.find(None)
     with FolderClaim(args.out):

@@ -147,7 +147,7 @@ def run(args: argparse.Namespace) -> int:
         overrides.append(f'mesh={json.dumps(str(args.mesh.expanduser().resolve()))}')
     dataset = None
     if args.dataset is not None:
-        dataset = dataset_given(args, args.dataset, args.out / 'frames')
+        dataset = dataset_given(args, args.dataset, args.out / 'frames').dataset
     job = Job(
         frames=dataset,
         out=args.out,

@@ -26,13 +26,10 @@ def run(args: argparse.Namespace) -> int:
     """Carry out the command; the exit code of the process."""
     from tqdm import tqdm
 
-    from insegan_ros.data.store import Dataset
-
-    stored = (args.dataset / 'dataset.yaml').exists()
-    source = Dataset(args.dataset) if stored else replay_given(args, args.dataset)
-    bar = tqdm(source.verify(), total=len(source), unit='frame')
-    problems = [problem for found in bar for problem in found]
-    for problem in problems:
-        print(problem)
-    print(f'{len(source)} frames, {len(problems)} problems')
+    with replay_given(args, args.dataset) as source:
+        bar = tqdm(source.verify(), total=len(source), unit='frame')
+        problems = [problem for found in bar for problem in found]
+        for text in dict.fromkeys([*problems, *source.notes]):
+            print(text)
+        print(f'{len(source)} frames, {len(problems)} problems')
     return 1 if problems else 0

@@ -35,6 +35,11 @@ class Reading:
     camera: CameraInfo | None = None  # None: the recording's
     left_out: LeftOut = field(default_factory=lambda: LeftOut('images'), compare=False)
 
+    @property
+    def is_trusted(self) -> bool:
+        """Whether somebody has said in which unit depths are."""
+        return self.depth_scale is not None or self.float_scale != 1
+
 
 class Recording:
     """A rosbag2 folder, an .mcap or .db3 file, or a .bag file (ROS 1, RealSense Viewer).

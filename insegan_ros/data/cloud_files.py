@@ -69,8 +69,7 @@ def _ply(content: bytes) -> PointCloud:
         if key == 'format':
             form = words[0]
         elif key in ('comment', 'obj_info'):
-            told = PLY_SIZE.search(line)
-            if told:
+            for told in PLY_SIZE.finditer(line):
                 axis = 'width' if told[1].lower() in ('width', 'num_cols') else 'height'
                 size[axis] = int(told[2])
         elif key == 'element':

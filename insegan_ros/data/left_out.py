@@ -24,6 +24,11 @@ class LeftOut:
             self.reasons.append(text)
             self._say(text)
 
+    def back_to(self, count: int) -> None:
+        """Forget what was counted since there were so many: it will be met again."""
+        self.count = count
+        del self.reasons[count:]
+
     def __bool__(self) -> bool:
         return self.count > 0
 

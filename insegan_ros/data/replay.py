@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -119,17 +118,18 @@ class Replay:
                     continue
                 yield Replayed(f'{index:06d}', sample.frame, sample.labels)
 
-    def spread(
-        self, count: int, prepare: Callable[[DepthFrame], DepthFrame]
-    ) -> Iterator[DepthFrame]:
-        """Frames from all over the input, or from its first MOST_READ frames, prepared.
+    def spread(self, count: int) -> Iterator[DepthFrame]:
+        """Up to `count` frames from all over the input, or from its first MOST_READ frames.
 
-        Those that `prepare` refuses (ValueError) are left out.
+        What is left out among them is not counted: who works on all frames counts it.
         """
-        most = min(len(self), MOST_READ)
-        for item in islice(self, 0, most, max(most // count, 1)):
-            with suppress(ValueError):
-                yield prepare(item.frame)
+        most, before, said = min(len(self), MOST_READ), self.left_out.count, len(self.skipped)
+        try:
+            for item in islice(self, 0, most, -(-most // count)):
+                yield item.frame
+        finally:
+            self.left_out.back_to(before)
+            del self.skipped[said:]
 
     def verify(self) -> Iterator[list[str]]:
         """For each frame, what is wrong with it: an empty list for a whole one; then the rest."""
@@ -140,7 +140,8 @@ class Replay:
             reason = suspicious_depth(item.frame.depth_m)
             yield [] if reason is None else [f'{item.name}: {reason}']
         unnamed = self.left_out.count - len(self.skipped)
-        yield [*self.skipped, *([f'{unnamed} more are left out'] if unnamed else []), *self.notes]
+        missing = [] if self.is_whole else self.notes
+        yield [*self.skipped, *([f'{unnamed} more are left out'] if unnamed else []), *missing]
 
     def close(self) -> None:
         """Close the recording, if it is one."""

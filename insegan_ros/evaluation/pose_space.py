@@ -116,6 +116,25 @@ def surface_moments(mesh: trimesh.Trimesh) -> tuple[NDArray[np.float64], NDArray
     return centre, second / (12 * whole)
 
 
+def same_surface(
+    mesh: trimesh.Trimesh, other: trimesh.Trimesh, *, moved: NDArray[np.floating]
+) -> bool:
+    """Whether a mesh, `moved` (3,) metres, is the other one in the same axes.
+
+    A mesh turned by half about a principal axis, or mirrored, has the same moments.
+    """
+    points, _, limit = _samples(mesh, 0)
+    return bool(_samples(other, 1)[1].query(points + moved)[0].max() < limit)
+
+
+def _samples(mesh: trimesh.Trimesh, seed: int) -> tuple[NDArray[np.float64], KDTree, float]:
+    """(400, 3) points of the surface, a tree of many more, and how far off both may lie."""
+    points = np.asarray(trimesh.sample.sample_surface(mesh, 400, seed=seed)[0])
+    surface = KDTree(np.asarray(trimesh.sample.sample_surface(mesh, DENSE, seed=seed + 1)[0]))
+    reach = float(np.linalg.norm(points - points.mean(axis=0), axis=1).max())
+    return points, surface, 2 * TOLERANCE * reach + 2 * float(np.sqrt(mesh.area / DENSE))
+
+
 def symmetry_of_mesh(
     mesh: trimesh.Trimesh, finite: NDArray[np.floating], *, seed: int = 0
 ) -> Symmetry:
@@ -125,10 +144,8 @@ def symmetry_of_mesh(
         finite: (S, 4, 4) rigid motions that were found to map the mesh onto itself.
     """
     centre, covariance = surface_moments(mesh)
-    points = np.asarray(trimesh.sample.sample_surface(mesh, 400, seed=seed)[0]) - centre
-    surface = KDTree(np.asarray(trimesh.sample.sample_surface(mesh, DENSE, seed=seed + 1)[0]))
-    spacing = float(np.sqrt(mesh.area / DENSE))
-    limit = 2 * TOLERANCE * float(np.linalg.norm(points, axis=1).max()) + 2 * spacing
+    points, surface, limit = _samples(mesh, seed)
+    points = points - centre
 
     def moved_off(rotation: Rotation) -> float:
         return float(surface.query(rotation.apply(points) + centre)[0].max())

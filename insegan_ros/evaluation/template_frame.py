@@ -14,7 +14,7 @@ from insegan_ros.data.meshes import read_mesh
 from insegan_ros.data.store import Dataset, DatasetError, Sample
 from insegan_ros.evaluation.benchmark import nothing
 from insegan_ros.evaluation.pose_error import Match, PartModel, fit_frame, match_poses
-from insegan_ros.evaluation.pose_space import surface_moments
+from insegan_ros.evaluation.pose_space import same_surface, surface_moments
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.types import Segmentation, Segmenter
 
@@ -35,14 +35,15 @@ def frames_to_fit_and_judge(
     Raises:
         DatasetError: too few frames.
     """
-    if 'val' in dataset.splits():
-        return [i for i in dataset.split('val') if i not in indices][:FITTED], list(indices)
+    val = dataset.split('val') if 'val' in dataset.splits() else []
+    if others := [i for i in val if i not in indices]:
+        return others[:FITTED], list(indices)
     fitting = list(indices[::EVERY][:FITTED])
     judging = [i for i in indices if i not in fitting]
     if not judging:
         raise DatasetError(
-            f"{dataset.path} has no val split, on which a template's frame is fitted, and too few "
-            'frames to divide; make one: --make-splits'
+            f'{dataset.path} has no frames besides those judged on which the frame of a template '
+            'could be fitted (--make-splits makes a split val for it), and too few to divide'
         )
     return fitting, judging
 
@@ -70,14 +71,14 @@ def learned_frame(model: Path, mesh: trimesh.Trimesh) -> NDArray[np.float64] | N
         return None
     centre, covariance = surface_moments(mesh)
     try:
-        theirs, spread = surface_moments(read_mesh(model / LEARNED_MESH))
+        learned = read_mesh(model / LEARNED_MESH)
+        theirs, spread = surface_moments(learned)
     except DatasetError:
-        return None
-    if np.abs(spread - covariance).max() > ALIKE * np.trace(covariance):
         return None
     frame = np.eye(4)
     frame[:3, 3] = theirs - centre
-    return frame
+    alike = np.abs(spread - covariance).max() <= ALIKE * np.trace(covariance)
+    return frame if alike and same_surface(mesh, learned, moved=frame[:3, 3]) else None
 
 
 def segmented(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,9 @@ def dataset_info(config: SceneConfig, seed: int) -> DatasetInfo:
         del told['mesh'], told['units']
     else:
         told['mesh'] = content_hash(config.mesh)
+    for name in ('camera', 'noise'):
+        if told[name] and Path(str(told[name])).expanduser().is_file():
+            told[name] = content_hash(Path(str(told[name])).expanduser())
     settings = ' '.join(f'{k}={v}' for k, v in sorted(told.items()))
     return DatasetInfo(
         part=config.part,

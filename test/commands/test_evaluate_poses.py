@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import trimesh
 
@@ -46,6 +47,7 @@ def test_poses_of_a_learned_template_are_judged_against_the_true_mesh(
 def test_frames_are_set_aside_for_the_fit_where_no_split_says_which(nuts: Path) -> None:
     dataset = Dataset(nuts)
     assert frames_to_fit_and_judge(dataset, [4, 5]) == ([1, 2, 3], [4, 5])
+    assert frames_to_fit_and_judge(dataset, [0, 1, 2, 3, 4]) == ([0], [1, 2, 3, 4])  # val, too
     dataset.splits = dict  # type: ignore[method-assign,assignment]
     fitting, judging = frames_to_fit_and_judge(dataset, list(range(25)))
     assert fitting == [0, 10, 20]
@@ -61,6 +63,9 @@ def test_a_model_learned_from_the_mesh_needs_no_frame_to_be_fitted(tmp_path: Pat
     assert frame is not None
     assert frame[:3, 3] == pytest.approx((0.0, 0.01, -0.02), abs=1e-6)
     assert learned_frame(tmp_path, trimesh.creation.cone(0.03, 0.05)) is None
+    upside_down = mesh.copy()
+    upside_down.apply_transform(np.diag([1.0, -1.0, -1.0, 1.0]))
+    assert learned_frame(tmp_path, upside_down) is None  # though its moments are the same
     assert learned_frame(tmp_path / 'elsewhere', mesh) is None
 
 

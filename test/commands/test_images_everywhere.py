@@ -1,4 +1,4 @@
-"""Folders of images and of point clouds are taken by every command that takes datasets."""
+"""Folders of images and of point clouds are taken by the commands that take datasets."""
 
 from __future__ import annotations
 
@@ -85,6 +85,34 @@ def test_verify_counts_what_is_damaged(
     assert damaged.name in out
 
 
+def test_what_is_damaged_shows_in_the_exit_code_of_what_did_the_rest(
+    source: tuple[Path, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, unit = source
+    damaged = next(file for file in folder.iterdir() if file.stem == 'shot_8')
+    damaged.write_bytes(damaged.read_bytes()[:300])
+    line = ['export', str(folder), *unit, '--format', 'png', '--out', str(tmp_path / 'pictures')]
+    assert main(line) == 3
+    line = ['segment', '--method', 'felzenszwalb', '--input', str(folder), *unit]
+    assert main([*line, '--out', str(tmp_path / 'found')]) == 3
+    assert capsys.readouterr().err.count('1 frames left out') == 2
+
+
+def test_distortion_is_told_and_is_no_problem(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unit = write_pngs(tmp_path)
+    distorted = CAMERA | {
+        'distortion_model': 'plumb_bob',
+        'distortion_coefficients': {'data': [0.2, 0, 0, 0, 0]},
+    }
+    (tmp_path / 'camera_info.yaml').write_text(yaml.safe_dump(distorted))
+    assert main(['verify', str(tmp_path), *unit]) == 0
+    out = capsys.readouterr().out
+    assert 'not rectified' in out
+    assert '3 frames, 0 problems' in out
+
+
 def test_calibrate_finds_the_floor(
     source: tuple[Path, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -132,6 +160,10 @@ def test_training_takes_them_and_knows_them_again(
     assert main(line) == 0
     stored = Dataset(run / 'frames')
     assert (len(stored), stored.info.part) == (3, 'source')
+    gone = next(file for file in folder.iterdir() if file.stem == 'shot_9')
+    gone.rename(tmp_path / gone.name)
+    assert main(line) == 1  # what is learned from is what is there
+    assert f'{run / "frames"} holds 1 frames besides' in capsys.readouterr().err
     depth_m = stored[0].frame.depth_m
     assert np.allclose(depth_m, depth_of(0), atol=1e-4)  # detail below a millimetre is kept
 

@@ -57,6 +57,18 @@ def test_a_damaged_frame_is_left_out_and_named(dataset: Path) -> None:
     assert '000001.png' in replay.skipped[0]
 
 
+@pytest.mark.parametrize(('count', 'seen'), [(1, 1), (2, 2), (5, 3)])
+def test_no_more_frames_are_spread_than_asked_for(dataset: Path, count: int, seen: int) -> None:
+    assert len(list(Replay(dataset).spread(count))) == seen
+
+
+def test_a_damaged_frame_that_was_met_before_counts_once(dataset: Path) -> None:
+    (dataset / 'depth' / '000000.png').write_bytes(b'')
+    replay = Replay(dataset)
+    assert len(list(replay.spread(3))) == len(list(replay)) == 2
+    assert (replay.left_out.count, len(replay.skipped)) == (1, 1)
+
+
 def test_what_cannot_be_replayed_is_refused_with_what_can(tmp_path: Path) -> None:
     (tmp_path / 'notes.txt').write_text('')
     for path in (tmp_path, tmp_path / 'absent'):

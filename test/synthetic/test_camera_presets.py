@@ -62,7 +62,10 @@ def test_generate_takes_a_camera_and_its_noise_with_it(tmp_path: Path) -> None:
     dataset = Dataset(tmp_path / 'bins')
     assert dataset[0].frame.depth_m.shape == (48, 64)
     assert dataset.info.depth_scale == 0.0002
-    assert f'noise={tmp_path}/mine.yaml' in (dataset.info.generator or '')
+    # another content of the same file is another camera
+    (tmp_path / 'mine.yaml').write_text(SMALL + '\n# or was it?\n')
+    assert main([*line, '--out', str(tmp_path / 'bins'), '--count', '2']) == 1
+    assert len(Dataset(tmp_path / 'bins')) == 1
 
 
 @pytest.mark.parametrize(
