@@ -19,7 +19,7 @@ What is there is kept: the same command goes on after an interruption, and a mod
 machine has learned is judged where it lies in runs/<trial>/model. The tables go into
 docs/results.md between the experiment's two comment lines, which are added where they are absent.
 
-Original data (Insta-10) becomes a dataset by `insegan import --format insta10`; put it in the
+Original data (Insta-10) becomes a dataset by `insegan import --from insta10`; put it in the
 place of paper/train/<part> and paper/sets/<part>.
 """
 

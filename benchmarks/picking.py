@@ -22,7 +22,6 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import yaml
@@ -38,7 +37,8 @@ from insegan_ros.evaluation.picking import (
     looker,
 )
 from insegan_ros.files import write_atomically
-from insegan_ros.inference import model_card, poses
+from insegan_ros.inference import model_card
+from insegan_ros.inference.poses import PoseEstimator
 from insegan_ros.parts_bin import Bin
 from insegan_ros.picks.chance import expected_calibration_error, fit_chance
 from insegan_ros.picks.gripper import find_gripper
@@ -119,7 +119,7 @@ def run_all(args: argparse.Namespace, first_seed: int) -> None:
     clock = time.perf_counter
     if args.processor_time:
         clock = time.thread_time
-        poses.time = SimpleNamespace(monotonic=time.thread_time)  # type: ignore[attr-defined, assignment]
+        PoseEstimator.clock = staticmethod(clock)
     cells: dict[str, SimulatedCell] = {}
     looks: dict[tuple[str, str], Look] = {}
     for seed in range(first_seed, first_seed + args.bins):

@@ -5,8 +5,9 @@ those whose strict mIoU is at least .6. Then it is counted how often frames are 
 datasets, whose labels (where they have some) tell how good the doubtful ones are, and of scenes
 that the methods do not assume: objects of several sizes, and a camera that sees no floor.
 
-    python benchmarks/trust.py --shapes /tmp/shapes                     # makes 30 shapes first
-    python benchmarks/trust.py --model models/nut --dataset ~/bins/nut
+    python benchmarks/trust.py --shapes shapes                          # makes 30 shapes first
+    python benchmarks/trust.py --model nut --dataset ~/bins/nut --limit 15
+    python benchmarks/trust.py --model any:0.05 --other-scenes 6
 """
 
 from __future__ import annotations
@@ -19,14 +20,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from insegan_ros.bin_tracker import BinTracker
 from insegan_ros.camera import Plane
 from insegan_ros.data.store import Dataset
 from insegan_ros.depth_camera import D435, D435_NOISE
 from insegan_ros.distillation.pretrain import ShapesConfig, load_shapes, store_shapes
 from insegan_ros.evaluation.metrics import strict_miou
 from insegan_ros.inference import model_card
-from insegan_ros.inference.distilled import DistilledSegmenter
 from insegan_ros.parts_bin import Bin
 from insegan_ros.synthetic.d435 import add_noise
 from insegan_ros.trust import Signs, doubts_of, judged, signs_of
@@ -41,16 +40,14 @@ def of_shapes(folder: Path) -> Iterator[tuple[Signs, float]]:
     config = ShapesConfig(shapes=30)
     if not folder.exists():
         list(store_shapes(config, folder, 9, workers=2))
-    segmenter = model_card.load_segmenter('any:0.05')
-    assert isinstance(segmenter, DistilledSegmenter)
     pictures = [view for views in load_shapes(folder, config) for view in views]
     for k, (view, network) in enumerate(pictures[::3]):
         height = float(view.camera_height[0])
         depth = height - view.heights(0, np.random.default_rng([3, k]))
         frame = DepthFrame(depth.astype(np.float32), view.intrinsics)
         parts_bin = Bin(Plane((0.0, 0.0, -1.0), height))
-        segmenter.set_part_length(network.part_length_m)
-        segmenter._tracker = BinTracker(parts_bin)
+        name = f'any:{network.part_length_m}'
+        segmenter = model_card.load_segmenter(name, parts_bin=parts_bin)
         found, true = segmenter.segment(frame), view.labels[0]
         signs = signs_of(found, frame, parts_bin, part_length_m=network.part_length_m)
         explained = float((found.labels[true > 0] > 0).mean())  # walls are no parts
@@ -147,13 +144,17 @@ def no_floor(rng: np.random.Generator) -> DepthFrame:
 
 def main() -> None:
     """Print all of it."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('--shapes', type=Path, help='folder of random shapes, made if absent')
     parser.add_argument('--model', default='any')
     parser.add_argument('--dataset', type=Path, action='append', default=[])
     parser.add_argument('--limit', type=int, default=30, help='frames of a dataset (30)')
     parser.add_argument('--other-scenes', type=int, default=0, help='of each kind (0)')
     args = parser.parse_args()
+    if not (args.shapes or args.dataset or args.other_scenes):
+        parser.error('--shapes, --dataset or --other-scenes is needed')
     if args.shapes:
         choose(args.shapes)
     for folder in args.dataset:

@@ -45,7 +45,7 @@ from insegan_ros.commands.options import (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this command."""
-    parser.add_argument('--dataset', type=Path, required=True, help='a dataset, images or clouds')
+    parser.add_argument('--dataset', type=Path, required=True, help='dataset, images or recording')
     parser.add_argument(
         '--methods',
         help='names and model folders, comma separated (default: the classical ones and the '

@@ -20,7 +20,7 @@ from insegan_ros.commands.options import add_part_length, add_reading_options, d
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this command."""
-    parser.add_argument('--dataset', type=Path, required=True, help='a dataset, images or clouds')
+    parser.add_argument('--dataset', type=Path, required=True, help='dataset, images or recording')
     parser.add_argument('--split', default='train', help='frames to use (train; all where none)')
     parser.add_argument('--frames', type=int, default=2400, help='at most so many (2400)')
     parser.add_argument('--out', type=Path, required=True, help='folder of the result')

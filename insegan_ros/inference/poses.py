@@ -9,7 +9,7 @@ go on.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -49,6 +49,8 @@ class PoseFit:
 class PoseEstimator:
     """The template's surface, its distance field and its views, made once."""
 
+    clock: Callable[[], float] = staticmethod(time.monotonic)  # s; what `seconds` are told by
+
     def __init__(self, template: Template, settings: PoseSettings | None = None, seed: int = 0):
         """Raises: TemplateError, for an empty template."""
         self._settings = settings or PoseSettings()
@@ -83,16 +85,16 @@ class PoseEstimator:
             seconds: for all of them.
         """
         points = points_from_depth(frame.depth_m, frame.intrinsics)
-        begun = time.monotonic()
+        begun = self.clock()
         found: list[PoseFit | None] = []
         longest = 0.0  # of one instance: none is begun that would take too long
         for k, mask in enumerate(masks):
             check_time()
-            start = time.monotonic()
+            start = self.clock()
             late = start - begun + longest > seconds
             centre = None if centres is None else np.asarray(centres[k], np.float64)
             found.append(None if late else self._fit(frame, points, mask, centre=centre))
-            longest = max(longest, time.monotonic() - start)
+            longest = max(longest, self.clock() - start)
         return found
 
     def _fit(
@@ -239,11 +241,12 @@ def fit_kinds(
     seconds: float = float('inf'),
 ) -> list[PoseFit | None]:
     """As `PoseEstimator.fit`, each instance by the estimator of its kind (N,): 1, 2, ..."""
-    begun = time.monotonic()
+    clock = estimators[0].clock if estimators else time.monotonic
+    begun = clock()
     fits: list[PoseFit | None] = [None] * len(kinds)
     for kind, estimator in enumerate(estimators, 1):
         own = np.flatnonzero(kinds == kind)
-        left = seconds - (time.monotonic() - begun)
+        left = seconds - (clock() - begun)
         share = left * len(own) / max((kinds >= kind).sum(), 1)
         some = masks.take(own) if isinstance(masks, InstanceImages) else masks[own]
         for k, fit in zip(

@@ -9,7 +9,6 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from insegan_ros.camera import segmentation_from_labels
-from insegan_ros.inference import poses
 from insegan_ros.inference.poses import PoseEstimator, PoseFit, posed_cues, with_poses
 from insegan_ros.model.template import Template, TemplateError
 from insegan_ros.types import DepthFrame, Intrinsics
@@ -97,7 +96,7 @@ def test_no_pose_is_begun_that_would_end_after_the_time_is_over(
         clock.now += 0.06
         return 'fitted'
 
-    monkeypatch.setattr(poses, 'time', SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(estimator, 'clock', lambda: clock.now)
     monkeypatch.setattr(estimator, '_fit', slow)
     frame = DepthFrame(np.full((140, 160), FLOOR, np.float32), CAMERA)
     masks = np.zeros((6, 140, 160), bool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,5 +107,30 @@ def test_the_better_model_is_kept_once_and_the_card_and_the_end_say_which(
 
 
 def test_without_frames_or_a_model_to_begin_with_nothing_is_compared(job: Job) -> None:
+    start = Known(model_card.find('any'))
+    assert comparison_stages(job, start)
     assert comparison_stages(job, None) == []
+    assert comparison_stages(replace(job, frames=None), start) == []
+    assert comparison_stages(replace(job, config=LearnConfig(compared=0)), start) == []
     assert ending(job) == ''
+
+
+@pytest.mark.parametrize(
+    ('worse_by', 'misfit', 'stays'),
+    [(0.04, 0.5, True), (0.06, 0.5, False), (0.04, None, True), (0.04, 0.7, False)],
+)
+def test_what_the_poses_are_worth_ends_where_the_template_does_not_fit(
+    worse_by: float, misfit: float | None, stays: bool
+) -> None:
+    learned = {'worth': 0.8 - worse_by} | ({} if misfit is None else {'template_misfit': misfit})
+    assert stage_comparison._is_good_enough(learned, {'worth': 0.8}) == stays
+
+
+def test_a_model_of_a_mesh_is_kept_for_its_poses(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_card, 'load_segmenter', lambda *_: Cutting(2))
+    of_mesh = replace(job, config=LearnConfig(mesh='part.stl'))
+    figures = stage_comparison.keep_the_better(of_mesh, Known(model_card.find('any')))
+    assert figures['kept'] == LEARNED
+    assert 'but is no better' in ending(of_mesh)

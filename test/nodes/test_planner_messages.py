@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from copy import copy
+from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ import trimesh
 
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 sys.path.insert(0, str(Path(__file__).parents[1] / 'picks'))
-from scenes import boxes
+from geometry_msgs.msg import Pose
+from scenes import as_posed, boxes
 from std_msgs.msg import Header
 
 from insegan_ros.nodes import pick_messages
@@ -22,18 +24,43 @@ from insegan_ros.nodes.picking import boxes_of
 from insegan_ros.picks.gripper import SuctionCup
 from insegan_ros.picks.planner import plan_picks
 from insegan_ros.picks.scene import Scene
-from insegan_ros.types import InstanceImages
 
 BALL = trimesh.creation.icosphere(4, 0.02)
 
 
-class CollisionObject(SimpleNamespace):
-    ADD, REMOVE = b'\x00', b'\x01'
+def message(name: str, **fields: object) -> type:
+    """A stand-in that refuses what the message has no field for."""
+
+    class Message:
+        __slots__ = tuple(fields)
+
+        def __init__(self, **given):
+            for field, value in {**fields, **given}.items():
+                setattr(self, field, copy(value))
+
+    Message.__name__ = name
+    return Message
 
 
-class PlanningScene(SimpleNamespace):
-    def __init__(self, **given):
-        super().__init__(robot_state=SimpleNamespace(), world=SimpleNamespace(), **given)
+CollisionObject = message(
+    'CollisionObject',
+    header=Header(), pose=Pose(), id='', type=None,
+    primitives=[], primitive_poses=[], meshes=[], mesh_poses=[], planes=[], plane_poses=[],
+    subframe_names=[], subframe_poses=[], operation=b'\x00',
+)  # fmt: skip
+CollisionObject.ADD, CollisionObject.REMOVE = b'\x00', b'\x01'
+RobotState = message(
+    'RobotState', joint_state=None, multi_dof_joint_state=None, attached_collision_objects=[],
+    is_diff=False,
+)  # fmt: skip
+World = message('PlanningSceneWorld', collision_objects=[], octomap=None)
+PlanningScene = message(
+    'PlanningScene',
+    name='', robot_state=RobotState(), robot_model_name='', fixed_frame_transforms=[],
+    allowed_collision_matrix=None, link_padding=[], link_scale=[], object_colors=[],
+    world=World(), is_diff=False,
+)  # fmt: skip
+TFMessage = message('TFMessage', transforms=[])
 
 
 @pytest.fixture(autouse=True)
@@ -41,9 +68,9 @@ def packages(monkeypatch):
     """As if ROS had brought them."""
     for name, kinds in (
         ('moveit_msgs', (CollisionObject, PlanningScene)),
-        ('tf2_msgs', (type('TFMessage', (SimpleNamespace,), {}),)),
+        ('tf2_msgs', (TFMessage,)),
     ):
-        if name in sys.modules:
+        if find_spec(name) is not None:
             continue
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
         module = ModuleType(f'{name}.msg')
@@ -55,9 +82,7 @@ def packages(monkeypatch):
 def seen(scene, *given, now=0.0, template=False):
     frame, found, parts_bin = boxes(*given)
     if template and found.count:
-        rows, columns, depth = found.depths.crops[0]
-        crops = ((rows, columns, depth + 1e-4), *found.depths.crops[1:])
-        found = replace(found, depths=InstanceImages(found.depths.size, crops, np.float32('nan')))
+        found = as_posed(found)
     around = boxes_of(Scene.of(frame, found, parts_bin))
     message = scene.seen(frame, found, Header(frame_id='camera'), boxes=around, now=now)
     return message.world.collision_objects

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from insegan_ros.camera import Plane, segmentation_from_labels
 from insegan_ros.parts_bin import Bin
-from insegan_ros.types import DepthFrame, Intrinsics
+from insegan_ros.types import DepthFrame, InstanceImages, Intrinsics
 
 CAMERA = Intrinsics(240, 180, 300.0, 300.0, 119.5, 89.5)
 HEIGHT = 0.5  # m, of the camera above the floor
@@ -32,3 +34,10 @@ def boxes(*given, rng=None, corners=None):
     frame = DepthFrame(depth, CAMERA)
     scores = np.linspace(0.9, 0.5, len(np.unique(labels)) - 1)
     return frame, segmentation_from_labels(frame, labels, scores), Bin(FLOOR, None, corners)
+
+
+def as_posed(found):
+    """The segmentation with its first instance rendered by a template, not as it was measured."""
+    rows, columns, depth = found.depths.crops[0]
+    crops = ((rows, columns, depth + 1e-4), *found.depths.crops[1:])
+    return replace(found, depths=InstanceImages(found.depths.size, crops, np.float32('nan')))

@@ -3,11 +3,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scenes import boxes
+from scenes import as_posed, boxes
 from scipy.spatial.transform import Rotation
 
 from insegan_ros.picks.symmetry import HALF_TURNS, Steadier
-from insegan_ros.types import InstanceImages
 
 QUARTERS = Rotation.from_rotvec(np.outer(np.arange(4) * np.pi / 2, [0, 0, 1])).as_matrix()
 
@@ -18,9 +17,7 @@ def scene(turn_degrees, moved=0.0, *, template=True):
     poses = found.poses.copy()
     poses[0, :3, :3] = Rotation.from_euler('z', turn_degrees, degrees=True).as_matrix()
     if template:
-        rows, columns, depth = found.depths.crops[0]
-        crops = ((rows, columns, depth + 1e-4), *found.depths.crops[1:])
-        found = replace(found, depths=InstanceImages(found.depths.size, crops, np.float32('nan')))
+        found = as_posed(found)
     return frame, replace(found, poses=poses)
 
 

@@ -64,7 +64,7 @@ def test_the_same_mesh_elsewhere_is_the_same_dataset_and_parts_have_the_old_acco
     [
         ([], '--part NAME or --mesh FILE'),
         (['--mesh', 'no.stl'], 'there is no mesh file'),
-        (['--mesh', 'BRICK', '--units', 'm'], 'm'),
+        (['--mesh', 'BRICK', '--units', 'm'], 'units mm'),
         (['--mesh', 'BRICK', '--bin-width', '40'], '1.2 to 20 part lengths'),
     ],
 )
