@@ -6,6 +6,7 @@ for every pixel: is this a part, where is that part's centre, how sure, how much
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 STRIDE = 16  # px: sides of the network's input are multiples of it
 OUTPUTS = 6  # part logit, centre's offset in x and y, its height, log spread, visible fraction
@@ -192,3 +194,23 @@ def resize(image: NDArray, size: tuple[int, int]) -> NDArray:
 def interpolate(output: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
     """(C, H, W) -> (C, height, width) of `size`, bilinear."""
     return np.stack([cv2.resize(channel, (size[1], size[0])) for channel in output])
+
+
+def fused(network: VoteNetwork) -> VoteNetwork:
+    """A copy for inference: batch norms folded into the convolutions before them.
+
+    A network that is one already is returned as it is.
+    """
+    if not network.training and not any(isinstance(m, nn.BatchNorm2d) for m in network.modules()):
+        return network
+    network = copy.deepcopy(network).eval()
+    for block in list(network.modules()):
+        if (
+            isinstance(block, nn.Sequential)
+            and len(block) == 3
+            and isinstance(block[0], nn.Conv2d)
+            and isinstance(block[1], nn.BatchNorm2d)
+        ):
+            block[0] = fuse_conv_bn_eval(block[0], block[1])
+            block[1] = nn.Identity()
+    return channels_last(network)

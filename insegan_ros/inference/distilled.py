@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,8 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from insegan_ros import config
 from insegan_ros.bin_tracker import BinTracker
@@ -21,11 +18,12 @@ from insegan_ros.distillation.clusters import Instances, VoteSettings, find_inst
 from insegan_ros.distillation.network import (
     STRIDE,
     VoteNetwork,
-    channels_last,
+    fused,
     interpolate,
     network_input,
     resize,
 )
+from insegan_ros.inference.bin_window import ids_inside, lifted, raised_window
 from insegan_ros.inference.distilled_card import DistilledCard, Scoring, scaled
 from insegan_ros.inference.existence import Existence
 from insegan_ros.inference.found import Found
@@ -38,9 +36,8 @@ from insegan_ros.inference.poses import (
 )
 from insegan_ros.model.template import Template
 from insegan_ros.parts_bin import DEFAULT, Bin, FindingConfig, foreground, lowest_part
-from insegan_ros.types import DepthFrame, InstanceImages, Intrinsics, Segmentation
+from insegan_ros.types import DepthFrame, InstanceImages, Segmentation
 
-MARGIN = 8  # px around the bin
 MAX_TILT_DEGREES = 3.0  # beyond it the frame is first seen straight down
 TEMPLATE = 'template.logits'  # its name among a model's tensors
 WHOLE_VISIBLE, WHOLE_AGREEMENT = 0.9, 0.6  # above both an instance counts as seen whole
@@ -173,7 +170,7 @@ class DistilledSegmenter:
         parts_bin = self.bin_in(frame) if parts_bin is None else parts_bin
         tilt = np.degrees(np.arccos(np.clip(-parts_bin.floor.normal[2], -1, 1)))
         all_heights = height_map(frame, parts_bin.floor)
-        left, top, right, bottom = _window(
+        left, top, right, bottom = raised_window(
             all_heights, parts_bin.region, 1.5 * lowest_part(frame, parts_bin, all_heights)
         )
         window = np.s_[top:bottom, left:right]
@@ -190,15 +187,15 @@ class DistilledSegmenter:
             instances = self._instances(heights, parts_bin.floor.offset / seen.intrinsics.fx)
             restored = view.restore(instances.labels.astype(np.float32), 0).astype(np.int32)
             labels[window] = restored[window]
-            centres = _lifted(instances.centres, seen.intrinsics, parts_bin.floor.offset)
+            centres = lifted(instances.centres, seen.intrinsics, parts_bin.floor.offset)
             centres = centres @ np.asarray(view.rotation)  # camera_R_view, as rows
         else:
             pixel = parts_bin.floor.offset / frame.intrinsics.fx
             instances = self._instances(all_heights[window], pixel)
             labels[window] = instances.labels
             k = frame.intrinsics.crop(left, top, right - left, height=bottom - top)
-            centres = _lifted(instances.centres, k, parts_bin.floor.offset)
-        ids = _inside(labels, foreground(frame, parts_bin), np.isfinite(frame.depth_m))
+            centres = lifted(instances.centres, k, parts_bin.floor.offset)
+        ids = ids_inside(labels, foreground(frame, parts_bin), np.isfinite(frame.depth_m))
         renumbered = np.zeros(labels.max(initial=0) + 1, np.int32)
         renumbered[ids] = np.arange(1, len(ids) + 1)
         return Found(
@@ -272,69 +269,9 @@ class DistilledSegmenter:
         return factor
 
 
-def _inside(
-    labels: NDArray[np.int32], part: NDArray[np.bool_], measured: NDArray[np.bool_]
-) -> NDArray[np.int64]:
-    """Ids of instances that stand in the bin; walls unlike those trained on look like parts."""
-    counted = np.where(measured, labels, 0)
-    most = int(labels.max(initial=0)) + 1
-    seen = np.bincount(counted.ravel(), minlength=most)
-    inside = np.bincount(counted[part], minlength=most)
-    ids = np.flatnonzero(inside > 0.5 * seen)
-    return ids[ids > 0]
-
-
-def _lifted(
-    centres: NDArray[np.floating], intrinsics: Intrinsics, camera_height: float
-) -> NDArray[np.float64]:
-    """(N, 3) image x, y in px and height in m -> the frame of a camera that looks down."""
-    x, y, height = np.asarray(centres, np.float64).reshape(-1, 3).T
-    z = camera_height - height
-    k = intrinsics
-    return np.stack([(x - k.cx) / k.fx * z, (y - k.cy) / k.fy * z, z], axis=1)
-
-
-def _window(
-    heights: NDArray[np.float32], region: tuple[int, int, int, int] | None, above: float
-) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of what stands above the floor in the bin, and a margin."""
-    x, y, w, h = region or (0, 0, heights.shape[1], heights.shape[0])
-    raised = heights[y : y + h, x : x + w] > above  # False where NaN
-    columns = np.flatnonzero(raised.sum(axis=0) >= 3)
-    rows = np.flatnonzero(raised.sum(axis=1) >= 3)
-    if not len(columns) or not len(rows):
-        return x, y, x, y
-    return (
-        max(x + int(columns[0]) - MARGIN, 0),
-        max(y + int(rows[0]) - MARGIN, 0),
-        min(x + int(columns[-1]) + 1 + MARGIN, heights.shape[1]),
-        min(y + int(rows[-1]) + 1 + MARGIN, heights.shape[0]),
-    )
-
-
 def template_name(kind: int) -> str:
     """Of the template of kind 1, 2, ... among a model's tensors."""
     return TEMPLATE if kind == 1 else f'{TEMPLATE}.{kind}'
-
-
-def fused(network: VoteNetwork) -> VoteNetwork:
-    """A copy for inference: batch norms folded into the convolutions before them.
-
-    A network that is one already is returned as it is.
-    """
-    if not network.training and not any(isinstance(m, nn.BatchNorm2d) for m in network.modules()):
-        return network
-    network = copy.deepcopy(network).eval()
-    for block in list(network.modules()):
-        if (
-            isinstance(block, nn.Sequential)
-            and len(block) == 3
-            and isinstance(block[0], nn.Conv2d)
-            and isinstance(block[1], nn.BatchNorm2d)
-        ):
-            block[0] = fuse_conv_bn_eval(block[0], block[1])
-            block[1] = nn.Identity()
-    return channels_last(network)
 
 
 def load(

@@ -16,12 +16,12 @@ from insegan_ros.camera import Plane
 from insegan_ros.data.store import Dataset
 from insegan_ros.distillation.clusters import VoteSettings, candidates, find_instances
 from insegan_ros.distillation.examples import Piles
-from insegan_ros.distillation.network import NetworkConfig, VoteNetwork, network_input
+from insegan_ros.distillation.network import NetworkConfig, VoteNetwork, fused, network_input
 from insegan_ros.distillation.train import predict
 from insegan_ros.evaluation.metrics import count_is_right, false_positives, iou_matrix, strict_miou
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference.confidence import Confidence
-from insegan_ros.inference.distilled import DistilledSegmenter, fused
+from insegan_ros.inference.distilled import DistilledSegmenter
 from insegan_ros.inference.distilled_card import Scoring
 from insegan_ros.inference.existence import Existence, fit_existence
 from insegan_ros.inference.found import Found

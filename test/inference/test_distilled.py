@@ -12,6 +12,7 @@ from insegan_ros.camera import Plane
 from insegan_ros.distillation.clusters import VoteSettings
 from insegan_ros.distillation.network import NetworkConfig, VoteNetwork
 from insegan_ros.inference import distilled, distilled_card, model_card
+from insegan_ros.inference.bin_window import ids_inside
 from insegan_ros.parts_bin import Bin, FindingConfig, PartLimits
 from insegan_ros.types import DepthFrame, Intrinsics
 
@@ -156,11 +157,11 @@ def test_what_stands_outside_the_walls_is_no_part() -> None:
     part = np.zeros(labels.shape, bool)
     part[:, :7] = True  # three quarters of 2 are inside, all of 1 and 5
     measured = np.ones(labels.shape, bool)
-    assert distilled._inside(labels, part, measured).tolist() == [1, 2, 5]
+    assert ids_inside(labels, part, measured).tolist() == [1, 2, 5]
     part[:, 5:] = False  # a quarter of 2, five sixths of 5
-    assert distilled._inside(labels, part, measured).tolist() == [1, 5]
+    assert ids_inside(labels, part, measured).tolist() == [1, 5]
     measured[:, 5:8] = False  # what is not measured tells nothing
-    assert distilled._inside(labels, part, measured).tolist() == [1, 2, 5]
+    assert ids_inside(labels, part, measured).tolist() == [1, 2, 5]
 
 
 def test_only_what_is_seen_whole_and_agreed_on_counts_as_a_whole_part(

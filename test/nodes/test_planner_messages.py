@@ -28,7 +28,7 @@ from insegan_ros.picks.scene import Scene
 BALL = trimesh.creation.icosphere(4, 0.02)
 
 
-def message(name: str, **fields: object) -> type:
+def message(type_name: str, /, **fields: object) -> type:
     """A stand-in that refuses what the message has no field for."""
 
     class Message:
@@ -38,7 +38,7 @@ def message(name: str, **fields: object) -> type:
             for field, value in {**fields, **given}.items():
                 setattr(self, field, copy(value))
 
-    Message.__name__ = name
+    Message.__name__ = type_name
     return Message
 
 
@@ -117,7 +117,7 @@ def test_a_posed_part_is_its_template_s_mesh_and_another_one_a_box():
     two = ((-0.05, 0, 0.04, 0.04, 0.03), (0.05, 0, 0.04, 0.04, 0.03))
     mesh, box = seen(scene, *two, template=True)
     assert len(mesh.meshes) == len(mesh.mesh_poses) == 1
-    assert not hasattr(mesh, 'primitives')
+    assert not mesh.primitives
     assert np.array(box.primitives[0].dimensions).max() == pytest.approx(0.04, abs=0.004)
 
 
