@@ -23,8 +23,6 @@ examples:
   insegan train --dataset ~/bins/nut --out ~/runs/gan --method insegan3d --max-minutes 60 \
       --config config/train/insegan_reference.yaml --set step.batch=32
   insegan train --dataset ~/bins/nut --out ~/runs/gan2 --method insegan3d --start ~/runs/gan/model
-  insegan train --dataset ~/bins/mixed --out ~/runs/gan3 --method insegan3d \
-      --set model.templates=2
   insegan train --dataset ~/bins/nut --out ~/runs/slots --method bo_qsa --max-minutes 60
   torchrun --nproc-per-node 4 -m insegan_ros.cli train --dataset ~/bins/nut --out ~/runs/gan \
       --method insegan3d
@@ -110,8 +108,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--kinds',
         type=int,
         metavar='N',
-        help='distilled: how many kinds of part lie in the bin, at most (1); insegan3d has a '
-        'template for each: --set model.templates=2',
+        help='distilled: kinds of part, at most (1); insegan3d: --set model.templates=N instead',
     )
     parser.add_argument(
         '--camera',
