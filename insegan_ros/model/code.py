@@ -18,7 +18,7 @@ def gates(templates: int) -> int:
     return templates if templates > 1 else 0
 
 
-def split(codes: Tensor) -> tuple[Tensor, Tensor]:
+def parted(codes: Tensor) -> tuple[Tensor, Tensor]:
     """3-D codes (..., 12 + K) -> rigid motions (..., 3, 4), gates (..., K); K may be 0."""
     return codes[..., :MOTION].unflatten(-1, (3, 4)), codes[..., MOTION:]
 

@@ -122,7 +122,7 @@ class Generator(nn.Module):
         """Codes (..., code_dim) -> which template each poses, (...): 1, 2, ..."""
         if not self.gates:
             return torch.ones(codes.shape[:-1], dtype=torch.long, device=codes.device)
-        return 1 + code.split(codes)[1].argmax(dim=-1)
+        return 1 + code.parted(codes)[1].argmax(dim=-1)
 
     def features(self, codes: Tensor) -> Tensor:
         """(B, n, code_dim) -> every instance's feature map F, (B, n, c, h, h), Eq. 1."""
@@ -172,7 +172,7 @@ class InstanceVolume(nn.Module):
 
     def draw(self, codes: Tensor) -> Tensor:
         """(M, code_dim) -> (M, c, h, h)."""
-        motions, gates = code.split(codes)
+        motions, gates = code.parted(codes)
         template = F.instance_norm(self.template) if self.normalised else self.template
         template = self.doubling(template) * self.ball  # once for all: (K, k, h, h, h)
         if self.gates:

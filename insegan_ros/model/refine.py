@@ -26,7 +26,7 @@ def moved(codes: Tensor, change: Tensor, kind: str) -> Tensor:
     """
     if kind == '2d':
         return codes + change
-    motion, gate = code.split(codes)
+    motion, gate = code.parted(codes)
     turned = rotation_matrix(change[..., :3]) @ motion[..., :3]
     shifted = motion[..., 3] + change[..., 3:]
     return code.joined(torch.cat([turned, shifted[..., None]], dim=-1), gate)

@@ -70,14 +70,14 @@ def appearance_loss(alone: Tensor, again: Tensor, asked: Tensor) -> Tensor:
 
 def template_loss(codes: Tensor, scores: Tensor, asked: Tensor) -> Tensor:
     """Cross entropy of templates' scores (B, n, K), against the gates of codes (B, n, 12 + K)."""
-    _, gates = code.split(codes)
+    _, gates = code.parted(codes)
     off = -(gates * scores.log_softmax(dim=-1)).sum(dim=-1)
     return (off * asked).sum() / asked.sum().clamp(min=1)
 
 
 def motion_loss(codes: Tensor, again: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
     """Motions of codes (B, n, 12 + K): mean difference of rotations' entries, of translations."""
-    off = (code.split(codes)[0] - code.split(again)[0]).abs()
+    off = (code.parted(codes)[0] - code.parted(again)[0]).abs()
     total = asked.sum().clamp(min=1)
     turn = (off[..., :3].square().mean(dim=(2, 3)) * asked).sum() / total
     move = (off[..., 3].mean(dim=2) * asked).sum() / total

@@ -91,7 +91,7 @@ def examine(generator: Generator, real: Tensor, instances: int, *, z_dim: int) -
     overlap = (union & scene).sum() / (union | scene).sum().clamp(min=1)
     spread = 0.0
     if generator.kind == '3d':
-        motions, _ = code.split(torch.cat(places).flatten(0, 1))
+        motions, _ = code.parted(torch.cat(places).flatten(0, 1))
         spread = float(motions[..., 3].std(dim=0).mean())
     return Health(
         single=float(each.float().mean(dim=(2, 3)).mean()) * instances / area,

@@ -105,7 +105,7 @@ def test_each_instance_is_drawn_with_the_template_of_its_gate() -> None:
     torch.manual_seed(0)
     two = Generator(GeneratorConfig(**SMALL, templates=2))
     codes = two.place(torch.randn(2, 3, 8))
-    motions, _ = code.split(codes)
+    motions, _ = code.parted(codes)
     for k in range(2):
         one = Generator(GeneratorConfig(**SMALL))
         weights = two.state_dict()

@@ -66,9 +66,9 @@ def test_an_encoder_names_the_template_of_each_instance() -> None:
     _, features = encoder(torch.randn(2, 1, 64, 64))
     cells = torch.tensor([[0, 1023], [5, 70]])
     codes, scores = encoder.codes_and_scores(features, cells)
-    assert torch.equal(code.split(codes)[1].argmax(dim=-1), scores.argmax(dim=-1))
+    assert torch.equal(code.parted(codes)[1].argmax(dim=-1), scores.argmax(dim=-1))
     asked = torch.tensor([[1.0, 1.0], [1.0, 0.0]])
-    right = 9 * code.split(codes)[1].detach()
+    right = 9 * code.parted(codes)[1].detach()
     assert template_loss(codes, right, asked) < 0.01 < template_loss(codes, -right, asked)
     hidden = torch.where(asked[..., None] > 0, right, -right)
     assert template_loss(codes, hidden, asked) < 0.01  # what is not seen cannot be named
@@ -81,7 +81,7 @@ def test_refinement_moves_an_instance_and_leaves_it_its_template() -> None:
     start = generator.place(torch.randn(2, 3, 8))
     refined = refine(generator, start, images, steps=3)
     assert torch.equal(generator.templates(refined), generator.templates(start))
-    assert not torch.equal(code.split(refined)[0], code.split(start)[0])
+    assert not torch.equal(code.parted(refined)[0], code.parted(start)[0])
 
 
 def test_refined_codes_never_render_worse() -> None:
