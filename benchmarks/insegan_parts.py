@@ -41,7 +41,9 @@ NEVER = 10**9
 class PartRun:
     """One part's networks, frames and steps, all in a device's memory."""
 
-    def __init__(self, part: str, folder: Path, device: torch.device, batch: int) -> None:
+    def __init__(
+        self, part: str, folder: Path, device: torch.device, *, batch: int, templates: int
+    ) -> None:
         dataset = Dataset(folder / part)
         indices = list(dataset.indices)
         self.part, self.device = part, device
@@ -49,7 +51,7 @@ class PartRun:
         images = torch.from_numpy(crop_frames(dataset, indices, self.crop, seed=0))
         self.held_out = images[:HELD_OUT].float()
         self._images = images[HELD_OUT:].to(device)[:, None]
-        self.model = InSeGANConfig(instances=dataset.info.instances or 5)
+        self.model = InSeGANConfig(instances=dataset.info.instances or 5, templates=templates)
         steps = StepConfig(batch=batch, generator_steps=NEVER, held_steps=NEVER)
         torch.manual_seed(0)
         self.trainer = Trainer(
@@ -123,11 +125,15 @@ def main() -> None:
     parser.add_argument('--out', type=Path, required=True)
     parser.add_argument('--minutes', type=float, default=9.0, help='of training (9)')
     parser.add_argument('--batch', type=int, default=64)
+    parser.add_argument('--templates', type=int, default=1, help='of each run: kinds of part (1)')
     parser.add_argument('--device', default='auto')
     args = parser.parse_args()
     torch.backends.cudnn.benchmark = True
     device = torch.device(pick_device(args.device))
-    runs = [PartRun(part, args.sets, device, args.batch) for part in args.parts]
+    runs = [
+        PartRun(part, args.sets, device, batch=args.batch, templates=args.templates)
+        for part in args.parts
+    ]
     begun, length = time.monotonic(), 60 * args.minutes
     run_until(runs, begun + 0.2 * length)
     for run in runs:
