@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
@@ -29,7 +29,15 @@ from insegan_ros.distillation.pretrain import (
 from insegan_ros.distillation.random_views import THICKNESS, ViewConfig
 from insegan_ros.distillation.train import STARTED_RATE, TrainConfig, begin
 from insegan_ros.inference import distilled_card, model_card
-from insegan_ros.learn.reading import ReadingConfig, learn_to_read
+from insegan_ros.inference.distilled import DistilledSegmenter
+from insegan_ros.inference.distilled_card import Scoring
+from insegan_ros.learn.reading import (
+    Case,
+    ReadingConfig,
+    calibrate_scores,
+    learn_to_read,
+    look,
+)
 from insegan_ros.learn.stage_network import batch_workers, train_with_bar
 
 HELD_OUT = 20  # one shape in so many is not trained on, but no more than
@@ -128,12 +136,30 @@ def pretrain(
     }
     training: dict[str, Any] = {'steps': progress.step, 'batch': train.batch, 'minutes': minutes}
     training |= {'seed': seed, 'processor': processor(device)}
+    segmenter = DistilledSegmenter(
+        progress.average, read.votes, lengths_px=config.view.told_px, existence=read.existence
+    )
     settings = distilled_card.to_card(
-        assumed, read.votes, lengths_px=config.view.told_px, existence=read.existence
+        assumed,
+        read.votes,
+        scoring=scores_of(segmenter, unseen[1::2], seed),  # the others chose the reading
+        lengths_px=config.view.told_px,
+        existence=read.existence,
     )
     card = _card(taught) | {'training': training, 'figures': figures, 'settings': settings}
     model_card.save_model(out / 'model', card, progress.average.state_dict())
     return figures
+
+
+def scores_of(
+    segmenter: DistilledSegmenter, pictures: Sequence[tuple[Piles, NetworkConfig]], seed: int
+) -> Scoring | None:
+    """What scores of a model of any part mean, from pictures of shapes that taught it nothing."""
+    cases: list[Case] = []
+    for picture, told in pictures:
+        segmenter.set_part_length(told.part_length_m)
+        cases += look(segmenter, picture, range(len(picture)), seed=seed + len(cases))
+    return calibrate_scores(segmenter, cases)
 
 
 def _card(taught: GrowingShapes) -> dict[str, Any]:
