@@ -18,7 +18,7 @@ from insegan_ros import __version__
 from insegan_ros.depth_camera import D435
 from insegan_ros.device import pick_device, processor
 from insegan_ros.distillation.examples import Piles, mixed_batch
-from insegan_ros.distillation.network import NetworkConfig, widened
+from insegan_ros.distillation.network import NetworkConfig, VoteNetwork, widened
 from insegan_ros.distillation.pretrain import (
     VIEWS,
     ShapesConfig,
@@ -128,27 +128,42 @@ def pretrain(
         )
     taught.look()
     unseen = [part for views in load_shapes(folder, config, last=held) for part in views]
-    read = learn_to_read(progress.average, unseen, seed, config=READING)
-    figures = {
+    settings, figures = read_by(progress.average, unseen, seed, lengths_px=config.view.told_px)
+    training: dict[str, Any] = {'steps': progress.step, 'batch': train.batch, 'minutes': minutes}
+    training |= {'seed': seed, 'processor': processor(device)}
+    card = _card(taught) | {'training': training, 'figures': figures, 'settings': settings}
+    model_card.save_model(out / 'model', card, progress.average.state_dict())
+    return figures
+
+
+def read_by(
+    network: VoteNetwork,
+    unseen: Sequence[tuple[Piles, NetworkConfig]],
+    seed: int,
+    *,
+    lengths_px: tuple[float, float],
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """A card's settings and figures, from pictures of shapes that taught the network nothing.
+
+    Args:
+        lengths_px: what the part's length is said to be in the pictures that taught it.
+    """
+    read = learn_to_read(network, unseen, seed, config=READING)
+    segmenter = DistilledSegmenter(
+        network, read.votes, lengths_px=lengths_px, existence=read.existence
+    )
+    settings = distilled_card.to_card(
+        network.config,
+        read.votes,
+        scoring=scores_of(segmenter, unseen[1::2], seed),  # the others chose the reading
+        lengths_px=lengths_px,
+        existence=read.existence,
+    )
+    return settings, {
         'strict_miou_on_unseen_shapes': round(read.strict_miou, 4),
         'count_accuracy_on_unseen_shapes': round(read.count_accuracy, 4),
         'false_instances_a_picture': round(read.false_instances, 4),
     }
-    training: dict[str, Any] = {'steps': progress.step, 'batch': train.batch, 'minutes': minutes}
-    training |= {'seed': seed, 'processor': processor(device)}
-    segmenter = DistilledSegmenter(
-        progress.average, read.votes, lengths_px=config.view.told_px, existence=read.existence
-    )
-    settings = distilled_card.to_card(
-        assumed,
-        read.votes,
-        scoring=scores_of(segmenter, unseen[1::2], seed),  # the others chose the reading
-        lengths_px=config.view.told_px,
-        existence=read.existence,
-    )
-    card = _card(taught) | {'training': training, 'figures': figures, 'settings': settings}
-    model_card.save_model(out / 'model', card, progress.average.state_dict())
-    return figures
 
 
 def scores_of(
