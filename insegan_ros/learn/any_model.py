@@ -15,6 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from insegan_ros import __version__
+from insegan_ros.config import plain
 from insegan_ros.depth_camera import D435
 from insegan_ros.device import pick_device, processor
 from insegan_ros.distillation.examples import Piles, mixed_batch
@@ -128,8 +129,10 @@ def pretrain(
     }
     training: dict[str, Any] = {'steps': progress.step, 'batch': train.batch, 'minutes': minutes}
     training |= {'seed': seed, 'processor': processor(device)}
-    settings = distilled_card.to_card(
-        assumed, read.votes, lengths_px=config.view.told_px, existence=read.existence
+    settings = plain(
+        distilled_card.DistilledCard(
+            assumed, read.votes, lengths_px=config.view.told_px, existence=read.existence
+        )
     )
     card = _card(taught) | {'training': training, 'figures': figures, 'settings': settings}
     model_card.save_model(out / 'model', card, progress.average.state_dict())
