@@ -3,7 +3,7 @@
 python benchmarks/inference.py --model nut --threads 2
 python benchmarks/inference.py --model any:0.056 --instances 20 --bin-width 2.6
 
-Beside the time on the clock it shows the processor's, which other work on the machine changes less.
+Beside the time on the clock it shows that of the processor, which other work changes less.
 """
 
 from __future__ import annotations
