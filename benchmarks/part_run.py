@@ -148,11 +148,12 @@ class PartRun:
         networks = InSeGANNetworks(model).to(self.device)
         for name, average in self.trainer.ema.items():
             getattr(networks, name).load_state_dict(average.network.state_dict())
-        alone, again = networks.eval().decompose(self.held_out[:, None].to(self.device))
-        error = float((again.float().cpu() - self.held_out).abs().mean())
+        explained = networks.eval().decompose(self.held_out[:, None].to(self.device))
+        alone, again = explained.alone.float().cpu(), explained.image.float().cpu()
+        error = float((again - self.held_out).abs().mean())
         if error < self.best:
             self.best = error
-            self._write(networks, alone.float().cpu(), out / self.name / 'model', health.verdict())
+            self._write(networks, alone, out / self.name / 'model', health.verdict())
         losses = ', '.join(f'{k} {float(v):.3f}' for k, v in self.steps.losses.items())
         phase = self.trainer.phase
         return f'{self.name}: {steps} steps, {phase}, held out {error:.4f} ({losses}); {health}'
@@ -180,6 +181,6 @@ class PartRun:
             },
             'separated': verdict,
             'figures': {'held_out': round(self.best, 4)},
-            'settings': insegan.to_card(card),
+            'settings': config.plain(card),
         }
         model_card.save_model(out, said, networks.state_dict())

@@ -108,12 +108,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--kinds',
         type=int,
         metavar='N',
-        help='distilled: how many kinds of part lie in the bin, at most (1)',
+        help='distilled: kinds of part, at most (1); insegan3d: --set model.templates=N instead',
     )
     parser.add_argument(
         '--camera',
         metavar='NAME',
-        help='distilled: whose noise piles are given: a name or file of docs/cameras.md (d435)',
+        help='distilled: whose noise piles have: any, a name or file of docs/cameras.md (d435)',
     )
     add_part_length(parser)
     parser.add_argument('--seed', type=int, default=0)

@@ -268,7 +268,7 @@ class Trainer:
             image, alone = (some.float() for some in generator.render_both(codes))
             found = set_losses.seen(alone)
         heat, features = encoder(measured(image, self._rng))
-        again = encoder.codes(features, found.cells)
+        again, scores = encoder.codes_and_scores(features, found.cells)
         known = torch.where(found.asked[..., None] > 0.5, again, codes)
         rendered, single = (some.float() for some in generator.render_both(known))
         named = {
@@ -283,6 +283,9 @@ class Trainer:
             # equal parts have many right rotations: these only begin with the true ones
             total = total + weights.motion * (move + 0.5 * turn * (since < self.config.real_after))
             named['move'] = move
+        if generator.gates:
+            named['template'] = set_losses.template_loss(codes, scores, found.asked)
+            total = total + weights.template * named['template']
         return total, named
 
     def _autocast(self, real: Tensor) -> torch.autocast:
