@@ -77,11 +77,11 @@ class PartRun:
         networks = InSeGANNetworks(self.model)
         for name, average in self.trainer.ema.items():
             getattr(networks, name).load_state_dict(average.network.state_dict())
-        alone, again = networks.eval().decompose(self.held_out[:, None])
-        error = float((again - self.held_out).abs().mean())
+        explained = networks.eval().decompose(self.held_out[:, None])
+        error = float((explained.image - self.held_out).abs().mean())
         filters = FilterConfig()
         held_out = self.held_out.numpy().astype(np.float32)
-        threshold = insegan.choose_threshold(alone.numpy(), held_out, filters)
+        threshold = insegan.choose_threshold(explained.alone.numpy(), held_out, filters)
         card = InSeGANCard(self.model, self.crop, replace(filters, threshold=threshold))
         model = self.model
         generator = self.trainer.frozen_generator

@@ -187,12 +187,12 @@ class InSeGANRun(TrainingRun):
 
     def _decompose(self, networks: InSeGANNetworks, images: Tensor) -> tuple[Tensor, Tensor]:
         settings = self._settings
-        pairs = [
+        found = [
             networks.decompose(some[:, None].to(self.job.device), turns=settings.turns)
             for some in images.split(32)
         ]
-        alone, again = (torch.cat([some.float().cpu() for some in each]) for each in zip(*pairs))
-        return alone, again
+        alone = torch.cat([some.alone.float().cpu() for some in found])
+        return alone, torch.cat([some.image.float().cpu() for some in found])
 
     def _judge(self, networks: InSeGANNetworks, card: InSeGANCard) -> dict[str, float]:
         return self.judged(insegan.InSeGANSegmenter(networks, card, seed=self.job.seed))

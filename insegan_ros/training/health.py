@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
+from insegan_ros.model import code
 from insegan_ros.model.generator import Generator
 
 PART = -0.45  # a rendering above it shows a part: half way into the gap
@@ -90,7 +91,7 @@ def examine(generator: Generator, real: Tensor, instances: int, *, z_dim: int) -
     overlap = (union & scene).sum() / (union | scene).sum().clamp(min=1)
     spread = 0.0
     if generator.kind == '3d':
-        motions = torch.cat(places).flatten(0, 1).unflatten(-1, (3, 4))
+        motions, _ = code.parted(torch.cat(places).flatten(0, 1))
         spread = float(motions[..., 3].std(dim=0).mean())
     return Health(
         single=float(each.float().mean(dim=(2, 3)).mean()) * instances / area,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from insegan_ros.camera import Plane
 from insegan_ros.crop import BinCrop, CropConfig
 from insegan_ros.inference import insegan, model_card
 from insegan_ros.inference.insegan import (
+    Decomposition,
     FilterConfig,
     InSeGANCard,
     InSeGANNetworks,
@@ -55,12 +57,12 @@ class Knows(InSeGANNetworks):
 
     def decompose(
         self, images: Tensor, refine_steps: int = 0, seconds: float = 0, *, turns: int = 1
-    ) -> tuple[Tensor, Tensor]:
+    ) -> Decomposition:
         column = torch.arange(64)[None, None]
         left = torch.where(column < 32, images[:, 0], -1.0)
         right = torch.where(column >= 32, images[:, 0], -1.0)
         both = torch.stack([left, torch.full_like(left, -1.0), right], dim=1)
-        return both, images[:, 0]
+        return Decomposition(both, images[:, 0], torch.tensor([[1, 1, 2]]))
 
 
 def test_instances_become_masks_depths_and_scores_at_native_pixels() -> None:
@@ -79,6 +81,15 @@ def test_instances_become_masks_depths_and_scores_at_native_pixels() -> None:
     assert (found.scores > 0.7).all()
     assert (found.visible_fraction > 0.9).all()
     assert np.nanmedian(np.abs(found.rendered_depth - frame().depth_m)) < 0.0015
+
+
+def test_each_instance_is_of_the_class_of_its_template() -> None:
+    torch.manual_seed(0)
+    assert InSeGANSegmenter(Knows(TINY), CARD, BIN).segment(frame()).kinds is None
+    two = replace(TINY, templates=2)
+    found = InSeGANSegmenter(Knows(two), replace(CARD, model=two), BIN).segment(frame())
+    assert (found.classes[35:55, 35:55] == 1).all()
+    assert (found.classes[35:55, 65:85] == 2).all()
 
 
 def test_untrained_weights_keep_the_promises_of_a_segmentation() -> None:

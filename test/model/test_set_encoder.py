@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from insegan_ros.model import code
 from insegan_ros.model.generator import Generator, GeneratorConfig
 from insegan_ros.model.refine import mismatch, refine
 from insegan_ros.model.set_encoder import STRIDE, SetEncoder, rotation
-from insegan_ros.model.set_losses import appearance_loss, centre_loss, seen
+from insegan_ros.model.set_losses import appearance_loss, centre_loss, seen, template_loss
 from insegan_ros.training.health import Health
 
 SMALL = GeneratorConfig(z_dim=8, template_channels=8, feature_channels=16)
@@ -55,6 +58,30 @@ def test_codes_are_rigid_motions_near_their_cells_and_peaks_keep_apart() -> None
     heat[0, [100, 101, 500]] = torch.tensor([3.0, 2.0, 1.0])
     assert encoder.peaks(heat, 2)[0].tolist() == [[100, 500]]
     assert torch.equal(rotation(torch.zeros(6)), torch.eye(3))
+
+
+def test_an_encoder_names_the_template_of_each_instance() -> None:
+    torch.manual_seed(0)
+    encoder = SetEncoder(replace(SMALL, templates=2), 16)
+    _, features = encoder(torch.randn(2, 1, 64, 64))
+    cells = torch.tensor([[0, 1023], [5, 70]])
+    codes, scores = encoder.codes_and_scores(features, cells)
+    assert torch.equal(code.parted(codes)[1].argmax(dim=-1), scores.argmax(dim=-1))
+    asked = torch.tensor([[1.0, 1.0], [1.0, 0.0]])
+    right = 9 * code.parted(codes)[1].detach()
+    assert template_loss(codes, right, asked) < 0.01 < template_loss(codes, -right, asked)
+    hidden = torch.where(asked[..., None] > 0, right, -right)
+    assert template_loss(codes, hidden, asked) < 0.01  # what is not seen cannot be named
+
+
+def test_refinement_moves_an_instance_and_leaves_it_its_template() -> None:
+    torch.manual_seed(0)
+    generator = Generator(replace(SMALL, templates=2)).requires_grad_(False)
+    images = generator.render_both(generator.place(torch.randn(2, 3, 8)))[0]
+    start = generator.place(torch.randn(2, 3, 8))
+    refined = refine(generator, start, images, steps=3)
+    assert torch.equal(generator.templates(refined), generator.templates(start))
+    assert not torch.equal(code.parted(refined)[0], code.parted(start)[0])
 
 
 def test_refined_codes_never_render_worse() -> None:
