@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -149,7 +149,7 @@ class InSeGANRun(TrainingRun):
         if not self._trainer.group.leads:
             return
         health = self.health()
-        figures = {f'health_{name}': value for name, value in asdict(health).items()}
+        figures = {f'health_{name}': value for name, value in health.signs.items()}
         better = False
         if self._trainer.phase != 'generator':
             networks = self.networks()
