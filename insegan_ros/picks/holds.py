@@ -67,7 +67,7 @@ class Holds:
         between = np.abs(y) < jaw.finger_width_m / 2
         x, y = x[between], y[between]
         half, reach = self.widths[m] / 2, max(NEAR_SIDE * self.widths[m], 0.002)
-        return max(_lean(side * x, y, half - reach, half + reach) for side in (-1, 1))
+        return max(_lean(side * x, y, low=half - reach, high=half + reach) for side in (-1, 1))
 
     def room(self, m: int, around: Turned, jaw: ParallelJaw) -> float:
         """Metres of free space beyond both open fingers; negative where one would hit something.
@@ -127,7 +127,7 @@ def _quantile_index(which: NDArray[np.bool_], share: float) -> NDArray[np.int64]
     return np.asarray((count > share * (count[..., -1:] - 1)).argmax(axis=-1))
 
 
-def _lean(x: NDArray[np.float64], y: NDArray[np.float64], low: float, high: float) -> float:
+def _lean(x: NDArray[np.float64], y: NDArray[np.float64], *, low: float, high: float) -> float:
     """|dx / dy| of the outermost points near the side of a part on which x is greatest."""
     near = (x > low) & (x < high)
     rows = np.round(y[near] / ROW_M).astype(int)
