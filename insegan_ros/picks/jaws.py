@@ -29,7 +29,7 @@ def jaw_pick(
     holds = Holds.of(part, jaw)
     tips = holds.centres @ scene.floor_axes
     tips += (holds.tips - scene.floor_offset_m)[:, None] * scene.up  # (H, 3) camera frame
-    left, reasons = _reachable(scene, holds, tips, jaw)
+    left, reasons = _reachable(scene, holds, tips, jaw=jaw)
     around, whole = Turned.of(_in_reach(points, holds, jaw)), Turned.of(points[own])
     weights = dict(zip(Cues.names(), jaw.chance.weights, strict=True))
     seal = np.minimum(holds.depths / jaw.finger_depth_m, 1)
@@ -82,7 +82,7 @@ def _flat(
 
 
 def _reachable(
-    scene: Scene, holds: Holds, tips: NDArray[np.float64], jaw: ParallelJaw
+    scene: Scene, holds: Holds, tips: NDArray[np.float64], *, jaw: ParallelJaw
 ) -> tuple[NDArray[np.int64], list[str]]:
     """Indices of the holds that nothing forbids so far, and why not the others."""
     opening = holds.widths + 2 * jaw.clearance_m
