@@ -20,7 +20,7 @@ import torch
 from graphed_steps import GraphedSteps
 from torch import Tensor
 
-from insegan_ros import __version__
+from insegan_ros import __version__, config
 from insegan_ros.crop import CropConfig
 from insegan_ros.data.frames import crop_frames, measure_crop
 from insegan_ros.data.store import Dataset
@@ -95,7 +95,7 @@ class PartRun:
             'training': {'steps': steps, 'batch': batch, 'processor': processor(str(self.device))},
             'separated': health.verdict(),
             'figures': {'held_out': round(error, 4)},
-            'settings': insegan.to_card(card),
+            'settings': config.plain(card),
         }
         model_card.save_model(out / self.part, said, networks.state_dict())
         return f'{steps} steps, held-out error {error:.4f}; {health.verdict()}'

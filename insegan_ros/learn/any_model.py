@@ -15,6 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from insegan_ros import __version__
+from insegan_ros.config import plain
 from insegan_ros.depth_camera import D435
 from insegan_ros.device import pick_device, processor
 from insegan_ros.distillation.examples import Piles, mixed_batch
@@ -152,14 +153,14 @@ def read_by(
     segmenter = DistilledSegmenter(
         network, read.votes, lengths_px=lengths_px, existence=read.existence
     )
-    settings = distilled_card.to_card(
+    card = distilled_card.DistilledCard(
         network.config,
         read.votes,
         scoring=scores_of(segmenter, unseen[1::2], seed),  # the others chose the reading
         lengths_px=lengths_px,
         existence=read.existence,
     )
-    return settings, {
+    return plain(card), {
         'strict_miou_on_unseen_shapes': round(read.strict_miou, 4),
         'count_accuracy_on_unseen_shapes': round(read.count_accuracy, 4),
         'false_instances_a_picture': round(read.false_instances, 4),
