@@ -182,7 +182,7 @@ class AlikeShapes:
     def parts(self) -> list[tuple[Piles, NetworkConfig]]:
         """Piles of the shapes that look most alike."""
         stored = [Dataset(self.orders[k].path) for k in self._kept]
-        errors = self.job.config.errors
+        errors = self.job.config.errors(self.length_m)
         return [(Piles.load(piles, piles.indices, errors), self.network) for piles in stored]
 
     @property
