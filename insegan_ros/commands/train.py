@@ -113,7 +113,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--camera',
         metavar='NAME',
-        help='distilled: whose noise piles are given: a name or file of docs/cameras.md (d435)',
+        help='distilled: whose noise piles have: any, a name or file of docs/cameras.md (d435)',
     )
     add_part_length(parser)
     parser.add_argument('--seed', type=int, default=0)

@@ -10,7 +10,6 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -259,11 +258,6 @@ def choose_threshold(
         covered = nearest_of > trial
         ious.append((covered & part).sum() / max((covered | part).sum(), 1))
     return round(float(trials[int(np.argmax(ious))]), 3)
-
-
-def to_card(card: InSeGANCard) -> dict[str, Any]:
-    """Plain values for the card's `settings`."""
-    return yaml.safe_load(config.dump(card))
 
 
 def load(

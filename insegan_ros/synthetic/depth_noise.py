@@ -108,6 +108,17 @@ def drawn(rng: np.random.Generator, part_m: float, distance_m: float) -> DepthNo
     )
 
 
+@dataclass(frozen=True)
+class AnyCamera:
+    """All cameras of the family, over parts of one length."""
+
+    part_m: float
+
+    def drawn(self, rng: np.random.Generator, distance_m: float) -> DepthNoise:
+        """One of them, at random."""
+        return drawn(rng, self.part_m, distance_m)
+
+
 def varied(noise: DepthNoise, rng: np.random.Generator) -> DepthNoise:
     """A camera of the same kind: no two are alike, and no preset is a user's camera exactly."""
 
