@@ -65,9 +65,9 @@ def measure(
     """The error over images (B, S, S), and their labels."""
     alone, again = [], []
     for some in images.split(4):
-        a, b = networks.decompose(some[:, None], steps, turns=turns)
-        alone.append(a)
-        again.append(b)
+        explained = networks.decompose(some[:, None], steps, turns=turns)
+        alone.append(explained.alone)
+        again.append(explained.image)
     error = float((torch.cat(again) - images).abs().mean())
     return error, found(torch.cat(alone), images, card)
 

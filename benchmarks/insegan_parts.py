@@ -20,7 +20,7 @@ import torch
 from graphed_steps import GraphedSteps
 from torch import Tensor
 
-from insegan_ros import __version__
+from insegan_ros import __version__, config
 from insegan_ros.crop import CropConfig
 from insegan_ros.data.frames import crop_frames, measure_crop
 from insegan_ros.data.store import Dataset
@@ -77,11 +77,11 @@ class PartRun:
         networks = InSeGANNetworks(self.model)
         for name, average in self.trainer.ema.items():
             getattr(networks, name).load_state_dict(average.network.state_dict())
-        alone, again = networks.eval().decompose(self.held_out[:, None])
-        error = float((again - self.held_out).abs().mean())
+        explained = networks.eval().decompose(self.held_out[:, None])
+        error = float((explained.image - self.held_out).abs().mean())
         filters = FilterConfig()
         held_out = self.held_out.numpy().astype(np.float32)
-        threshold = insegan.choose_threshold(alone.numpy(), held_out, filters)
+        threshold = insegan.choose_threshold(explained.alone.numpy(), held_out, filters)
         card = InSeGANCard(self.model, self.crop, replace(filters, threshold=threshold))
         model = self.model
         generator = self.trainer.frozen_generator
@@ -95,7 +95,7 @@ class PartRun:
             'training': {'steps': steps, 'batch': batch, 'processor': processor(str(self.device))},
             'separated': health.verdict(),
             'figures': {'held_out': round(error, 4)},
-            'settings': insegan.to_card(card),
+            'settings': config.plain(card),
         }
         model_card.save_model(out / self.part, said, networks.state_dict())
         return f'{steps} steps, held-out error {error:.4f}; {health.verdict()}'

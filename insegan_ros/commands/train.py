@@ -108,7 +108,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--kinds',
         type=int,
         metavar='N',
-        help='distilled: how many kinds of part lie in the bin, at most (1)',
+        help='distilled: kinds of part, at most (1); insegan3d: --set model.templates=N instead',
     )
     parser.add_argument(
         '--camera',

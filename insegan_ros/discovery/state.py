@@ -76,6 +76,15 @@ class Poses:
     shifts: Tensor  # (N, 2) metres
     residual: Tensor  # (N,) share of the crop's and the view's pixels that disagree, about 0 to 1
 
+    def or_better(self, other: Poses) -> Poses:
+        """Of each crop this pose, where its residual is lower than the other one's."""
+        kept = self.residual < other.residual
+        return Poses(
+            torch.where(kept[:, None, None], self.rotations, other.rotations),
+            torch.where(kept[:, None], self.shifts, other.shifts),
+            torch.minimum(self.residual, other.residual),
+        )
+
 
 @dataclass(frozen=True)
 class DiscoveryState:

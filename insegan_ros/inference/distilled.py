@@ -122,9 +122,7 @@ class DistilledSegmenter:
             FloorNotFoundError: no bin was given and the frame shows none.
         """
         found = self.find(frame)
-        scores = found.agreement * np.sqrt(found.visible)
-        if self._scoring is not None:
-            scores = self._scoring.plain(found.cues)
+        scores = self.scores(found)
         plain = segmentation_from_labels(frame, found.labels, scores)
         order = np.argsort(-np.asarray(scores), kind='stable')
         kinds = found.kinds[order].astype(np.uint16) if self._config.kinds > 1 else None
@@ -141,6 +139,12 @@ class DistilledSegmenter:
         else:
             scores = plain.scores
         return with_poses(frame, plain, fits, scores=scores, estimators=self.poses)
+
+    def scores(self, found: Found) -> NDArray[np.floating]:
+        """(N,) of what was found, poses aside: how likely a mask is right, if calibrated."""
+        if self._scoring is not None:
+            return self._scoring.plain(found.cues)
+        return found.agreement * np.sqrt(found.visible)
 
     def fit_poses(
         self,

@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import yaml
-
 from insegan_ros import config
 from insegan_ros.distillation.clusters import VoteSettings
 from insegan_ros.distillation.network import NetworkConfig
 from insegan_ros.inference.confidence import Confidence
 from insegan_ros.inference.existence import Existence
-from insegan_ros.parts_bin import DEFAULT, FindingConfig
+from insegan_ros.parts_bin import FindingConfig
 
 
 @dataclass(frozen=True)
@@ -45,31 +43,6 @@ class DistilledCard:
         return () if self.voxel_m is None else (self.voxel_m, *self.other_voxels_m)
 
 
-def to_card(
-    network: NetworkConfig,
-    votes: VoteSettings,
-    voxel_m: float | None = None,
-    *,
-    other_voxels_m: tuple[float, ...] = (),
-    scoring: Scoring | None = None,
-    lengths_px: tuple[float, float] | None = None,
-    existence: Existence | None = None,
-    finding: FindingConfig = DEFAULT,
-) -> dict[str, Any]:
-    """Plain values for the card's `settings`."""
-    card = DistilledCard(
-        network,
-        votes,
-        voxel_m,
-        scoring,
-        lengths_px,
-        existence,
-        other_voxels_m=other_voxels_m,
-        finding=finding,
-    )
-    return yaml.safe_load(config.dump(card))
-
-
 def widths_of(card: Mapping[str, Any]) -> tuple[int, int, int, int]:
     """Of a model's network, by its card.
 
@@ -88,7 +61,7 @@ def with_length(card: Mapping[str, Any], metres: float) -> dict[str, Any] | None
     known = config.from_mapping(DistilledCard, card.get('settings') or {})
     if known.lengths_px is None:
         return None
-    return yaml.safe_load(config.dump(replace(known, network=scaled(known.network, metres))))
+    return config.plain(replace(known, network=scaled(known.network, metres)))
 
 
 def scaled(network: NetworkConfig, metres: float) -> NetworkConfig:

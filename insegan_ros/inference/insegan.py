@@ -10,7 +10,6 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -61,6 +60,15 @@ class InSeGANCard:
             )
 
 
+@dataclass(frozen=True)
+class Decomposition:
+    """What the networks say of B images."""
+
+    alone: Tensor  # (B, n, S, S) each instance alone
+    image: Tensor  # (B, S, S) all of them re-rendered
+    templates: Tensor  # (B, n) which of the model's templates each has: 1, 2, ...
+
+
 class InSeGANNetworks(nn.Module):
     """What is left of a trained model at inference: generator and encoder."""
 
@@ -77,8 +85,8 @@ class InSeGANNetworks(nn.Module):
         seconds: float = float('inf'),
         *,
         turns: int = 1,
-    ) -> tuple[Tensor, Tensor]:
-        """(B, 1, S, S) -> each instance alone (B, n, S, S), all re-rendered (B, S, S).
+    ) -> Decomposition:
+        """Of images (B, 1, S, S).
 
         Args:
             refine_steps: of the codes on these images; `seconds` may end them earlier.
@@ -96,7 +104,7 @@ class InSeGANNetworks(nn.Module):
                 seconds=seconds,
             )
         image, alone = composed(self.generator, codes, found.turns)
-        return alone, image[:, 0]
+        return Decomposition(alone, image[:, 0], self.generator.templates(codes))
 
 
 class InSeGANSegmenter(BinSegmenter):
@@ -122,10 +130,10 @@ class InSeGANSegmenter(BinSegmenter):
     def _segment(self, frame: DepthFrame, parts_bin: Bin, refine_seconds: float) -> Segmentation:
         crop = BinCrop.of(frame, parts_bin, self._card.crop)
         image = torch.from_numpy(crop.image).to(self._device)[None, None]
-        rendered, _ = self._networks.decompose(
+        explained = self._networks.decompose(
             image, self._card.refine_steps, refine_seconds, turns=self._card.turns
         )
-        alone = filtered(rendered[0].float().cpu().numpy(), self._card.filters)
+        alone = filtered(explained.alone[0].float().cpu().numpy(), self._card.filters)
         seen = crop.restore(alone, frame)  # (n, H, W)
         threshold = self._card.filters.threshold
         labels, part = nearest(seen, threshold), foreground(frame, parts_bin)
@@ -135,7 +143,11 @@ class InSeGANSegmenter(BinSegmenter):
             closest = closest_to_measured(seen, values, threshold)
             labels = np.where(np.isfinite(heights), closest, labels)
         labels = filled(labels, part & np.isfinite(heights))
-        return self._describe(frame, parts_bin, labels, seen=seen, heights=crop.heights(seen))
+        templates = explained.templates[0].cpu().numpy().astype(np.uint16)
+        heights_m = crop.heights(seen)
+        return self._describe(
+            frame, parts_bin, labels, seen=seen, heights=heights_m, templates=templates
+        )
 
     def _describe(
         self,
@@ -145,6 +157,7 @@ class InSeGANSegmenter(BinSegmenter):
         *,
         seen: NDArray[np.float32],
         heights: NDArray[np.float32],
+        templates: NDArray[np.uint16],
     ) -> Segmentation:
         ids, area = np.unique(labels, return_counts=True)
         ids = ids[(ids > 0) & (area >= MIN_PIXELS)]
@@ -161,6 +174,7 @@ class InSeGANSegmenter(BinSegmenter):
         order = np.argsort(-scores, kind='stable')
         depths = depth_at_height(frame, parts_bin, heights[ids - 1])
         depths[~whole] = np.nan
+        several = self._card.model.templates > 1
         composed = depth_at_height(frame, parts_bin, heights.max(axis=0, initial=0))
         return Segmentation(
             labels=found.labels,
@@ -169,6 +183,7 @@ class InSeGANSegmenter(BinSegmenter):
             poses=found.poses,
             scores=found.scores,
             visible_fraction=np.clip(visible[order], 0, 1).astype(np.float32),
+            kinds=templates[ids - 1][order] if several else None,
         )
 
 
@@ -243,11 +258,6 @@ def choose_threshold(
         covered = nearest_of > trial
         ious.append((covered & part).sum() / max((covered | part).sum(), 1))
     return round(float(trials[int(np.argmax(ious))]), 3)
-
-
-def to_card(card: InSeGANCard) -> dict[str, Any]:
-    """Plain values for the card's `settings`."""
-    return yaml.safe_load(config.dump(card))
 
 
 def load(

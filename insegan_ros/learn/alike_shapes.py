@@ -19,6 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from insegan_ros.camera import Plane
+from insegan_ros.config import plain
 from insegan_ros.data.store import Dataset
 from insegan_ros.discovery.crops import MASK_EDGE, Piece, pieces_of
 from insegan_ros.discovery.discover import WHOLE, UnexplainedError
@@ -28,7 +29,7 @@ from insegan_ros.distillation.alike import Order, carry_out, unlike, view_cues
 from insegan_ros.distillation.examples import Piles, mixed_batch
 from insegan_ros.distillation.network import NetworkConfig
 from insegan_ros.distillation.random_views import THICKNESS
-from insegan_ros.distillation.surroundings import Surroundings, measure_surroundings
+from insegan_ros.distillation.surroundings import Surroundings
 from insegan_ros.distillation.train import TrainConfig
 from insegan_ros.inference import distilled_card, model_card
 from insegan_ros.learn.reading import frames_of, learn_to_read
@@ -36,6 +37,7 @@ from insegan_ros.learn.run_folder import Job
 from insegan_ros.learn.run_pictures import show_segmented
 from insegan_ros.learn.stage_discovery import UNEXPLAINED
 from insegan_ros.learn.stage_network import begun, is_read, learned_enough, teach, training_of
+from insegan_ros.learn.stage_piles import surroundings_of
 from insegan_ros.learn.stages import Figures, Stage
 from insegan_ros.learn.start import Start, card_of
 from insegan_ros.parts_bin import Bin
@@ -93,11 +95,7 @@ class AlikeShapes:
     @cached_property
     def around(self) -> Surroundings:
         """The bin and the camera, as the frames show them."""
-        return measure_surroundings(
-            self.job.dataset,
-            np.random.default_rng([self.job.seed, 1]),
-            finding=self.job.config.finding,
-        )
+        return surroundings_of(self.job)
 
     @cached_property
     def orders(self) -> list[Order]:
@@ -228,8 +226,10 @@ class AlikeShapes:
                 'piles': sum(len(piles) for piles, _ in self.taught),
             },
             'figures': figures,
-            'settings': distilled_card.to_card(
-                self.network, read.votes, existence=read.existence, finding=job.config.finding
+            'settings': plain(
+                distilled_card.DistilledCard(
+                    self.network, read.votes, existence=read.existence, finding=job.config.finding
+                )
             ),
         }
         model_card.save_model(job.model, card, progress.average.state_dict())

@@ -329,6 +329,6 @@ def _gone_on_with(
 
 def dump_settings(settings: LearnConfig) -> str:
     """The sections of its method as YAML, which `resolve` takes as a file."""
-    whole: Mapping[str, Any] = yaml.safe_load(config.dump(settings))
+    whole = config.plain(settings)
     kept = {name: whole[name] for name in sections(settings.method)}
     return yaml.safe_dump(kept, sort_keys=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from insegan_ros import config
 from insegan_ros.crop import CropConfig, decode
 from insegan_ros.data.frames import Frames
 from insegan_ros.data.store import DatasetError
@@ -149,7 +150,7 @@ class InSeGANRun(TrainingRun):
         if not self._trainer.group.leads:
             return
         health = self.health()
-        figures = {f'health_{name}': value for name, value in asdict(health).items()}
+        figures = {f'health_{name}': value for name, value in health.signs.items()}
         better = False
         if self._trainer.phase != 'generator':
             networks = self.networks()
@@ -187,12 +188,12 @@ class InSeGANRun(TrainingRun):
 
     def _decompose(self, networks: InSeGANNetworks, images: Tensor) -> tuple[Tensor, Tensor]:
         settings = self._settings
-        pairs = [
+        found = [
             networks.decompose(some[:, None].to(self.job.device), turns=settings.turns)
             for some in images.split(32)
         ]
-        alone, again = (torch.cat([some.float().cpu() for some in each]) for each in zip(*pairs))
-        return alone, again
+        alone = torch.cat([some.alone.float().cpu() for some in found])
+        return alone, torch.cat([some.image.float().cpu() for some in found])
 
     def _judge(self, networks: InSeGANNetworks, card: InSeGANCard) -> dict[str, float]:
         return self.judged(insegan.InSeGANSegmenter(networks, card, seed=self.job.seed))
@@ -233,7 +234,7 @@ class InSeGANRun(TrainingRun):
             said['began_with'] = self._start.card.get('training')
         said['separated'] = health.verdict()
         kept = replace(card, refine_steps=self._settings.refine_steps)
-        said['settings'] = insegan.to_card(kept)
+        said['settings'] = config.plain(kept)
         model_card.save_model(self.job.model, said, networks.state_dict())
 
     def draw(self, done: int) -> None:

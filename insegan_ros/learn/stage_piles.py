@@ -27,6 +27,12 @@ from insegan_ros.learn.stages import Figures
 Parts = Sequence[tuple[Piles, NetworkConfig]]
 
 
+def surroundings_of(job: Job) -> Surroundings:
+    """The bin and the camera, as a job's frames show them."""
+    rng = np.random.default_rng([job.seed, 1])
+    return measure_surroundings(job.dataset, rng, finding=job.config.finding)
+
+
 @dataclass(frozen=True)
 class BinOfFrames:
     """Piles of known shapes in the bin and under the camera that the frames show."""
@@ -40,11 +46,7 @@ class BinOfFrames:
     @cached_property
     def around(self) -> Surroundings:
         """The bin and the camera, as the frames show them."""
-        return measure_surroundings(
-            self.job.dataset,
-            np.random.default_rng([self.job.seed, 1]),
-            finding=self.job.config.finding,
-        )
+        return surroundings_of(self.job)
 
     @property
     def pixel_m(self) -> float:

@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from insegan_ros.model.pose import PoseDecoder, rigid_motion
+from insegan_ros.model import code
+from insegan_ros.model.pose import PoseDecoder, rigid_motion, warp
 
 SLOPE = 0.2  # of every leaky rectifier
 
@@ -33,6 +34,8 @@ class GeneratorConfig:
     image_size: int = 64  # px
     template_size: int = 4  # h
     template_channels: int = 64  # k
+    # kinds of part in a bin, each with a template of its own; scenes hold them equally often
+    templates: int = 1
     doublings: int = 2  # residual 3-D blocks that double the template's side before it is posed
     volume_channels: tuple[int, ...] = (8, 8)  # of 3-D convolutions after it is posed
     feature_channels: int = 64  # c
@@ -57,11 +60,22 @@ class GeneratorConfig:
                 f'template_channels {self.template_channels} cannot be halved '
                 f'{self.doublings} times; use a multiple of {2**self.doublings}'
             )
+        if not 1 <= self.templates <= self.z_dim:
+            raise ValueError(
+                f'templates {self.templates}: 1 to z_dim = {self.z_dim} are expected, since a '
+                "latent's first numbers say which template is drawn"
+            )
+        if self.templates > 1 and self.kind == '2d':
+            raise ValueError(
+                f'templates {self.templates}: the 2-D model has none; leave them out, or use 3d'
+            )
 
     @property
     def code_dim(self) -> int:
-        """Numbers that say how one instance looks: a rigid motion's 3 x 4, or a latent's d."""
-        return 12 if self.kind == '3d' else self.z_dim
+        """Numbers that say how one instance looks: `model.code` tells what they are."""
+        if self.kind == '2d':
+            return self.z_dim
+        return code.MOTION + code.gates(self.templates)
 
     @property
     def feature_size(self) -> int:
@@ -82,6 +96,7 @@ class Generator(nn.Module):
         self.instance = (InstanceVolume if config.kind == '3d' else InstancePlane)(config)
         self.renderer = Renderer(config)
         self.kind, self.composed_by = config.kind, config.composed_by
+        self.gates = code.gates(config.templates)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """(B, n, d) -> image (B, 1, S, S) and mean feature map (B, c, h, h), Eq. 2."""
@@ -98,9 +113,16 @@ class Generator(nn.Module):
     def place(self, z: Tensor) -> Tensor:
         """Latents (..., d) -> what an image shows of them, (..., code_dim).
 
-        In 3-D the rigid motion Lambda(G_p(z)), 3 x 4, row by row; in 2-D the latents themselves.
+        In 3-D the rigid motion Lambda(G_p(z)), 3 x 4, row by row. Of K templates it poses that
+        of the greatest of z's first K numbers. In 2-D the latents themselves.
         """
         return self.instance.place(z)
+
+    def templates(self, codes: Tensor) -> Tensor:
+        """Codes (..., code_dim) -> which template each poses, (...): 1, 2, ..."""
+        if not self.gates:
+            return torch.ones(codes.shape[:-1], dtype=torch.long, device=codes.device)
+        return 1 + code.parted(codes)[1].argmax(dim=-1)
 
     def features(self, codes: Tensor) -> Tensor:
         """(B, n, code_dim) -> every instance's feature map F, (B, n, c, h, h), Eq. 1."""
@@ -121,10 +143,11 @@ class InstanceVolume(nn.Module):
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         side, channels = config.template_size, config.template_channels
-        first = torch.randn(1, channels, side, side, side)
+        first = torch.randn(config.templates, channels, side, side, side)
         # normalised before its first use: small values learn faster by the same updates
         self.template = nn.Parameter(first * (0.02 if config.normalised else 1.0))
         self.normalised, self.bound = config.normalised, config.bound
+        self.gates = code.gates(config.templates)
         block = NormalisedDoublingBlock if config.normalised else DoublingBlock
         self.doubling = nn.Sequential(*(block(channels // 2**k) for k in range(config.doublings)))
         self.register_buffer('ball', ball(config.feature_size, config.reach), persistent=False)
@@ -141,17 +164,20 @@ class InstanceVolume(nn.Module):
         self.project = projection(sizes[-1] * config.feature_size, config)
 
     def place(self, z: Tensor) -> Tensor:
-        """(..., d) -> (..., 12) rigid motions."""
+        """(..., d) -> (..., code_dim) rigid motions and gates."""
         pose = self.pose(z).float()
         if self.bound is not None:
             pose = torch.cat([pose[..., :3], self.bound * pose[..., 3:].tanh()], dim=-1)
-        return rigid_motion(pose).flatten(-2)
+        return code.joined(rigid_motion(pose), code.one_hot(z[..., : self.gates].float()))
 
-    def draw(self, motions: Tensor) -> Tensor:
-        """(M, 12) -> (M, c, h, h)."""
+    def draw(self, codes: Tensor) -> Tensor:
+        """(M, code_dim) -> (M, c, h, h)."""
+        motions, gates = code.parted(codes)
         template = F.instance_norm(self.template) if self.normalised else self.template
-        template = self.doubling(template) * self.ball  # once for all: (1, k, h, h, h)
-        posed = warp(template, motions.unflatten(-1, (3, 4)))  # (M, k, h, h, h)
+        template = self.doubling(template) * self.ball  # once for all: (K, k, h, h, h)
+        if self.gates:
+            template = torch.einsum('mt,tkdhw->mkdhw', gates, template)  # each instance's own
+        posed = warp(template, motions)  # (M, k, h, h, h)
         for layer in self.volume:
             if isinstance(
                 layer, nn.Conv3d
@@ -220,23 +246,6 @@ class NormalisedDoublingBlock(nn.Module):
         inner = self.first(F.leaky_relu(F.instance_norm(volume), SLOPE))
         inner = self.second(F.leaky_relu(F.instance_norm(inner), SLOPE))
         return self.norm(F.interpolate(self.skip(volume) + inner, scale_factor=2.0))
-
-
-def warp(volume: Tensor, motion: Tensor) -> Tensor:
-    """The spatial transformer: move a volume rigidly, zeros flow in from outside.
-
-    Args:
-        volume: (1, k, D, H, W).
-        motion: (M, 3, 4) [R | t] in coordinates x, y, z of [-1, 1] along W, H, D.
-
-    Returns:
-        (M, k, D, H, W): what was at p is at R p + t.
-    """
-    back = motion[..., :3].transpose(1, 2)  # sampling goes the other way: p = R^T (q - t)
-    theta = torch.cat([back, -back @ motion[..., 3:]], dim=-1)
-    grid = F.affine_grid(theta, [len(motion), *volume.shape[1:]], align_corners=False)
-    volume = volume.float().expand(len(motion), *volume.shape[1:])
-    return F.grid_sample(volume, grid.float(), align_corners=False)
 
 
 class InstancePlane(nn.Module):

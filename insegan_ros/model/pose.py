@@ -1,10 +1,11 @@
-"""Latents to rigid motions: the pose decoder G_p and the operator Lambda (paper 3.2)."""
+"""Latents to rigid motions, and volumes moved by them: G_p, Lambda and the STN (paper 3.2)."""
 
 from __future__ import annotations
 
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 WIDTHS = (64, 32)  # of the decoder's hidden layers
@@ -55,3 +56,20 @@ def rotation_matrix(axis_angle: Tensor) -> Tensor:
 def rigid_motion(pose: Tensor) -> Tensor:
     """Lambda: (..., 6) axis-angle and translation -> (..., 3, 4) [R | t] of SE(3)."""
     return torch.cat([rotation_matrix(pose[..., :3]), pose[..., 3:, None]], dim=-1)
+
+
+def warp(volume: Tensor, motion: Tensor) -> Tensor:
+    """The spatial transformer: move a volume rigidly, zeros flow in from outside.
+
+    Args:
+        volume: (1, k, D, H, W), or (M, k, D, H, W), one for each motion.
+        motion: (M, 3, 4) [R | t] in coordinates x, y, z of [-1, 1] along W, H, D.
+
+    Returns:
+        (M, k, D, H, W): what was at p is at R p + t.
+    """
+    back = motion[..., :3].transpose(1, 2)  # sampling goes the other way: p = R^T (q - t)
+    theta = torch.cat([back, -back @ motion[..., 3:]], dim=-1)
+    grid = F.affine_grid(theta, [len(motion), *volume.shape[1:]], align_corners=False)
+    volume = volume.float().expand(len(motion), *volume.shape[1:])
+    return F.grid_sample(volume, grid.float(), align_corners=False)

@@ -7,6 +7,7 @@ import time
 import torch
 from torch import Tensor
 
+from insegan_ros.model import code
 from insegan_ros.model.generator import Generator
 from insegan_ros.model.pose import rotation_matrix
 
@@ -21,14 +22,14 @@ def moved(codes: Tensor, change: Tensor, kind: str) -> Tensor:
 
     Args:
         change: (B, n, 6) turns (axis-angle, radians) and shifts of rigid motions in 3-D; what is
-            added to the latents in 2-D.
+            added to the latents in 2-D. Which template is posed does not change.
     """
     if kind == '2d':
         return codes + change
-    motion = codes.unflatten(-1, (3, 4))
+    motion, gate = code.parted(codes)
     turned = rotation_matrix(change[..., :3]) @ motion[..., :3]
     shifted = motion[..., 3] + change[..., 3:]
-    return torch.cat([turned, shifted[..., None]], dim=-1).flatten(-2)
+    return code.joined(torch.cat([turned, shifted[..., None]], dim=-1), gate)
 
 
 @torch.enable_grad()

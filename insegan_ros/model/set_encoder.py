@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from insegan_ros.model import code
 from insegan_ros.model.generator import GeneratorConfig
 
 STRIDE = 2  # px of the image a cell of the map
@@ -38,7 +39,8 @@ class SetEncoder(nn.Module):
         self.heat = nn.Conv2d(fine, 1, 1)
         with torch.no_grad():
             self.heat.weight *= 0.1
-        out = 9 if config.kind == '3d' else config.code_dim
+        # six numbers of a rotation, three of a place, a score of each template
+        out = 9 + code.gates(config.templates) if config.kind == '3d' else config.code_dim
         self.code = nn.Sequential(
             nn.Linear(fine + width + 2, 256), nn.SiLU(), nn.Linear(256, 256), nn.SiLU(),
             nn.Linear(256, out),
@@ -60,13 +62,19 @@ class SetEncoder(nn.Module):
 
     def codes(self, features: Tensor, cells: Tensor) -> Tensor:
         """Features (B, c, C) at cells (B, n) -> codes (B, n, code_dim) of the generator's."""
+        return self.codes_and_scores(features, cells)[0]
+
+    def codes_and_scores(self, features: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
+        """As `codes`, and the logits (B, n, K) of each template that an instance may have."""
         at = features.gather(2, cells[:, None].expand(-1, features.shape[1], -1)).mT
         place = self.places[cells]  # (B, n, 2) x, y in half sides
         out = self.code(torch.cat([at, place.to(at.dtype)], dim=-1)).float()
         if self.kind == '2d':
-            return out
-        moved = torch.cat([place + out[..., 6:8], out[..., 8:]], dim=-1)
-        return torch.cat([rotation(out[..., :6]), moved[..., None]], dim=-1).flatten(-2)
+            return out, out[..., :0]
+        moved = torch.cat([place + out[..., 6:8], out[..., 8:9]], dim=-1)
+        motions = torch.cat([rotation(out[..., :6]), moved[..., None]], dim=-1)
+        scores = out[..., 9:]
+        return code.joined(motions, code.one_hot(scores)), scores
 
     def explain(self, image: Tensor, count: int) -> Tensor:
         """(B, 1, S, S) -> codes (B, count, code_dim) at the best centres, the best first."""

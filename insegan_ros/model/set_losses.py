@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from insegan_ros.model import code
 from insegan_ros.model.set_encoder import STRIDE
 
 MIDDLE = -0.45  # between what no part shows, -1, and the lowest part, 0.1
@@ -67,9 +68,16 @@ def appearance_loss(alone: Tensor, again: Tensor, asked: Tensor) -> Tensor:
     return (off * asked).sum() / asked.sum().clamp(min=1) / area
 
 
-def motion_loss(code: Tensor, again: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
-    """Rigid motions (B, n, 12): mean difference of rotations' entries and of translations."""
-    off = (code - again).unflatten(-1, (3, 4)).abs()
+def template_loss(codes: Tensor, scores: Tensor, asked: Tensor) -> Tensor:
+    """Cross entropy of templates' scores (B, n, K), against the gates of codes (B, n, 12 + K)."""
+    _, gates = code.parted(codes)
+    off = -(gates * scores.log_softmax(dim=-1)).sum(dim=-1)
+    return (off * asked).sum() / asked.sum().clamp(min=1)
+
+
+def motion_loss(codes: Tensor, again: Tensor, asked: Tensor) -> tuple[Tensor, Tensor]:
+    """Motions of codes (B, n, 12 + K): mean difference of rotations' entries, of translations."""
+    off = (code.parted(codes)[0] - code.parted(again)[0]).abs()
     total = asked.sum().clamp(min=1)
     turn = (off[..., :3].square().mean(dim=(2, 3)) * asked).sum() / total
     move = (off[..., 3].mean(dim=2) * asked).sum() / total

@@ -233,7 +233,7 @@ class Trainer:
             image, alone = (some.float() for some in generator.render_both(codes))
             found = set_losses.seen(alone)
         heat, features = encoder(measured(image, self._rng))
-        again = encoder.codes(features, found.cells)
+        again, scores = encoder.codes_and_scores(features, found.cells)
         known = torch.where(found.asked[..., None] > 0.5, again, codes)
         rendered, single = (some.float() for some in generator.render_both(known))
         named = {
@@ -248,6 +248,9 @@ class Trainer:
             # equal parts have many right rotations: these only begin with the true ones
             total = total + weights.motion * (move + 0.5 * turn * (since < self.config.real_after))
             named['move'] = move
+        if generator.gates:
+            named['template'] = set_losses.template_loss(codes, scores, found.asked)
+            total = total + weights.template * named['template']
         if weights.real and since >= self.config.real_after:
             explained = generator.render_both(encoder.explain(real, z.shape[1]))[0].float()
             named['real'] = losses.pose_loss(real, explained)

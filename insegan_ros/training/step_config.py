@@ -24,6 +24,7 @@ class LossConfig:
     centre: float = 1.0
     appearance: float = 1.0  # each instance rendered alone
     motion: float = 1.0  # rigid motions: translations, and at first rotations
+    template: float = 1.0  # which of several templates an instance has
 
 
 @dataclass(frozen=True)

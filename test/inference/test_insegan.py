@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from insegan_ros import config
 from insegan_ros.camera import Plane
 from insegan_ros.crop import BinCrop, CropConfig
 from insegan_ros.inference import insegan, model_card
 from insegan_ros.inference.insegan import (
+    Decomposition,
     FilterConfig,
     InSeGANCard,
     InSeGANNetworks,
@@ -55,12 +58,12 @@ class Knows(InSeGANNetworks):
 
     def decompose(
         self, images: Tensor, refine_steps: int = 0, seconds: float = 0, *, turns: int = 1
-    ) -> tuple[Tensor, Tensor]:
+    ) -> Decomposition:
         column = torch.arange(64)[None, None]
         left = torch.where(column < 32, images[:, 0], -1.0)
         right = torch.where(column >= 32, images[:, 0], -1.0)
         both = torch.stack([left, torch.full_like(left, -1.0), right], dim=1)
-        return both, images[:, 0]
+        return Decomposition(both, images[:, 0], torch.tensor([[1, 1, 2]]))
 
 
 def test_instances_become_masks_depths_and_scores_at_native_pixels() -> None:
@@ -79,6 +82,15 @@ def test_instances_become_masks_depths_and_scores_at_native_pixels() -> None:
     assert (found.scores > 0.7).all()
     assert (found.visible_fraction > 0.9).all()
     assert np.nanmedian(np.abs(found.rendered_depth - frame().depth_m)) < 0.0015
+
+
+def test_each_instance_is_of_the_class_of_its_template() -> None:
+    torch.manual_seed(0)
+    assert InSeGANSegmenter(Knows(TINY), CARD, BIN).segment(frame()).kinds is None
+    two = replace(TINY, templates=2)
+    found = InSeGANSegmenter(Knows(two), replace(CARD, model=two), BIN).segment(frame())
+    assert (found.classes[35:55, 35:55] == 1).all()
+    assert (found.classes[35:55, 65:85] == 2).all()
 
 
 def test_untrained_weights_keep_the_promises_of_a_segmentation() -> None:
@@ -118,7 +130,7 @@ def test_a_saved_model_segments_as_the_one_in_memory(tmp_path: Path, method: str
     model = InSeGANConfig(**SIZES, kind=method[-2:], instances=3)
     card = InSeGANCard(model, CARD.crop, CARD.filters, refine_steps=2, turns=4)
     networks = as_stored(InSeGANNetworks(model))
-    settings = insegan.to_card(card)
+    settings = config.plain(card)
     model_card.save_model(
         tmp_path, {'method': method, 'settings': settings}, networks.state_dict()
     )
@@ -129,7 +141,7 @@ def test_a_saved_model_segments_as_the_one_in_memory(tmp_path: Path, method: str
 
 def test_weights_of_other_sizes_and_damaged_ones_are_refused(tmp_path: Path) -> None:
     other = InSeGANConfig(**{**SIZES, 'z_dim': 9}, instances=3)
-    card = {'method': 'insegan3d', 'settings': insegan.to_card(CARD)}
+    card = {'method': 'insegan3d', 'settings': config.plain(CARD)}
     model_card.save_model(tmp_path, card, InSeGANNetworks(other).state_dict())
     with pytest.raises(model_card.ModelError, match='size mismatch'):
         model_card.load_segmenter(str(tmp_path))

@@ -234,6 +234,15 @@ def test_another_number_of_instances_can_be_asked_for(blocks: Path, tmp_path: Pa
     assert settings['model']['instances'] == 2
 
 
+def test_a_model_of_two_templates_tells_two_classes(blocks: Path, tmp_path: Path) -> None:
+    more = ('model.templates=2', 'step.generator_steps=1', 'step.real_after=0')
+    assert main(command(blocks, tmp_path, *more, iterations=2)) == 0
+    segmenter = model_card.load_segmenter(str(tmp_path / 'model'))
+    kinds = segmenter.segment(Dataset(blocks)[0].frame).kinds
+    assert kinds is not None
+    assert set(kinds.tolist()) <= {1, 2}
+
+
 def test_the_papers_way_to_a_threshold_is_said_on_the_card(blocks: Path, tmp_path: Path) -> None:
     assert (
         main(

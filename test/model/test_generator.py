@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from insegan_ros import config
-from insegan_ros.model.generator import Generator, GeneratorConfig, InstanceVolume, warp
+from insegan_ros.model import code
+from insegan_ros.model.generator import Generator, GeneratorConfig, InstanceVolume
 from insegan_ros.model.insegan import InSeGAN, InSeGANConfig
-from insegan_ros.model.pose import rigid_motion
+from insegan_ros.model.pose import rigid_motion, warp
 
 SMALL = {'z_dim': 8, 'template_channels': 8, 'feature_channels': 16}
 KINDS = [
@@ -21,6 +22,7 @@ KINDS = [
     GeneratorConfig(**SMALL, kind='2d'),
     GeneratorConfig(**SMALL, kind='2d', doublings=1),
     GeneratorConfig(**SMALL, composed_by='mean'),
+    GeneratorConfig(**SMALL, templates=2),
     GeneratorConfig(**SMALL, composed_by='mean', normalised=False, rectified=False, reach=None),
 ]
 
@@ -89,6 +91,53 @@ def test_the_template_is_grown_once_a_batch_not_once_an_instance(monkeypatch) ->
     assert seen == [1]
 
 
+def test_one_template_needs_no_gate_and_is_drawn_as_ever() -> None:
+    torch.manual_seed(0)
+    volume, z = InstanceVolume(GeneratorConfig(**SMALL, bound=None)), torch.randn(3, 8)
+    motions = rigid_motion(volume.pose(z))
+    assert torch.equal(volume.place(z), motions.flatten(-2))
+    grown = volume.doubling(torch.nn.functional.instance_norm(volume.template)) * volume.ball
+    drawn = volume.project(volume.volume(warp(grown, motions)).flatten(1, 2))
+    assert torch.equal(volume.draw(volume.place(z)), drawn)
+
+
+def test_each_instance_is_drawn_with_the_template_of_its_gate() -> None:
+    torch.manual_seed(0)
+    two = Generator(GeneratorConfig(**SMALL, templates=2))
+    codes = two.place(torch.randn(2, 3, 8))
+    motions, _ = code.parted(codes)
+    for k in range(2):
+        one = Generator(GeneratorConfig(**SMALL))
+        weights = two.state_dict()
+        weights['instance.template'] = weights['instance.template'][k : k + 1]
+        one.load_state_dict(weights)
+        gates = torch.eye(2)[k].expand(2, 3, 2)
+        alone = two.render_both(code.joined(motions, gates))[1]
+        expected = one.render_both(motions.flatten(-2))[1]
+        assert torch.allclose(alone, expected, atol=1e-5)
+        other = two.render_both(code.joined(motions, 1 - gates))[1]
+        assert (alone - other).abs().max() > 0.01
+
+
+def test_latents_choose_each_template_equally_often() -> None:
+    generator = Generator(GeneratorConfig(**SMALL, templates=3))
+    z = torch.randn(3000, 8, generator=torch.Generator().manual_seed(0))
+    chosen = generator.templates(generator.place(z))
+    assert torch.equal(chosen, 1 + z[:, :3].argmax(dim=1))
+    assert (chosen[:, None] == torch.arange(1, 4)).float().mean(dim=0).tolist() == pytest.approx(
+        [1 / 3] * 3, abs=0.03
+    )
+
+
+def test_a_gate_is_hard_and_learns_as_if_it_were_soft() -> None:
+    scores = torch.tensor([[0.5, 0.4, -2.0]], requires_grad=True)
+    gate = code.one_hot(scores)
+    assert gate.tolist() == [[1, 0, 0]]
+    (gate * torch.tensor([1.0, 0.0, 0.0])).sum().backward()
+    assert scores.grad is not None
+    assert scores.grad[0, 0] > 0 > scores.grad[0, 1]
+
+
 def test_the_reference_has_the_published_number_of_weights() -> None:
     from insegan_ros.learn.config import LearnConfig
 
@@ -107,3 +156,7 @@ def test_impossible_sizes_are_refused() -> None:
         InSeGANConfig(image_size=60)
     with pytest.raises(ValueError, match='template_channels 9'):
         InSeGANConfig(template_channels=9, doublings=1)
+    with pytest.raises(ValueError, match='templates 0: 1 to z_dim = 16'):
+        InSeGANConfig(templates=0)
+    with pytest.raises(ValueError, match='templates 2: the 2-D model has none'):
+        InSeGANConfig(templates=2, kind='2d')

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from insegan_ros.model import code
 from insegan_ros.model.generator import Generator, GeneratorConfig
 from insegan_ros.model.refine import mismatch, refine
 from insegan_ros.model.set_encoder import STRIDE, SetEncoder, rotation
-from insegan_ros.model.set_losses import appearance_loss, centre_loss, seen
-from insegan_ros.training.health import Health
+from insegan_ros.model.set_losses import appearance_loss, centre_loss, seen, template_loss
+from insegan_ros.training.health import Health, examine
 
 SMALL = GeneratorConfig(z_dim=8, template_channels=8, feature_channels=16)
 
@@ -57,6 +60,31 @@ def test_codes_are_rigid_motions_near_their_cells_and_peaks_keep_apart() -> None
     assert torch.equal(rotation(torch.zeros(6)), torch.eye(3))
 
 
+def test_an_encoder_names_the_template_of_each_instance() -> None:
+    torch.manual_seed(0)
+    encoder = SetEncoder(replace(SMALL, templates=2), 16)
+    _, features = encoder(torch.randn(2, 1, 64, 64))
+    cells = torch.tensor([[0, 1023], [5, 70]])
+    codes, scores = encoder.codes_and_scores(features, cells)
+    assert torch.equal(code.parted(codes)[1].argmax(dim=-1), scores.argmax(dim=-1))
+    asked = torch.tensor([[1.0, 1.0], [1.0, 0.0]])
+    right = 9 * code.parted(codes)[1].detach()
+    assert template_loss(codes, right, asked) < 0.01 < template_loss(codes, -right, asked)
+    hidden = torch.where(asked[..., None] > 0, right, -right)
+    assert template_loss(codes, hidden, asked) < 0.01  # what is not seen cannot be named
+
+
+def test_refinement_moves_an_instance_and_leaves_it_its_template() -> None:
+    torch.manual_seed(0)
+    small = replace(SMALL, templates=2, image_size=16, doublings=0)
+    generator = Generator(small).requires_grad_(False)
+    images = generator.render_both(generator.place(torch.randn(2, 3, 8)))[0]
+    start = generator.place(torch.randn(2, 3, 8))
+    refined = refine(generator, start, images, steps=3)
+    assert torch.equal(generator.templates(refined), generator.templates(start))
+    assert not torch.equal(code.parted(refined)[0], code.parted(start)[0])
+
+
 def test_refined_codes_never_render_worse() -> None:
     torch.manual_seed(0)
     generator = Generator(SMALL).requires_grad_(False)
@@ -80,3 +108,15 @@ def test_health_tells_parts_from_whole_scenes() -> None:
     assert scenes.whole_scenes
     assert 'parts are separated' in parts.verdict()
     assert 'single instances cover 4.80 times the scene' in scenes.verdict()
+    assert 'they are alike' in replace(parts, templates=0.1).verdict()
+
+
+def test_health_tells_templates_from_each_other() -> None:
+    torch.manual_seed(0)
+    coarse, real = replace(SMALL, image_size=16, doublings=0), torch.zeros(1, 16, 16)
+    generator = Generator(replace(coarse, templates=2))
+    assert examine(generator, real, 3, z_dim=8).templates > 0
+    with torch.no_grad():
+        generator.instance.template[1] = generator.instance.template[0]
+    assert examine(generator, real, 3, z_dim=8).templates == 0
+    assert 'templates' not in examine(Generator(coarse), real, 3, z_dim=8).signs

@@ -70,6 +70,19 @@ def test_a_loss_changes_its_own_network_and_no_other(
     assert changed == {network}
 
 
+def test_the_encoder_alone_learns_which_template_is_seen() -> None:
+    torch.manual_seed(0)
+    losses = LossConfig(pose=0, real=0, centre=0, appearance=0, motion=0)
+    model = InSeGAN(replace(TINY, encoder='set', templates=2))
+    one = Trainer(model, StepConfig(batch=4, generator_steps=1, real_after=0, losses=losses))
+    one.step(*batch(0))
+    before = copy.deepcopy(model.state_dict())
+    assert one.step(*batch(1))['template'] > 0
+    changed = {k for k, v in model.state_dict().items() if not torch.equal(before[k], v)}
+    assert 'encoder.code.4.weight' in changed
+    assert all(name.startswith('encoder.') for name in changed)
+
+
 def test_the_derenderer_alone_learns_from_the_intermediate_loss() -> None:
     one = trainer(replace(NONE, intermediate=1.0))
     before = copy.deepcopy(one.model.encoder.decoder)
