@@ -50,7 +50,7 @@ class FindingConfig:
     least_enclosed: float = 0.3
     box_share: float = 0.93  # of the hull around it that a bin fills, and scattered parts do not
     corner: float = 0.04  # of a hull's length: what is less blunt is no corner
-    least_floor_px: int = 100  # of low points; fewer do not tell where the floor ends
+    least_floor_px: int = 100  # of low points; fewer do not show where the floor ends
     # a rim so much farther out than the floor's end means that parts hide the floor before it:
     # walls that lean outwards make less
     hidden_m: float = 0.008
@@ -79,7 +79,7 @@ class Bin:
     region: tuple[int, int, int, int] | None = None  # x, y, width, height of its window, px
     corners: tuple[tuple[float, float, float], ...] | None = None  # of its floor, camera frame, m
     limits: PartLimits = DEFAULT.limits  # which of its pixels show parts
-    # of the parts in it, their longest side, for models that have to be told; None: not known
+    # of the parts in it, their longest side, for models that need it; None: not known
     part_length_m: float | None = None
 
     def __post_init__(self) -> None:
@@ -115,7 +115,7 @@ class Bin:
 
 
 NOISE_STRIDE = 3  # px skipped where noise is measured
-LEAST_NOISE = 200  # points under the floor that tell its noise
+LEAST_NOISE = 200  # points under the floor that show its noise
 
 
 def find_bin(
@@ -201,7 +201,7 @@ def _floor_rectangle(
     """(4, 3) corners of the bin's floor, camera frame, or None where too little of it is seen.
 
     The sides lie where low points end. Where parts or a wall hide the floor before it ends, the
-    inner edge of the walls' rim tells how much further it goes.
+    inner edge of the walls' rim shows how much further it goes.
     """
     if low.sum() < config.least_floor_px:
         return None
@@ -255,7 +255,7 @@ def lowest_part(frame: DepthFrame, parts_bin: Bin, heights: NDArray[np.floating]
         max(h_least, min(h_usual, k_usual sigma), k_least sigma),    sigma = 1.4826 median(d),
 
     where d are the depths below the floor of the points under it (m): parts lie above the floor,
-    so that what is measured under it is noise. Where too few points tell it, sigma is what a D435
+    so that what is measured under it is noise. Where too few points show it, sigma is what a D435
     has at that distance. h_least, h_usual (m), k_usual and k_least are those of `PartLimits`.
 
     Args:

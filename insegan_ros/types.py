@@ -150,7 +150,7 @@ class Segmentation:
     poses: NDArray[np.float32]  # (N, 4, 4) camera_T_instance
     scores: NDArray[np.float32]  # (N,) in [0, 1], not increasing
     visible_fraction: NDArray[np.float32]  # (N,) in [0, 1]
-    # (N,) 1, 2, ... which kind of part; None: the method tells no kinds apart
+    # (N,) 1, 2, ... which kind of part; None: the method knows no kinds
     kinds: NDArray[np.uint16] | None = None
     # why the frame is not to be trusted, in words; None: not judged (trust)
     doubts: tuple[str, ...] | None = None

@@ -30,7 +30,7 @@ class FrameFigures:
     count_right: float = float('nan')
     ious: NDArray[np.float64] | None = None  # (P, T)
     scores: NDArray[np.float32] | None = None  # (P,)
-    kinds: metrics.MatchedKinds | None = None  # None: the truth tells no kinds
+    kinds: metrics.MatchedKinds | None = None  # None: the truth has no kinds
     visible: NDArray[np.float64] | None = None  # (T,) share of each outline; None: not known
 
 

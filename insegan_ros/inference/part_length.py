@@ -131,8 +131,8 @@ class LengthFromFrames:
                 self.inner.set_part_length(self._length_m)
         if self._length_m is None:
             raise LengthNotFoundError(
-                f'{len(self._seen)} frames do not tell how long the part is: too few parts are '
-                'seen whole; tell its longest side in metres, e.g. any:0.08'
+                f'{len(self._seen)} frames do not show how long the part is: too few parts are '
+                'seen whole; give its longest side in metres, e.g. any:0.08'
             )
         return self._length_m
 

@@ -49,7 +49,7 @@ class PoseFit:
 class PoseEstimator:
     """The template's surface, its distance field and its views, made once."""
 
-    clock: Callable[[], float] = staticmethod(time.monotonic)  # s; what `seconds` are told by
+    clock: Callable[[], float] = staticmethod(time.monotonic)  # s; what `seconds` are measured by
 
     def __init__(self, template: Template, settings: PoseSettings | None = None, seed: int = 0):
         """Raises: TemplateError, for an empty template."""

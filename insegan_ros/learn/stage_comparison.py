@@ -100,7 +100,7 @@ def _is_good_enough(learned: Figures, other: Figures) -> bool:
 
 
 def _length(job: Job, start: Start, frames: Sequence[tuple[DepthFrame, Bin]]) -> float | None:
-    """Metres of the part's longest side: as said before, or as these frames tell."""
+    """Metres of the part's longest side: as said before, or as these frames show."""
     before = job.report.of('discovery') if UNEXPLAINED in job.report.of('discovery') else {}
     known = before.get('part_length_m')
     return known or start.part_length([frame for frame, _ in frames], job.device)
@@ -199,7 +199,7 @@ def ending(job: Job) -> str:
     said.append(
         'it gives masks, but no poses. For a model of this part take more frames, in which parts '
         'lie in other poses and some lie alone, and train in another folder; if the length is '
-        'wrong, tell it: --part-length'
+        'wrong, give it: --part-length'
     )
     return '\n'.join(said)
 

@@ -62,7 +62,7 @@ def find_shape(job: Job, start: Start | None, seconds: float) -> Figures:
     length_m = job.config.part_length_m or _by_the_network(job, start)
     untold = search.part_length_m is None and not (search.out / WHOLE).exists()
     if untold and length_m is not None:
-        # too few pieces lie apart to tell the length; told it, the network cuts parts out of piles
+        # too few pieces lie apart to show the length; with it, the network cuts parts out of piles
         told = f'the network takes the part to be {length_m * 1e3:.0f} mm long'
         print(f'{refused}; {told}: once more, with that')
         try:
