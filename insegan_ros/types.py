@@ -212,6 +212,13 @@ class Segmenter(Protocol):
     def parts_bin(self) -> Bin | None:
         """Where the bin was in the frame segmented last; None before there was one."""
 
+    @property
+    def misfit(self) -> float | None:
+        """How much dearer poses of its template were lately than where the model is the part's.
+
+        1: as usual; None where the method has no template, or not enough was seen.
+        """
+
     def segment(
         self, frame: DepthFrame, *, pose_seconds: float = 0.0, refine_seconds: float = float('inf')
     ) -> Segmentation:

@@ -19,7 +19,7 @@ from insegan_ros.bin_tracker import BinTracker
 from insegan_ros.camera import Plane, pixel_rays, segmentation_from_labels
 from insegan_ros.data.store import Dataset, kinds_of
 from insegan_ros.evaluation import metrics
-from insegan_ros.evaluation.figures import FrameFigures, Run, hardly_visible, label_figures
+from insegan_ros.evaluation.figures import FrameFigures, Run, label_figures, visible_shares
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference import model_card
 from insegan_ros.optional import needed_for
@@ -101,7 +101,7 @@ def evaluate_block(task: Task) -> list[FrameFigures]:
                 true_kinds=kinds_of(sample),
             )
         if true is not None and task.truth is None and 'visible' in sample.record:
-            judged['ignored'] = hardly_visible(true, sample.record['visible'])
+            judged['visible'] = visible_shares(true, sample.record['visible'])
         figures.append(FrameFigures(index, milliseconds, failed, renders, error, empty, **judged))
     return figures
 

@@ -94,6 +94,11 @@ class LengthFromFrames:
         return self._length_m
 
     @property
+    def misfit(self) -> float | None:
+        """As the inner one's: none, since a model of any part has no template."""
+        return self.inner.misfit
+
+    @property
     def parts_bin(self) -> Bin | None:
         """As the inner one's."""
         return self.inner.parts_bin
