@@ -124,9 +124,14 @@ def merge(into: dict[str, Any], values: Mapping[str, Any]) -> None:
             into[key] = value
 
 
+def plain(config: Any) -> dict[str, Any]:
+    """The resolved configuration in mappings, lists and numbers, for a card; `from_mapping`'s."""
+    return typing.cast(dict[str, Any], _plain(dataclasses.asdict(config)))
+
+
 def dump(config: Any) -> str:
     """The resolved configuration as YAML; `load` of it gives the same object back."""
-    return yaml.safe_dump(_plain(dataclasses.asdict(config)), sort_keys=False)
+    return yaml.safe_dump(plain(config), sort_keys=False)
 
 
 def _plain(value: Any) -> Any:

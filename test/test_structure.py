@@ -12,7 +12,7 @@ MOST_POSITIONAL = 3  # parameters
 ORDER = ('dataset', 'out', 'config', 'seed', 'device', 'workers')  # of parameters that recur
 # names that a table or their module gives the meaning: config.load, tensors.load; a method's train
 SHARED_NAMES = {
-    'add_arguments', 'describe', 'load', 'main', 'run', 'save', 'to_card', 'train',
+    'add_arguments', 'describe', 'load', 'main', 'run', 'save', 'train',
 }  # fmt: skip
 # a command or a node has the name by which users call it, a method that of its paper
 SHARED_MODULES = {

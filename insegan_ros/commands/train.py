@@ -7,7 +7,7 @@ masks, but no poses.
 
 With --mesh the part's shape comes from a CAD model, and no frames are needed: piles then lie in
 bins of any kind under any depth camera. With --dataset as well, a few unlabelled frames say what
-the bin and the camera are like. Poses have the axes of the CAD model; model.yaml tells their
+the bin and the camera are like. Poses have the axes of the CAD model; model.yaml says their
 origin in it (mesh.origin_m), and the model's folder holds the mesh moved there (part.ply).
 
 Every setting can be set: --dry-run prints all of them, and the stages with their times.
@@ -113,7 +113,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--camera',
         metavar='NAME',
-        help='distilled: whose noise piles are given: a name or file of docs/cameras.md (d435)',
+        help='distilled: whose noise piles have: any, a name or file of docs/cameras.md (d435)',
     )
     add_part_length(parser)
     parser.add_argument('--seed', type=int, default=0)

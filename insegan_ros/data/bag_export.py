@@ -29,7 +29,7 @@ def write_bag(
     frame_id: str,
     topic: str,
     storage: Literal['mcap', 'sqlite3'] = 'mcap',
-    left_out: LeftOut | None = None,
+    left_out: LeftOut,
 ) -> Iterator[int]:
     """Write a dataset as a rosbag2 folder; yields each index when written.
 
@@ -40,7 +40,7 @@ def write_bag(
     Raises:
         FolderInUseError: another process exports to the same name.
         OSError: the disk is full or gone.
-        DatasetError: `path` exists, or a frame is damaged and there is no `left_out` for it.
+        DatasetError: `path` exists.
     """
     if path.exists():
         raise DatasetError(f'{path} exists; choose another name')
@@ -70,7 +70,7 @@ def _write(
     *,
     topic: str,
     storage: str,
-    left_out: LeftOut | None,
+    left_out: LeftOut,
 ) -> Iterator[int]:
     with needed_for('writing a recording'):
         from rosbags.rosbag2 import StoragePlugin, Writer
@@ -81,21 +81,15 @@ def _write(
     with Writer(path, version=METADATA_VERSION, storage_plugin=plugin) as writer:
         images = writer.add_connection(f'{topic}/image_rect_raw', image_type, typestore=store)
         infos = writer.add_connection(f'{topic}/camera_info', info_type, typestore=store)
-        for position, index in enumerate(dataset.indices):
-            try:
-                frame = dataset[index].frame
-            except DatasetError as error:
-                if left_out is None:
-                    raise
-                left_out.add(f'frame {index}', error)
-                continue
+        for position, sample in enumerate(dataset.samples(dataset.indices, left_out)):
+            frame = sample.frame
             stamp_ns = frame.stamp_ns if frame.stamp_ns > 0 else (position + 1) * SPACING_NS
             header = _header(store, stamp_ns, frame_id)
             image = _image(store, header, frame, depth_scale=dataset.info.depth_scale)
             info = _camera_info(store, header, frame.intrinsics)
             writer.write(infos, stamp_ns, store.serialize_cdr(info, info_type))
             writer.write(images, stamp_ns, store.serialize_cdr(image, image_type))
-            yield index
+            yield sample.index
 
 
 def _header(store: Any, stamp_ns: int, frame_id: str) -> Any:

@@ -18,11 +18,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from insegan_ros.data.benchmark_image import DAMAGED, MOST_INSTANCES, BenchmarkImage
+from insegan_ros.data.benchmark_image import (
+    DAMAGED,
+    MOST_INSTANCES,
+    BenchmarkImage,
+    read_grey,
+)
 from insegan_ros.data.left_out import LeftOut
 from insegan_ros.data.store import DatasetError
 from insegan_ros.types import DepthFrame, Intrinsics
@@ -99,8 +103,6 @@ def _image(
     """Raises: DatasetError, OSError, KeyError, ValueError: something is absent or damaged."""
     key = name.split('/')[1]
     units = _picture(scene / 'depth', key)
-    if units.ndim != 2:
-        raise DatasetError(f'{scene}/depth/{key} has {units.ndim} dimensions; 2 are expected')
     depth_m = units.astype(np.float32) * np.float32(float(camera['depth_scale']) * MM)
     depth_m[units == 0] = np.nan
     fx, _, cx, _, fy, cy, *_ = (float(value) for value in camera['cam_K'])
@@ -146,11 +148,5 @@ def _json(file: Path) -> dict[str, Any]:
 
 def _picture(folder: Path, name: str) -> NDArray:
     """Raises: DatasetError, where there is none or it is damaged."""
-    for suffix in ('.png', '.tif', '.tiff'):
-        file = folder / f'{name}{suffix}'
-        if file.exists():
-            image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
-            if image is None:
-                raise DatasetError(f'{file} is damaged')
-            return image
-    raise DatasetError(f'there is no {folder}/{name}.png')
+    files = [folder / f'{name}{suffix}' for suffix in ('.png', '.tif', '.tiff')]
+    return read_grey(next((file for file in files if file.exists()), files[0]))

@@ -45,7 +45,7 @@ class CameraInfo:
     binning: tuple[int, int] = (1, 1)
     roi: tuple[int, int, int, int] = (0, 0, 0, 0)  # x, y, width, height; width 0: the whole image
     frame_id: str = ''
-    depth_scale: float | None = None  # metres a unit of 16-bit images, where the file tells it
+    depth_scale: float | None = None  # metres a unit of 16-bit images, where the file says it
 
 
 def info_from_message(message: Any) -> CameraInfo:

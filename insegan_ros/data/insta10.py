@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from insegan_ros.data.depth_messages import decode_picture
 from insegan_ros.data.store import DatasetError
 from insegan_ros.types import DepthFrame, Intrinsics
 
@@ -215,14 +215,9 @@ def _read(file: Path) -> NDArray[Any]:
     Raises: DatasetError for a file that is no whole PNG.
     """
     try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise DatasetError(f'{file} cannot be read: {error}') from None
-    # OpenCV decodes what is there of a PNG that was cut short; only a whole one ends with IEND
-    whole = content.startswith(b'\x89PNG') and b'IEND' in content[-12:]
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if whole else None
-    if image is None:
-        raise DatasetError(f'{file} is damaged: not a whole PNG; copy it again')
+        image = decode_picture(file.read_bytes(), str(file))
+    except (OSError, ValueError) as error:
+        raise DatasetError(str(error)) from None
     return image[..., 2::-1] if image.ndim == 3 else image
 
 

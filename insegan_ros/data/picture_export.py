@@ -27,14 +27,10 @@ def write_pictures(
     if out.is_dir() and any(out.glob('*.png')):
         raise DatasetError(f'{out} holds pictures already; remove them or name another folder')
     with FolderClaim(out):
-        for index in indices:
-            try:
-                depth_m = dataset[index].frame.depth_m
-            except DatasetError as error:
-                left_out.add(f'frame {index}', error)
-                continue
+        for sample in dataset.samples(indices, left_out):
+            depth_m = sample.frame.depth_m
             measured = depth_m[np.isfinite(depth_m)]
             near, far = np.percentile(measured, [1, 99]) if len(measured) else (0.0, 1.0)
             picture = encode_png(colour_depth(depth_m, near, far))
-            write_atomically(out / f'{dataset.name(index)}.png', picture)
-            yield index
+            write_atomically(out / f'{dataset.name(sample.index)}.png', picture)
+            yield sample.index

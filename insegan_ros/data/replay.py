@@ -110,13 +110,8 @@ class Replay:
             for name, frame in self.source.frames():
                 yield Replayed(name, frame)
         else:
-            for index in self._indices:
-                try:
-                    sample = self.source[index]
-                except DatasetError as error:
-                    self.left_out.add(f'frame {index:06d}', error)
-                    continue
-                yield Replayed(f'{index:06d}', sample.frame, sample.labels)
+            for sample in self.source.samples(self._indices, self.left_out):
+                yield Replayed(f'{sample.index:06d}', sample.frame, sample.labels)
 
     def spread(self, count: int) -> Iterator[DepthFrame]:
         """Up to `count` frames from all over the input, or from its first MOST_READ frames.

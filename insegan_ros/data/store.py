@@ -160,16 +160,15 @@ class Dataset:
             )
         return known
 
-    def whole(self, indices: Iterable[int], left_out: LeftOut) -> list[int]:
+    def samples(self, indices: Iterable[int], left_out: LeftOut) -> Iterator[Sample]:
         """Those of the frames that can be read; the others are left out."""
-        kept = []
         for index in indices:
             try:
-                self[index]
-                kept.append(index)
+                sample = self[index]
             except DatasetError as error:
-                left_out.add(f'frame {index}', error)
-        return kept
+                left_out.add(f'frame {index:06d}', error)
+            else:
+                yield sample
 
     def splits(self) -> dict[str, list[int]]:
         """Raises: DatasetError where splits.yaml is no YAML of lists of frame numbers."""
@@ -283,7 +282,7 @@ def read_records(
     """Lines by frame index. A last line without its newline was being written: it does not count.
 
     Args:
-        damaged: told of each other line that is none; its frame is left out.
+        damaged: called with each other line that is none; its frame is left out.
     """
     if not path.exists():
         return {}

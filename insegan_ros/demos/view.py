@@ -11,7 +11,6 @@ examples:
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import time
@@ -25,12 +24,14 @@ from geometry_msgs.msg import PoseArray
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs_py import point_cloud2
 
 from insegan_ros.demos.demo_recorder import pixels, stamp_of
 from insegan_ros.demos.processes import (
     DemoError,
     DemoProcesses,
     add_arguments,
+    demo_parser,
     prepare_environment,
 )
 from insegan_ros.drawing import palette
@@ -101,25 +102,14 @@ def set_time(message: Image | PointCloud2 | PoseArray) -> None:
 
 def read_points(message: PointCloud2) -> tuple[np.ndarray, np.ndarray]:
     """(M, 3) metres and (M,) labels."""
-    types = {1: 'i1', 2: 'u1', 3: '<i2', 4: '<u2', 5: '<i4', 6: '<u4', 7: '<f4', 8: '<f8'}
-    layout = np.dtype(
-        {
-            'names': [field.name for field in message.fields],
-            'formats': [types[field.datatype] for field in message.fields],
-            'offsets': [field.offset for field in message.fields],
-            'itemsize': message.point_step,
-        }
-    )
-    cloud = np.frombuffer(message.data, layout)
+    cloud = point_cloud2.read_points(message)
     points = np.stack([cloud['x'], cloud['y'], cloud['z']], axis=-1)
     return points, cloud['label'].astype(np.uint16)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the demo and show its topics in the rerun viewer."""
-    parser = argparse.ArgumentParser(
-        prog='view', description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = demo_parser('view', __doc__)
     add_arguments(parser)
     parser.add_argument('--save', type=Path, help='write a .rrd file instead of opening a window')
     parser.add_argument('--seconds', type=float, default=float('inf'))

@@ -54,33 +54,12 @@ class Reconstruction:
         """The best of `rotations` random rotations for each crop, unless its own is better."""
         grid = state.logits.shape[0]
         turns = random_rotations(rotations, generator).to(self.device)
-        mask, sure, height = (
-            self._tensor(part).flatten(1) for part in (crops.mask, crops.sure, crops.height)
-        )
-        alone = self._tensor(crops.alone)
         view_mask, view, shifts = centred_views(state.occupancy, state.voxel_m, turns, pixels=grid)
         rest = resting_heights(state.occupancy, state.voxel_m, turns)
-        error = residuals(
-            mask,
-            sure,
-            height,
-            alone=alone,
-            view_mask=view_mask,
-            view=view,
-            rest=rest,
-            scale_m=self.scale_m,
-            unsure=self.config.unsure,
-        )
-        residual, best = error.min(dim=1)
+        residual, best = self._residuals(crops, view_mask, view, rest=rest).min(dim=1)
         found = Poses(turns[best], shifts[best], residual)
         if state.poses is not None:
-            kept = self.score(state, crops)
-            better = kept < residual
-            found = Poses(
-                torch.where(better[:, None, None], state.poses.rotations, found.rotations),
-                torch.where(better[:, None], state.poses.shifts, found.shifts),
-                torch.minimum(kept, residual),
-            )
+            found = replace(state.poses, residual=self.score(state, crops)).or_better(found)
         return replace(state, poses=found)
 
     @torch.no_grad()
@@ -94,24 +73,26 @@ class Reconstruction:
             views = render(state.occupancy, state.voxel_m, turns, shifts=shifts, pixels=grid)
             view_mask = (views.silhouette > 0.5).float().flatten(1)
             view = view_mask * (views.height / views.silhouette.clamp(min=1e-3)).flatten(1)
-            mask, sure, height = (
-                self._tensor(part[chosen]).flatten(1)
-                for part in (crops.mask, crops.sure, crops.height)
-            )
-            alone = self._tensor(crops.alone[chosen])
-            each = residuals(
-                mask,
-                sure,
-                height,
-                alone=alone,
-                view_mask=view_mask,
-                view=view,
-                rest=rest[chosen],
-                scale_m=self.scale_m,
-                unsure=self.config.unsure,
-            )
-            scores.append(each.diagonal())
+            some = crops.select(chosen.numpy())
+            scores.append(self._residuals(some, view_mask, view, rest=rest[chosen]).diagonal())
         return torch.cat(scores)
+
+    def _residuals(self, crops: Crops, view_mask: Tensor, view: Tensor, *, rest: Tensor) -> Tensor:
+        """(N, V) of each crop against each view."""
+        mask, sure, height = (
+            self._tensor(part).flatten(1) for part in (crops.mask, crops.sure, crops.height)
+        )
+        return residuals(
+            mask,
+            sure,
+            height,
+            alone=self._tensor(crops.alone),
+            view_mask=view_mask,
+            view=view,
+            rest=rest,
+            scale_m=self.scale_m,
+            unsure=self.config.unsure,
+        )
 
     def search_nearby(
         self, state: DiscoveryState, crops: Crops, tries: int, *, generator: torch.Generator
@@ -129,12 +110,7 @@ class Reconstruction:
                 rotation_from_vector(turn) @ poses.rotations, poses.shifts + shift, poses.residual
             )
             residual = self.score(replace(state, poses=trial), crops)
-            better = residual < poses.residual
-            poses = Poses(
-                torch.where(better[:, None, None], trial.rotations, poses.rotations),
-                torch.where(better[:, None], trial.shifts, poses.shifts),
-                torch.minimum(residual, poses.residual),
-            )
+            poses = replace(trial, residual=residual).or_better(poses)
         return replace(state, poses=poses)
 
     def judge(self, poses: Poses) -> Tensor:

@@ -14,7 +14,7 @@ from insegan_ros.data.store import Dataset, kinds_of
 from insegan_ros.depth_camera import StereoNoise
 from insegan_ros.distillation.network import NetworkConfig, network_input
 from insegan_ros.synthetic.d435 import add_noise
-from insegan_ros.synthetic.depth_noise import DepthNoise, measure, varied
+from insegan_ros.synthetic.depth_noise import AnyCamera, DepthNoise, measure, varied
 from insegan_ros.types import Intrinsics
 
 
@@ -29,10 +29,13 @@ class Piles:
     kinds: list[NDArray[np.int64]]  # (N,) each: 1, 2, ...
     camera_height: NDArray[np.float32]  # (P,) m
     intrinsics: Intrinsics
-    errors: DepthNoise | None = field(default=None, kw_only=True)  # None: about those of a D435
+    # of the camera; None: about those of a D435
+    errors: DepthNoise | AnyCamera | None = field(default=None, kw_only=True)
 
     @staticmethod
-    def load(dataset: Dataset, indices: Sequence[int], errors: DepthNoise | None = None) -> Piles:
+    def load(
+        dataset: Dataset, indices: Sequence[int], errors: DepthNoise | AnyCamera | None = None
+    ) -> Piles:
         """Read these piles of a stored dataset.
 
         Args:
@@ -66,7 +69,7 @@ class Piles:
 
     def heights(self, index: int, rng: np.random.Generator) -> NDArray[np.float32]:
         """(H, W) above the floor as a camera measures it, its noise drawn anew."""
-        depth, noise = self.depth[index], self._noise(rng)
+        depth, noise = self.depth[index], self._noise(index, rng)
         if rng.random() < 0.95:  # some without noise
             if isinstance(noise, StereoNoise):
                 depth = add_noise(depth, self.intrinsics, rng, noise=noise)
@@ -75,7 +78,9 @@ class Piles:
         # the floor is found to about a millimetre
         return self.camera_height[index] + np.float32(rng.normal(0, 0.0007)) - depth
 
-    def _noise(self, rng: np.random.Generator) -> StereoNoise | DepthNoise:
+    def _noise(self, index: int, rng: np.random.Generator) -> StereoNoise | DepthNoise:
+        if isinstance(self.errors, AnyCamera):
+            return self.errors.drawn(rng, float(self.camera_height[index]))
         if self.errors is not None:
             return varied(self.errors, rng)
         return StereoNoise(

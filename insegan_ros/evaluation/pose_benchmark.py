@@ -21,6 +21,7 @@ from insegan_ros.evaluation.pose_ap import (
 )
 from insegan_ros.evaluation.pose_error import Match, PartModel, match_poses, recall
 from insegan_ros.evaluation.pose_space import PoseSpace, read_symmetry, symmetry_of_mesh
+from insegan_ros.evaluation.report import aligned
 from insegan_ros.evaluation.template_frame import (
     frames_to_fit_and_judge,
     learned_frame,
@@ -119,7 +120,7 @@ def write_pose_report(
     (out / 'poses.json').write_text(json.dumps(report, indent=2))
     return '\n'.join(
         [
-            *_table(figures),
+            *aligned(_rows(figures)),
             'instances at least half visible, those that no mask matches included; diameter '
             f'{1e3 * part.diameter:.1f} mm, {len(part.symmetries)} symmetries; pose AP: within '
             f'{1e3 * LIMIT * space.diameter:.1f} mm, symmetry class: {space.symmetry.name}',
@@ -135,12 +136,10 @@ def _mesh_of(dataset: Dataset, mesh: Path | None, units: Units) -> trimesh.Trime
     return true_mesh(mesh or (stored if stored.is_file() else dataset.info.part))
 
 
-def _table(figures: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The lines of a Markdown table, a row a method."""
+def _rows(figures: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
+    """A heading, and a row a method."""
     columns = list(next(iter(figures.values())))
-    rows = [[name, *(str(row[column]) for column in columns)] for name, row in figures.items()]
-    lines = [['', *columns], ['---'] * (len(columns) + 1), *rows]
-    return [f'| {" | ".join(line)} |' for line in lines]
+    return [['', *columns], *([name, *map(str, row.values())] for name, row in figures.items())]
 
 
 def judge_poses(

@@ -68,7 +68,7 @@ def to_judge(
     if not indices:
         wanted = 'no frames' if truth is None else 'none of the frames with masks'
         raise DatasetError(f'{dataset.path}: split {chosen!r} has {wanted}')
-    indices = dataset.whole(indices, damaged)
+    indices = [sample.index for sample in dataset.samples(indices, damaged)]
     if not indices:
         raise DatasetError(f'{dataset.path}: no frame of split {chosen!r} is whole')
     return Judged(dataset, chosen, indices, truth)
@@ -94,7 +94,7 @@ def kmeans_scores(block: Block) -> dict[int, float]:
         sample = dataset[index]
         if sample.labels is None:
             raise DatasetError(
-                f'{block.dataset}, frame {index} has no labels: without them nobody can tell '
+                f'{block.dataset}, frame {index} has no labels: without them nobody can say '
                 'where K-means fails'
             )
         mask = (sample.labels > 0) & np.isfinite(sample.frame.depth_m)

@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import yaml
-
 from insegan_ros import config
 from insegan_ros.distillation.clusters import VoteSettings
 from insegan_ros.distillation.network import NetworkConfig
 from insegan_ros.inference.confidence import Confidence
 from insegan_ros.inference.existence import Existence
-from insegan_ros.parts_bin import DEFAULT, FindingConfig
+from insegan_ros.parts_bin import FindingConfig
 
 
 @dataclass(frozen=True)
@@ -36,6 +34,8 @@ class DistilledCard:
     lengths_px: tuple[float, float] | None = None
     existence: Existence | None = None  # None: all candidates are parts
     other_voxels_m: tuple[float, ...] = ()  # of the templates of kinds 2, 3, ...
+    # what poses of the template cost on the frames that it was learned from; None: not measured
+    usual_misfit: float | None = None
     # how the bin is found in a frame
     finding: FindingConfig = field(default_factory=FindingConfig)
 
@@ -43,31 +43,6 @@ class DistilledCard:
     def voxels_m(self) -> tuple[float, ...]:
         """One for each template."""
         return () if self.voxel_m is None else (self.voxel_m, *self.other_voxels_m)
-
-
-def to_card(
-    network: NetworkConfig,
-    votes: VoteSettings,
-    voxel_m: float | None = None,
-    *,
-    other_voxels_m: tuple[float, ...] = (),
-    scoring: Scoring | None = None,
-    lengths_px: tuple[float, float] | None = None,
-    existence: Existence | None = None,
-    finding: FindingConfig = DEFAULT,
-) -> dict[str, Any]:
-    """Plain values for the card's `settings`."""
-    card = DistilledCard(
-        network,
-        votes,
-        voxel_m,
-        scoring,
-        lengths_px,
-        existence,
-        other_voxels_m=other_voxels_m,
-        finding=finding,
-    )
-    return yaml.safe_load(config.dump(card))
 
 
 def widths_of(card: Mapping[str, Any]) -> tuple[int, int, int, int]:
@@ -88,7 +63,13 @@ def with_length(card: Mapping[str, Any], metres: float) -> dict[str, Any] | None
     known = config.from_mapping(DistilledCard, card.get('settings') or {})
     if known.lengths_px is None:
         return None
-    return yaml.safe_load(config.dump(replace(known, network=scaled(known.network, metres))))
+    return config.plain(replace(known, network=scaled(known.network, metres)))
+
+
+def with_usual_misfit(card: Mapping[str, Any], cost: float) -> dict[str, Any]:
+    """A card's `settings` with what poses of the template cost where the model is the part's."""
+    known = config.from_mapping(DistilledCard, card.get('settings') or {})
+    return config.plain(replace(known, usual_misfit=round(cost, 3)))
 
 
 def scaled(network: NetworkConfig, metres: float) -> NetworkConfig:

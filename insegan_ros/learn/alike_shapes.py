@@ -19,6 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from insegan_ros.camera import Plane
+from insegan_ros.config import plain
 from insegan_ros.data.store import Dataset
 from insegan_ros.discovery.crops import MASK_EDGE, Piece, pieces_of
 from insegan_ros.discovery.discover import WHOLE, UnexplainedError
@@ -28,7 +29,7 @@ from insegan_ros.distillation.alike import Order, carry_out, unlike, view_cues
 from insegan_ros.distillation.examples import Piles, mixed_batch
 from insegan_ros.distillation.network import NetworkConfig
 from insegan_ros.distillation.random_views import THICKNESS
-from insegan_ros.distillation.surroundings import Surroundings, measure_surroundings
+from insegan_ros.distillation.surroundings import Surroundings
 from insegan_ros.distillation.train import TrainConfig
 from insegan_ros.inference import distilled_card, model_card
 from insegan_ros.learn.reading import frames_of, learn_to_read
@@ -36,17 +37,18 @@ from insegan_ros.learn.run_folder import Job
 from insegan_ros.learn.run_pictures import show_segmented
 from insegan_ros.learn.stage_discovery import UNEXPLAINED
 from insegan_ros.learn.stage_network import begun, is_read, learned_enough, teach, training_of
+from insegan_ros.learn.stage_piles import surroundings_of
 from insegan_ros.learn.stages import Figures, Stage
 from insegan_ros.learn.start import Start, card_of
 from insegan_ros.parts_bin import Bin
 from insegan_ros.types import DepthFrame
 
 WHOLE_VISIBLE = 0.9
-HELD_OUT = 5  # one shape in so many is not taught: how well others are told is judged on it
+HELD_OUT = 5  # one shape in so many is not taught: how well others are read is judged on it
 LOOKED_AT = 4  # shapes at least, for each that is kept
 PICTURE = 'alike.png'
 SHOWN = 6  # shapes in it
-STAND_IN = 'stand_in'  # the stage that keeps the model begun with, told the part's length
+STAND_IN = 'stand_in'  # the stage that keeps the model begun with, given the part's length
 
 
 class AlikeShapes:
@@ -93,11 +95,7 @@ class AlikeShapes:
     @cached_property
     def around(self) -> Surroundings:
         """The bin and the camera, as the frames show them."""
-        return measure_surroundings(
-            self.job.dataset,
-            np.random.default_rng([self.job.seed, 1]),
-            finding=self.job.config.finding,
-        )
+        return surroundings_of(self.job)
 
     @cached_property
     def orders(self) -> list[Order]:
@@ -117,7 +115,7 @@ class AlikeShapes:
         ]
 
     def stand_in(self) -> Figures:
-        """At first the start itself is the model, told the part's length.
+        """At first the start itself is the model, given the part's length.
 
         Raises:
             UnexplainedError: the start knows one part alone.
@@ -140,7 +138,7 @@ class AlikeShapes:
         figures = self.choose(made)
         best = figures['kept']
         if not best:
-            print('too few parts are seen whole to tell what shapes they are like')
+            print('too few parts are seen whole to say what shapes they are like')
             return figures
         longer = [replace(self.orders[k], count=config.piles) for k in best]
         more = carry_out(longer, job.workers, seconds / 2, least=len(best) // 4)
@@ -149,7 +147,7 @@ class AlikeShapes:
         return figures
 
     def choose(self, made: Sequence[Order]) -> dict[str, Any]:
-        """Those most alike, `kept`; none where too few parts are seen whole to tell."""
+        """Those most alike, `kept`; none where too few parts are seen whole."""
         job, length_m = self.job, self.length_m
         file = job.out / 'template' / WHOLE
         pieces = [p for p in load_pieces(file) if p.edge_px == MASK_EDGE] if file.exists() else []
@@ -184,12 +182,12 @@ class AlikeShapes:
     def parts(self) -> list[tuple[Piles, NetworkConfig]]:
         """Piles of the shapes that look most alike."""
         stored = [Dataset(self.orders[k].path) for k in self._kept]
-        errors = self.job.config.errors
+        errors = self.job.config.errors(self.length_m)
         return [(Piles.load(piles, piles.indices, errors), self.network) for piles in stored]
 
     @property
     def taught(self) -> list[tuple[Piles, NetworkConfig]]:
-        """The other shapes judge how well what was not taught is told."""
+        """The other shapes judge how well what was not taught is read."""
         return [part for k, part in enumerate(self.parts) if k % HELD_OUT != 1]
 
     def teach(self, seconds: float) -> Figures:
@@ -228,8 +226,10 @@ class AlikeShapes:
                 'piles': sum(len(piles) for piles, _ in self.taught),
             },
             'figures': figures,
-            'settings': distilled_card.to_card(
-                self.network, read.votes, existence=read.existence, finding=job.config.finding
+            'settings': plain(
+                distilled_card.DistilledCard(
+                    self.network, read.votes, existence=read.existence, finding=job.config.finding
+                )
             ),
         }
         model_card.save_model(job.model, card, progress.average.state_dict())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
@@ -15,10 +15,11 @@ import numpy as np
 from torch import Tensor
 
 from insegan_ros import __version__
+from insegan_ros.config import plain
 from insegan_ros.depth_camera import D435
 from insegan_ros.device import pick_device, processor
 from insegan_ros.distillation.examples import Piles, mixed_batch
-from insegan_ros.distillation.network import NetworkConfig, widened
+from insegan_ros.distillation.network import NetworkConfig, VoteNetwork, widened
 from insegan_ros.distillation.pretrain import (
     VIEWS,
     ShapesConfig,
@@ -29,7 +30,15 @@ from insegan_ros.distillation.pretrain import (
 from insegan_ros.distillation.random_views import THICKNESS, ViewConfig
 from insegan_ros.distillation.train import STARTED_RATE, TrainConfig, begin
 from insegan_ros.inference import distilled_card, model_card
-from insegan_ros.learn.reading import ReadingConfig, learn_to_read
+from insegan_ros.inference.distilled import DistilledSegmenter
+from insegan_ros.inference.distilled_card import Scoring
+from insegan_ros.learn.reading import (
+    Case,
+    ReadingConfig,
+    calibrate_scores,
+    learn_to_read,
+    look,
+)
 from insegan_ros.learn.stage_network import batch_workers, train_with_bar
 
 HELD_OUT = 20  # one shape in so many is not trained on, but no more than
@@ -120,20 +129,53 @@ def pretrain(
         )
     taught.look()
     unseen = [part for views in load_shapes(folder, config, last=held) for part in views]
-    read = learn_to_read(progress.average, unseen, seed, config=READING)
-    figures = {
+    settings, figures = read_by(progress.average, unseen, seed, lengths_px=config.view.told_px)
+    training: dict[str, Any] = {'steps': progress.step, 'batch': train.batch, 'minutes': minutes}
+    training |= {'seed': seed, 'processor': processor(device)}
+    card = _card(taught) | {'training': training, 'figures': figures, 'settings': settings}
+    model_card.save_model(out / 'model', card, progress.average.state_dict())
+    return figures
+
+
+def read_by(
+    network: VoteNetwork,
+    unseen: Sequence[tuple[Piles, NetworkConfig]],
+    seed: int,
+    *,
+    lengths_px: tuple[float, float],
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """A card's settings and figures, from pictures of shapes that taught the network nothing.
+
+    Args:
+        lengths_px: what the part's length is said to be in the pictures that taught it.
+    """
+    read = learn_to_read(network, unseen, seed, config=READING)
+    segmenter = DistilledSegmenter(
+        network, read.votes, lengths_px=lengths_px, existence=read.existence
+    )
+    card = distilled_card.DistilledCard(
+        network.config,
+        read.votes,
+        scoring=scores_of(segmenter, unseen[1::2], seed),  # the others chose the reading
+        lengths_px=lengths_px,
+        existence=read.existence,
+    )
+    return plain(card), {
         'strict_miou_on_unseen_shapes': round(read.strict_miou, 4),
         'count_accuracy_on_unseen_shapes': round(read.count_accuracy, 4),
         'false_instances_a_picture': round(read.false_instances, 4),
     }
-    training: dict[str, Any] = {'steps': progress.step, 'batch': train.batch, 'minutes': minutes}
-    training |= {'seed': seed, 'processor': processor(device)}
-    settings = distilled_card.to_card(
-        assumed, read.votes, lengths_px=config.view.told_px, existence=read.existence
-    )
-    card = _card(taught) | {'training': training, 'figures': figures, 'settings': settings}
-    model_card.save_model(out / 'model', card, progress.average.state_dict())
-    return figures
+
+
+def scores_of(
+    segmenter: DistilledSegmenter, pictures: Sequence[tuple[Piles, NetworkConfig]], seed: int
+) -> Scoring | None:
+    """What scores of a model of any part mean, from pictures of shapes that taught it nothing."""
+    cases: list[Case] = []
+    for picture, told in pictures:
+        segmenter.set_part_length(told.part_length_m)
+        cases += look(segmenter, picture, range(len(picture)), seed=seed + len(cases))
+    return calibrate_scores(segmenter, cases)
 
 
 def _card(taught: GrowingShapes) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from insegan_ros import config, drawing
 from insegan_ros.baselines.learned.decomposer import Decomposer
-from insegan_ros.baselines.learned.learned_segmenter import LearnedCard, LearnedSegmenter, to_card
+from insegan_ros.baselines.learned.learned_segmenter import LearnedCard, LearnedSegmenter
 from insegan_ros.baselines.learned.registry import Course, build
 from insegan_ros.crop import CropConfig, decode
 from insegan_ros.data.frames import Frames
@@ -129,7 +129,9 @@ class BaselineRun(TrainingRun):
             'images_seen_by_all_starts': self.done * batch,
             'starts': {'number': self._course.starts, 'losses': self._losses},
         }
-        card['settings'] = to_card(LearnedCard(self.job.config.method, self._sizes, self.crop))
+        card['settings'] = config.plain(
+            LearnedCard(self.job.config.method, self._sizes, self.crop)
+        )
         model_card.save_model(self.job.model, card, self._descent.network.state_dict())
 
     def draw(self, done: int) -> None:  # noqa: ARG002 - the loop tells every hook

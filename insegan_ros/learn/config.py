@@ -28,7 +28,7 @@ from insegan_ros.learn.reading import ReadingConfig
 from insegan_ros.model.insegan import InSeGANConfig
 from insegan_ros.parts_bin import FindingConfig
 from insegan_ros.synthetic.camera_presets import find_camera
-from insegan_ros.synthetic.depth_noise import DepthNoise
+from insegan_ros.synthetic.depth_noise import AnyCamera, DepthNoise
 from insegan_ros.training.descent import DescentConfig
 from insegan_ros.training.loop import LoopConfig
 from insegan_ros.training.step_config import StepConfig
@@ -111,8 +111,8 @@ class LearnConfig:
     mesh: str | None = None
     units: Units | None = None  # of the mesh; None: metres where its format says so, else mm
     part_length_m: float | None = None  # of the longest side; None: what the frames show
-    # whose noise piles are given: d435, or a preset by name or file. None: d435 where there are
-    # frames, and any camera where a mesh alone is learned from
+    # whose noise piles are given: d435, a preset by name or file, or `any`: a camera of the whole
+    # family for each picture. None: d435 where there are frames, any where a mesh alone is learned
     camera: str | None = None
     kinds: int = 1  # of parts in a bin, at most; several need a shape each
     frames: int = 2400  # looked at by discovery: full bins show some 300 whole parts in 1,000
@@ -132,7 +132,7 @@ class LearnConfig:
     step: StepConfig = field(default_factory=StepConfig)
     # of the finished model; the threshold is chosen
     filters: FilterConfig = field(default_factory=FilterConfig)
-    # on each frame's codes, of the finished model; docs/results.md tells what they cost and gain
+    # on each frame's codes, of the finished model; docs/results.md says what they cost and gain
     refine_steps: int = 0
     turns: int = 1  # quarter turns of a frame whose instances compete, of the finished model
     rescue: RescueConfig = field(default_factory=RescueConfig)
@@ -156,7 +156,7 @@ class LearnConfig:
             raise ValueError(f'kinds is {self.kinds}; 1 to 3 kinds of part are expected')
         if self.kinds > 1 and self.mesh is not None:
             raise ValueError('kinds are sought in frames; a mesh is of one kind: leave one out')
-        _ = self.errors  # says what is wrong with the camera
+        _ = self.errors(0.05)  # says what is wrong with the camera
         if self.frames < 1 or self.least_piles < 1:
             raise ValueError(
                 f'frames {self.frames}, least_piles {self.least_piles}: 1 or more are expected'
@@ -164,13 +164,14 @@ class LearnConfig:
         if self.compared < 0:
             raise ValueError(f'compared is {self.compared}; 0 or more frames are expected')
 
-    @property
-    def errors(self) -> DepthNoise | None:
+    def errors(self, part_length_m: float) -> DepthNoise | AnyCamera | None:
         """Of the camera under which piles are taught; None: about those of a D435.
 
         Raises:
             ConfigError: there is no such camera.
         """
+        if self.camera == 'any':
+            return AnyCamera(part_length_m)
         return None if self.camera in (None, 'd435') else find_camera(self.camera).noise
 
     @property
@@ -329,6 +330,6 @@ def _gone_on_with(
 
 def dump_settings(settings: LearnConfig) -> str:
     """The sections of its method as YAML, which `resolve` takes as a file."""
-    whole: Mapping[str, Any] = yaml.safe_load(config.dump(settings))
+    whole = config.plain(settings)
     kept = {name: whole[name] for name in sections(settings.method)}
     return yaml.safe_dump(kept, sort_keys=False)

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from insegan_ros.config import plain
 from insegan_ros.distillation.examples import mixed_batch
 from insegan_ros.distillation.network import NetworkConfig
 from insegan_ros.distillation.piles import Solid
@@ -58,7 +59,7 @@ def train(job: Job) -> int:
     """
     distillation = Distillation(job)
     with claim(job):
-        # the first stage tells what comes next
+        # the first stage decides what comes next
         run_stages(distillation.stages()[:1], job.config.seconds, job.report)
         run_stages(distillation.stages(), job.config.seconds, job.report)
     if said := ending(job):
@@ -229,15 +230,17 @@ class Distillation:
             **card_of(job.frames, job.part),
             **self._taught(),
             'figures': figures,
-            'settings': distilled_card.to_card(
-                self.network,
-                read.votes,
-                voxels[0],
-                other_voxels_m=voxels[1:],
-                scoring=scoring,
-                lengths_px=self.bins.lengths_px,
-                existence=read.existence,
-                finding=finding,
+            'settings': plain(
+                distilled_card.DistilledCard(
+                    self.network,
+                    read.votes,
+                    voxels[0],
+                    other_voxels_m=voxels[1:],
+                    scoring=scoring,
+                    lengths_px=self.bins.lengths_px,
+                    existence=read.existence,
+                    finding=finding,
+                )
             ),
         }
         cad = self.solids[0]

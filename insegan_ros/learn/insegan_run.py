@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
+from insegan_ros import config
 from insegan_ros.crop import CropConfig, decode
 from insegan_ros.data.frames import Frames
 from insegan_ros.data.store import DatasetError
@@ -87,7 +88,7 @@ class InSeGANRun(TrainingRun):
     def _begin_anew_if_hopeless(self) -> None:
         health = self.health()
         rescue = self._settings.rescue
-        if not health.whole_scenes or self._trainer.phase == 'encoder':
+        if not health.whole_scenes or self._trainer.phase in ('encoder', 'joint'):
             return
         if self._attempt >= rescue.restarts:
             self._say(f'{health.verdict()}; {rescue.restarts} restarts have not mended it')
@@ -149,7 +150,7 @@ class InSeGANRun(TrainingRun):
         if not self._trainer.group.leads:
             return
         health = self.health()
-        figures = {f'health_{name}': value for name, value in asdict(health).items()}
+        figures = {f'health_{name}': value for name, value in health.signs.items()}
         better = False
         if self._trainer.phase != 'generator':
             networks = self.networks()
@@ -233,7 +234,7 @@ class InSeGANRun(TrainingRun):
             said['began_with'] = self._start.card.get('training')
         said['separated'] = health.verdict()
         kept = replace(card, refine_steps=self._settings.refine_steps)
-        said['settings'] = insegan.to_card(kept)
+        said['settings'] = config.plain(kept)
         model_card.save_model(self.job.model, said, networks.state_dict())
 
     def draw(self, done: int) -> None:

@@ -14,7 +14,7 @@ from insegan_ros.distillation.examples import Piles
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference import model_card
 from insegan_ros.parts_bin import find_bin
-from insegan_ros.synthetic.depth_noise import DepthNoise
+from insegan_ros.synthetic.depth_noise import AnyCamera, DepthNoise
 from insegan_ros.types import DepthFrame
 
 SHOWN = 6  # frames in a picture
@@ -42,7 +42,7 @@ def show_piles(
     out: Path,
     *,
     seed: int,
-    errors: DepthNoise | None = None,
+    errors: DepthNoise | AnyCamera | None = None,
 ) -> None:
     """Real frames over piles with noise: they ought to look alike."""
     stored = Dataset(out / 'piles')

@@ -23,8 +23,15 @@ from insegan_ros.distillation.surroundings import Surroundings, measure_surround
 from insegan_ros.learn.run_folder import Job
 from insegan_ros.learn.run_pictures import show_piles
 from insegan_ros.learn.stages import Figures
+from insegan_ros.synthetic.depth_noise import AnyCamera, DepthNoise
 
 Parts = Sequence[tuple[Piles, NetworkConfig]]
+
+
+def surroundings_of(job: Job) -> Surroundings:
+    """The bin and the camera, as a job's frames show them."""
+    rng = np.random.default_rng([job.seed, 1])
+    return measure_surroundings(job.dataset, rng, finding=job.config.finding)
 
 
 @dataclass(frozen=True)
@@ -40,20 +47,30 @@ class BinOfFrames:
     @cached_property
     def around(self) -> Surroundings:
         """The bin and the camera, as the frames show them."""
-        return measure_surroundings(
-            self.job.dataset,
-            np.random.default_rng([self.job.seed, 1]),
-            finding=self.job.config.finding,
-        )
+        return surroundings_of(self.job)
 
     @property
     def pixel_m(self) -> float:
         """A pixel's side on the floor."""
         return float(self.around.camera_height / self.around.intrinsics.fx)
 
+    @cached_property
+    def errors(self) -> DepthNoise | AnyCamera | None:
+        """Of the camera under which the piles are taught."""
+        sides = [solid.mesh().bounding_box_oriented.primitive.extents for solid in self.solids]
+        return self.job.config.errors(float(np.max(sides)))
+
     def make(self, seconds: float) -> Figures:
         """Up to the configured number, as many as the time allows."""
-        return make_piles(self.job, self.solids, self.around, shares=self.shares, seconds=seconds)
+        made = make_piles(self.job, self.solids, self.around, shares=self.shares, seconds=seconds)
+        show_piles(
+            self.job.dataset,
+            self.job.indices,
+            self.job.out,
+            seed=self.job.seed,
+            errors=self.errors,
+        )
+        return made
 
     def taught(self, network: NetworkConfig) -> Parts:
         """Piles that the network learns from, and what it takes them for."""
@@ -64,7 +81,7 @@ class BinOfFrames:
         return [(self._piles(self._stored.indices[: self._kept]), network)]
 
     def _piles(self, indices: Sequence[int]) -> Piles:
-        return Piles.load(self._stored, indices, self.job.config.errors)
+        return Piles.load(self._stored, indices, self.errors)
 
     @property
     def _stored(self) -> Dataset:
@@ -99,7 +116,6 @@ def make_piles(
             if time.monotonic() - begun > seconds and made >= job.config.least_piles:
                 piles.close()
                 break
-    show_piles(job.dataset, job.indices, job.out, seed=job.seed, errors=job.config.errors)
     return {
         'count': made,
         'bin_width_mm': round(around.bin_width * 1e3, 1),

@@ -210,11 +210,11 @@ class SegmenterNode(ManagedNode):
         return frame, found
 
     def _say_length(self, before_m: float | None) -> None:
-        """Log what the frames have told of the part's length, where that is something new."""
+        """Log what the frames have shown of the part's length, where that is something new."""
         now_m = None if self._segmenter is None else self._segmenter.part_length_m
         if now_m is not None and now_m != before_m:
             self.get_logger().info(
-                f'by these frames the part is {1e3 * now_m:.0f} mm long; if that is wrong, tell '
+                f'by these frames the part is {1e3 * now_m:.0f} mm long; if that is wrong, give '
                 'it: model any:<metres>'
             )
 

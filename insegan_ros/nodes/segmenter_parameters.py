@@ -69,7 +69,7 @@ PARAMETERS = (
         'gripper',
         'cup_9mm',
         'what ~/picks are planned for: the name of a gripper of the package, or a YAML file; '
-        'of several, with commas between, each part gets the first that holds it well',
+        'of several, with commas between, each part gets that whose calibrated chance is best',
     ),
     Parameter(
         'tf_picks',

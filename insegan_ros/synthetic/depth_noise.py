@@ -108,6 +108,17 @@ def drawn(rng: np.random.Generator, part_m: float, distance_m: float) -> DepthNo
     )
 
 
+@dataclass(frozen=True)
+class AnyCamera:
+    """All cameras of the family, over parts of one length."""
+
+    part_m: float
+
+    def drawn(self, rng: np.random.Generator, distance_m: float) -> DepthNoise:
+        """One of them, at random."""
+        return drawn(rng, self.part_m, distance_m)
+
+
 def varied(noise: DepthNoise, rng: np.random.Generator) -> DepthNoise:
     """A camera of the same kind: no two are alike, and no preset is a user's camera exactly."""
 
@@ -205,7 +216,7 @@ def _steps(depth: NDArray[np.float32], reach: float) -> NDArray[np.float32]:
 def _lost(
     depth: NDArray[np.float32], rng: np.random.Generator, noise: DepthNoise
 ) -> NDArray[np.bool_]:
-    """(H, W) what a matcher cannot tell about high steps."""
+    """(H, W) what a matcher cannot know about high steps."""
     if not noise.lost_px:
         return np.zeros(depth.shape, bool)
     lost = _steps(depth, 1.0) > noise.lost_step_m

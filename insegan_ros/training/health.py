@@ -12,6 +12,7 @@ from insegan_ros.model.generator import Generator
 
 PART = -0.45  # a rendering above it shows a part: half way into the gap
 CHANGED = 0.25  # of a value, by another latent in one instance's place
+ALIKE = 0.3  # of a part's area: templates that differ by less are one
 SCENES = 64
 
 
@@ -24,6 +25,13 @@ class Health:
     agreement: float  # IoU of the nearest of all single renderings with the scene: near 1
     spread: float  # standard deviation of translations, half sides; 0 without a template
     area: float  # of the scenes, over that of real frames: 1
+    # area that another template in an instance's pose changes, over its own; None: there is one
+    templates: float | None = None
+
+    @property
+    def signs(self) -> dict[str, float]:
+        """By name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     @property
     def whole_scenes(self) -> bool:
@@ -54,11 +62,16 @@ class Health:
             found.append(
                 f'scenes cover {self.area:.2f} times what real frames do (0.6 to 1.5 is right)'
             )
+        if self.templates is not None and self.templates < ALIKE:
+            found.append(
+                f'another template changes {self.templates:.2f} of a part ({ALIKE} is needed): '
+                'they are alike'
+            )
         return found
 
     def verdict(self) -> str:
         """Separated or not, and how that is known."""
-        told = ', '.join(f'{name} {value:.2f}' for name, value in asdict(self).items())
+        told = ', '.join(f'{name} {value:.2f}' for name, value in self.signs.items())
         if self.separated:
             return f'parts are separated ({told})'
         return f'parts are NOT separated: {"; ".join(self.reasons)} ({told})'
@@ -99,4 +112,18 @@ def examine(generator: Generator, real: Tensor, instances: int, *, z_dim: int) -
         agreement=float(overlap),
         spread=spread,
         area=area / max(float((real > PART).float().mean()), 1e-6),
+        templates=_difference(generator, torch.cat(places[:1])),
     )
+
+
+def _difference(generator: Generator, codes: Tensor) -> float | None:
+    """Area that the next template in each instance's pose changes, over the instance's."""
+    if not generator.gates:
+        return None
+    motions, gates = code.parted(codes)
+    own, other = (
+        generator.render_both(code.joined(motions, some))[1].float()
+        for some in (gates, gates.roll(1, dims=-1))
+    )
+    changed = (own - other).abs() > CHANGED
+    return float(changed.float().mean() / (own > PART).float().mean().clamp(min=1e-6))

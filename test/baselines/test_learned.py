@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from toys import discs, sticks
 
+from insegan_ros import config
 from insegan_ros.baselines.learned.decomposer import Decomposer
 from insegan_ros.baselines.learned.learned_segmenter import (
     LearnedCard,
     LearnedSegmenter,
     load,
-    to_card,
 )
 from insegan_ros.baselines.learned.registry import METHODS, build
 from insegan_ros.camera import Plane
@@ -166,7 +166,7 @@ def test_a_card_gives_the_same_segmenter_back(name: str) -> None:
     network = small(name)
     frame, parts_bin = bin_of()
     crop = CropConfig(0.16, 0.05, network.config.image_size, 'gap')
-    settings = to_card(LearnedCard(name, {'instances': 2, **SMALL[name]}, crop))
+    settings = config.plain(LearnedCard(name, {'instances': 2, **SMALL[name]}, crop))
     again = load(settings, network.state_dict(), parts_bin=parts_bin)
     expected = LearnedSegmenter(network, crop, parts_bin).segment(frame)
     np.testing.assert_array_equal(again.segment(frame).labels, expected.labels)

@@ -15,6 +15,7 @@ from rosbags.typesys import Stores, get_typestore
 from insegan_ros import cli
 from insegan_ros.data import bag_export, streams
 from insegan_ros.data.bags import Recording
+from insegan_ros.data.left_out import LeftOut
 from insegan_ros.data.store import Dataset, DatasetError, DatasetInfo
 from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.types import DepthFrame, Intrinsics
@@ -35,10 +36,8 @@ def dataset(tmp_path: Path) -> Dataset:
 
 @pytest.fixture
 def bag(dataset: Dataset, tmp_path: Path) -> Path:
-    assert (
-        list(bag_export.write_bag(dataset, tmp_path / 'bag', frame_id='optical', topic=TOPIC))
-        == dataset.indices
-    )
+    how = {'frame_id': 'optical', 'topic': TOPIC, 'left_out': LeftOut('frames')}
+    assert list(bag_export.write_bag(dataset, tmp_path / 'bag', **how)) == dataset.indices
     return tmp_path / 'bag'
 
 

@@ -101,7 +101,7 @@ def test_an_import_cut_short_goes_on_where_it_stopped(
     whole = broken.read_bytes()
     broken.write_bytes(whole[: len(whole) // 2])
     assert run_import(folder, tmp_path / 'd') == 1
-    assert 'depth_0004.png is damaged: not a whole PNG' in capsys.readouterr().err
+    assert 'depth_0004.png is damaged: it is cut short' in capsys.readouterr().err
     assert Dataset(tmp_path / 'd').indices == [0, 1, 2, 3]  # what came before is whole
     assert Dataset(tmp_path / 'd').split('train') == [0, 1, 2]
     broken.write_bytes(whole)
@@ -246,7 +246,7 @@ def blurred_mask(path: Path) -> None:
         (drop_mask, r'depth_0006\.png has no mask: there is no .*rgb_0006\.png'),
         (other_size, r'depth_0001\.png is \(32, 64\) \(H, W\); \(64, 64\) is expected'),
         (other_mask_size, r'rgb_0003\.png is \(32, 32\)'),
-        (half_mask, r'rgb_0003\.png is damaged: not a whole PNG'),
+        (half_mask, r'rgb_0003\.png is damaged: it is cut short'),
         (other_depth, r'depth_0001\.png is uint8; .* one class has one bit depth'),
         (colour_depth, r'depth_0001\.png is a colour image'),
         (blurred_mask, r'rgb_0003\.png has \d+ colours; .* stored with losses'),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from insegan_ros.data.bag_export import write_bag
+from insegan_ros.data.left_out import LeftOut
 from insegan_ros.data.replay import Replay
 from insegan_ros.data.store import Dataset, DatasetError, DatasetInfo
 from insegan_ros.data.writer import DatasetWriter
@@ -35,7 +36,8 @@ def depths(path: Path) -> list[int]:
 
 def test_a_dataset_and_its_export_replay_alike(dataset: Path, tmp_path: Path) -> None:
     bag = tmp_path / 'bag'
-    assert len(list(write_bag(Dataset(dataset), bag, frame_id='camera', topic='/depth'))) == 3
+    how = {'frame_id': 'camera', 'topic': '/depth', 'left_out': LeftOut('frames')}
+    assert len(list(write_bag(Dataset(dataset), bag, **how))) == 3
     assert depths(dataset) == depths(bag) == [500, 501, 502]
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from insegan_ros.camera import Plane
+from insegan_ros.config import plain
 from insegan_ros.distillation.clusters import VoteSettings
 from insegan_ros.distillation.network import NetworkConfig, VoteNetwork
 from insegan_ros.inference import distilled, distilled_card, model_card
@@ -114,7 +115,7 @@ def test_an_instance_of_a_resampled_image_has_edges_of_its_own_pixels() -> None:
 
 def test_a_saved_model_gives_the_same_output(tmp_path: Path) -> None:
     original = network(3.0)
-    card = {'method': 'distilled', 'settings': distilled_card.to_card(CONFIG, VOTES)}
+    card = {'method': 'distilled', 'settings': plain(distilled_card.DistilledCard(CONFIG, VOTES))}
     model_card.save_model(tmp_path, card, original.state_dict())
     loaded = model_card.load_segmenter(str(tmp_path), parts_bin=FLAT)
     ours = distilled.DistilledSegmenter(original, VOTES, FLAT).segment(frame())
@@ -130,7 +131,7 @@ def test_a_model_seeks_bin_and_parts_with_the_settings_of_its_training(tmp_path:
     depth[20:50, 30:60] -= 0.03
     shown = DepthFrame(depth, CAMERA)
     for finding, seen in ((FindingConfig(), True), (taller, False)):
-        settings = distilled_card.to_card(CONFIG, VOTES, finding=finding)
+        settings = plain(distilled_card.DistilledCard(CONFIG, VOTES, finding=finding))
         card = {'method': 'distilled', 'settings': settings}
         model_card.save_model(tmp_path, card, network(3.0).state_dict())
         found = model_card.load_segmenter(str(tmp_path)).segment(shown)
@@ -138,11 +139,11 @@ def test_a_model_seeks_bin_and_parts_with_the_settings_of_its_training(tmp_path:
 
 
 def test_a_damaged_model_is_refused_with_a_reason(tmp_path: Path) -> None:
-    card = {'method': 'distilled', 'settings': distilled_card.to_card(CONFIG, VOTES)}
+    card = {'method': 'distilled', 'settings': plain(distilled_card.DistilledCard(CONFIG, VOTES))}
     model_card.save_model(tmp_path, card, {'head.0.bias': torch.zeros(3)})
     with pytest.raises(model_card.ModelError, match='cannot be loaded'):
         model_card.load_segmenter(str(tmp_path))
-    settings = {**distilled_card.to_card(CONFIG, VOTES), 'merging': None}
+    settings = {**plain(distilled_card.DistilledCard(CONFIG, VOTES)), 'merging': None}
     model_card.save_model(tmp_path, {**card, 'settings': settings}, {})
     with pytest.raises(model_card.ModelError, match=r"another version .*'merging'"):
         model_card.load_segmenter(str(tmp_path))
@@ -217,7 +218,7 @@ def test_a_model_whose_writing_is_cut_short_has_no_card(
             raise OSError(28, 'No space left on device')
         path.write_bytes(content)
 
-    card = {'method': 'distilled', 'settings': distilled_card.to_card(CONFIG, VOTES)}
+    card = {'method': 'distilled', 'settings': plain(distilled_card.DistilledCard(CONFIG, VOTES))}
     monkeypatch.setattr(model_card, 'write_atomically', full)
     with pytest.raises(OSError, match='No space left'):
         model_card.save_model(tmp_path, card, network(3.0).state_dict())

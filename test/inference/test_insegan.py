@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from insegan_ros import config
 from insegan_ros.camera import Plane
 from insegan_ros.crop import BinCrop, CropConfig
 from insegan_ros.inference import insegan, model_card
@@ -129,7 +130,7 @@ def test_a_saved_model_segments_as_the_one_in_memory(tmp_path: Path, method: str
     model = InSeGANConfig(**SIZES, kind=method[-2:], instances=3)
     card = InSeGANCard(model, CARD.crop, CARD.filters, refine_steps=2, turns=4)
     networks = as_stored(InSeGANNetworks(model))
-    settings = insegan.to_card(card)
+    settings = config.plain(card)
     model_card.save_model(
         tmp_path, {'method': method, 'settings': settings}, networks.state_dict()
     )
@@ -140,7 +141,7 @@ def test_a_saved_model_segments_as_the_one_in_memory(tmp_path: Path, method: str
 
 def test_weights_of_other_sizes_and_damaged_ones_are_refused(tmp_path: Path) -> None:
     other = InSeGANConfig(**{**SIZES, 'z_dim': 9}, instances=3)
-    card = {'method': 'insegan3d', 'settings': insegan.to_card(CARD)}
+    card = {'method': 'insegan3d', 'settings': config.plain(CARD)}
     model_card.save_model(tmp_path, card, InSeGANNetworks(other).state_dict())
     with pytest.raises(model_card.ModelError, match='size mismatch'):
         model_card.load_segmenter(str(tmp_path))

@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,13 +23,14 @@ from insegan_ros.discovery.resume import stored_pieces
 from insegan_ros.distillation import piles
 from insegan_ros.distillation.examples import Piles
 from insegan_ros.distillation.piles import PileConfig, PileMaker, Shape, store_piles
-from insegan_ros.distillation.pretrain import ShapesConfig
+from insegan_ros.distillation.pretrain import VIEWS, ShapesConfig, load_views
 from insegan_ros.distillation.random_views import ViewConfig
 from insegan_ros.distillation.surroundings import Surroundings, measure_surroundings
 from insegan_ros.inference import model_card
+from insegan_ros.inference.distilled import DistilledSegmenter
 from insegan_ros.inference.pose_search import PoseSettings
 from insegan_ros.learn import any_model, stage_any_bin, stage_discovery
-from insegan_ros.learn.reading import ReadingConfig
+from insegan_ros.learn.reading import ReadingConfig, look
 from insegan_ros.model.template import Template
 from insegan_ros.parts_bin import find_bin
 from insegan_ros.types import DepthFrame, Intrinsics
@@ -146,6 +148,13 @@ def test_pretraining_makes_a_model_that_training_begins_with(
     monkeypatch.setattr(any_model, 'ShapesConfig', small)
     once = replace(any_model.READING, generosity=any_model.READING.generosity[:1])
     monkeypatch.setattr(any_model, 'READING', once)
+    scored = []
+
+    def looked(segmenter: DistilledSegmenter, picture: Piles, *rest: Any, **named: Any) -> Any:
+        scored.append((segmenter.part_length_m, picture.labels.tobytes()))
+        return look(segmenter, picture, *rest, **named)
+
+    monkeypatch.setattr(any_model, 'look', looked)
     start = tmp_path / 'any'
     command = ['pretrain', '--out', str(start), '--shapes', '2', '--max-minutes', '0.02']
     command += ['--workers', '1', '--device', 'cpu']
@@ -154,6 +163,10 @@ def test_pretraining_makes_a_model_that_training_begins_with(
     assert card['dataset']['random_shapes'] == 1  # the other one is held out
     assert card['dataset']['piles'] > 0
     assert card['training']['steps'] > 0
+    unseen = load_views(start / 'shapes' / f'0000{VIEWS}', small().view)
+    told = {(scale.part_length_m, picture.labels.tobytes()) for picture, scale in unseen}
+    assert set(scored) <= told  # scores are of the held-out shape, told its length
+    assert scored
     segmenter = model_card.load_segmenter(f'{start / "model"}:{SIZE[0]}')
     frame = Dataset(frames)[0].frame
     assert segmenter.segment(frame).labels.shape == frame.depth_m.shape
@@ -333,7 +346,8 @@ def test_a_cad_model_ends_in_a_model_with_poses_and_another_mesh_is_another_run(
 ) -> None:
     torch.set_num_threads(1)
     # rough poses are enough here
-    monkeypatch.setattr(PoseSettings.__init__, '__defaults__', (100, 10, 1, 2))
+    few = (100, 10, 1, 2, *PoseSettings.__init__.__defaults__[4:])
+    monkeypatch.setattr(PoseSettings.__init__, '__defaults__', few)
     for module in (piles, stage_any_bin):  # a brick is one convex piece
         monkeypatch.setattr(module, 'convex_pieces', lambda mesh: [mesh.convex_hull])
     mesh, out = tmp_path / 'brick.stl', tmp_path / 'run'

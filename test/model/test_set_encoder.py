@@ -12,7 +12,7 @@ from insegan_ros.model.generator import Generator, GeneratorConfig
 from insegan_ros.model.refine import mismatch, refine
 from insegan_ros.model.set_encoder import STRIDE, SetEncoder, rotation
 from insegan_ros.model.set_losses import appearance_loss, centre_loss, seen, template_loss
-from insegan_ros.training.health import Health
+from insegan_ros.training.health import Health, examine
 
 SMALL = GeneratorConfig(z_dim=8, template_channels=8, feature_channels=16)
 
@@ -76,7 +76,8 @@ def test_an_encoder_names_the_template_of_each_instance() -> None:
 
 def test_refinement_moves_an_instance_and_leaves_it_its_template() -> None:
     torch.manual_seed(0)
-    generator = Generator(replace(SMALL, templates=2)).requires_grad_(False)
+    small = replace(SMALL, templates=2, image_size=16, doublings=0)
+    generator = Generator(small).requires_grad_(False)
     images = generator.render_both(generator.place(torch.randn(2, 3, 8)))[0]
     start = generator.place(torch.randn(2, 3, 8))
     refined = refine(generator, start, images, steps=3)
@@ -107,3 +108,15 @@ def test_health_tells_parts_from_whole_scenes() -> None:
     assert scenes.whole_scenes
     assert 'parts are separated' in parts.verdict()
     assert 'single instances cover 4.80 times the scene' in scenes.verdict()
+    assert 'they are alike' in replace(parts, templates=0.1).verdict()
+
+
+def test_health_tells_templates_from_each_other() -> None:
+    torch.manual_seed(0)
+    coarse, real = replace(SMALL, image_size=16, doublings=0), torch.zeros(1, 16, 16)
+    generator = Generator(replace(coarse, templates=2))
+    assert examine(generator, real, 3, z_dim=8).templates > 0
+    with torch.no_grad():
+        generator.instance.template[1] = generator.instance.template[0]
+    assert examine(generator, real, 3, z_dim=8).templates == 0
+    assert 'templates' not in examine(Generator(coarse), real, 3, z_dim=8).signs

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -40,7 +39,7 @@ class LearnedCard:
 class LearnedSegmenter(BinSegmenter):
     """Pixels above the bin's floor go to the part whose mask is largest there.
 
-    As the classical methods do it is told where parts are by the floor, and it renders nothing:
+    As in the classical methods the floor decides where parts are, and nothing is rendered:
     depths are the measured ones, poses the visible points' principal axes.
     """
 
@@ -75,11 +74,6 @@ def without_specks(labels: NDArray[np.integer]) -> NDArray[np.int32]:
     """(H, W) labels, less those of fewer than MIN_PIXELS pixels."""
     ids, area = np.unique(labels, return_counts=True)
     return np.where(np.isin(labels, ids[area >= MIN_PIXELS]), labels, 0).astype(np.int32)
-
-
-def to_card(card: LearnedCard) -> dict[str, Any]:
-    """Plain values for the card's `settings`."""
-    return yaml.safe_load(config.dump(card))
 
 
 def load(
