@@ -81,7 +81,8 @@ class Clusters:
         self.centres: NDArray[np.float64] = np.zeros((0, 3))  # (N, 3) px
         if len(v) >= settings.min_area:
             apart = settings.separation * config.part_thickness_m / config.pixel_m
-            self.centres = _peaks(self._votes, sure, apart, least=settings.min_support)
+            peaks = _peaks(self._votes, sure, apart, least=settings.min_support)
+            self.centres = peaks.astype(np.float64)
         self._apart: NDArray[np.floating] | None = None
         self._owner: NDArray[np.integer] = np.zeros(len(v), np.int64)
         # of _told's columns, and of disagreement
