@@ -65,19 +65,26 @@ def transport_plan(cost: Tensor, iterations: int = 50, beta: float = 0.5) -> Ten
 
 
 def _best_permutations(cost: Tensor) -> Tensor:
-    n = cost.shape[-1]
-    if cost.is_cuda and n <= FEW:  # all are tried: a CUDA graph cannot ask the host
-        every = permutations(n, cost.device)  # (n!, n)
-        finite = cost.nan_to_num(nan=0.0, posinf=1e30, neginf=-1e30)
-        totals = finite[:, torch.arange(n, device=cost.device), every].sum(dim=-1)  # (B, n!)
-        return every[totals.argmin(dim=1)]
-    on_host = np.nan_to_num(cost.cpu().double().numpy(), nan=0.0, posinf=1e30, neginf=-1e30)
-    columns = np.stack([linear_sum_assignment(one)[1] for one in on_host])
+    if cost.is_cuda and cost.shape[-1] <= FEW:  # a CUDA graph cannot ask the host
+        return best_of_all(cost)
+    columns = np.stack([linear_sum_assignment(one)[1] for one in _finite(cost).cpu().numpy()])
     return torch.from_numpy(columns).to(cost.device)
 
 
+def best_of_all(cost: Tensor) -> Tensor:
+    """Costs (B, n, n) -> the permutations (B, n) of the least sum, of all n! on the device."""
+    n = cost.shape[-1]
+    every = _permutations(n, cost.device)
+    totals = _finite(cost)[:, torch.arange(n, device=cost.device), every].sum(dim=-1)  # (B, n!)
+    return every[totals.argmin(dim=1)]
+
+
+def _finite(cost: Tensor) -> Tensor:
+    return cost.double().nan_to_num(nan=0.0, posinf=1e30, neginf=-1e30)
+
+
 @cache
-def permutations(n: int, device: torch.device) -> Tensor:
+def _permutations(n: int, device: torch.device) -> Tensor:
     """(n!, n) of 0 to n - 1."""
     return torch.tensor(list(itertools.permutations(range(n))), device=device)
 
