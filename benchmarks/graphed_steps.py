@@ -40,6 +40,7 @@ class GraphedSteps:
 
     def step(self) -> None:
         """One update; returns before a GPU has done it."""
+        self._trainer.begin_phase()
         if not self._cuda:
             self._one()
         else:
@@ -64,7 +65,8 @@ class GraphedSteps:
     def _constants(self) -> tuple[object, ...]:
         config, steps = self._trainer.config, self._trainer.steps
         with_real = steps >= config.generator_steps + config.real_after
-        return self._trainer.phase, steps < config.held_steps, with_real
+        rates = config.learning_rate, config.encoder_learning_rate
+        return self._trainer.phase, steps < config.held_steps, with_real, rates
 
     def _record(self) -> None:
         self._graph = None

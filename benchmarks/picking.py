@@ -98,6 +98,7 @@ def run_bin(cell: SimulatedCell, look: Look, seed: int, path: Path) -> None:
                 'chance': round(one.chance, 4),
                 'cues': np.round(one.cues, 4).tolist(),
                 'ms': round(1000 * one.seconds, 1),
+                'tool': one.tool,
             }
             for one in run.tries
         ],

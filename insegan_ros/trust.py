@@ -2,8 +2,9 @@
 
 The methods assume one kind of part in a bin whose floor is seen. Where that does not hold, or
 where the network does not know what it sees, the frame itself shows it: much of what stands in
-the bin belongs to no instance, instances have no common size, or nothing lies on the floor.
-The limits were chosen on piles of random shapes that taught nothing (benchmarks/trust.py).
+the bin belongs to no instance, instances have no common size, the part's template does not fit
+them, or what is taken for the floor is no plane. The limits were chosen on piles of random shapes
+that taught nothing and on frames of the parts made apart from those judged (benchmarks/trust.py).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insegan_ros.camera import height_map
+from insegan_ros.depth_camera import D435_NOISE
 from insegan_ros.parts_bin import Bin, foreground
 from insegan_ros.types import DepthFrame, Intrinsics, Segmentation, Segmenter
 from insegan_ros.view_limits import LimitedSegmenter
@@ -24,6 +26,9 @@ WHOLE = 0.9  # visible share above which an instance tells how large the part is
 LEAST_PARTS_PX = 40  # of the thinned image: fewer are specks of noise
 NEAR_M = 0.004  # of the floor
 BELOW_M = 0.008  # under the floor by more than noise
+ON_M, ON_SIGMA = 0.002, 2.0  # a point is on the floor within the larger, of the camera's noise
+LAYERS = 4  # above the floor, as thick as half of what is on it
+FLAT_PX = 5  # of the thinned image: side of a window that shows nothing but floor
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,9 @@ class Signs:
     tilt_degrees: float  # of the camera against the floor
     on_floor: float  # share of the measured points that lie on the floor
     below_floor: float  # share of the measured points that lie under it
+    floor_peak: float  # points on the floor, for one in a layer as thick just above it
+    floor_flat: float  # share of the points on the floor that have only such around them
+    misfit: float  # cost of the template's poses, where it is usual: 1
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,10 @@ class TrustLimits:
     tilt_degrees: float = 35.0  # up to which networks have seen piles
     on_floor: float = 0.01
     below_floor: float = 0.04
+    # a floor is no plane where both are less: bins full of thin parts have as many just above it
+    floor_peak: float = 1.5
+    floor_flat: float = 0.2
+    misfit: float = 1.25
 
 
 LIMITS = TrustLimits()
@@ -70,14 +82,25 @@ def judged(
         return found
     if isinstance(segmenter, LimitedSegmenter):
         frame = segmenter.limits.applied(frame)
-    signs = signs_of(found, frame, parts_bin, part_length_m=segmenter.part_length_m)
+    signs = signs_of(
+        found,
+        frame,
+        parts_bin,
+        part_length_m=segmenter.part_length_m,
+        misfit=segmenter.misfit,
+    )
     return replace(found, doubts=doubts_of(signs, limits))
 
 
 def signs_of(
-    found: Segmentation, frame: DepthFrame, parts_bin: Bin, *, part_length_m: float | None
+    found: Segmentation,
+    frame: DepthFrame,
+    parts_bin: Bin,
+    *,
+    part_length_m: float | None,
+    misfit: float | None = None,
 ) -> Signs:
-    """The signs of a frame; `part_length_m` None: the method does not know it."""
+    """The signs of a frame; what the method does not know is None (see types.Segmenter)."""
     thin = np.s_[::STRIDE, ::STRIDE]
     seen, small_bin = _thinned(frame), _thinned_bin(parts_bin)
     labels = found.labels[thin]
@@ -90,6 +113,7 @@ def signs_of(
     off = off[np.isfinite(off)]
     length_m = part_length_m or np.nan
     sides = _longest_sides(found, labels, seen)
+    peak, flat = _floor_signs(seen, heights)
     return Signs(
         instances=found.count,
         explained=explained,
@@ -100,6 +124,9 @@ def signs_of(
         tilt_degrees=float(np.degrees(np.arccos(np.clip(-parts_bin.floor.normal[2], -1, 1)))),
         on_floor=float((np.abs(measured) < NEAR_M).mean()) if len(measured) else np.nan,
         below_floor=float((measured < -BELOW_M).mean()) if len(measured) else np.nan,
+        floor_peak=peak,
+        floor_flat=flat,
+        misfit=np.nan if misfit is None else misfit,
     )
 
 
@@ -107,6 +134,11 @@ def doubts_of(signs: Signs, limits: TrustLimits = LIMITS) -> tuple[str, ...]:
     """Why a frame is not to be trusted, in words; what is not known raises no doubt."""
     short, long = limits.longest
     told = [
+        (
+            signs.misfit > limits.misfit,
+            f"the part's shape fits what is found {signs.misfit:.1f} times as badly as usual: is "
+            'it the model of another part?',
+        ),
         (
             signs.explained < limits.explained,
             f'{signs.explained:.0%} of what stands in the bin belongs to an instance',
@@ -139,6 +171,10 @@ def doubts_of(signs: Signs, limits: TrustLimits = LIMITS) -> tuple[str, ...]:
             signs.below_floor > limits.below_floor,
             f'{signs.below_floor:.0%} of what is measured lies under the floor',
         ),
+        (
+            signs.floor_peak < limits.floor_peak and signs.floor_flat < limits.floor_flat,
+            'what is taken for the floor is no plane: the floor may be hidden',
+        ),
     ]
     return tuple(reason for holds, reason in told if holds)
 
@@ -157,6 +193,24 @@ def _thinned_bin(parts_bin: Bin) -> Bin:
         return parts_bin
     x, y, width, height = (-(-side // STRIDE) for side in parts_bin.region)
     return replace(parts_bin, region=(x, y, width, height))
+
+
+def _floor_signs(seen: DepthFrame, heights: NDArray[np.floating]) -> tuple[float, float]:
+    """`floor_peak` and `floor_flat` of the thinned image; NaN where nothing lies on the floor.
+
+    A floor is a peak among the heights, as wide as the camera's noise, and is seen in patches;
+    parts cross the height of their lowest ones in lines, with as many points just above.
+    """
+    measured = np.isfinite(heights)
+    sigma = D435_NOISE.depth_sigma(np.where(measured, seen.depth_m, 1), seen.intrinsics)
+    thick = np.maximum(ON_M, ON_SIGMA * sigma)
+    on = measured & (np.abs(heights) < thick)
+    if not on.any():
+        return np.nan, np.nan
+    above = measured & (heights > thick) & (heights < (1 + LAYERS) * thick)
+    other = cv2.dilate((measured & ~on).astype(np.uint8), np.ones((FLAT_PX, FLAT_PX), np.uint8))
+    peak = (on.sum() / 2) / max(above.sum() / LAYERS, 1)
+    return float(peak), float((other[on] == 0).mean())
 
 
 def _longest_sides(
