@@ -14,7 +14,7 @@ import numpy as np
 from insegan_ros.discovery.discover import WHOLE, Search, UnexplainedError, discover
 from insegan_ros.discovery.kinds import discover_kinds, kind_folder
 from insegan_ros.discovery.lengths import TooFewPiecesError
-from insegan_ros.inference.part_length import FRAMES
+from insegan_ros.inference import part_length
 from insegan_ros.learn.run_folder import Job
 from insegan_ros.learn.stages import Figures
 from insegan_ros.learn.start import Start
@@ -90,5 +90,7 @@ def _discovered(search: Search, kinds: int) -> Figures:
 
 def _by_the_network(job: Job, start: Start) -> float | None:
     """Metres of the longest side: pieces between depth edges are often parts of parts."""
-    some = np.linspace(0, len(job.indices) - 1, min(FRAMES, len(job.indices))).astype(int)
+    some = np.linspace(
+        0, len(job.indices) - 1, min(part_length.DEFAULT.frames, len(job.indices))
+    ).astype(int)
     return start.part_length((job.dataset[job.indices[k]].frame for k in some), job.device)
