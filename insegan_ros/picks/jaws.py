@@ -18,7 +18,7 @@ def jaw_pick(
 ) -> Pick | NoPick:
     """The straight-down hold of instance `k` with the best chance, or why there is none.
 
-    Widths and depths of all holds are told at once. What stands beside the fingers, and whether
+    Widths and depths of all holds are found at once. What stands beside the fingers, and whether
     the sides are parallel, takes longer: it is asked of the most promising hold first, until those
     that are left cannot be better. The chance of success is left at 0: `planner` fills it in.
     """
