@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from insegan_ros.data.camera_doubts import doubts
 from insegan_ros.data.depth_messages import MILLIMETRES, MessageError, depth_from_message, stamp_ns
 from insegan_ros.types import DepthFrame, FloatImage, Intrinsics
 
@@ -169,6 +170,7 @@ def camera_of(
         )
     try:
         whole = Intrinsics(info.width or size[0], info.height or size[1], *chosen)
+        notes += doubts(whole, skew=info.k[1] if chosen is k else info.p[1])
         intrinsics = _window(whole, info, size)
     except ValueError as error:
         raise MessageError(f'camera_info cannot be used: {error}') from None

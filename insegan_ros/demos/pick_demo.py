@@ -39,6 +39,7 @@ from insegan_ros.files import write_atomically
 from insegan_ros.inference import model_card
 from insegan_ros.parts_bin import Bin, save_bin
 from insegan_ros.picks.gripper import find_gripper
+from insegan_ros.seeds import require_seed
 from insegan_ros.synthetic.parts import PARTS, make_part
 from insegan_ros.synthetic.pick_cell import Outcome
 from insegan_ros.types import DepthFrame
@@ -167,6 +168,7 @@ def main() -> int:
     parser.add_argument('--seed', type=int, default=0, help='of the bin')
     parser.add_argument('--out', type=Path, default=Path('demo/picking'), help='folder of output')
     args = parser.parse_args()
+    require_seed(parser, args)
     prepare_environment()
     try:
         done = run(args)

@@ -95,6 +95,14 @@ PARAMETERS = (
         1000,
     ),
     Parameter(
+        'max_stack_mb',
+        200.0,
+        'instance_masks and instance_depths hold one image for each instance: at most so many MB '
+        'of them are published in one message, those of the best instances',
+        1.0,
+        4000.0,
+    ),
+    Parameter(
         'max_seconds',
         5.0,
         'the time after which a frame is given up with a warning, without pose_seconds',
