@@ -24,6 +24,9 @@ class DiscoveryConfig:
     seed_crops: int = 200
     seed_rotations: int = 500
     grids: tuple[int, ...] = (20, 28)  # voxels along a side, stage by stage
+    # voxels across the crops of a thin part, at least, on the first grid: finer grids for pins
+    across: float = 2.5
+    finest: float = 1.5  # times as fine as `grids`, at most: rendering takes the cube of it
     rounds: tuple[int, ...] = (8, 8)
     rotations: tuple[int, ...] = (1000, 400)  # tried in a round, for all crops
     nearby: tuple[int, ...] = (0, 8)  # small changes of each pose, tried in a round
