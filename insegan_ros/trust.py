@@ -23,6 +23,7 @@ from insegan_ros.view_limits import LimitedSegmenter
 
 STRIDE = 2  # px skipped where shares of the image are measured
 WHOLE = 0.9  # visible share above which an instance tells how large the part is
+LARGEST = 95  # percentile of the instances' sides: some part lies so that its length is seen
 LEAST_PARTS_PX = 40  # of the thinned image: fewer are specks of noise
 NEAR_M = 0.004  # of the floor
 BELOW_M = 0.008  # under the floor by more than noise
@@ -39,8 +40,8 @@ class Signs:
     explained: float  # share of what stands in the bin that belongs to an instance
     score: float  # of the instances, on average by their area
     residual: float  # difference of renderings and measurements, median, in part lengths
-    longest: float  # longest sides of instances seen whole, median, in part lengths
-    spread: float  # of those sides: the standard deviation of their logarithms
+    longest: float  # longest sides of instances, near the largest of them, in part lengths
+    spread: float  # standard deviation of the logarithms of those sides that are seen whole
     tilt_degrees: float  # of the camera against the floor
     on_floor: float  # share of the measured points that lie on the floor
     below_floor: float  # share of the measured points that lie under it
@@ -56,7 +57,7 @@ class TrustLimits:
     explained: float = 0.8
     score: float = 0.55
     residual: float = 0.08
-    longest: tuple[float, float] = (0.5, 1.5)
+    longest: tuple[float, float] = (0.92, 1.35)
     spread: float = 0.5
     tilt_degrees: float = 35.0  # up to which networks have seen piles
     on_floor: float = 0.01
@@ -112,15 +113,16 @@ def signs_of(
     off = np.abs(found.rendered_depth[thin] - seen.depth_m)[labels > 0]
     off = off[np.isfinite(off)]
     length_m = part_length_m or np.nan
-    sides = _longest_sides(found, labels, seen)
+    sides, visible = _longest_sides(found, labels, seen)
+    whole = sides[visible >= WHOLE]
     peak, flat = _floor_signs(seen, heights)
     return Signs(
         instances=found.count,
         explained=explained,
         score=float(np.average(found.scores, weights=area)) if area.sum() else np.nan,
         residual=float(np.median(off)) / length_m if len(off) else np.nan,
-        longest=float(np.median(sides)) / length_m if len(sides) else np.nan,
-        spread=float(np.std(np.log(sides))) if len(sides) > 2 else np.nan,
+        longest=float(np.percentile(sides, LARGEST)) / length_m if len(sides) > 1 else np.nan,
+        spread=float(np.std(np.log(whole))) if len(whole) > 2 else np.nan,
         tilt_degrees=float(np.degrees(np.arccos(np.clip(-parts_bin.floor.normal[2], -1, 1)))),
         on_floor=float((np.abs(measured) < NEAR_M).mean()) if len(measured) else np.nan,
         below_floor=float((measured < -BELOW_M).mean()) if len(measured) else np.nan,
@@ -153,7 +155,8 @@ def doubts_of(signs: Signs, limits: TrustLimits = LIMITS) -> tuple[str, ...]:
         ),
         (
             not short <= signs.longest <= long and not np.isnan(signs.longest),
-            f'instances that are seen whole are {signs.longest:.1f} times as long as the part',
+            f'the longest instances are {signs.longest:.2f} times as long as the part: is its '
+            'length right?',
         ),
         (
             signs.spread > limits.spread,
@@ -215,8 +218,8 @@ def _floor_signs(seen: DepthFrame, heights: NDArray[np.floating]) -> tuple[float
 
 def _longest_sides(
     found: Segmentation, labels: NDArray[np.integer], seen: DepthFrame
-) -> NDArray[np.float64]:
-    """(M,) metres, of the instances that are seen whole.
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(M,) metres, of the instances in the image, and (M,) how much of each is visible.
 
     Args:
         labels: of the thinned image `seen`.
@@ -225,13 +228,12 @@ def _longest_sides(
     values = labels[tuple(places.T)]
     together = np.argsort(values, kind='stable')
     ids, starts = np.unique(values[together], return_index=True)
-    sides = []
+    sides, visible = [], []
     for k, first, last in zip(
         ids, starts, [*starts[1:], len(places)], strict=False
     ):  # of no place nothing
-        if found.visible_fraction[k - 1] < WHOLE:
-            continue
         pixels = places[together[first:last]]
         pixel_m = float(np.median(seen.depth_m[tuple(pixels.T)])) / seen.intrinsics.fx
         sides.append((max(cv2.minAreaRect(pixels.astype(np.float32))[1]) + 1) * pixel_m)
-    return np.array(sides, np.float64)
+        visible.append(found.visible_fraction[k - 1])
+    return np.array(sides, np.float64), np.array(visible, np.float64)

@@ -9,13 +9,13 @@ import pytest
 import trimesh
 from flat_frame import FLOOR, flat
 
+from insegan_ros.bin_finding import find_bin
 from insegan_ros.camera import Plane, height_map
 from insegan_ros.config import ConfigError
 from insegan_ros.depth_camera import D435_NOISE
 from insegan_ros.floor import FloorNotFoundError, find_floor
 from insegan_ros.parts_bin import (
     Bin,
-    find_bin,
     foreground,
     load_bin,
     save_bin,

@@ -15,6 +15,7 @@ import torch
 import trimesh
 import yaml
 
+from insegan_ros.bin_finding import find_bin
 from insegan_ros.cli import main
 from insegan_ros.data.store import Dataset
 from insegan_ros.discovery.crops import MASK_EDGE, Piece, frame_pieces
@@ -32,7 +33,6 @@ from insegan_ros.inference.pose_search import PoseSettings
 from insegan_ros.learn import any_model, stage_any_bin, stage_discovery
 from insegan_ros.learn.reading import ReadingConfig, look
 from insegan_ros.model.template import Template
-from insegan_ros.parts_bin import find_bin
 from insegan_ros.types import DepthFrame, Intrinsics
 
 SIZE = (0.04, 0.024, 0.016)  # m
