@@ -173,8 +173,8 @@ def _within_walls(frame: DepthFrame, heights: NDArray, parts_bin: Bin) -> NDArra
     centre = corners.mean(axis=0)
     limits = parts_bin.limits
     pixel_m = parts_bin.floor.offset / frame.intrinsics.fx
-    margin = min(limits.wall_margin_m, limits.wall_margin_px * pixel_m)
-    margin = margin + limits.wall_lean * heights
+    beside = min(limits.wall_margin_m, limits.wall_margin_px * pixel_m)
+    margin = beside + limits.wall_lean * heights
     inside = np.ones(frame.depth_m.shape, bool)
     for a, b in zip(corners, np.roll(corners, -1, axis=0)):
         inward = np.cross(parts_bin.floor.normal, b - a)
