@@ -28,8 +28,9 @@ class PartLimits:
     usual_sigma: float = 4.0  # from so many sigma on, where that is less than the usual height
     least_sigma: float = 3.0  # and never from less, however noisy the camera is
     noise_within_m: float = 0.02  # under the floor: what lies lower is a flying pixel, no noise
-    wall_margin_m: float = 0.004  # from the walls' inner faces: measured walls waver by as much,
-    wall_lean: float = 0.06  # and by so much more for each metre above the floor
+    wall_margin_m: float = 0.004  # from the walls' inner faces: measured walls waver by as much
+    wall_margin_px: float = 3.1  # but not by more than this: a near camera sees small bins sharply
+    wall_lean: float = 0.06  # they waver by so much more for each metre above the floor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +171,10 @@ def _within_walls(frame: DepthFrame, heights: NDArray, parts_bin: Bin) -> NDArra
     rays = pixel_rays(frame.intrinsics)
     corners = np.asarray(parts_bin.corners)
     centre = corners.mean(axis=0)
-    margin = parts_bin.limits.wall_margin_m + parts_bin.limits.wall_lean * heights
+    limits = parts_bin.limits
+    pixel_m = parts_bin.floor.offset / frame.intrinsics.fx
+    beside = min(limits.wall_margin_m, limits.wall_margin_px * pixel_m)
+    margin = beside + limits.wall_lean * heights
     inside = np.ones(frame.depth_m.shape, bool)
     for a, b in zip(corners, np.roll(corners, -1, axis=0)):
         inward = np.cross(parts_bin.floor.normal, b - a)
