@@ -1,7 +1,7 @@
 """Where the bin is, in simulated scenes of many kinds, and what is taken for a part that is none.
 
 Bins of sheet metal, totes with drafted walls and rounded edges, tables, conveyors, filled
-sparsely or to the brim, near and far, tilted. Nothing about the bin is given; the part's length is.
+sparsely or to the brim, near and far, tilted. Of the bin nothing is given, of the part its length.
 
     python benchmarks/bins.py                      # all scenes, 6 frames of each, 8 seeds
     python benchmarks/bins.py --scenes tote --frames 10
@@ -216,7 +216,7 @@ def bins_by_seed(scene: Scene, seeds: int) -> list[Bin | None]:
 
 
 def shares(scene: Scene, parts_bin: Bin) -> tuple[float, float]:
-    """Of the parts' pixels those taken for parts; of what is taken for parts that which is none."""
+    """Of the parts' pixels those taken for parts; of what is taken for them, what is none."""
     taken, parts = foreground(scene.frame, parts_bin), scene.labels > 0
     seen = parts & np.isfinite(scene.frame.depth_m)
     return float(taken[seen].mean()), float((taken & ~parts).sum() / max(taken.sum(), 1))
