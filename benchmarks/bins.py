@@ -27,11 +27,12 @@ import numpy as np
 import trimesh
 from numpy.typing import NDArray
 
+from insegan_ros.bin_finding import find_bin
 from insegan_ros.camera import Plane, height_map
 from insegan_ros.evaluation.metrics import iou_matrix
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference import model_card
-from insegan_ros.parts_bin import Bin, find_bin, foreground
+from insegan_ros.parts_bin import Bin, foreground
 from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, SceneRejectedError, fill_validly
 from insegan_ros.synthetic.camera_presets import as_measured, intrinsics_of
 from insegan_ros.synthetic.generate import floor_plane

@@ -155,7 +155,7 @@ class PartRun:
             self.best = error
             self._write(networks, alone, out / self.name / 'model', health.verdict())
         losses = ', '.join(f'{k} {float(v):.3f}' for k, v in self.steps.losses.items())
-        phase = self.trainer.phase
+        phase = self.trainer.phase + (f' (no graph: {w})' if (w := self.steps.why_not) else '')
         return f'{self.name}: {steps} steps, {phase}, held out {error:.4f} ({losses}); {health}'
 
     def _write(self, networks: InSeGANNetworks, alone: Tensor, out: Path, verdict: str) -> None:

@@ -9,13 +9,13 @@ import pytest
 import trimesh
 from flat_frame import FLOOR, flat
 
+from insegan_ros.bin_finding import find_bin
 from insegan_ros.camera import Plane, height_map
 from insegan_ros.config import ConfigError
 from insegan_ros.depth_camera import D435_NOISE
 from insegan_ros.floor import FloorNotFoundError, find_floor
 from insegan_ros.parts_bin import (
     Bin,
-    find_bin,
     foreground,
     load_bin,
     save_bin,
@@ -257,3 +257,21 @@ def test_a_nut_on_a_table_is_no_bin() -> None:
     frame = DepthFrame(depth, camera.intrinsics)
     found = find_bin(frame, np.random.default_rng(0))
     assert foreground(frame, found)[labels > 0].mean() > 0.9
+
+
+@pytest.mark.parametrize(('distance_m', 'seen_mm'), [(0.3, 9.8), (0.55, 8.0)])
+def test_a_near_camera_sees_parts_close_to_the_walls_of_a_small_bin(
+    distance_m: float, seen_mm: float
+) -> None:
+    """What is lost beside the walls of a bin 24 mm wide is three pixels, and at most 4 mm."""
+    camera = Intrinsics(80, 80, 422.0, 422.0, 39.5, 39.5)
+    frame = DepthFrame(np.full((80, 80), distance_m - 0.005, np.float32), camera)
+    corners = tuple((x, y, distance_m) for x, y in square(0.012))
+    parts_bin = Bin(Plane((0.0, 0.0, -1.0), distance_m), None, corners)
+    rows, _ = np.nonzero(foreground(frame, parts_bin))
+    half_m = np.ptp(rows) / 2 * frame.depth_m[0, 0] / camera.fx
+    assert half_m == pytest.approx(seen_mm * 1e-3, abs=1.5 * distance_m / camera.fx)
+
+
+def square(half: float) -> list[tuple[float, float]]:
+    return [(-half, -half), (half, -half), (half, half), (-half, half)]

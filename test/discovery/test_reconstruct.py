@@ -16,6 +16,7 @@ from insegan_ros.discovery import discover
 from insegan_ros.discovery.accuracy import compare
 from insegan_ros.discovery.crops import Piece, rasterise
 from insegan_ros.discovery.discover import first_guess
+from insegan_ros.discovery.first_shapes import first_shape
 from insegan_ros.discovery.lengths import candidate_lengths
 from insegan_ros.discovery.reconstruct import Reconstruction, reconstruction
 from insegan_ros.discovery.resume import stored_pieces
@@ -151,7 +152,7 @@ def test_seeds_are_broad_views_and_none_of_the_broadest() -> None:
     crops = work.crops(GRID)
     generator = torch.Generator().manual_seed(0)
     for _ in range(20):
-        solid = work._seed(crops, 0, generator) > 0
+        solid = first_shape(crops, 0, generator, broad=QUICK.broad) > 0
         side = VOXEL_M * float(solid.any(dim=2).any(dim=1).sum())
         assert 0.02 < side < 0.031
 
@@ -209,10 +210,11 @@ def test_the_longest_length_whose_pieces_are_alike_is_the_parts() -> None:
     stray = [replace(halves[0], length_m=length) for length in (0.015, 0.12)]
     pieces = single + pairs + halves + stray
     assert np.allclose(candidate_lengths(pieces), [0.08, 0.05, 0.025], rtol=0.02)
-    work, _ = first_guess(searching(replace(QUICK, seeds=3)), pieces)
+    quick = replace(QUICK, seed_crops=40, seed_rotations=200, steps=10)
+    work, _ = first_guess(searching(replace(quick, seeds=3)), pieces)
     assert work.width_m == pytest.approx(0.05 * QUICK.margin, rel=0.02)
     with pytest.raises(ValueError, match='one and the same part'):
-        first_guess(searching(replace(QUICK, seeds=2)), pairs)
+        first_guess(searching(replace(quick, seeds=2)), pairs)
 
 
 def test_a_length_is_given_up_only_when_no_seed_shows_one_part(
