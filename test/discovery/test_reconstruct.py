@@ -16,6 +16,7 @@ from insegan_ros.discovery import discover
 from insegan_ros.discovery.accuracy import compare
 from insegan_ros.discovery.crops import Piece, rasterise
 from insegan_ros.discovery.discover import first_guess
+from insegan_ros.discovery.first_shapes import first_shape
 from insegan_ros.discovery.lengths import candidate_lengths
 from insegan_ros.discovery.reconstruct import Reconstruction, reconstruction
 from insegan_ros.discovery.resume import stored_pieces
@@ -151,7 +152,7 @@ def test_seeds_are_broad_views_and_none_of_the_broadest() -> None:
     crops = work.crops(GRID)
     generator = torch.Generator().manual_seed(0)
     for _ in range(20):
-        solid = work._seed(crops, 0, generator) > 0
+        solid = first_shape(crops, 0, generator, broad=QUICK.broad) > 0
         side = VOXEL_M * float(solid.any(dim=2).any(dim=1).sum())
         assert 0.02 < side < 0.031
 
