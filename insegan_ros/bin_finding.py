@@ -78,9 +78,7 @@ def _enclosed(
     return surrounded if walled else np.ones_like(tall)
 
 
-def _is_box(
-    block: NDArray[np.bool_], places: NDArray[np.float32], config: FindingConfig
-) -> bool:
+def _is_box(block: NDArray[np.bool_], places: NDArray[np.float32], config: FindingConfig) -> bool:
     """Whether an area fills the hull around it, which is a quadrangle as seen from above.
 
     A bin's is, and that of scattered parts is not. A tilted camera sees the outer face of the near
