@@ -28,8 +28,9 @@ class PartLimits:
     usual_sigma: float = 4.0  # from so many sigma on, where that is less than the usual height
     least_sigma: float = 3.0  # and never from less, however noisy the camera is
     noise_within_m: float = 0.02  # under the floor: what lies lower is a flying pixel, no noise
-    wall_margin_m: float = 0.004  # from the walls' inner faces: measured walls waver by as much,
-    wall_lean: float = 0.06  # and by so much more for each metre above the floor
+    wall_margin_m: float = 0.004  # from the walls' inner faces: measured walls waver by as much
+    wall_margin_px: float = 3.1  # but not by more than this: a near camera sees small bins sharply
+    wall_lean: float = 0.06  # they waver by so much more for each metre above the floor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +48,10 @@ class FindingConfig:
     least_inside: float = 0.05  # share of a bin's area in the image that is lower than its walls
     # share of the walls' own area in the image that they surround: holes in parts make up less
     least_enclosed: float = 0.3
-    box_share: float = 0.93  # of the hull around it that a bin fills, and scattered parts do not
+    box_share: float = 0.9  # of the hull around it that a bin fills, and scattered parts do not
     corner: float = 0.04  # of a hull's length: what is less blunt is no corner
-    tallest: float = 99.0  # percentile of heights that counts as the tallest thing in sight
+    tallest: float = 98.0  # percentile of raised heights that is the tallest thing in sight
+    raised_m: float = 0.01  # above the floor: how much of the image is floor is the camera's
 
     # of the rectangle that the bin's floor is
     least_floor_px: int = 100  # of low points; fewer do not show where the floor ends
@@ -170,7 +172,10 @@ def _within_walls(frame: DepthFrame, heights: NDArray, parts_bin: Bin) -> NDArra
     rays = pixel_rays(frame.intrinsics)
     corners = np.asarray(parts_bin.corners)
     centre = corners.mean(axis=0)
-    margin = parts_bin.limits.wall_margin_m + parts_bin.limits.wall_lean * heights
+    limits = parts_bin.limits
+    pixel_m = parts_bin.floor.offset / frame.intrinsics.fx
+    beside = min(limits.wall_margin_m, limits.wall_margin_px * pixel_m)
+    margin = beside + limits.wall_lean * heights
     inside = np.ones(frame.depth_m.shape, bool)
     for a, b in zip(corners, np.roll(corners, -1, axis=0)):
         inward = np.cross(parts_bin.floor.normal, b - a)
