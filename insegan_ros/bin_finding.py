@@ -32,8 +32,16 @@ def find_bin(
     measured = np.isfinite(heights)
     if not measured.any():
         raise FloorNotFoundError('no pixel is measured; check that the camera sees the bin')
-    tallest = float(np.percentile(heights[measured], config.tallest))
-    inside = _enclosed(heights, ~measured | (heights > config.tall * tallest), config)
+    raised = heights[measured & (heights > config.raised_m)]
+    tallest = float(np.percentile(raised, config.tallest)) if len(raised) else 0.0
+    x, y, width, height = _window(measured)
+    window = np.s_[y : y + height, x : x + width]  # what a view is limited to has edges like it
+    tall = ~measured | (heights > config.tall * tallest)
+    inside = np.zeros(heights.shape, bool)
+    points = points_from_depth(frame.depth_m, frame.intrinsics)
+    origin, axes = floor_frame(floor)
+    places = (points - origin.astype(np.float32)) @ axes.T.astype(np.float32)  # (H, W, 2) m
+    inside[window] = _enclosed(places[window], tall[window], config)
     low = inside & measured & (heights < config.low * tallest)
     rim = measured & (heights > config.rim * tallest) & ~inside
     corners = _floor_rectangle(frame, floor, low, rim=rim, config=config)
@@ -45,9 +53,13 @@ def find_bin(
 
 
 def _enclosed(
-    heights: NDArray, tall: NDArray[np.bool_], config: FindingConfig
+    places: NDArray[np.float32], tall: NDArray[np.bool_], config: FindingConfig
 ) -> NDArray[np.bool_]:
-    """(H, W) what tall or unmeasured pixels surround, tall things that stand in it included."""
+    """(H, W) what tall or unmeasured pixels surround, tall things that stand in it included.
+
+    Args:
+        places: (H, W, 2) along the floor, metres, NaN where unmeasured.
+    """
     closed = cv2.morphologyEx(tall.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
     low_areas = cv2.connectedComponents((closed == 0).astype(np.uint8), connectivity=4)[1]
     outside = np.isin(low_areas, np.setdiff1d(_at_edge(low_areas), 0))
@@ -59,25 +71,30 @@ def _enclosed(
         _, areas, stats, _ = cv2.connectedComponentsWithStats((~outside).astype(np.uint8))
         block = areas == 1 + np.argmax(stats[1:, cv2.CC_STAT_AREA]) if len(stats) > 1 else tall
         lower = (surrounded & block).sum()
-        walled = _is_box(block, config) and lower > config.least_inside * block.sum()
+        walled = _is_box(block, places, config) and lower > config.least_inside * block.sum()
     else:
-        around = (closed > 0) & ~surrounded & np.isfinite(heights)
+        around = (closed > 0) & ~surrounded & np.isfinite(places[..., 0])
         walled = surrounded.sum() > config.least_enclosed * around.sum()
     return surrounded if walled else np.ones_like(tall)
 
 
-def _is_box(block: NDArray[np.bool_], config: FindingConfig) -> bool:
-    """Whether an area fills a quadrangle around it, as a bin does and scattered parts do not.
+def _is_box(block: NDArray[np.bool_], places: NDArray[np.float32], config: FindingConfig) -> bool:
+    """Whether an area fills the hull around it, which is a quadrangle as seen from above.
 
-    Under a tilted camera a near bin is no rectangle.
+    A bin's is, and that of scattered parts is not. A tilted camera sees the outer face of the near
+    wall, too, which stands on the wall's own line.
     """
     if not block.any():
         return False
     hull = cv2.convexHull(np.argwhere(block).astype(np.float32))
     around = cv2.arcLength(hull, True)
-    corners = cv2.approxPolyDP(hull, config.corner * around, True)
     size = cv2.contourArea(hull) + around / 2 + 1  # of its pixels, not of their middles alone
-    return len(corners) == 4 and float(block.sum()) > config.box_share * size
+    known = places[block & np.isfinite(places[..., 0])]
+    if float(block.sum()) <= config.box_share * size or not len(known):
+        return False
+    above = cv2.convexHull(known)
+    corners = cv2.approxPolyDP(above, config.corner * cv2.arcLength(above, True), True)
+    return len(corners) == 4
 
 
 def _at_edge(areas: NDArray) -> NDArray:

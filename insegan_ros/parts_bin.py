@@ -48,9 +48,10 @@ class FindingConfig:
     least_inside: float = 0.05  # share of a bin's area in the image that is lower than its walls
     # share of the walls' own area in the image that they surround: holes in parts make up less
     least_enclosed: float = 0.3
-    box_share: float = 0.93  # of the hull around it that a bin fills, and scattered parts do not
+    box_share: float = 0.9  # of the hull around it that a bin fills, and scattered parts do not
     corner: float = 0.04  # of a hull's length: what is less blunt is no corner
-    tallest: float = 99.0  # percentile of heights that counts as the tallest thing in sight
+    tallest: float = 98.0  # percentile of raised heights that is the tallest thing in sight
+    raised_m: float = 0.01  # above the floor: how much of the image is floor is the camera's
 
     # of the rectangle that the bin's floor is
     least_floor_px: int = 100  # of low points; fewer do not show where the floor ends

@@ -223,6 +223,20 @@ def test_what_lies_outside_a_window_or_too_far_away_does_not_count() -> None:
     assert Bin(FLOOR, (10, 10, 30, 30)).within((20, 0, 40, 20)).region == (20, 10, 20, 10)
 
 
+def test_a_window_around_the_bin_leaves_it_where_it_is() -> None:
+    made = scene(15, 'elbow')
+    x, y, width, height = made.region
+    window = (x - 60, y - 60, width + 120, height + 120)
+    whole, seen = (
+        find_bin(frame, np.random.default_rng(0))
+        for frame in (made.frame, restricted(made.frame, window))
+    )
+    assert whole.corners is not None
+    assert seen.corners is not None
+    off = np.sort(whole.corners, axis=0) - np.sort(seen.corners, axis=0)
+    assert np.abs(off).max() < 0.01
+
+
 def test_a_wide_near_bin_is_found_under_a_tilted_camera() -> None:
     config = SceneConfig(
         part='elbow', instances=(5, 7), camera='d435', tilt_degrees=20, camera_height=0.37,

@@ -245,6 +245,22 @@ def test_a_length_is_given_up_only_when_no_seed_shows_one_part(
     assert caught.value.part_length_m == 0.048
 
 
+@pytest.mark.parametrize(('voted_m', 'taken_m'), [(None, 0.1), (0.05, 0.06), (0.08, 0.1)])
+def test_two_parts_that_always_lie_alike_are_no_part_where_a_network_says_so(
+    monkeypatch: pytest.MonkeyPatch, voted_m: float | None, taken_m: float
+) -> None:
+    """In a bin that only just holds two parts side by side, one shape explains the pairs, too."""
+    pieces = pieces_of(ell(), 40, 3)
+    monkeypatch.setattr(discover, 'candidate_lengths', lambda *_: [0.1, 0.06, 0.03])
+
+    def begin(self: Reconstruction, *_: object) -> tuple[DiscoveryState, float]:
+        return DiscoveryState(torch.zeros(2, 2, 2), self.width_m, None), QUICK.unlike - 0.01
+
+    monkeypatch.setattr(Reconstruction, 'begin', begin)
+    work, _ = first_guess(replace(searching(QUICK), voted=lambda: voted_m), pieces)
+    assert work.width_m == pytest.approx(taken_m * QUICK.margin)
+
+
 def test_accuracy_excludes_reflections_and_finds_the_rotation() -> None:
     mesh = ell().mesh()
     turned = mesh.copy()
