@@ -69,8 +69,9 @@ def _convert(expected: Any, value: Any, path: str) -> Any:
             return float(value)  # YAML reads 1e-3 as a string
         except (ValueError, OverflowError):
             pass
-    if isinstance(expected, type) and (
-        not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool)
+    kind = dict if origin is dict else expected  # of dict[str, Any]: Python 3.10 calls it a type
+    if isinstance(kind, type) and (
+        not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)
     ):
         raise ConfigError(f'{path} is {value!r}; {expected.__name__} is expected')
     return value

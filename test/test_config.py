@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -66,3 +66,14 @@ def test_a_wrong_override_is_named(override: str, message: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r'no configuration file .*absent\.yaml'):
         config.load(Run, [tmp_path / 'absent.yaml'])
+
+
+@dataclass(frozen=True)
+class Mapped:
+    given: dict[str, Any] = field(default_factory=dict)
+
+
+def test_a_mapping_of_any_values_is_taken_and_anything_else_refused() -> None:
+    assert config.from_mapping(Mapped, {'given': {'a': [1]}}).given == {'a': [1]}
+    with pytest.raises(ConfigError, match=r'given is \[1\]; dict is expected'):
+        config.from_mapping(Mapped, {'given': [1]})
