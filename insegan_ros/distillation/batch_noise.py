@@ -68,7 +68,7 @@ class Draws:
         return _filtered(self.normal(shape), correlation) * unit
 
 
-def any_camera(depth: Tensor, focal_px: Tensor, distance_m: Tensor, draws: Draws) -> Tensor:
+def any_camera(depth: Tensor, focal_px: Tensor, distance_m: Tensor, *, draws: Draws) -> Tensor:
     """What cameras of the whole family measure; focal length and distance (B, 1, 1)."""
     shape = depth.shape
     known = torch.isfinite(depth)
@@ -87,7 +87,7 @@ def any_camera(depth: Tensor, focal_px: Tensor, distance_m: Tensor, draws: Draws
     texture = torch.sqrt(1 - grain) * draws.field(shape, draws.uniform(1.5, 7.0))
     depth = depth + sigma * depth**power * (texture + torch.sqrt(grain) * draws.normal(shape))
     holes = torch.where(draws.chance(0.5), 0.0, draws.uniform(0.0, 0.03))
-    missing |= _holes(shape, holes, draws.uniform(0.8, 2.5), draws)
+    missing |= _holes(shape, holes, draws.uniform(0.8, 2.5), draws=draws)
     unit = (LENGTH_M * draws.uniform(0.001, 0.03)).clamp_max(0.001)
     depth = torch.round(depth / unit) * unit
     depth = torch.where(missing, math.nan, depth)
@@ -116,7 +116,7 @@ def d435(depth: Tensor, distance_m: Tensor, draws: Draws) -> Tensor:
     measured = torch.round(f_b / disparity.clamp_min(1e-6) / D435_NOISE.depth_step)
     holes = draws.uniform(0.0, 3.0) * ELLIPSE_PX / 1e4
     missing = ~known | (z <= 0) | hidden | (disparity <= 0)
-    missing |= _holes(shape, holes, torch.full_like(holes, 1.2), draws)
+    missing |= _holes(shape, holes, torch.full_like(holes, 1.2), draws=draws)
     return torch.where(missing, math.nan, measured * D435_NOISE.depth_step / nearer)
 
 
@@ -202,7 +202,7 @@ def _lost(depth: Tensor, lost_step: Tensor, draws: Draws) -> Tensor:
     return (lost_px > 0) & (lost | (wide & (draws.field(depth.shape, 2.0) > 0)))
 
 
-def _holes(shape: Sequence[int], share: Tensor, size_px: Tensor, draws: Draws) -> Tensor:
+def _holes(shape: Sequence[int], share: Tensor, size_px: Tensor, *, draws: Draws) -> Tensor:
     limit = -torch.special.ndtri(share.clamp_min(1e-6))
     return (share > 0) & (draws.field(shape, size_px) > limit)
 

@@ -169,7 +169,7 @@ def _heights(
     if kind.d435:
         level = distance + FLOOR_ERROR_M * draws.normal(distance.shape)
         return level - d435(depth, distance, draws)
-    measured = any_camera(depth, focal, distance, draws)
+    measured = any_camera(depth, focal, distance, draws=draws)
     measured = torch.where(draws.chance(0.04), depth, measured)
     level = distance + 0.012 * LENGTH_M * draws.normal(distance.shape)
     side = torch.linspace(-1, 1, depth.shape[1], device=depth.device)

@@ -91,7 +91,7 @@ def pretrain(
         state = out / 'state.pt'
         train_with_bar(progress, taught, train, seconds=60 * minutes, seed=seed, state=state)
     taught.look()
-    unseen = [picture for kind in KINDS for picture in _unseen(folder, config, held, kind)]
+    unseen = [picture for kind in KINDS for picture in _unseen(folder, config, kind, held=held)]
     settings, figures = read_by(progress.average, unseen, seed, lengths_px=config.view.told_px)
     training: dict[str, Any] = {'steps': progress.step, 'batch': train.batch, 'minutes': minutes}
     training |= {'seed': seed, 'processor': processor(device)}
@@ -142,7 +142,7 @@ def scores_of(
 
 
 def _unseen(
-    folder: Path, config: ShapesConfig, held: int, kind: Kind
+    folder: Path, config: ShapesConfig, kind: Kind, *, held: int
 ) -> Sequence[tuple[Piles, NetworkConfig]]:
     """Every other picture of the shapes that are held out."""
     shapes = load_shapes(folder, config, last=held, ending=kind.ending)

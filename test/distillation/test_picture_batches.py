@@ -106,7 +106,7 @@ def test_cameras_err_as_those_of_single_pictures_do(kind: str) -> None:
     distance = torch.full((COUNT, 1, 1), DISTANCE_M)
     nearer = np.float32(0.55 / DISTANCE_M)
     if kind == 'any':
-        made = any_camera(many, torch.full_like(distance, focal), distance, draws(COUNT))
+        made = any_camera(many, torch.full_like(distance, focal), distance, draws=draws(COUNT))
         single = [
             measure(depth, camera, rng, noise=drawn(rng, LENGTH_M, DISTANCE_M))
             for _ in range(COUNT)
