@@ -36,18 +36,22 @@ class GraphedSteps:
         self._stream = torch.cuda.Stream(device) if self._cuda else None
         self._graph: torch.cuda.CUDAGraph | None = None
         self._recorded: tuple[object, ...] | None = None
+        self.why_not: str | None = None  # recording failed, and steps run one by one
         self.losses: dict[str, Tensor] = {}  # of the last step, on the device
 
     def step(self) -> None:
         """One update; returns before a GPU has done it."""
+        self._trainer.begin_phase()
         if not self._cuda:
             self._one()
         else:
             if self._constants() != self._recorded:
                 self._record()
-            assert self._graph is not None
             with torch.cuda.stream(self._stream):
-                self._graph.replay()
+                if self._graph is None:
+                    self._one()
+                else:
+                    self._graph.replay()
         self._trainer.steps += 1
 
     def check(self) -> None:
@@ -64,7 +68,8 @@ class GraphedSteps:
     def _constants(self) -> tuple[object, ...]:
         config, steps = self._trainer.config, self._trainer.steps
         with_real = steps >= config.generator_steps + config.real_after
-        return self._trainer.phase, steps < config.held_steps, with_real
+        rates = config.learning_rate, config.encoder_learning_rate
+        return self._trainer.phase, steps < config.held_steps, with_real, rates
 
     def _record(self) -> None:
         self._graph = None
@@ -75,10 +80,18 @@ class GraphedSteps:
                 self._one()
         torch.cuda.synchronize()
         self._trainer.zero_gradients()
+        self._recorded = self._constants()
+        if self.why_not is not None:
+            return
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=self._stream):
-            self._one(zero=False)
-        self._graph, self._recorded = graph, self._constants()
+        try:
+            with torch.cuda.graph(graph, stream=self._stream):
+                self._one(zero=False)
+            self._graph = graph
+        except RuntimeError as error:
+            self.why_not = str(error).splitlines()[0]
+            torch.cuda.synchronize()
+            self._trainer.zero_gradients()
 
     def _one(self, zero: bool = True) -> None:
         trainer = self._trainer

@@ -10,7 +10,8 @@ Every method gets the same bins, filled by the same seeds. K-means is told how m
 `any` the part's length; the others are told nothing. Figures: the share of tried picks that lift
 exactly the part that was meant, bins emptied without help (three misses in a row end a bin), from
 frame to picks in milliseconds, and how far promised chances are from what happened (expected
-calibration error). `--calibrate` fits the chance to bins of other seeds than those of the tables.
+calibration error). `--calibrate` fits the chance to bins of other seeds than those of the tables,
+in which picks are tried in any order and ten misses in a row end a bin.
 `--processor-time` is for a machine that does other work as well: the poses' budget and the
 milliseconds are then those of this thread's processor time (give it one thread).
 """
@@ -21,10 +22,12 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 from ten_parts import LENGTHS, PARTS
 
 from insegan_ros import baselines
@@ -33,6 +36,7 @@ from insegan_ros.evaluation.picking import (
     CellConfig,
     Look,
     MakeSegmenter,
+    Sight,
     SimulatedCell,
     looker,
 )
@@ -44,10 +48,11 @@ from insegan_ros.picks.chance import expected_calibration_error, fit_chance
 from insegan_ros.picks.gripper import find_gripper
 from insegan_ros.synthetic.parts import make_part
 from insegan_ros.synthetic.pick_cell import Outcome
-from insegan_ros.types import Segmenter
+from insegan_ros.types import DepthFrame, Segmenter
 
 METHODS = ('own', 'any', 'kmeans', 'felzenszwalb')
 CALIBRATION_SEED = 1000  # of the first bin that a chance is fitted to
+CALIBRATION_MISSES = 10  # in a row end such a bin
 SEED = 100  # of the first bin of the tables; no rule was made with these
 
 
@@ -85,6 +90,20 @@ def maker(method: str, part: str) -> MakeSegmenter:
     return make
 
 
+def anyhow(look: Look, seed: int) -> Look:
+    """The same picks in any order: a chance that is fitted to the best ones alone knows no bad."""
+    rng = np.random.default_rng(seed)
+
+    def shuffled(
+        frame: DepthFrame, parts_bin: Bin, left: int, *, failed: NDArray[np.floating]
+    ) -> Sight:
+        sight = look(frame, parts_bin, left, failed=failed)
+        order = rng.permutation(len(sight.picks))
+        return replace(sight, picks=tuple(sight.picks[k] for k in order))
+
+    return shuffled
+
+
 def run_bin(cell: SimulatedCell, look: Look, seed: int, path: Path) -> None:
     """Empty one bin and keep what happened."""
     run: BinRun = cell.run(look, seed)
@@ -98,6 +117,7 @@ def run_bin(cell: SimulatedCell, look: Look, seed: int, path: Path) -> None:
                 'chance': round(one.chance, 4),
                 'cues': np.round(one.cues, 4).tolist(),
                 'ms': round(1000 * one.seconds, 1),
+                'tool': one.tool,
             }
             for one in run.tries
         ],
@@ -129,12 +149,14 @@ def run_all(args: argparse.Namespace, first_seed: int) -> None:
                 if path.exists():
                     continue
                 if part not in cells:
-                    config = CellConfig(part=make_part(part), count=args.count)
+                    misses = CALIBRATION_MISSES if args.calibrate else CellConfig.misses
+                    config = CellConfig(part=make_part(part), count=args.count, misses=misses)
                     cells[part] = SimulatedCell(config, grippers)
                 if (part, method) not in looks:
                     make = maker(method, part)
                     looks[part, method] = looker(make, grippers, clock=clock)
-                run_bin(cells[part], looks[part, method], seed, path)
+                look = looks[part, method]
+                run_bin(cells[part], anyhow(look, seed) if args.calibrate else look, seed, path)
                 print(f'{path.name}: {line([json.loads(path.read_text())])}', flush=True)
 
 
@@ -202,23 +224,26 @@ def row(name: str, runs: list[dict]) -> str:
 
 
 def calibrate(args: argparse.Namespace) -> str:
-    """The gripper's chance as YAML, fitted to bins that no table uses."""
+    """The chance of each gripper as YAML, fitted to bins that no table uses."""
     runs = [
         run
         for part in args.parts
         for method in args.methods
         for run in stored(args, part, method, CALIBRATION_SEED)
     ]
-    tries = list(tries_of(runs))
-    cues = np.array([one['cues'] for one in tries])
-    lifted = np.array([one['outcome'] == Outcome.LIFTED.value for one in tries])
-    chance = fit_chance(cues, lifted)
-    values = {
-        'weights': [round(weight, 3) for weight in chance.weights],
-        'bias': round(chance.bias, 3),
-    }
-    said = f'# fitted to {len(tries)} picks, {lifted.mean():.3f} of which lifted one part\n'
-    return said + yaml.safe_dump({'chance': values}, sort_keys=False)
+    made = ''
+    for tool, name in enumerate(args.grippers):
+        tries = [one for one in tries_of(runs) if one.get('tool', 0) == tool]
+        cues = np.array([one['cues'] for one in tries])
+        lifted = np.array([one['outcome'] == Outcome.LIFTED.value for one in tries])
+        chance = fit_chance(cues, lifted)
+        values = {
+            'weights': [round(weight, 2) for weight in chance.weights],
+            'bias': round(chance.bias, 2),
+        }
+        made += f'# {name}: fitted to {len(tries)} picks, {lifted.mean():.3f} lifted one part\n'
+        made += yaml.safe_dump({'chance': values}, sort_keys=False)
+    return made
 
 
 def main() -> None:

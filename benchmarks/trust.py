@@ -2,12 +2,14 @@
 
 Limits are chosen on pictures of random shapes that taught `any` nothing: the first percentile of
 those whose strict mIoU is at least .6. Then it is counted how often frames are doubtful: of
-datasets, whose labels (where they have some) tell how good the doubtful ones are, and of scenes
-that the methods do not assume: objects of several sizes, and a camera that sees no floor.
+datasets, whose labels (where they have some) tell how good the doubtful ones are; of one part's
+frames by another part's model, and by `any` told a wrong length; and of scenes that the methods do
+not assume: objects of several sizes, large boxes, a hidden floor, too much tilt.
 
     python benchmarks/trust.py --shapes shapes                          # makes 30 shapes first
     python benchmarks/trust.py --model nut --dataset ~/bins/nut --limit 15
     python benchmarks/trust.py --model any:0.05 --other-scenes 6
+    python benchmarks/trust.py --wrong sets --limit 3    # sets/nut, sets/bolt, ...: datasets
 """
 
 from __future__ import annotations
@@ -18,18 +20,17 @@ from dataclasses import astuple, fields
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from odd_scenes import hidden_floor, large_boxes, several_sizes, tilted
 
 from insegan_ros.camera import Plane
 from insegan_ros.data.store import Dataset
-from insegan_ros.depth_camera import D435, D435_NOISE
 from insegan_ros.distillation.pretrain import ShapesConfig, load_shapes, store_shapes
 from insegan_ros.evaluation.metrics import strict_miou
 from insegan_ros.inference import model_card
 from insegan_ros.parts_bin import Bin
-from insegan_ros.synthetic.d435 import add_noise
+from insegan_ros.synthetic.parts import PARTS, make_part
 from insegan_ros.trust import Signs, doubts_of, judged, signs_of
-from insegan_ros.types import DepthFrame, Intrinsics
+from insegan_ros.types import DepthFrame, Segmenter
 
 GOOD = 0.6  # strict mIoU
 NAMES = [field.name for field in fields(Signs)]
@@ -82,64 +83,64 @@ def of_dataset(model: str, folder: Path, limit: int) -> None:
     print(f'{folder.name} by {model}: {told}')
 
 
+def told(segmenter: Segmenter, frame: DepthFrame) -> tuple[str, ...]:
+    """Why the frame is doubtful, or was refused; empty: it is trusted."""
+    try:
+        return judged(segmenter.segment(frame), frame, segmenter).doubts or ()
+    except ValueError as error:  # refused in words
+        return (f'refused: {error}',)
+
+
 def of_other_scenes(model: str, count: int) -> None:
     """Print how many scenes that are none of the methods' kind are doubtful, and why."""
-    segmenter = model_card.load_segmenter(model)
-    for name, scene in (('several sizes', several_sizes), ('no floor', no_floor)):
-        doubtful, why = 0, set()
+    for scene in (several_sizes, large_boxes, hidden_floor, tilted):
+        doubtful, refused, why = 0, 0, set()
         for seed in range(count):
-            rng = np.random.default_rng(seed)
-            frame = scene(rng)
-            try:
-                found = judged(segmenter.segment(frame), frame, segmenter)
-            except ValueError as error:  # refused in words
-                found, reasons = None, (str(error)[:50],)
-            else:
-                reasons = found.doubts or ()
-            doubtful += bool(reasons)
-            why |= {' '.join(reason.split()[1:6]) for reason in reasons}
-        print(f'{name} by {model}: {doubtful} of {count} doubtful: {sorted(why)}')
-
-
-def seen(
-    heights: NDArray[np.floating], rng: np.random.Generator, camera: Intrinsics
-) -> DepthFrame:
-    """A D435 0.6 m above a table with these heights."""
-    depth = add_noise((0.6 - heights).astype(np.float32), camera, rng, noise=D435_NOISE)
-    return DepthFrame(np.asarray(depth, np.float32), camera)
-
-
-def several_sizes(rng: np.random.Generator) -> DepthFrame:
-    """Boxes and balls of 20 to 250 mm on a table."""
-    rows, columns = np.mgrid[: D435.height, : D435.width]
-    heights = np.zeros(rows.shape)
-    for _ in range(rng.integers(8, 20)):
-        size = np.exp(rng.uniform(np.log(0.02), np.log(0.25)))
-        half = size * rng.uniform(0.3, 1, 3) / 2
-        turn, px = rng.uniform(0, np.pi), D435.fx / 0.6
-        x, y = columns - rng.uniform(150, 700), rows - rng.uniform(100, 380)
-        u, v = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
-        u, v = u / px / half[0], v / px / half[1]
-        if rng.random() < 0.5:
-            body = np.where((abs(u) < 1) & (abs(v) < 1), 2 * half[2], 0)
-        else:
-            body = half[2] * (1 + np.sqrt(np.clip(1 - u**2 - v**2, 0, None))) * (u**2 + v**2 < 1)
-        heights = np.maximum(heights, np.minimum(body, 0.2))
-    return seen(heights, rng, D435)
-
-
-def no_floor(rng: np.random.Generator) -> DepthFrame:
-    """Balls of 50 mm, heaped so that nothing else is seen."""
-    rows, columns = np.mgrid[: D435.height, : D435.width]
-    heights = np.zeros(rows.shape)
-    for _ in range(300):
-        u, v = columns - rng.uniform(0, D435.width), rows - rng.uniform(0, D435.height)
-        r = np.hypot(u, v) * 0.6 / D435.fx / 0.025
-        top = rng.uniform(0.02, 0.12)
-        heights = np.maximum(
-            heights, np.where(r < 1, top + 0.025 * np.sqrt(1 - np.minimum(r, 1) ** 2), 0)
+            doubts = told(model_card.load_segmenter(model), scene(seed))
+            refused += any(doubt.startswith('refused') for doubt in doubts)
+            doubtful += bool(doubts)
+            why |= {' '.join(doubt.split()[1:6]) for doubt in doubts}
+        print(
+            f'{scene.__name__} by {model}: {doubtful} of {count} doubtful, {refused} of them '
+            f'refused: {sorted(why)}',
+            flush=True,
         )
-    return seen(heights, rng, D435)
+
+
+def of_wrong_models(folder: Path, count: int) -> None:
+    """Print, for each part's frames and each part's model, how many are doubtful; a table.
+
+    Args:
+        folder: of one dataset for each part, <folder>/<part>.
+    """
+    parts = [name for name in model_card.available() if (folder / name).exists()]
+    print('| frames of | ' + ' | '.join(parts) + ' |')
+    own, wrong = [], []
+    for part in parts:
+        dataset, cells = Dataset(folder / part), []
+        frames = [dataset[index].frame for index in dataset.indices[:count]]
+        for model in parts:
+            segmenter = model_card.load_segmenter(model)
+            doubtful = [bool(told(segmenter, frame)) for frame in frames]
+            (own if model == part else wrong).extend(doubtful)
+            cells.append(str(sum(doubtful)))
+        print(f'| {part} | ' + ' | '.join(cells) + ' |', flush=True)
+    print(f'own model: {sum(own)} of {len(own)} doubtful, others: {sum(wrong)} of {len(wrong)}')
+
+
+def of_wrong_lengths(folder: Path, count: int) -> None:
+    """Print how many of the parts' frames are doubtful by `any`, told lengths right and wrong."""
+    for factor in (1.0, 0.5, 2.0):
+        doubtful = []
+        for part in PARTS:
+            if not (folder / part).exists():
+                continue
+            dataset = Dataset(folder / part)
+            length_m = factor * make_part(part).length
+            segmenter = model_card.load_segmenter(f'any:{length_m:.4f}')
+            frames = [dataset[index].frame for index in dataset.indices[:count]]
+            doubtful += [bool(told(segmenter, frame)) for frame in frames]
+        print(f'any told {factor:g} of the length: {sum(doubtful)} of {len(doubtful)} doubtful')
 
 
 def main() -> None:
@@ -152,15 +153,19 @@ def main() -> None:
     parser.add_argument('--dataset', type=Path, action='append', default=[])
     parser.add_argument('--limit', type=int, default=30, help='frames of a dataset (30)')
     parser.add_argument('--other-scenes', type=int, default=0, help='of each kind (0)')
+    parser.add_argument('--wrong', type=Path, help='folder of a dataset for each part')
     args = parser.parse_args()
-    if not (args.shapes or args.dataset or args.other_scenes):
-        parser.error('--shapes, --dataset or --other-scenes is needed')
+    if not (args.shapes or args.dataset or args.other_scenes or args.wrong):
+        parser.error('--shapes, --dataset, --other-scenes or --wrong is needed')
     if args.shapes:
         choose(args.shapes)
     for folder in args.dataset:
         of_dataset(args.model, folder, args.limit)
     if args.other_scenes:
         of_other_scenes(args.model, args.other_scenes)
+    if args.wrong:
+        of_wrong_lengths(args.wrong, args.limit)
+        of_wrong_models(args.wrong, args.limit)
 
 
 if __name__ == '__main__':

@@ -13,6 +13,7 @@ class BinSegmenter(ABC):
     """A Segmenter (see types.Segmenter); its poses are rough ones, whatever the time."""
 
     part_length_m = None  # not known
+    misfit = None  # there is no template
 
     def __init__(self, parts_bin: Bin | None, seed: int, finding: FindingConfig = DEFAULT) -> None:
         self._tracker = BinTracker(parts_bin, seed, config=finding)

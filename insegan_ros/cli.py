@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Sequence
 
 from insegan_ros import __version__
+from insegan_ros.seeds import require_seed
 
 # A command's summary; its module has add_arguments(parser) and run(args) -> exit code, and imports
 # what is heavy inside run, so that `insegan --help` answers at once.
@@ -81,7 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             if not word or (word.startswith('--') and word.endswith('=')):
                 # as a path it would be the current folder
                 raise ValueError(f'the value after {word or before} is empty; is a variable set?')
-        args = build_parser(only=chosen).parse_args(argv)
+        parser = build_parser(only=chosen)
+        args = parser.parse_args(argv)
+        require_seed(parser, args)
         return int(args.run(args) or 0)
     except KeyboardInterrupt:
         print('insegan: interrupted; what is stored is whole', file=sys.stderr)

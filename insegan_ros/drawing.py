@@ -54,7 +54,7 @@ def overlay(
     """(H, W, 3) image and (H, W) labels -> the instances tinted and outlined over the image.
 
     Args:
-        kinds: (N,) of the instances: their hues then tell the kinds; None: neighbours.
+        kinds: (N,) of the instances: their hues then show the kinds; None: neighbours.
     """
     out = image.copy()
     colours = palette(int(labels.max(initial=0))) if kinds is None else kind_colours(kinds)

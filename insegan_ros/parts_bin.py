@@ -50,7 +50,15 @@ class FindingConfig:
     least_enclosed: float = 0.3
     box_share: float = 0.93  # of the hull around it that a bin fills, and scattered parts do not
     corner: float = 0.04  # of a hull's length: what is less blunt is no corner
-    least_floor_px: int = 100  # of low points; fewer do not tell where the floor ends
+    tallest: float = 99.0  # percentile of heights that counts as the tallest thing in sight
+
+    # of the rectangle that the bin's floor is
+    least_floor_px: int = 100  # of low points; fewer do not show where the floor ends
+    floor_end: float = 0.3  # percentile of low points at either end of a side: less are stray ones
+    least_rim_px: int = 400  # of the rim, by which the rectangle is turned: it is straight
+    rim_middle: float = 0.6  # of half a side: beyond it the rim is that of the next wall
+    least_beyond_px: int = 20  # of the rim beyond the floor's end; fewer are flying pixels
+    rim_edge: float = 3.0  # percentile of the rim's points across it that is its inner edge
     # a rim so much farther out than the floor's end means that parts hide the floor before it:
     # walls that lean outwards make less
     hidden_m: float = 0.008
@@ -79,7 +87,7 @@ class Bin:
     region: tuple[int, int, int, int] | None = None  # x, y, width, height of its window, px
     corners: tuple[tuple[float, float, float], ...] | None = None  # of its floor, camera frame, m
     limits: PartLimits = DEFAULT.limits  # which of its pixels show parts
-    # of the parts in it, their longest side, for models that have to be told; None: not known
+    # of the parts in it, their longest side, for models that need it; None: not known
     part_length_m: float | None = None
 
     def __post_init__(self) -> None:
@@ -115,7 +123,7 @@ class Bin:
 
 
 NOISE_STRIDE = 3  # px skipped where noise is measured
-LEAST_NOISE = 200  # points under the floor that tell its noise
+LEAST_NOISE = 200  # points under the floor that show its noise
 
 
 def find_bin(
@@ -138,7 +146,7 @@ def find_bin(
     measured = np.isfinite(heights)
     if not measured.any():
         raise FloorNotFoundError('no pixel is measured; check that the camera sees the bin')
-    tallest = float(np.percentile(heights[measured], 99))
+    tallest = float(np.percentile(heights[measured], config.tallest))
     inside = _enclosed(heights, ~measured | (heights > config.tall * tallest), config)
     low = inside & measured & (heights < config.low * tallest)
     rim = measured & (heights > config.rim * tallest) & ~inside
@@ -201,7 +209,7 @@ def _floor_rectangle(
     """(4, 3) corners of the bin's floor, camera frame, or None where too little of it is seen.
 
     The sides lie where low points end. Where parts or a wall hide the floor before it ends, the
-    inner edge of the walls' rim tells how much further it goes.
+    inner edge of the walls' rim shows how much further it goes.
     """
     if low.sum() < config.least_floor_px:
         return None
@@ -211,22 +219,26 @@ def _floor_rectangle(
     middle = np.median(flat, axis=0)
     edge = (points[rim] - origin) @ axes.T - middle
     _, sides, degrees = cv2.minAreaRect(cv2.convexHull((flat - middle).astype(np.float32)))
-    if len(edge) > 400:  # the rim is straight, what parts leave of the floor is not
+    if (
+        len(edge) > config.least_rim_px
+    ):  # the rim is straight, what parts leave of the floor is not
         _, rim_sides, rim_degrees = cv2.minAreaRect(cv2.convexHull(edge.astype(np.float32)))
         if np.all(np.sort(rim_sides) > np.sort(sides)):  # else it is a part of it, or tall parts
             degrees = rim_degrees
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     turn = np.array([[c, -s], [s, c]])
-    ends = np.percentile((flat - middle) @ turn, [0.3, 99.7], axis=0)  # (2, 2) low, high of x, y
+    both = [config.floor_end, 100 - config.floor_end]
+    ends = np.percentile((flat - middle) @ turn, both, axis=0)  # (2, 2) low, high of x, y
     edge = edge @ turn
     centre, half = ends.mean(axis=0), np.ptp(ends, axis=0) / 2
     for axis in (0, 1):
-        beside = np.abs(edge[:, 1 - axis] - centre[1 - axis]) < 0.6 * half[1 - axis]
+        beside = np.abs(edge[:, 1 - axis] - centre[1 - axis]) < config.rim_middle * half[1 - axis]
         for end, sign in ((0, -1), (1, 1)):
             beyond = sign * (edge[beside, axis] - ends[end, axis])
             beyond = beyond[beyond > 0]
-            if len(beyond) > 20 and np.percentile(beyond, 3) > config.hidden_m:
-                ends[end, axis] += sign * np.percentile(beyond, 3)
+            if len(beyond) > config.least_beyond_px:
+                hidden_m = float(np.percentile(beyond, config.rim_edge))
+                ends[end, axis] += sign * hidden_m * (hidden_m > config.hidden_m)
     box = np.array([ends[0], [ends[1, 0], ends[0, 1]], ends[1], [ends[0, 0], ends[1, 1]]])
     return origin + (box @ turn.T + middle) @ axes
 
@@ -255,7 +267,7 @@ def lowest_part(frame: DepthFrame, parts_bin: Bin, heights: NDArray[np.floating]
         max(h_least, min(h_usual, k_usual sigma), k_least sigma),    sigma = 1.4826 median(d),
 
     where d are the depths below the floor of the points under it (m): parts lie above the floor,
-    so that what is measured under it is noise. Where too few points tell it, sigma is what a D435
+    so that what is measured under it is noise. Where too few points show it, sigma is what a D435
     has at that distance. h_least, h_usual (m), k_usual and k_least are those of `PartLimits`.
 
     Args:

@@ -150,7 +150,7 @@ class Segmentation:
     poses: NDArray[np.float32]  # (N, 4, 4) camera_T_instance
     scores: NDArray[np.float32]  # (N,) in [0, 1], not increasing
     visible_fraction: NDArray[np.float32]  # (N,) in [0, 1]
-    # (N,) 1, 2, ... which kind of part; None: the method tells no kinds apart
+    # (N,) 1, 2, ... which kind of part; None: the method knows no kinds
     kinds: NDArray[np.uint16] | None = None
     # why the frame is not to be trusted, in words; None: not judged (trust)
     doubts: tuple[str, ...] | None = None
@@ -211,6 +211,13 @@ class Segmenter(Protocol):
     @property
     def parts_bin(self) -> Bin | None:
         """Where the bin was in the frame segmented last; None before there was one."""
+
+    @property
+    def misfit(self) -> float | None:
+        """How much dearer poses of its template were lately than where the model is the part's.
+
+        1: as usual; None where the method has no template, or not enough was seen.
+        """
 
     def segment(
         self, frame: DepthFrame, *, pose_seconds: float = 0.0, refine_seconds: float = float('inf')

@@ -59,6 +59,11 @@ class LimitedSegmenter:
         return self.inner.part_length_m
 
     @property
+    def misfit(self) -> float | None:
+        """As the inner one's."""
+        return self.inner.misfit
+
+    @property
     def parts_bin(self) -> Bin | None:
         """As the inner one's."""
         return self.inner.parts_bin

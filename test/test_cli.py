@@ -68,6 +68,25 @@ def test_no_error_reaches_a_user_as_a_traceback(
     assert 'Traceback' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('seed', ['-1', '4294967296'])
+@pytest.mark.parametrize(
+    'call',
+    [
+        'calibrate --input x --out y',
+        'generate --part nut --count 1 --out x',
+        'segment --input x --out y --model any',
+        'train --dataset x --out y',
+    ],
+)
+def test_a_seed_that_some_library_refuses_is_refused_at_once(
+    call: str, seed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main([*call.split(), '--seed', seed])
+    assert ended.value.code == 2
+    assert f'--seed {seed}: a whole number' in capsys.readouterr().err
+
+
 def test_the_help_explains_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(['--help'])

@@ -26,6 +26,7 @@ class Told:
 
     parts_bin: Bin | None = LEVEL
     part_length_m: float | None = LENGTH_M
+    misfit: float | None = None
 
     def segment(self, frame: DepthFrame, **_: float) -> Segmentation:
         return found_in(frame, len(BOXES))
@@ -68,12 +69,32 @@ def test_each_sign_raises_its_doubt() -> None:
     assert 'score of 0.30' in doubts(unsure, frame, Told())
     rendered = replace(found, rendered_depth=found.rendered_depth - 0.01)
     assert 'renderings differ' in doubts(rendered, frame, Told())
-    assert '2.0 times as long' in doubts(found, frame, Told(part_length_m=0.0145))
+    assert '1.99 times as long' in doubts(found, frame, Told(part_length_m=0.0145))
     tilted = Told(Bin(Plane((0.0, -0.6, -0.8), 0.5)))
     assert 'tilted by 37 degrees' in doubts(found, frame, tilted)
     sunk = Told(Bin(Plane((0.0, 0.0, -1.0), 0.47)))
     assert 'lies under the floor' in doubts(found, frame, sunk)
     assert 'lies on the floor' in doubts(found, frame, sunk)
+
+
+def test_a_template_that_fits_badly_is_the_wrong_model() -> None:
+    frame = scene()
+    found = found_in(frame, 4)
+    assert doubts(found, frame, Told(misfit=1.1)) == ''
+    assert '1.6 times as badly as usual' in doubts(found, frame, Told(misfit=1.6))
+
+
+def test_the_lowest_parts_of_a_heap_are_no_floor() -> None:
+    rows, columns = np.mgrid[:120, :160]
+    slopes = 0.5 - 0.03 * (np.sin(rows / 4) * np.sin(columns / 4) + 1).astype(np.float32)
+    heap = DepthFrame(slopes.astype(np.float32), CAMERA)
+    assert 'no plane' in doubts(found_in(heap, 0), heap, Told(part_length_m=None))
+    # thin parts lie just above a floor that is seen between them
+    depth = np.full((120, 160), 0.5, np.float32)
+    for k in range(0, 120, 20):
+        depth[k : k + 12] = 0.4975
+    thin = DepthFrame(depth, CAMERA)
+    assert 'no plane' not in doubts(found_in(thin, 0), thin, Told(part_length_m=None))
 
 
 def test_instances_of_several_sizes_are_doubtful() -> None:

@@ -3,7 +3,7 @@
     waiting -> settling -> capturing -> shaking -> settling -> ...       -> done
        any of them -> paused (asked) or latched (a fault); only `start` leaves these
 
-`step` is told the time and what is known of camera and arm and returns what to do. A fault during
+`step` is given the time and what is known of camera and arm and returns what to do. A fault during
 a motion first stops the arm (`STOPPING`): latched means that the arm was seen to stand still, or
 that it could not be seen, which the reason then says.
 """

@@ -1,4 +1,4 @@
-"""What a collection is told: a dataclass whose fields are the collector's ROS parameters."""
+"""What a collection is given: a dataclass whose fields are the collector's ROS parameters."""
 
 from __future__ import annotations
 

@@ -220,7 +220,7 @@ def deviation(
     first = max(int(np.searchsorted(trajectory.times, seconds - lag)) - 1, 0)
     last = int(np.searchsorted(trajectory.times, seconds)) + 1
     errors = trajectory.positions[first:last] - np.asarray(positions)
-    errors = (errors + np.pi) % (2 * np.pi) - np.pi  # a continuous joint may be told modulo a turn
+    errors = (errors + np.pi) % (2 * np.pi) - np.pi  # continuous joints may be given modulo a turn
     return float(np.abs(errors).max(axis=1).min())
 
 

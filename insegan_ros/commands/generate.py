@@ -108,8 +108,8 @@ def run(args: argparse.Namespace) -> int:
     from insegan_ros.synthetic.datasets import write_dataset
     from insegan_ros.synthetic.generate import SceneConfig
 
-    if args.count < 1 or args.seed < 0:
-        raise ValueError('--count must be at least 1, --seed at least 0')
+    if args.count < 1:
+        raise ValueError('--count must be at least 1')
     if args.part is None and args.mesh is None:
         raise ValueError('--part NAME or --mesh FILE is needed')
     workers = workers_of(args)

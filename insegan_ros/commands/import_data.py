@@ -3,7 +3,7 @@
 Reads rosbag2 folders (SQLite or MCAP), single .mcap and .db3 files, and .bag files of ROS 1 or the
 RealSense Viewer, compressed ones too, with plain, compressedDepth (PNG, RVL) or PNG-compressed
 images; folders of depth images (PNG, TIFF, NPY, NPZ, EXR) beside their camera's file; and folders
-of point clouds (PLY, PCD), of which an organised one tells its camera (docs/files.md). Of a
+of point clouds (PLY, PCD), of which an organised one shows its camera (docs/files.md). Of a
 recording that was cut short what is there is read. Images that are not rectified are undistorted.
 Importing again adds only frames that are not there yet: those of a recording are known by it and
 their stamp, images by name and content.
@@ -170,7 +170,7 @@ def _import_recording(args: argparse.Namespace) -> int:
     from insegan_ros.data.importing import ImportRequest, import_all
 
     if args.part is None:
-        raise ValueError("--part is needed: a recording does not tell the part's name")
+        raise ValueError("--part is needed: a recording does not say the part's name")
     require_counts(args, 'every', 'camera')
     request = ImportRequest(
         args.out,

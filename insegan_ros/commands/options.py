@@ -108,7 +108,7 @@ def add_part_length(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar='METRES',
         help="the part's longest side, roughly: needed only where so few parts lie alone that the "
-        'frames do not tell it (default: found)',
+        'frames do not show it (default: found)',
     )
 
 
@@ -158,7 +158,7 @@ def add_reading_options(group: argparse._ActionsContainer, *, topic: bool = True
         type=Path,
         metavar='FILE',
         help="the camera: a ROS calibration YAML, `ros2 topic echo`'s output, or JSON of "
-        'librealsense, Open3D or BOP (default: what the recording, folder or cloud tells)',
+        'librealsense, Open3D or BOP (default: what the recording, folder or cloud says)',
     )
     group.add_argument(
         '--depth-scale',

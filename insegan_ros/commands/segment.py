@@ -34,7 +34,7 @@ from insegan_ros.commands.options import (
     view_limits_of,
 )
 
-LOOKED_AT = 30  # frames that may tell the part's length: not all show a bin
+LOOKED_AT = 30  # frames that may show the part's length: not all show a bin
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,10 +83,10 @@ def run(args: argparse.Namespace) -> int:
         else:
             segmenter = baselines.make(args.method, instances, parts_bin, seed=args.seed)
         length_m = None
-        if hasattr(segmenter, 'look'):  # a model of any part that was not told a length
+        if hasattr(segmenter, 'look'):  # a model of any part that was given no length
             length_m = round(segmenter.look(limits.applied_to(source.spread(LOOKED_AT))), 5)
             print(
-                f'by these frames the part is {1e3 * length_m:.0f} mm long; if not, tell it: '
+                f'by these frames the part is {1e3 * length_m:.0f} mm long; if not, give it: '
                 'any:0.08'
             )
         names = ('split', 'model', 'method', 'region', 'max_depth', 'seed')

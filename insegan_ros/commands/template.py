@@ -3,7 +3,7 @@
 Nothing but depth images is used. The same command after an interruption goes on where it stopped.
 OUT then holds the template, a picture (rows in pairs: what the camera saw, and the template in
 the same pose, from the best to the worst explained), a record of the settings, and
-resolution.csv, which tells how well two halves of the crops agree on details of each size.
+resolution.csv, which says how well two halves of the crops agree on details of each size.
 
 examples:
   insegan template --dataset ~/bins/nut --out runs/nut

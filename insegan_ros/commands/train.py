@@ -7,7 +7,7 @@ masks, but no poses.
 
 With --mesh the part's shape comes from a CAD model, and no frames are needed: piles then lie in
 bins of any kind under any depth camera. With --dataset as well, a few unlabelled frames say what
-the bin and the camera are like. Poses have the axes of the CAD model; model.yaml tells their
+the bin and the camera are like. Poses have the axes of the CAD model; model.yaml says their
 origin in it (mesh.origin_m), and the model's folder holds the mesh moved there (part.ply).
 
 Every setting can be set: --dry-run prints all of them, and the stages with their times.

@@ -27,7 +27,7 @@ from insegan_ros.types import DepthFrame
 
 @dataclass(frozen=True)
 class Reading:
-    """How depth images are to be read, where they do not tell it themselves."""
+    """How depth images are to be read, where they do not say it themselves."""
 
     depth_scale: float | None = None  # metres a unit of 16-bit images; None: as recorded, or mm
     float_scale: float = 1.0  # metres a unit of float images

@@ -89,7 +89,7 @@ def import_benchmark(
 def _images(
     path: Path, request: BenchmarkRequest, left_out: LeftOut
 ) -> tuple[str, Iterator[BenchmarkImage]]:
-    """The object's name as the folder tells it, and its images."""
+    """The object's name as the folder says it, and its images."""
     if request.layout == 'bop':
         number = chosen_object(path, request.object_id)
         return f'object_{number}', bop_images(path, number, left_out)

@@ -1,4 +1,4 @@
-"""A CAD model of the part as one closed solid in metres: faults are repaired and told, or refused.
+"""A CAD model of the part as one closed solid in metres: faults are mended and named, or refused.
 
 `data.meshes` reads a true mesh for comparison; here a part is read that piles are made of, so that
 its size, its closedness and its being one part matter.
@@ -95,7 +95,7 @@ def _loaded(path: Path) -> trimesh.Trimesh:
         with needed_for(f'reading the STEP file {path.name}'):
             import cascadio  # noqa: F401 trimesh reads STEP by it
     try:
-        # force: a file of several bodies is one mesh, whose bodies are told apart below
+        # force: a file of several bodies is one mesh, whose bodies are parted below
         mesh = trimesh.load(str(path), force='mesh', process=False)
     except Exception as error:  # trimesh has many errors for damaged files
         raise DatasetError(

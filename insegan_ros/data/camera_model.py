@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from insegan_ros.data.camera_doubts import doubts
 from insegan_ros.data.depth_messages import MILLIMETRES, MessageError, depth_from_message, stamp_ns
 from insegan_ros.types import DepthFrame, FloatImage, Intrinsics
 
@@ -44,7 +45,7 @@ class CameraInfo:
     binning: tuple[int, int] = (1, 1)
     roi: tuple[int, int, int, int] = (0, 0, 0, 0)  # x, y, width, height; width 0: the whole image
     frame_id: str = ''
-    depth_scale: float | None = None  # metres a unit of 16-bit images, where the file tells it
+    depth_scale: float | None = None  # metres a unit of 16-bit images, where the file says it
 
 
 def info_from_message(message: Any) -> CameraInfo:
@@ -169,6 +170,7 @@ def camera_of(
         )
     try:
         whole = Intrinsics(info.width or size[0], info.height or size[1], *chosen)
+        notes += doubts(whole, skew=info.k[1] if chosen is k else info.p[1])
         intrinsics = _window(whole, info, size)
     except ValueError as error:
         raise MessageError(f'camera_info cannot be used: {error}') from None

@@ -31,7 +31,7 @@ def camera_of_cloud(cloud: PointCloud) -> CameraInfo:
     seen = np.isfinite(points[:, 2])
     if seen.sum() < LEAST_POINTS:
         raise ValueError(
-            f'{int(seen.sum())} of its points are measured, which tell no camera; give it: '
+            f'{int(seen.sum())} of its points are measured, which show no camera; give it: '
             '--camera-info FILE'
         )
     pixels = _pixels(cloud.size)[seen]
@@ -81,7 +81,7 @@ def frame_of_cloud(
                 "camera, or in another frame than the camera's?"
             )
     if not (info.width and info.height):
-        raise ValueError('its camera tells no width and height; they are needed to project it')
+        raise ValueError('its camera has no width and height; they are needed to project it')
     camera = cached_camera(replace(info, depth_scale=None), told, True)
     return camera.frame(_projected(points, camera.intrinsics.matrix, told))
 

@@ -30,7 +30,7 @@ class PointCloud:
     """Points in the file's own order and unit."""
 
     points: NDArray[np.float64]  # (N, 3); an unmeasured one is NaN or 0, 0, 0
-    size: tuple[int, int] | None  # width and height of an organised cloud; None: it does not tell
+    size: tuple[int, int] | None  # width and height of an organised cloud; None: it does not say
 
 
 def decode_ply(content: bytes, where: str) -> PointCloud:

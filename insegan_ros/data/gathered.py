@@ -37,8 +37,8 @@ def dataset_of(
     """The dataset in `path`, or one in `beside` that is made of what is there.
 
     Args:
-        reading: how images are read; a dataset tells that itself.
-        camera_file: of images and clouds; None: the one in their folder, or the clouds tell it.
+        reading: how images are read; a dataset says that itself.
+        camera_file: of images and clouds; None: the one in their folder, or the clouds show it.
         say: called with what was left out or is doubtful.
 
     Raises:

@@ -151,7 +151,7 @@ class ImageFolder:
 
     @cached_property
     def identity(self) -> str:
-        """What tells this folder from others."""
+        """What distinguishes this folder from others."""
         return str(self.path.resolve())
 
     def _camera(self, file: Path) -> CameraInfo:
@@ -236,7 +236,7 @@ def _listed(path: Path, endings: list[str]) -> list[Path]:
 
 
 def _camera_of_clouds(files: list[Path]) -> CameraInfo:
-    """The camera of the first cloud that tells it, for all.
+    """The camera of the first cloud that shows it, for all.
 
     Raises:
         DatasetError: none does; the message says why the first does not.

@@ -1,7 +1,7 @@
 """What every kind of recording holds: messages as bytes, each on a topic, at a time.
 
 The readers of the three kinds go through a file from its front and never need its index, so that
-a file that was cut short, or was never closed, gives what is there. What is damaged is told to
+a file that was cut short, or was never closed, gives what is there. What is damaged is passed to
 `note`, and reading goes on behind it where that is possible.
 """
 

@@ -97,7 +97,7 @@ def find_device(serial: str = '') -> Any:
 class RealSense:
     """The depth stream of one device; a context manager that starts and stops it.
 
-    `warnings` tells what was asked for that the device does not have: it streams without.
+    `warnings` says what was asked for that the device does not have: it streams without.
     """
 
     def __init__(self, device: Any, settings: RealSenseSettings | None = None) -> None:
@@ -216,7 +216,7 @@ def make_filters(settings: RealSenseSettings, stereo: bool) -> list[Any]:
     """librealsense's post-processing blocks in the order in which frames go through them.
 
     Args:
-        stereo: the device tells its baseline, without which there is no disparity.
+        stereo: the device knows its baseline, without which there is no disparity.
     """
     import pyrealsense2 as rs
 

@@ -36,7 +36,7 @@ KINDS = ('labels', 'depths', 'overlays')
 
 
 class ResultWriter:
-    """Writes frame by frame; result.json tells of all of them once it is closed."""
+    """Writes frame by frame; result.json lists all of them once it is closed."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class ResultWriter:
         self._frames.append({'frame': name, 'error': reason, 'instances': []})
 
     def close(self, complete: bool = True) -> None:
-        """Write result.json, which tells of all frames up to now and of what was left out."""
+        """Write result.json, which lists all frames up to now and what was left out."""
         content = {
             'settings': self._settings,
             'complete': complete,

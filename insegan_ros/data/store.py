@@ -282,7 +282,7 @@ def read_records(
     """Lines by frame index. A last line without its newline was being written: it does not count.
 
     Args:
-        damaged: told of each other line that is none; its frame is left out.
+        damaged: called with each other line that is none; its frame is left out.
     """
     if not path.exists():
         return {}

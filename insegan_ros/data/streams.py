@@ -60,7 +60,7 @@ class ImageTopic:
 
 @dataclass
 class CameraTopic:
-    """Each camera that a topic tells of, and from when on."""
+    """Each camera that a topic describes, and from when on."""
 
     stamps: list[int] = field(default_factory=list)
     cameras: list[CameraInfo] = field(default_factory=list)
@@ -73,7 +73,7 @@ class CameraTopic:
 
 @dataclass
 class Survey:
-    """What one reading of a whole recording tells of its topics."""
+    """What one reading of a whole recording shows of its topics."""
 
     images: dict[str, ImageTopic] = field(default_factory=dict)
     cameras: dict[str, CameraTopic] = field(default_factory=dict)

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from insegan_ros.data.store import Dataset
 from insegan_ros.demos.processes import DemoError, NodeProcess, demo_parser, exit_code
 from insegan_ros.drawing import colour_depth
+from insegan_ros.seeds import require_seed
 from insegan_ros.types import FloatImage
 
 TILE = 160  # px, of the contact sheet
@@ -118,6 +119,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--out', type=Path, default=Path('demo/collected'))
     args = parser.parse_args(argv)
+    require_seed(parser, args)
     return exit_code('collect_demo', lambda: collect_and_show(args))
 
 

@@ -28,6 +28,7 @@ from insegan_ros.demos.processes import (
     demo_parser,
     exit_code,
 )
+from insegan_ros.seeds import require_seed
 
 DRAIN_S = 2.5  # after the last frame: the segmenter finishes and reports once more
 
@@ -82,6 +83,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--seconds', type=float, default=20.0)
     parser.add_argument('--rows', type=int, default=4, help='scenes in the picture')
     args = parser.parse_args(argv)
+    require_seed(parser, args)
     return exit_code('demo', lambda: segment_and_show(args))
 
 

@@ -46,6 +46,7 @@ from insegan_ros.demos.demo_picture import (
 from insegan_ros.demos.demo_recorder import DemoRecorder
 from insegan_ros.demos.processes import DemoError, demo_parser, exit_code
 from insegan_ros.drawing import colour_depth, overlay
+from insegan_ros.seeds import require_seed
 from insegan_ros.synthetic.parts import PARTS, make_part
 
 INSTANCES = 5
@@ -210,6 +211,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--out', type=Path, default=Path('demo/learned'))
     args = parser.parse_args(argv)
+    require_seed(parser, args)
     if args.count < 1 or not args.minutes > 0:
         parser.error('--count and --minutes must be more than 0')
     said = 'stopped; the same command goes on from here'

@@ -1,14 +1,14 @@
 """`make pick-demo`: a simulated cell empties a bin with the picks that the segmenter publishes.
 
-The segmenter runs as a ROS 2 process and gets depth images as from a camera. Each pick that it
-publishes is tried in a physics simulation by a gripper whose bodies really touch the parts, until
-the bin is empty or three tries in a row failed. A table says how every try ended; pick.gif shows
-what the camera saw and which place was chosen.
+The segmenter runs as a ROS 2 process, gets depth images as from a camera, and is asked for their
+picks by its service. The best pick is tried in a physics simulation by a gripper whose bodies
+really touch the parts, until the bin is empty or three tries in a row failed. A table says how
+every try ended; pick.gif shows what the camera saw and which place was chosen.
 
 examples:
   make pick-demo
   make pick-demo PART=bolt
-  python -m insegan_ros.demos.pick_demo --part obj_14 --count 12 --gripper jaw_60mm
+  python -m insegan_ros.demos.pick_demo --part obj_14 --count 12 --gripper cup_9mm,jaw_60mm
 """
 
 from __future__ import annotations
@@ -16,154 +16,37 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import rclpy
-from geometry_msgs.msg import Point, Pose, PoseArray, PoseStamped
 from numpy.typing import NDArray
 from PIL import Image as Picture
-from rclpy.node import Node
-from rclpy.qos import QoSProfile
-from scipy.spatial.transform import Rotation
-from sensor_msgs.msg import CameraInfo, Image
-from std_msgs.msg import Header
 from tqdm import tqdm
 
+from insegan_ros.demos.node_look import NodeLook
 from insegan_ros.demos.processes import DemoError, NodeProcess, prepare_environment
 from insegan_ros.drawing import picture
 from insegan_ros.evaluation.picking import (
     BinRun,
     CellConfig,
-    Sight,
     SimulatedCell,
     View,
     outcomes,
 )
 from insegan_ros.files import write_atomically
 from insegan_ros.inference import model_card
-from insegan_ros.nodes.messages import to_camera_info, to_image
 from insegan_ros.parts_bin import Bin, save_bin
-from insegan_ros.picks.gripper import Gripper, ParallelJaw, find_gripper
-from insegan_ros.picks.pick import Cues, Pick
+from insegan_ros.picks.gripper import find_gripper
+from insegan_ros.seeds import require_seed
 from insegan_ros.synthetic.parts import PARTS, make_part
 from insegan_ros.synthetic.pick_cell import Outcome
 from insegan_ros.types import DepthFrame
 
-START_S = 90.0  # importing torch from a cold disk takes a while
-ANSWER_S = 20.0  # for one frame, on a busy machine
-FRAME = 'camera_depth_optical_frame'
 GIF_MS = 700  # a picture
 ZOOM = 3
 GOOD, BAD = (80, 220, 80), (240, 80, 60)  # RGB
-
-
-class NodeLook:
-    """Segments and plans in another process: sends a frame, waits for its picks and labels."""
-
-    def __init__(self, gripper: Gripper, segmenter: NodeProcess) -> None:
-        self._gripper, self._segmenter = gripper, segmenter
-        self._node = Node('pick_demo')
-        newest = QoSProfile(depth=1)
-        self._images = self._node.create_publisher(Image, 'depth/image', newest)
-        self._infos = self._node.create_publisher(CameraInfo, 'depth/camera_info', newest)
-        self._failures = self._node.create_publisher(PoseStamped, 'segmenter/pick_failed', 10)
-        self._told = 0  # of the picks that failed
-        self._picks: PoseArray | None = None
-        self._labels: Image | None = None
-        for kind, topic, keep in (
-            (PoseArray, 'segmenter/picks', '_picks'),
-            (Image, 'segmenter/label_image', '_labels'),
-        ):
-            self._node.create_subscription(
-                kind, topic, lambda message, keep=keep: setattr(self, keep, message), newest
-            )
-
-    def __enter__(self) -> NodeLook:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._node.destroy_node()
-
-    def __call__(
-        self,
-        frame: DepthFrame,
-        parts_bin: Bin,  # noqa: ARG002
-        left: int,  # noqa: ARG002
-        *,
-        failed: NDArray[np.floating],
-    ) -> Sight:
-        """As `evaluation.picking.Look`; the node has its bin from a file.
-
-        Raises:
-            DemoError: the segmenter died or did not answer.
-        """
-        for place in failed[self._told :]:
-            message = PoseStamped(header=Header(frame_id=FRAME))
-            message.pose.position = Point(**dict(zip('xyz', place.tolist(), strict=True)))
-            self._failures.publish(message)
-        self._told = len(failed)
-        stamp = time.time_ns()
-        deadline = time.monotonic() + ANSWER_S
-        if self._picks is None:
-            deadline += START_S
-        self._send(frame, stamp)
-        began = time.perf_counter()
-        sent = time.monotonic()
-        while not (_is_of(self._picks, stamp) and _is_of(self._labels, stamp)):
-            rclpy.spin_once(self._node, timeout_sec=0.05)
-            self._segmenter.require_alive()
-            if time.monotonic() > deadline:
-                raise DemoError(
-                    f'no picks within {ANSWER_S:g} s of a frame; see {self._segmenter.log}'
-                )
-            if time.monotonic() - sent > 5.0:  # a frame sent before the other side listens is lost
-                stamp, sent = time.time_ns(), time.monotonic()
-                self._send(frame, stamp)
-                began = time.perf_counter()
-        seconds = time.perf_counter() - began
-        labels = np.frombuffer(self._labels.data, np.uint16).reshape(frame.depth_m.shape)
-        poses = [_matrix(pose) for pose in self._picks.poses]
-        picks = tuple(self._pick(pose, frame, labels) for pose in poses)
-        return Sight(labels=labels, picks=picks, seconds=seconds)
-
-    def _send(self, frame: DepthFrame, stamp_ns: int) -> None:
-        header = Header(frame_id=FRAME)
-        header.stamp.sec, header.stamp.nanosec = divmod(stamp_ns, 10**9)
-        info = to_camera_info(frame.intrinsics)
-        info.header = header
-        self._infos.publish(info)
-        self._images.publish(to_image(frame.depth_m, '32FC1', header))
-
-    def _pick(self, pose: NDArray, frame: DepthFrame, labels: NDArray[np.uint16]) -> Pick:
-        """The message says where; the label image says which instance lies there."""
-        column, row = _pixel(pose[:3, 3], frame)
-        jaw = isinstance(self._gripper, ParallelJaw)
-        return Pick(
-            label=int(labels[row, column]),
-            kind='parallel' if jaw else 'suction',
-            pose=pose,
-            chance=0.0,
-            cues=Cues(**dict.fromkeys(Cues.names(), 0.0)),
-            width_m=self._gripper.stroke_m if isinstance(self._gripper, ParallelJaw) else 0.0,
-        )
-
-
-def _is_of(message: PoseArray | Image | None, stamp_ns: int) -> bool:
-    if message is None:
-        return False
-    stamp = message.header.stamp
-    return bool(stamp.sec * 10**9 + stamp.nanosec == stamp_ns)
-
-
-def _matrix(pose: Pose) -> NDArray[np.float64]:
-    made = np.eye(4)
-    q = pose.orientation
-    made[:3, :3] = Rotation.from_quat([q.x, q.y, q.z, q.w]).as_matrix()
-    made[:3, 3] = pose.position.x, pose.position.y, pose.position.z
-    return made
 
 
 def _pixel(point: NDArray, frame: DepthFrame) -> tuple[int, int]:
@@ -176,8 +59,8 @@ def _pixel(point: NDArray, frame: DepthFrame) -> tuple[int, int]:
 class Film:
     """A picture for every try, as a GIF."""
 
-    def __init__(self, parts_bin: Bin, gripper: Gripper) -> None:
-        self._region, self._gripper = parts_bin.region, gripper
+    def __init__(self, parts_bin: Bin) -> None:
+        self._region = parts_bin.region
         self._pictures: list[Picture.Image] = []
 
     def take(self, view: View) -> None:
@@ -210,17 +93,18 @@ def run(args: argparse.Namespace) -> BinRun:
         DemoError: the segmenter did not start, died or did not answer.
         ValueError: the parts do not fit a bin, or there is no such gripper.
     """
-    gripper = find_gripper(args.gripper)
+    grippers = [find_gripper(name.strip()) for name in args.gripper.split(',')]
     args.out.mkdir(parents=True, exist_ok=True)
-    cell = SimulatedCell(CellConfig(part=make_part(args.part), count=args.count), gripper)
+    cell = SimulatedCell(CellConfig(part=make_part(args.part), count=args.count), grippers)
     save_bin(args.out / 'bin.yaml', cell.parts_bin)
     model = args.model or (args.part if args.part in model_card.available() else 'any')
     parameters = {
         'model': model,
         'bin_file': (args.out / 'bin.yaml').resolve(),
         'gripper': args.gripper,
+        'continuous': False,  # the frames are segmented when their picks are asked for
     }
-    film = Film(cell.parts_bin, gripper)
+    film = Film(cell.parts_bin)
     rclpy.init()
     segmenter = NodeProcess('segmenter', args.out, parameters)
     bar = tqdm(total=args.count, desc='parts lifted', disable=None)
@@ -230,7 +114,7 @@ def run(args: argparse.Namespace) -> BinRun:
         bar.update(view.outcome is Outcome.LIFTED)
 
     try:
-        with NodeLook(gripper, segmenter) as look:
+        with NodeLook(segmenter) as look:
             done = cell.run(look, args.seed, watch=watch)
     finally:
         bar.close()
@@ -277,11 +161,14 @@ def main() -> int:
     )
     parser.add_argument('--part', default='cylinder', choices=sorted(PARTS), help='in the bin')
     parser.add_argument('--count', type=int, default=20, help='parts in the full bin')
-    parser.add_argument('--gripper', default='cup_9mm', help='by name, or a YAML file')
+    parser.add_argument(
+        '--gripper', default='cup_9mm', help='by name, or a YAML file; several with commas'
+    )
     parser.add_argument('--model', help="a trained model; default: the part's own, else any")
     parser.add_argument('--seed', type=int, default=0, help='of the bin')
     parser.add_argument('--out', type=Path, default=Path('demo/picking'), help='folder of output')
     args = parser.parse_args()
+    require_seed(parser, args)
     prepare_environment()
     try:
         done = run(args)

@@ -66,7 +66,7 @@ class Crops:
     """N crops of P x P pixels, centred on what they show."""
 
     mask: NDArray[np.float32]  # (N, P, P) 1 where the part is
-    sure: NDArray[np.float32]  # (N, P, P) 0 at its edge, where a camera cannot tell
+    sure: NDArray[np.float32]  # (N, P, P) 0 at its edge, where a camera is unsure
     height: NDArray[np.float32]  # (N, P, P) metres above the floor, 0 outside the mask
     alone: NDArray[np.bool_]  # (N,)
     width_m: float  # of a crop
@@ -280,7 +280,7 @@ def rasterise(pieces: Sequence[Piece], width_m: float, pixels: int) -> Crops:
         inner, outer = (
             _covered(hit, px * piece.pixel_m * scale, pixels) for px in (PIXEL, piece.edge_px)
         )
-        # points near a cell tell its height, the nearer the more
+        # points near a cell give its height, the nearer the more
         reach = max(piece.pixel_m * scale, FINER / 2)
         weight = cv2.GaussianBlur(count, (0, 0), reach)
         blurred = cv2.GaussianBlur(total, (0, 0), reach)

@@ -47,7 +47,7 @@ from insegan_ros.types import DepthFrame
 CHECKPOINT = 'discovery.safetensors'
 PIECES = 'pieces.npz'
 WHOLE = 'whole.npz'  # those and the parts that a network holds for whole
-TELL = 'or tell how long the part is, in metres: --part-length'
+TELL = 'or give the length of the part in metres: --part-length'
 RUN = 'discovery.yaml'
 PICTURE = 'template.png'
 CURVE = 'resolution.csv'  # how well two halves of the crops agree, detail by detail
@@ -106,7 +106,7 @@ def discover(search: Search) -> Template:
     A round chooses the poses among random ones (expectation), then takes some steps of Adam on V
     and the poses (maximisation).
 
-    Crops come from depth edges. With a `finder`, those tell how long the part is, and it then
+    Crops come from depth edges. With a `finder`, those show how long the part is, and it then
     finds many more: also whole parts in the midst of a pile.
 
     Writes the template, its picture, the settings and a checkpoint after every round into `out`.
@@ -223,7 +223,7 @@ def first_guess(search: Search, pieces: list[Piece]) -> tuple[Reconstruction, Di
     Ends of a part share a length too, but are shorter; clumps are longer, but no two look alike.
 
     Raises:
-        UnexplainedError: no such length, or too few pieces to tell.
+        UnexplainedError: no such length, or too few pieces to decide.
         TooFewPiecesError: so few that not even the part's length can be guessed.
     """
     config = search.config
@@ -282,7 +282,7 @@ def side_of(search: Search, pieces: list[Piece]) -> float:
 
 
 def whole_parts(search: Search, part_length_m: float, rng: np.random.Generator) -> list[Piece]:
-    """What the finder holds for whole parts, told how long their longest side is."""
+    """What the finder takes for whole parts, given the length of their longest side."""
     assert search.finder is not None
     find, longest = search.finder(part_length_m), search.config.longest * part_length_m
 

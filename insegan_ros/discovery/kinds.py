@@ -41,7 +41,7 @@ from insegan_ros.discovery.resume import stored_pieces
 from insegan_ros.discovery.state import DiscoveryState
 from insegan_ros.model.template import CARD, Template
 
-HEAPS = 256  # values of a residual that are told apart where its two heaps are
+HEAPS = 256  # values of a residual among which its two heaps are sought
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def sort_pieces(search: Search, pieces: list[Piece], most: int) -> list[Piece]:
 
     Raises:
         UnexplainedError: no shapes explain the pieces.
-        TooFewPiecesError: too few pieces to tell.
+        TooFewPiecesError: too few pieces to decide.
     """
     config, tried = search.config, []
     lengths, shortest = candidate_lengths(pieces, config.lengths), config.kind_shortest

@@ -32,16 +32,16 @@ def candidate_lengths(pieces: list[Piece], config: LengthConfig = DEFAULT) -> li
     """Metres, the longest first: lengths that more pieces have than those a little off.
 
     Fragments and ends of parts make some too, and so do clumps in a bin that only just holds them:
-    which it is, only a reconstruction tells.
+    which it is, only a reconstruction shows.
 
     Raises:
-        TooFewPiecesError: too few to tell.
+        TooFewPiecesError: there are too few.
     """
     return sorted((length for length, _ in _peaks(pieces, config)), reverse=True)
 
 
 class TooFewPiecesError(ValueError):
-    """Hardly anything can be told apart in the frames; the message says what to do."""
+    """Hardly any pieces stand out in the frames; the message says what to do."""
 
 
 def likeliest_length(pieces: list[Piece], config: LengthConfig = DEFAULT) -> float:
@@ -64,7 +64,7 @@ def _peaks(pieces: list[Piece], config: LengthConfig) -> list[tuple[float, float
     lengths = np.array([piece.length_m for piece in pieces])
     if len(lengths) < config.least:
         raise TooFewPiecesError(
-            f'only {len(lengths)} pieces can be told apart in these frames; a part needs at least '
+            f'only {len(lengths)} pieces stand out in these frames; a part needs at least '
             f'{config.least}, better 300: take more frames, or fewer parts in the bin'
         )
     line = np.linspace(np.log(lengths.min()), np.log(lengths.max()), 400)

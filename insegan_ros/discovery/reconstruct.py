@@ -275,6 +275,22 @@ class Reconstruction:
         return self.search_nearby(state, crops, self.config.nearby[-1], generator=generator)
 
 
+def _fine_enough(
+    config: DiscoveryConfig, pieces: Sequence[Piece], width_m: float
+) -> DiscoveryConfig:
+    """With finer grids where the part is so thin that the usual voxels do not show its outline.
+
+    A pose that is half a voxel off costs a pin of one and a half voxels most of its pixels, and
+    then no shape explains it.
+    """
+    if not pieces:
+        return config
+    thin_m = float(np.median([len(p.points) * p.pixel_m**2 / p.length_m for p in pieces]))
+    voxels = config.grids[0] * thin_m / width_m
+    finer = float(np.clip(config.across / voxels, 1.0, config.finest))
+    return replace(config, grids=tuple(round(grid * finer) for grid in config.grids))
+
+
 def explained(residual: NDArray[np.float32]) -> float:
     """Share of crops whose residual belongs to the lower of the two groups, or all of one."""
     return float((residual < 2 * np.percentile(residual, 25)).mean())
@@ -286,7 +302,9 @@ def reconstruction(
     """Of the pieces about as long as that."""
     rng = np.random.default_rng([seed, 1])
     chosen = choose_pieces(pieces, length_m, config.crops, rng=rng, config=config.lengths)
-    return Reconstruction(chosen, length_m * config.margin, config, device=device)
+    width_m = length_m * config.margin
+    config = _fine_enough(config, chosen, width_m)
+    return Reconstruction(chosen, width_m, config, device=device)
 
 
 @torch.no_grad()

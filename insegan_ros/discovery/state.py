@@ -24,6 +24,9 @@ class DiscoveryConfig:
     seed_crops: int = 200
     seed_rotations: int = 500
     grids: tuple[int, ...] = (20, 28)  # voxels along a side, stage by stage
+    # voxels across the crops of a thin part, at least, on the first grid: finer grids for pins
+    across: float = 2.5
+    finest: float = 1.5  # times as fine as `grids`, at most: rendering takes the cube of it
     rounds: tuple[int, ...] = (8, 8)
     rotations: tuple[int, ...] = (1000, 400)  # tried in a round, for all crops
     nearby: tuple[int, ...] = (0, 8)  # small changes of each pose, tried in a round
@@ -40,7 +43,7 @@ class DiscoveryConfig:
     judged: float = 0.5
     pardoned: float = 0.15  # residual up to which a crop keeps most of its say
     nearby_steps: tuple[float, float] = (0.12, 0.03)  # radians: first and last size of a change
-    # quantiles of the crops' areas between which seeds are taken: broad views tell most of a
+    # quantiles of the crops' areas between which seeds are taken: broad views show most of a
     # shape, but the very broadest may be clumps
     broad: tuple[float, float] = (0.65, 0.95)
     # median residual above which crops do not show one and the same part: where shapes were right
@@ -54,7 +57,7 @@ class DiscoveryConfig:
     # of the width: a height error does not count as more than 1.5 of `height_scale`, so that a
     # pixel which shows another part does not pull the shape there
     most_gap: float = 1.5
-    unsure: float = 0.2  # weight of a silhouette's edge, where the camera cannot tell: of 1 inside
+    unsure: float = 0.2  # weight of a silhouette's edge, where the camera is unsure: of 1 inside
     # shares of the time: until rounds have to begin, and for all of them; the rest is for judging
     begin_share: float = 0.35
     rounds_share: float = 0.6

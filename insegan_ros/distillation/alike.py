@@ -1,6 +1,6 @@
 """Random shapes that look like the part in the frames: whom to learn from where no shape is found.
 
-Frames that no shape explains still tell what kind of part they show: how long, broad, full and
+Frames that no shape explains still show what kind of part is in them: how long, broad, full and
 high its views are. Of many random shapes, those whose views are most alike teach the network.
 """
 
@@ -24,7 +24,7 @@ from insegan_ros.synthetic.random_parts import random_part
 from insegan_ros.synthetic.workers import in_processes
 
 COMPARED = 300  # views of each side at most
-FEWEST = 8  # views that tell what a shape looks like
+FEWEST = 8  # views that show what a shape looks like
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class AlikeConfig:
     piles: int = 90  # of each that is kept
     # a higher rate forgets what the start knows of shapes not among these
     learning_rate: float = 2e-4
-    length: tuple[float, float] = (0.95, 1.1)  # of the part's: frames tell it rather too short
+    length: tuple[float, float] = (0.95, 1.1)  # of the part's: frames show it rather too short
 
 
 def maker_of(
@@ -138,7 +138,7 @@ def view_cues(points: NDArray[np.floating], pixel_m: float, length_m: float) -> 
 def unlike(seen: NDArray, shown: NDArray, rng: np.random.Generator) -> float:
     """Energy distance of two sets of cues (N, C) and (M, C), each cue by its spread in the first.
 
-    Infinite where too few are there to tell.
+    Infinite where there are too few.
     """
     if min(len(seen), len(shown)) < FEWEST:
         return float('inf')

@@ -30,7 +30,7 @@ class NetworkConfig:
     part_thickness_m: float  # its shortest
     pixel_m: float  # a pixel's side on the floor: camera height / focal length
     widths: tuple[int, int, int, int] = (32, 64, 96, 160)
-    kinds: int = 1  # of parts that it tells apart
+    kinds: int = 1  # of parts that it distinguishes
 
     @property
     def outputs(self) -> int:
@@ -92,7 +92,7 @@ def channels_last(network: VoteNetwork) -> VoteNetwork:
 def told_kinds(weights: Mapping[str, Tensor], config: NetworkConfig) -> dict[str, Tensor]:
     """Weights of a network of one kind, for one of `config`: all kinds are alike to it at first.
 
-    Weights that tell as many kinds already are returned as they are.
+    Weights that distinguish as many kinds already are returned as they are.
     """
     grown = dict(weights)
     for name in ('head.0.weight', 'head.0.bias'):

@@ -232,7 +232,7 @@ def store_piles(
 
 
 def _described(maker: PileMaker) -> str:
-    """What tells piles of one template from those of another."""
+    """What distinguishes piles of one template from those of another."""
     vertices = ' + '.join(str(len(shape.vertices)) for shape in maker.shapes) + ' vertices'
     shares = ' : '.join(f'{share:.3f}' for share in maker.shares)
     return vertices if len(maker.shapes) == 1 else f'{vertices}, {shares}'

@@ -200,7 +200,7 @@ def _inside(depth: NDArray[np.float32], camera: Camera, half: float) -> NDArray[
 def view_of(
     picture: Picture, config: ViewConfig, length_m: float = LENGTH_M
 ) -> tuple[RandomView, NetworkConfig]:
-    """What the network learns from, and the scale that it is told, of a part `length_m` long."""
+    """What the network learns from, and the scale that it is given, of a part `length_m` long."""
     focal, cx, cy, height = picture.camera
     size, scale = picture.labels.shape[0], length_m / LENGTH_M
     view = RandomView(

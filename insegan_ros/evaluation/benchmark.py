@@ -19,7 +19,7 @@ from insegan_ros.bin_tracker import BinTracker
 from insegan_ros.camera import Plane, pixel_rays, segmentation_from_labels
 from insegan_ros.data.store import Dataset, kinds_of
 from insegan_ros.evaluation import metrics
-from insegan_ros.evaluation.figures import FrameFigures, Run, hardly_visible, label_figures
+from insegan_ros.evaluation.figures import FrameFigures, Run, label_figures, visible_shares
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference import model_card
 from insegan_ros.optional import needed_for
@@ -101,7 +101,7 @@ def evaluate_block(task: Task) -> list[FrameFigures]:
                 true_kinds=kinds_of(sample),
             )
         if true is not None and task.truth is None and 'visible' in sample.record:
-            judged['ignored'] = hardly_visible(true, sample.record['visible'])
+            judged['visible'] = visible_shares(true, sample.record['visible'])
         figures.append(FrameFigures(index, milliseconds, failed, renders, error, empty, **judged))
     return figures
 
@@ -153,7 +153,7 @@ def default_methods(part: str) -> list[str]:
 
 
 def seeds_of(method: str, seeds: int) -> range:
-    """Models are deterministic: one run tells all."""
+    """Models are deterministic: one run suffices."""
     return range(seeds if method in baselines.METHODS else 1)
 
 
@@ -173,7 +173,7 @@ def benchmark(
     """Judge every method on the frames; the same figures whatever the number of `workers`.
 
     Args:
-        instances: parts in every frame, told to the classical methods; None: they estimate it.
+        instances: parts in every frame, given to the classical methods; None: they estimate it.
         parts_bin: where the bin is; None: found in the frames, as it would be in use.
         progress: called with the number of frames done since the last call.
         truth: (H, W) true labels by frame, instead of the dataset's own.
@@ -181,7 +181,7 @@ def benchmark(
     blocks = [tuple(indices[k : k + BLOCK]) for k in range(0, len(indices), BLOCK)]
     methods = list(dict.fromkeys(methods))  # one named twice is computed once
     pairs = [(method, seed) for method in methods for seed in seeds_of(method, seeds)]
-    for method in methods:  # a wrong name is told before anything is computed
+    for method in methods:  # a wrong name is refused before anything is computed
         make_segmenter(method, instances, parts_bin, seed=0, device=device)
     tasks = [
         Task(

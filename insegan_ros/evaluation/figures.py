@@ -30,8 +30,8 @@ class FrameFigures:
     count_right: float = float('nan')
     ious: NDArray[np.float64] | None = None  # (P, T)
     scores: NDArray[np.float32] | None = None  # (P,)
-    kinds: metrics.MatchedKinds | None = None  # None: the truth tells no kinds
-    ignored: NDArray[np.bool_] | None = None  # (T,) hardly visible; None: not known
+    kinds: metrics.MatchedKinds | None = None  # None: the truth has no kinds
+    visible: NDArray[np.float64] | None = None  # (T,) share of each outline; None: not known
 
 
 def label_figures(found: Segmentation, true: NDArray[np.integer]) -> dict:
@@ -49,14 +49,13 @@ def label_figures(found: Segmentation, true: NDArray[np.integer]) -> dict:
     }
 
 
-def hardly_visible(true: NDArray[np.integer], visible: Sequence[float]) -> NDArray[np.bool_]:
-    """(T,) which of the instances in (H, W) labels the mask AP of BOP ignores.
+def visible_shares(true: NDArray[np.integer], visible: Sequence[float]) -> NDArray[np.float64]:
+    """(T,) what share of its outline is seen, of each of the instances in (H, W) labels.
 
     Args:
-        visible: of instance k + 1, what share of its outline is seen.
+        visible: the same of instance k + 1.
     """
-    ids = np.unique(true[true > 0]).astype(int)
-    return np.array([visible[k - 1] < metrics.IGNORED_VISIBLE for k in ids], bool)
+    return np.array([visible[k - 1] for k in np.unique(true[true > 0]).astype(int)], float)
 
 
 @dataclass(frozen=True)
@@ -69,14 +68,24 @@ class Run:
 
     def bop_ap(self) -> float:
         """COCO's AP of masks as BOP takes it; NaN where visible fractions are not known."""
-        frames = [f for f in self.frames if f.ious is not None and f.ignored is not None]
+        frames = [f for f in self.frames if f.ious is not None and f.visible is not None]
         if not frames or len(frames) < sum(f.ious is not None for f in self.frames):
             return float('nan')
         return metrics.average_precision(
             [f.ious for f in frames if f.ious is not None],
             [f.scores for f in frames if f.scores is not None],
-            ignored=[f.ignored for f in frames if f.ignored is not None],
+            ignored=[f.visible < metrics.IGNORED_VISIBLE for f in frames if f.visible is not None],
         )
+
+    def recall_of_visible(self) -> float:
+        """Share of the instances at least half visible that are found; NaN where none is known."""
+        found = [
+            metrics.found_instances(f.ious)[f.visible >= metrics.WELL_VISIBLE]
+            for f in self.frames
+            if f.ious is not None and f.visible is not None
+        ]
+        all_found = np.concatenate([np.zeros(0), *found])
+        return float(all_found.mean()) if len(all_found) else float('nan')
 
     def summary(self) -> dict[str, float]:
         """Means over the frames, NaNs left out; the median of the times."""
@@ -101,6 +110,7 @@ class Run:
             'class_accuracy': metrics.class_accuracy(kinds),
             **{f'strict_miou_{kind}': miou for kind, miou in metrics.kind_miou(kinds).items()},
             'bop_ap': self.bop_ap(),
+            'recall_of_visible': self.recall_of_visible(),
             'count_accuracy': mean([f.count_right for f in self.frames]),
             'false_positives': mean([f.false_positives for f in self.frames]),
             'foreground_iou': mean([f.foreground_iou for f in self.frames]),

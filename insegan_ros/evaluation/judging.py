@@ -28,7 +28,7 @@ def judge_masks(
     """Write results.md, results.json, results.png and scenes.png; the table.
 
     Args:
-        told: the number of parts in a frame, to classical methods, and where the bin is; None:
+        told: the number of parts in a frame, for classical methods, and where the bin is; None:
             each is found.
         account: what is judged, for the report.
         seeds: runs of a random method.

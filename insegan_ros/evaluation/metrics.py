@@ -16,6 +16,7 @@ Labels = NDArray[np.integer]
 
 AP_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 IGNORED_VISIBLE = 0.1  # of an instance's outline, in the mask AP of BOP
+WELL_VISIBLE = 0.5  # of an instance's outline: it ought to be found
 
 
 def iou_matrix(predicted: Labels, true: Labels) -> NDArray[np.float64]:
@@ -69,6 +70,18 @@ def false_positives(predicted: Labels, true: Labels, threshold: float = 0.5) -> 
     """
     good = iou_matrix(predicted, true) >= threshold
     return int(len(good) - good[linear_sum_assignment(good, maximize=True)].sum())
+
+
+def found_instances(matrix: NDArray[np.float64], threshold: float = 0.75) -> NDArray[np.bool_]:
+    """(P, T) IoUs -> (T,) which true instances are found, when as many as can be match.
+
+    A match is one to one, with at least this IoU.
+    """
+    good = matrix >= threshold
+    rows, columns = linear_sum_assignment(good, maximize=True)
+    found = np.zeros(matrix.shape[1], bool)
+    found[columns] = good[rows, columns]
+    return found
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,7 @@ class Try:
     chance: float
     cues: NDArray[np.float64]  # (8,)
     seconds: float  # from the frame to the picks
+    tool: int = 0  # which of the cell's grippers
 
 
 @dataclass
@@ -188,6 +189,7 @@ class SimulatedCell:
                         chance=pick.chance,
                         cues=pick.cues.vector(),
                         seconds=sight.seconds,
+                        tool=pick.tool,
                     )
                 )
                 if outcome is Outcome.LIFTED:

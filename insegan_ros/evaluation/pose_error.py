@@ -61,8 +61,8 @@ class PartModel:
     def add_s(self, estimated: NDArray[np.floating], true: NDArray[np.floating]) -> float:
         """Metres: the mean distance of true points to the nearest estimated ones.
 
-        ADD-S of Hinterstoisser et al., 2012, and Xiang et al., 2018. A turn that only details tell
-        from the right one costs as little as these are large.
+        ADD-S of Hinterstoisser et al., 2012, and Xiang et al., 2018. A turn that differs from the
+        right one only in details costs as little as these are large.
         """
         relative = np.linalg.inv(estimated) @ true
         return float(self.surface.query(_moved(self.points, relative))[0].mean())

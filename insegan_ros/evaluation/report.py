@@ -25,6 +25,7 @@ COLUMNS = {
     'class_accuracy': ('class right', 3),
     **{f'strict_miou_{kind}': (f'strict mIoU, kind {kind}', 3) for kind in (1, 2, 3)},
     'bop_ap': ('BOP mask AP', 3),
+    'recall_of_visible': ('recall .75, half visible', 3),
     'count_accuracy': ('count right', 2),
     'false_positives': ('false pos./image', 2),
     'foreground_iou': ('foreground IoU', 3),
@@ -137,7 +138,7 @@ def _plain(run: Run) -> dict[str, Any]:
     frames = []
     for figures in run.frames:
         values = dataclasses.asdict(figures)
-        del values['ious'], values['scores'], values['kinds'], values['ignored']
+        del values['ious'], values['scores'], values['kinds'], values['visible']
         frames.append({key: _number(value) for key, value in values.items()})
     summary = {key: _number(value) for key, value in run.summary().items()}
     return {'method': run.method, 'seed': run.seed, 'summary': summary, 'frames': frames}

@@ -94,7 +94,7 @@ def kmeans_scores(block: Block) -> dict[int, float]:
         sample = dataset[index]
         if sample.labels is None:
             raise DatasetError(
-                f'{block.dataset}, frame {index} has no labels: without them nobody can tell '
+                f'{block.dataset}, frame {index} has no labels: without them nobody can say '
                 'where K-means fails'
             )
         mask = (sample.labels > 0) & np.isfinite(sample.frame.depth_m)

@@ -22,7 +22,7 @@ class Confidence:
     @staticmethod
     def fit(cues: NDArray[np.floating], right: NDArray[np.bool_]) -> Confidence:
         """(M, C) cues of instances and (M,) whether each was right."""
-        if len(np.unique(right)) < 2:  # nothing to tell apart: the share itself
+        if len(np.unique(right)) < 2:  # nothing to separate: the share itself
             share = (right.sum() + 1) / (len(right) + 2)
             return Confidence((0.0,) * cues.shape[1], float(np.log(share / (1 - share))))
         middle, scale = cues.mean(axis=0), np.maximum(cues.std(axis=0), 1e-6)

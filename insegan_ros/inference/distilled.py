@@ -34,6 +34,7 @@ from insegan_ros.inference.poses import (
     posed_cues,
     with_poses,
 )
+from insegan_ros.inference.template_fit import TemplateFit
 from insegan_ros.model.template import Template
 from insegan_ros.parts_bin import DEFAULT, Bin, FindingConfig, foreground, lowest_part
 from insegan_ros.types import DepthFrame, InstanceImages, Segmentation
@@ -67,6 +68,7 @@ class DistilledSegmenter:
         lengths_px: tuple[float, float] | None = None,
         existence: Existence | None = None,
         finding: FindingConfig = DEFAULT,
+        usual_misfit: float | None = None,
     ) -> None:
         self.network = fused(network)
         self._device = next(network.parameters()).device
@@ -74,6 +76,7 @@ class DistilledSegmenter:
         self._tracker = BinTracker(parts_bin, seed, config=finding)
         self._scoring, self._existence = scoring, existence
         self._lengths_px = lengths_px
+        self.template_fit = TemplateFit(usual_misfit)
         self.poses = tuple(PoseEstimator(template, seed=seed) for template in templates)
 
     @property
@@ -100,6 +103,11 @@ class DistilledSegmenter:
     def parts_bin(self) -> Bin | None:
         """Where the bin was in the frame segmented last."""
         return self._tracker.last
+
+    @property
+    def misfit(self) -> float | None:
+        """As types.Segmenter says."""
+        return self.template_fit.misfit
 
     def bin_in(self, frame: DepthFrame) -> Bin:
         """Where the bin is; a frame asked for twice is looked at once.
@@ -128,9 +136,20 @@ class DistilledSegmenter:
         kinds = found.kinds[order].astype(np.uint16) if self._config.kinds > 1 else None
         visible = found.visible[order].astype(np.float32)
         plain = replace(plain, visible_fraction=visible, kinds=kinds)
-        if not self.poses or pose_seconds <= 0 or not plain.count:
+        if not self.poses or not plain.count:
             return plain
-        fits = self.fit_poses(frame, plain.masks, found, order=order, seconds=pose_seconds)
+
+        def fit(best: int, seconds: float) -> list[PoseFit | None]:
+            some = np.arange(min(best, plain.count))
+            return self.fit_poses(
+                frame, plain.masks.take(some), found, order=order[some], seconds=seconds
+            )
+
+        if pose_seconds <= 0:
+            self.template_fit.look(fit)
+            return plain
+        fits = fit(plain.count, pose_seconds)
+        self.template_fit.note(fits)
         if self._scoring is not None:
             cues = posed_cues(found.cues[order], fits)
             fitted = self._scoring.posed(cues)
@@ -313,4 +332,5 @@ def load(
         lengths_px=card.lengths_px,
         existence=card.existence,
         finding=card.finding,
+        usual_misfit=card.usual_misfit,
     )

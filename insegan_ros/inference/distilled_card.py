@@ -34,6 +34,8 @@ class DistilledCard:
     lengths_px: tuple[float, float] | None = None
     existence: Existence | None = None  # None: all candidates are parts
     other_voxels_m: tuple[float, ...] = ()  # of the templates of kinds 2, 3, ...
+    # what poses of the template cost on the frames that it was learned from; None: not measured
+    usual_misfit: float | None = None
     # how the bin is found in a frame
     finding: FindingConfig = field(default_factory=FindingConfig)
 
@@ -62,6 +64,12 @@ def with_length(card: Mapping[str, Any], metres: float) -> dict[str, Any] | None
     if known.lengths_px is None:
         return None
     return config.plain(replace(known, network=scaled(known.network, metres)))
+
+
+def with_usual_misfit(card: Mapping[str, Any], cost: float) -> dict[str, Any]:
+    """A card's `settings` with what poses of the template cost where the model is the part's."""
+    known = config.from_mapping(DistilledCard, card.get('settings') or {})
+    return config.plain(replace(known, usual_misfit=round(cost, 3)))
 
 
 def scaled(network: NetworkConfig, metres: float) -> NetworkConfig:

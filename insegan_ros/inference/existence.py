@@ -1,9 +1,9 @@
 """Which candidates are parts of their own.
 
 A part of which another hides the middle shows two pieces, and their votes for its centre may lie
-apart; where parts meet, unsure votes gather; and of a part that is hardly seen few votes tell. So
+apart; where parts meet, unsure votes gather; and a part that is hardly seen has few votes. So
 candidates are taken generously, and a rule takes away, one by one, those that are least likely
-parts; their pixels go to the centres nearest to their votes. What tells is how many and how sure
+parts; their pixels go to the centres nearest to their votes. What decides is how many and how sure
 a candidate's votes are, how much of a part they believe to be, and what is near. The rule is
 learned from piles of the template, whose labels cost nothing.
 """
@@ -45,7 +45,7 @@ class Existence:
 
 
 def existence_cues(clusters: Clusters) -> NDArray[np.float64]:
-    """(N, 15) what tells if a candidate is a part; none depends on the image's resolution."""
+    """(N, 15) what says if a candidate is a part; none depends on the image's resolution."""
     length = clusters.config.length_px
     area, support = np.maximum(clusters.area, 1), clusters.support
     visible, agreement = clusters.visible, clusters.agreement

@@ -24,9 +24,6 @@ from insegan_ros.model.refine import composed, refine
 from insegan_ros.parts_bin import Bin, foreground
 from insegan_ros.types import DepthFrame, InstanceImages, Segmentation
 
-MIN_PIXELS = 12  # of an instance, in the frame
-SCORE_HEIGHT_M = 0.005  # re-rendering error at which a score has fallen to 1/e
-
 
 @dataclass(frozen=True)
 class FilterConfig:
@@ -38,6 +35,8 @@ class FilterConfig:
     # Whose a pixel is. `nearest`: the nearest rendering's (paper 3.5). `measured`: that of the
     # rendering which comes closest to what was measured there: fewer false pixels on the floor.
     owner: Literal['nearest', 'measured'] = 'nearest'
+    least_px: int = 12  # of an instance in the frame: smaller ones are specks
+    score_height_m: float = 0.005  # re-rendering error at which a score has fallen to 1/e
 
 
 @dataclass(frozen=True)
@@ -159,17 +158,18 @@ class InSeGANSegmenter(BinSegmenter):
         heights: NDArray[np.float32],
         templates: NDArray[np.uint16],
     ) -> Segmentation:
+        filters = self._card.filters
         ids, area = np.unique(labels, return_counts=True)
-        ids = ids[(ids > 0) & (area >= MIN_PIXELS)]
+        ids = ids[(ids > 0) & (area >= filters.least_px)]
         labels = np.where(np.isin(labels, ids), labels, 0)
         measured = height_map(frame, parts_bin.floor)
         measured[~foreground(frame, parts_bin) & np.isfinite(measured)] = 0
-        whole = seen[ids - 1] > self._card.filters.threshold  # (N, H, W)
+        whole = seen[ids - 1] > filters.threshold  # (N, H, W)
         visible = np.array([(labels == k).sum() for k in ids]) / np.maximum(
             whole.sum(axis=(1, 2)), 1
         )
         errors = np.array([_mean(np.abs(heights[k - 1] - measured)[labels == k]) for k in ids])
-        scores = np.exp(-errors / SCORE_HEIGHT_M) * np.clip(visible, 0, 1)
+        scores = np.exp(-errors / filters.score_height_m) * np.clip(visible, 0, 1)
         found = segmentation_from_labels(frame, labels, scores)
         order = np.argsort(-scores, kind='stable')
         depths = depth_at_height(frame, parts_bin, heights[ids - 1])

@@ -130,7 +130,7 @@ def length_of_parts(
         length_m = round(float(voting.look(frames)), 5)  # type: ignore[attr-defined]
     except ValueError as error:
         return None, str(error)
-    return length_m, f'the parts are about {1e3 * length_m:.0f} mm long; if not, tell it'
+    return length_m, f'the parts are about {1e3 * length_m:.0f} mm long; if not, give it'
 
 
 def _told_length(name: str) -> tuple[str, float | None]:

@@ -1,9 +1,9 @@
 """How long the part is, by what a network for parts of any length makes of the frames.
 
-Told a length L, the network finds instances, of which it holds some for seen whole. Told far too
-much, these are clumps, but shorter than L; told too little, they stay as long as the part is, or
-break. So the longest L is taken for which whole instances are about LONGER times as long as told.
-Of a full bin, a part of some LOOKED_AT_PX network pixels is looked at, where most parts lie.
+Given a length L, the network finds instances, some of which it takes for seen whole. With far too
+large an L these are clumps, but shorter than L; with too small a one they stay as long as the part
+is, or break. So the longest L is taken for which whole instances are about `longer` times as long.
+Of a full bin, a part of some `looked_at_px` network pixels is looked at, where most parts lie.
 """
 
 from __future__ import annotations
@@ -22,20 +22,34 @@ from insegan_ros.inference.distilled import DistilledSegmenter
 from insegan_ros.parts_bin import Bin, foreground
 from insegan_ros.types import DepthFrame, Segmentation
 
-FRAMES = 8  # that vote
-LONGEST_M, SHORTEST_M, STEP = 0.3, 0.01, 1.2
-LONGER = 1.2  # of the length told: the longest sides of instances seen whole, their upper quartile
-WHOLE = 0.9  # visible share above which an instance counts as whole
-FEWEST = 3  # instances that tell a length
-MIN_PIXELS = 12
-MOVED_M, MOVED = 0.01, 0.005  # metres, and the share of the pixels: a part was taken away
-COARSE = 2  # steps at a time, before those in between are tried
-LOOKED_AT_PX = 40_000  # that the network sees of a frame: bounds the time
+
+@dataclass(frozen=True, kw_only=True)
+class PartLengthConfig:
+    """What decides how long the part is."""
+
+    frames: int = 8  # that vote
+    # of the part: lengths between these are tried, each shorter by `step` than the one before
+    longest_m: float = 0.3
+    shortest_m: float = 0.01
+    step: float = 1.2
+    coarse: int = 2  # steps at a time, before those in between are tried
+    # of the length given: the longest sides of instances seen whole, their upper quartile
+    longer: float = 1.2
+    quartile: float = 75.0  # percentile of these sides: some are foreshortened
+    whole: float = 0.9  # visible share above which an instance counts as whole
+    fewest: int = 3  # instances that show a length
+    least_px: int = 12  # of an instance: smaller ones are specks
+    moved_m: float = 0.01  # by which a pixel's depth changes where a part was taken away,
+    moved: float = 0.005  # and the share of pixels that then do
+    looked_at_px: int = 40_000  # that the network sees of a frame: bounds the time
+
+
+DEFAULT = PartLengthConfig()
 
 
 @dataclass(frozen=True)
 class Voter:
-    """A frame that tells how long the part is."""
+    """A frame that shows how long the part is."""
 
     frame: DepthFrame
     parts_bin: Bin
@@ -54,30 +68,35 @@ class Voter:
 
 
 class LengthNotFoundError(ValueError):
-    """The frames do not tell how long the part is; the message says what to do."""
+    """The frames do not show how long the part is; the message says what to do."""
 
 
 class LengthFromFrames:
-    """A model of any part that was not told a length: frames tell, the more the better.
+    """A model of any part that was given no length: frames show it, the more the better.
 
     A Segmenter. Frames of one scene agree, even where they err; so only those vote that show
-    something else than the one that voted before. After FRAMES votes the length stays.
+    something else than the one that voted before. After `frames` votes the length stays.
     """
 
-    def __init__(self, inner: DistilledSegmenter) -> None:
+    def __init__(self, inner: DistilledSegmenter, config: PartLengthConfig = DEFAULT) -> None:
         """Raises: ValueError, for a model that knows one part alone."""
         if not inner.any_length:
             raise ValueError('this model knows one part; its length need not be estimated')
-        self.inner = inner
+        self.inner, self._config = inner, config
         self._seen: list[Voter] = []
         self._sides: dict[tuple[int, int], NDArray[np.floating]] = {}  # by frame and step
-        self._step = 0  # of the length that was told last
+        self._step = 0  # of the length that was found last
         self._length_m: float | None = None
 
     @property
     def part_length_m(self) -> float | None:
-        """What the frames told up to now; None: nothing yet."""
+        """What the frames have shown up to now; None: nothing yet."""
         return self._length_m
+
+    @property
+    def misfit(self) -> float | None:
+        """As the inner one's: none, since a model of any part has no template."""
+        return self.inner.misfit
 
     @property
     def parts_bin(self) -> Bin | None:
@@ -90,23 +109,25 @@ class LengthFromFrames:
         """As types.Segmenter says.
 
         Raises:
-            LengthNotFoundError: no frame up to now tells a length.
+            LengthNotFoundError: no frame up to now shows a length.
             FloorNotFoundError: no bin was given and the frame shows none.
         """
-        if self._length_m is None or (len(self._seen) < FRAMES and self._is_new(frame)):
+        if self._length_m is None or (
+            len(self._seen) < self._config.frames and self._is_new(frame)
+        ):
             self.look([frame])
         return self.inner.segment(frame, pose_seconds=pose_seconds, refine_seconds=refine_seconds)
 
     def look(self, frames: Iterable[DepthFrame]) -> float:
-        """Let these frames vote, FRAMES from all over them at most; metres of the longest side.
+        """Let these frames vote, a few from all over them; metres of the longest side.
 
         Raises:
-            LengthNotFoundError: they do not tell it, nor did those before.
+            LengthNotFoundError: they do not show it, nor did those before.
             FloorNotFoundError: no bin was given and no frame shows one.
         """
         unseen: FloorNotFoundError | None = None
-        if len(self._seen) == FRAMES and self._length_m is None:
-            self._seen, self._sides = [], {}  # none of these told anything: begin anew
+        if len(self._seen) == self._config.frames and self._length_m is None:
+            self._seen, self._sides = [], {}  # none of these showed anything: begin anew
         usable = []
         for frame in frames:
             try:
@@ -115,19 +136,19 @@ class LengthFromFrames:
                 unseen = error
             else:
                 usable.append(Voter(frame, parts_bin, foreground(frame, parts_bin)))
-        needed = min(FRAMES - len(self._seen), len(usable))
+        needed = min(self._config.frames - len(self._seen), len(usable))
         self._seen += [usable[k * len(usable) // needed] for k in range(needed)]
         if not self._seen and unseen is not None:
             raise unseen
         try:
-            self._length_m = self._told() or self._length_m
+            self._length_m = self._shown() or self._length_m
         finally:
             if self._length_m is not None:
                 self.inner.set_part_length(self._length_m)
         if self._length_m is None:
             raise LengthNotFoundError(
-                f'{len(self._seen)} frames do not tell how long the part is: too few parts are '
-                'seen whole; tell its longest side in metres, e.g. any:0.08'
+                f'{len(self._seen)} frames do not show how long the part is: too few parts are '
+                'seen whole; give its longest side in metres, e.g. any:0.08'
             )
         return self._length_m
 
@@ -140,28 +161,29 @@ class LengthFromFrames:
             return True
         moved = np.abs(here - before)
         moved = moved[np.isfinite(moved)]
-        return not len(moved) or float((moved > MOVED_M).mean()) > MOVED
+        return not len(moved) or float((moved > self._config.moved_m).mean()) > self._config.moved
 
-    def _told(self) -> float | None:
+    def _shown(self) -> float | None:
         """Metres: the longest length for which instances are long enough, between two steps.
 
-        COARSE steps at a time, then those in between; once a length was told, from near it.
+        Some steps at a time, then those in between; once a length was found, from near it.
         """
-        last = math.ceil(math.log(LONGEST_M / SHORTEST_M, STEP))
+        config, some = self._config, self._config.coarse
+        last = math.ceil(math.log(config.longest_m / config.shortest_m, config.step))
         try:
-            first = max(self._step - COARSE, 0)
+            first = max(self._step - some, 0)
             first = 0 if self._long_enough([first]) is not None else first
-            coarse = self._long_enough(range(first, last, COARSE))
+            coarse = self._long_enough(range(first, last, some))
             if coarse is None:
                 return None
-            between = self._long_enough(range(max(coarse - COARSE, 0), coarse))
+            between = self._long_enough(range(max(coarse - some, 0), coarse))
         except ValueError:  # parts of a few pixels: no camera of this kind shows them
             return None
         self._step = step = coarse if between is None else between
-        length_m, off = LONGEST_M / STEP**step, self._off(step)
-        for longer in range(step - 1, max(step - COARSE, 0) - 1, -1):
+        length_m, off = config.longest_m / config.step**step, self._off(step)
+        for longer in range(step - 1, max(step - some, 0) - 1, -1):
             if (before := self._off(longer)) is not None and off is not None:
-                return length_m * float(STEP ** ((step - longer) * off / (off - before)))
+                return length_m * float(config.step ** ((step - longer) * off / (off - before)))
         return length_m
 
     def _long_enough(self, steps: Iterable[int]) -> int | None:
@@ -173,29 +195,32 @@ class LengthFromFrames:
         return None
 
     def _off(self, step: int) -> float | None:
-        """How much longer than LONGER times what is told whole instances are; None: too few.
+        """How much longer whole instances are than `longer` times the length; None: too few.
 
         Raises:
             ValueError: parts of that length have too few pixels.
         """
-        length_m = LONGEST_M / STEP**step
+        config = self._config
+        length_m = config.longest_m / config.step**step
         self.inner.set_part_length(length_m)
         sides = []
         for k, voter in enumerate(self._seen):
             if (k, step) not in self._sides:
                 check_time()
-                self._sides[k, step] = instance_sides(self.inner, voter)
+                self._sides[k, step] = instance_sides(self.inner, voter, config)
             sides.append(self._sides[k, step])
         longest, visible = np.concatenate(sides).T
-        if len(longest) < min(FEWEST, len(self._seen)):
+        if len(longest) < min(config.fewest, len(self._seen)):
             return None
-        whole = visible > WHOLE
-        if whole.sum() < FEWEST:
-            whole = visible >= np.sort(visible)[-min(FEWEST, len(visible))]
-        return float(np.percentile(longest[whole], 75)) / length_m - LONGER
+        whole = visible > config.whole
+        if whole.sum() < config.fewest:
+            whole = visible >= np.sort(visible)[-min(config.fewest, len(visible))]
+        return float(np.percentile(longest[whole], config.quartile)) / length_m - config.longer
 
 
-def instance_sides(segmenter: DistilledSegmenter, voter: Voter) -> NDArray[np.floating]:
+def instance_sides(
+    segmenter: DistilledSegmenter, voter: Voter, config: PartLengthConfig = DEFAULT
+) -> NDArray[np.floating]:
     """(N, 2) longest side of the smallest rectangle around each instance, m; its visible share.
 
     Raises:
@@ -203,13 +228,13 @@ def instance_sides(segmenter: DistilledSegmenter, voter: Voter) -> NDArray[np.fl
     """
     frame, parts_bin = voter.frame, voter.parts_bin
     factor = segmenter.magnification(parts_bin.floor.offset / frame.intrinsics.fx)
-    window = voter.crowded(math.ceil(math.sqrt(LOOKED_AT_PX) / factor))
+    window = voter.crowded(math.ceil(math.sqrt(config.looked_at_px) / factor))
     found = segmenter.find(frame, window)
     cut = _at_border(found.labels, window) if window is not parts_bin else set()
     rows: list[tuple[float, float]] = []
     for k, visible in enumerate(found.visible, 1):
         places = np.argwhere(found.labels == k).astype(np.float32)
-        if len(places) >= MIN_PIXELS and k not in cut:
+        if len(places) >= config.least_px and k not in cut:
             pixel_m = float(found.centres[k - 1, 2]) / frame.intrinsics.fx
             longest = max(cv2.minAreaRect(places)[1]) + 1
             rows.append((longest * pixel_m, float(visible)))

@@ -15,19 +15,38 @@ from scipy.spatial.transform import Rotation
 from insegan_ros.model.surface import Surface, depth_of, sample_surface
 from insegan_ros.types import DepthFrame
 
-COARSE_POINTS = 1500  # of the surface, for the views
-CELLS = 24  # of a view's side
-MARGIN = 1.15  # of a view's side, of the template's diameter
-
 
 @dataclass(frozen=True)
 class PoseSettings:
-    """How much is searched; the defaults take about 40 ms an instance on one core."""
+    """How much is searched, and what fits; the defaults take some 40 ms an instance and core."""
 
     rotations: int = 1200  # about 20 degrees apart
     kept: int = 60  # after the search without shifts
     refined: int = 4  # given out; aligned and judged then
     trials: int = 24  # small changes of the best, kept where they help
+
+    # depth that is off by more counts as wrong: a share of the template's diameter, but not less
+    # than a depth camera's noise
+    tolerance: float = 0.06
+    least_tolerance_m: float = 0.003
+    least_px: int = 12  # measured, of an instance: fewer show no pose
+
+    # the search over all rotations
+    coarse_points: int = 1500  # of the surface, for the views
+    cells: int = 24  # of a view's side
+    margin: float = 1.15  # of a view's side, of the template's diameter
+
+    # the alignment, and the small changes
+    mask_points: int = 150  # of an instance
+    alignments: int = 12  # Gauss-Newton steps at most
+    turn_rad: float = 0.1  # standard deviation of a change's turn, of the first, largest one
+    shift: float = 0.02  # the same of its shift, of the template's diameter
+
+    # judging by rendering
+    judged_points: int = 6000  # of the surface: some to each of a window's cells
+    window: float = 0.75  # of a window's half side, of the template's diameter
+    window_cells: int = 34  # of a window's side
+    rendered_points: int = 30000  # for the rendering that is given out
 
 
 class PoseSearch:
@@ -45,19 +64,19 @@ class PoseSearch:
         """The mesh in metres, about its centre; depth off by `tolerance` m counts as wrong."""
         self._settings, self._tolerance = settings, tolerance
         self._rotations = Rotation.random(settings.rotations, random_state=seed).as_matrix()
-        self._cell = MARGIN * diameter / CELLS
-        few = sample_surface(mesh, COARSE_POINTS, seed)
+        self._cells = settings.cells
+        self._cell = settings.margin * diameter / self._cells
+        few = sample_surface(mesh, settings.coarse_points, seed)
         self._views = np.stack([self._view(few, r) for r in self._rotations])  # (K, C, C) m
 
     def _view(self, surface: Surface, rotation: NDArray) -> NDArray[np.float32]:
         """(C, C) metres from the origin along +z to the surface, orthographic; inf beside it."""
         points = surface.points @ rotation.T
         points = points[surface.normals @ rotation[2] < 0]
-        index = np.floor(points[:, :2] / self._cell + CELLS / 2).astype(int)
+        cells = self._cells
+        index = np.floor(points[:, :2] / self._cell + cells / 2).astype(int)[:, ::-1]
         behind = 2 * self._tolerance
-        return depth_of(index[:, ::-1], points[:, 2], (CELLS, CELLS), behind=behind).astype(
-            np.float32
-        )
+        return depth_of(index, points[:, 2], (cells, cells), behind=behind).astype(np.float32)
 
     def __call__(
         self, frame: DepthFrame, mask: NDArray[np.bool_], centre: NDArray
@@ -72,7 +91,8 @@ class PoseSearch:
         # the views look along +z; the part is seen along its ray
         turn = _between(np.array([0.0, 0.0, 1.0]), centre / np.linalg.norm(centre))
         cell_px = self._cell * k.fx / centre[2]
-        reach = CELLS // 2 + 2  # cells beside the middle, and two for shifts
+        cells = self._cells
+        reach = cells // 2 + 2  # cells beside the middle, and two for shifts
         steps = (np.arange(-reach, reach) + 0.5) * cell_px
         u = np.rint(k.fx * centre[0] / centre[2] + k.cx + steps).astype(int)
         v = np.rint(k.fy * centre[1] / centre[2] + k.cy + steps).astype(int)
@@ -86,7 +106,7 @@ class PoseSearch:
         entries = []
         for dy in range(-2, 3):
             for dx in range(-2, 3):
-                part = np.s_[2 + dy : 2 + dy + CELLS, 2 + dx : 2 + dx + CELLS]
+                part = np.s_[2 + dy : 2 + dy + cells, 2 + dx : 2 + dx + cells]
                 cost, lift = self._compare(self._views[kept], depth[part], ours[part])
                 entries += [(c, int(r), dx, dy, float(z)) for c, r, z in zip(cost, kept, lift)]
         entries.sort(key=lambda entry: entry[0])

@@ -30,12 +30,6 @@ from insegan_ros.model.surface import (
 from insegan_ros.model.template import Template
 from insegan_ros.types import DepthFrame, InstanceImages, Intrinsics, Segmentation, crop_of
 
-POINTS = 6000  # for judging: some to each of a window's cells
-WINDOW_CELLS = 34  # of a window's side
-DENSE_POINTS = 30000  # for the rendering that is given out
-MASK_POINTS = 150  # of an instance, for the alignment
-ALIGNMENTS = 12  # Gauss-Newton steps
-
 
 @dataclass(frozen=True)
 class PoseFit:
@@ -49,25 +43,25 @@ class PoseFit:
 class PoseEstimator:
     """The template's surface, its distance field and its views, made once."""
 
-    clock: Callable[[], float] = staticmethod(time.monotonic)  # s; what `seconds` are told by
+    clock: Callable[[], float] = staticmethod(time.monotonic)  # s; what `seconds` are measured by
 
     def __init__(self, template: Template, settings: PoseSettings | None = None, seed: int = 0):
         """Raises: TemplateError, for an empty template."""
-        self._settings = settings or PoseSettings()
+        self._settings = settings = settings or PoseSettings()
         self.template = template
         mesh = template.mesh()
         self.centre = np.asarray(mesh.center_mass)  # in the template's own frame
         mesh.apply_translation(-self.centre)
         self.mesh = mesh  # its centre of mass at the origin, as of all poses
         self.diameter = template.diameter_m
-        self._tolerance = max(0.003, 0.06 * self.diameter)
-        self._surface = sample_surface(mesh, POINTS, seed)
-        self.surface = sample_surface(mesh, DENSE_POINTS, seed)
+        self._tolerance = max(settings.least_tolerance_m, settings.tolerance * self.diameter)
+        self._surface = sample_surface(mesh, settings.judged_points, seed)
+        self.surface = sample_surface(mesh, settings.rendered_points, seed)
         self._distance = DistanceField.of(template, self.centre)
         self._search = PoseSearch(
-            mesh, self.diameter, self._tolerance, settings=self._settings, seed=seed
+            mesh, self.diameter, self._tolerance, settings=settings, seed=seed
         )
-        self._trials = _trials(self._settings.trials, self.diameter, seed)
+        self._trials = _trials(settings, self.diameter, seed)
 
     def fit(
         self,
@@ -106,14 +100,14 @@ class PoseEstimator:
         centre: NDArray | None,
     ) -> PoseFit | None:
         seen = points[mask & np.isfinite(frame.depth_m)].astype(np.float64)
-        if len(seen) < 12:
+        if len(seen) < self._settings.least_px:
             return None
         if centre is None:  # behind the middle of what is seen
             centre = np.median(seen, axis=0)
             centre[2] += 0.2 * self.diameter
-        window = _Window.of(frame, mask, centre, diameter=self.diameter)
+        window = self._window(frame, mask, centre)
         starts = self._search(frame, mask, centre)
-        few = seen[:: max(1, len(seen) // MASK_POINTS)]
+        few = seen[:: max(1, len(seen) // self._settings.mask_points)]
         fits = [self._judge(window, self._align(pose, few)) for pose in starts]
         best = min(fits, key=lambda fit: fit.cost)
         for step in self._trials:
@@ -130,7 +124,7 @@ class PoseEstimator:
         """Gauss-Newton on the distances of the measured points to the template's surface."""
         pose = pose.copy()
         limit = 0.5 * self._tolerance
-        for _ in range(ALIGNMENTS):
+        for _ in range(self._settings.alignments):
             rotation, shift = pose[:3, :3], pose[:3, 3]
             local = (points - shift) @ rotation
             distance, gradient = self._distance(local)
@@ -147,6 +141,10 @@ class PoseEstimator:
             if np.abs(twist).max() < 2e-5:
                 break
         return pose
+
+    def _window(self, frame: DepthFrame, mask: NDArray[np.bool_], centre: NDArray) -> _Window:
+        side = 2 * self._settings.window * self.diameter
+        return _Window.of(frame, mask, centre, side_m=side, cells=self._settings.window_cells)
 
     def _judge(self, window: _Window, pose: NDArray) -> PoseFit:
         rendered = window.render(self._surface, pose, 2 * self._tolerance)
@@ -186,12 +184,12 @@ class _Window:
 
     @staticmethod
     def of(
-        frame: DepthFrame, mask: NDArray[np.bool_], centre: NDArray, *, diameter: float
+        frame: DepthFrame, mask: NDArray[np.bool_], centre: NDArray, *, side_m: float, cells: int
     ) -> _Window:
         k = frame.intrinsics
-        radius = 0.75 * diameter * k.fx / centre[2]
+        radius = side_m / 2 * k.fx / centre[2]
         u, v = k.fx * centre[0] / centre[2] + k.cx, k.fy * centre[1] / centre[2] + k.cy
-        stride = max(1, round(2 * radius / WINDOW_CELLS))
+        stride = max(1, round(2 * radius / cells))
         left, top = (
             int(np.clip(u - radius, 0, k.width - 2)),
             int(np.clip(v - radius, 0, k.height - 2)),
@@ -219,14 +217,14 @@ class _Window:
         return depth_of(index, points[facing, 2], self.depth.shape, behind=behind)
 
 
-def _trials(count: int, diameter: float, seed: int) -> list[NDArray[np.float64]]:
+def _trials(settings: PoseSettings, diameter: float, seed: int) -> list[NDArray[np.float64]]:
     """Small motions, ever smaller."""
-    rng = np.random.default_rng(seed)
+    rng, count = np.random.default_rng(seed), settings.trials
     steps = []
     for size in np.geomspace(1.0, 0.2, max(count, 1))[:count]:
         step = np.eye(4)
-        step[:3, :3] = Rotation.from_rotvec(rng.normal(0, 0.1 * size, 3)).as_matrix()
-        step[:3, 3] = rng.normal(0, 0.02 * diameter * size, 3)
+        step[:3, :3] = Rotation.from_rotvec(rng.normal(0, settings.turn_rad * size, 3)).as_matrix()
+        step[:3, 3] = rng.normal(0, settings.shift * diameter * size, 3)
         steps.append(step)
     return steps
 

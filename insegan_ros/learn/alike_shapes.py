@@ -44,11 +44,11 @@ from insegan_ros.parts_bin import Bin
 from insegan_ros.types import DepthFrame
 
 WHOLE_VISIBLE = 0.9
-HELD_OUT = 5  # one shape in so many is not taught: how well others are told is judged on it
+HELD_OUT = 5  # one shape in so many is not taught: how well others are read is judged on it
 LOOKED_AT = 4  # shapes at least, for each that is kept
 PICTURE = 'alike.png'
 SHOWN = 6  # shapes in it
-STAND_IN = 'stand_in'  # the stage that keeps the model begun with, told the part's length
+STAND_IN = 'stand_in'  # the stage that keeps the model begun with, given the part's length
 
 
 class AlikeShapes:
@@ -115,7 +115,7 @@ class AlikeShapes:
         ]
 
     def stand_in(self) -> Figures:
-        """At first the start itself is the model, told the part's length.
+        """At first the start itself is the model, given the part's length.
 
         Raises:
             UnexplainedError: the start knows one part alone.
@@ -138,7 +138,7 @@ class AlikeShapes:
         figures = self.choose(made)
         best = figures['kept']
         if not best:
-            print('too few parts are seen whole to tell what shapes they are like')
+            print('too few parts are seen whole to say what shapes they are like')
             return figures
         longer = [replace(self.orders[k], count=config.piles) for k in best]
         more = carry_out(longer, job.workers, seconds / 2, least=len(best) // 4)
@@ -147,7 +147,7 @@ class AlikeShapes:
         return figures
 
     def choose(self, made: Sequence[Order]) -> dict[str, Any]:
-        """Those most alike, `kept`; none where too few parts are seen whole to tell."""
+        """Those most alike, `kept`; none where too few parts are seen whole."""
         job, length_m = self.job, self.length_m
         file = job.out / 'template' / WHOLE
         pieces = [p for p in load_pieces(file) if p.edge_px == MASK_EDGE] if file.exists() else []
@@ -187,7 +187,7 @@ class AlikeShapes:
 
     @property
     def taught(self) -> list[tuple[Piles, NetworkConfig]]:
-        """The other shapes judge how well what was not taught is told."""
+        """The other shapes judge how well what was not taught is read."""
         return [part for k, part in enumerate(self.parts) if k % HELD_OUT != 1]
 
     def teach(self, seconds: float) -> Figures:

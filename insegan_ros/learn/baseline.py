@@ -38,7 +38,7 @@ from insegan_ros.parts_bin import FindingConfig
 
 __all__ = ['describe', 'train']
 
-LOOKED_AT = 8  # frames that tell how high the camera is
+LOOKED_AT = 8  # frames that show how high the camera is
 
 
 def train(job: Job) -> int:

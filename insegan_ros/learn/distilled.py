@@ -59,7 +59,7 @@ def train(job: Job) -> int:
     """
     distillation = Distillation(job)
     with claim(job):
-        # the first stage tells what comes next
+        # the first stage decides what comes next
         run_stages(distillation.stages()[:1], job.config.seconds, job.report)
         run_stages(distillation.stages(), job.config.seconds, job.report)
     if said := ending(job):

@@ -88,7 +88,7 @@ class InSeGANRun(TrainingRun):
     def _begin_anew_if_hopeless(self) -> None:
         health = self.health()
         rescue = self._settings.rescue
-        if not health.whole_scenes or self._trainer.phase == 'encoder':
+        if not health.whole_scenes or self._trainer.phase in ('encoder', 'joint'):
             return
         if self._attempt >= rescue.restarts:
             self._say(f'{health.verdict()}; {rescue.restarts} restarts have not mended it')

@@ -40,7 +40,7 @@ class InSeGANStart:
                 f'{start.folder} is a model of method {start.card["method"]!r}; --method {method} '
                 'goes on with one of its own'
             )
-        _ = start.settings, start.weights  # damaged ones are told before anything begins
+        _ = start.settings, start.weights  # damaged ones are refused before anything begins
         return start
 
     @cached_property

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from insegan_ros.evaluation.unlabelled import judge_unlabelled
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference import model_card
 from insegan_ros.inference.distilled import DistilledSegmenter
+from insegan_ros.inference.distilled_card import with_usual_misfit
 from insegan_ros.inference.poses import posed_cues
 from insegan_ros.learn.run_folder import Job
 from insegan_ros.learn.run_pictures import show_segmented
@@ -98,7 +100,7 @@ def _is_good_enough(learned: Figures, other: Figures) -> bool:
 
 
 def _length(job: Job, start: Start, frames: Sequence[tuple[DepthFrame, Bin]]) -> float | None:
-    """Metres of the part's longest side: as said before, or as these frames tell."""
+    """Metres of the part's longest side: as said before, or as these frames show."""
     before = job.report.of('discovery') if UNEXPLAINED in job.report.of('discovery') else {}
     known = before.get('part_length_m')
     return known or start.part_length([frame for frame, _ in frames], job.device)
@@ -107,6 +109,9 @@ def _length(job: Job, start: Start, frames: Sequence[tuple[DepthFrame, Bin]]) ->
 def _judge_learned(job: Job, frames: Sequence[tuple[DepthFrame, Bin]]) -> dict[str, float]:
     segmenter = model_card.load_segmenter(str(job.model), job.device)
     assert isinstance(segmenter, DistilledSegmenter)
+    if (cost := usual_misfit(segmenter, [frame for frame, _ in frames[:POSED]])) is not None:
+        settings = with_usual_misfit(model_card.read_card(job.model), cost)
+        model_card.add_to_card(job.model, {'settings': settings})
     misfit = template_misfit(segmenter, frames[:POSED])
     judged = _judge(segmenter, frames, job.seed)
     return judged if misfit is None else judged | {'template_misfit': round(misfit, 3)}
@@ -150,6 +155,14 @@ def template_misfit(
     return float(np.average(costs, weights=areas)) if segmenter.poses and costs else None
 
 
+def usual_misfit(segmenter: DistilledSegmenter, frames: Sequence[DepthFrame]) -> float | None:
+    """What poses of its template cost on frames of its own part; None: it has no template."""
+    for frame in frames if segmenter.poses else ():
+        with suppress(FloorNotFoundError):
+            segmenter.segment(frame)
+    return segmenter.template_fit.cost if segmenter.poses else None
+
+
 def _judge(
     segmenter: DistilledSegmenter, frames: Sequence[tuple[DepthFrame, Bin]], seed: int
 ) -> dict[str, float]:
@@ -186,7 +199,7 @@ def ending(job: Job) -> str:
     said.append(
         'it gives masks, but no poses. For a model of this part take more frames, in which parts '
         'lie in other poses and some lie alone, and train in another folder; if the length is '
-        'wrong, tell it: --part-length'
+        'wrong, give it: --part-length'
     )
     return '\n'.join(said)
 

@@ -14,7 +14,7 @@ import numpy as np
 from insegan_ros.discovery.discover import WHOLE, Search, UnexplainedError, discover
 from insegan_ros.discovery.kinds import discover_kinds, kind_folder
 from insegan_ros.discovery.lengths import TooFewPiecesError
-from insegan_ros.inference.part_length import FRAMES
+from insegan_ros.inference import part_length
 from insegan_ros.learn.run_folder import Job
 from insegan_ros.learn.stages import Figures
 from insegan_ros.learn.start import Start
@@ -62,7 +62,7 @@ def find_shape(job: Job, start: Start | None, seconds: float) -> Figures:
     length_m = job.config.part_length_m or _by_the_network(job, start)
     untold = search.part_length_m is None and not (search.out / WHOLE).exists()
     if untold and length_m is not None:
-        # too few pieces lie apart to tell the length; told it, the network cuts parts out of piles
+        # too few pieces lie apart to show the length; with it, the network cuts parts out of piles
         told = f'the network takes the part to be {length_m * 1e3:.0f} mm long'
         print(f'{refused}; {told}: once more, with that')
         try:
@@ -90,5 +90,7 @@ def _discovered(search: Search, kinds: int) -> Figures:
 
 def _by_the_network(job: Job, start: Start) -> float | None:
     """Metres of the longest side: pieces between depth edges are often parts of parts."""
-    some = np.linspace(0, len(job.indices) - 1, min(FRAMES, len(job.indices))).astype(int)
+    some = np.linspace(
+        0, len(job.indices) - 1, min(part_length.DEFAULT.frames, len(job.indices))
+    ).astype(int)
     return start.part_length((job.dataset[job.indices[k]].frame for k in some), job.device)

@@ -20,7 +20,7 @@ from insegan_ros.model.solid import template_of, winding_of
 from insegan_ros.model.template import Template
 
 PART = 'part.ply'
-CROSSING = 0.002  # share of the solid in which a surface that crosses itself is told
+CROSSING = 0.002  # share of the solid in which a surface that crosses itself is named
 INVERTED = 0.01  # share of it that is inside out, above which what is inside is not known
 
 
@@ -51,7 +51,7 @@ def take_mesh(job: Job) -> Figures:
     if winding.inverted > INVERTED:
         raise DatasetError(
             f'{job.mesh} crosses itself so that {winding.inverted:.0%} of it is inside out; what '
-            'is solid cannot be told: repair it in CAD (unite the bodies), and export it again'
+            'is solid cannot be known: repair it in CAD (unite the bodies), and export it again'
         )
     if winding.crossing > CROSSING:
         notes.append(

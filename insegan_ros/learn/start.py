@@ -42,7 +42,7 @@ class Start:
         if folder is None:
             return None
         start = Start(folder)
-        _ = start.card, start.weights  # damaged ones are told before anything begins
+        _ = start.card, start.weights  # damaged ones are refused before anything begins
         return start
 
     @cached_property
@@ -80,7 +80,7 @@ class Start:
         return finder
 
     def part_length(self, frames: Iterable[DepthFrame], device: str = 'cpu') -> float | None:
-        """Metres of the part's longest side, by some frames; None where they do not tell it."""
+        """Metres of the part's longest side, by some frames; None where they do not show it."""
         chosen = self._of_any_length(device)
         if chosen is None:
             return None
@@ -92,7 +92,7 @@ class Start:
     def told(
         self, part_length_m: float, device: str = 'cpu'
     ) -> distilled.DistilledSegmenter | None:
-        """This model, told the part's length; None where it knows one part alone."""
+        """This model, given the part's length; None where it knows one part alone."""
         chosen = self._of_any_length(device)
         if chosen is not None:
             chosen.set_part_length(part_length_m)
@@ -107,7 +107,7 @@ class Start:
         return segmenter if known else None  # type: ignore[return-value]
 
     def keep_as(self, model: Path, part_length_m: float, dataset: Dataset) -> bool:
-        """Write this model, told the part's length, as the run's.
+        """Write this model, given the part's length, as the run's.
 
         False where it knows one part alone.
         """

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+from functools import cache
+
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 METHODS = ('ot', 'hungarian', 'greedy')
+FEW = 6  # of which all permutations are tried
 
 
 @torch.no_grad()
@@ -61,20 +65,37 @@ def transport_plan(cost: Tensor, iterations: int = 50, beta: float = 0.5) -> Ten
 
 
 def _best_permutations(cost: Tensor) -> Tensor:
-    on_host = np.nan_to_num(cost.cpu().double().numpy(), nan=0.0, posinf=1e30, neginf=-1e30)
-    columns = np.stack([linear_sum_assignment(one)[1] for one in on_host])
+    if cost.is_cuda and cost.shape[-1] <= FEW:  # a CUDA graph cannot ask the host
+        return best_of_all(cost)
+    columns = np.stack([linear_sum_assignment(one)[1] for one in _finite(cost).cpu().numpy()])
     return torch.from_numpy(columns).to(cost.device)
 
 
+def best_of_all(cost: Tensor) -> Tensor:
+    """Costs (B, n, n) -> the permutations (B, n) of the least sum, of all n! on the device."""
+    n = cost.shape[-1]
+    every = _permutations(n, cost.device)
+    totals = _finite(cost)[:, torch.arange(n, device=cost.device), every].sum(dim=-1)  # (B, n!)
+    return every[totals.argmin(dim=1)]
+
+
+def _finite(cost: Tensor) -> Tensor:
+    return cost.double().nan_to_num(nan=0.0, posinf=1e30, neginf=-1e30)
+
+
+@cache
+def _permutations(n: int, device: torch.device) -> Tensor:
+    """(n!, n) of 0 to n - 1."""
+    return torch.tensor(list(itertools.permutations(range(n))), device=device)
+
+
 def _greedy(cost: Tensor) -> Tensor:
-    cost = cost.clone()
     batch, n, _ = cost.shape
-    every = torch.arange(batch, device=cost.device)
+    each = torch.arange(n, device=cost.device)
     result = torch.zeros(batch, n, dtype=torch.long, device=cost.device)
     for _ in range(n):
-        nearest = cost.flatten(1).argmin(dim=1)
-        row, column = nearest // n, nearest % n
-        result[every, row] = column
-        cost[every, row] = torch.inf
-        cost[every, :, column] = torch.inf
+        nearest = cost.flatten(1).argmin(dim=1, keepdim=True)  # (B, 1)
+        row, column = nearest // n == each, nearest % n == each  # (B, n)
+        result = torch.where(row, nearest % n, result)
+        cost = cost.masked_fill(row[:, :, None] | column[:, None], torch.inf)
     return result

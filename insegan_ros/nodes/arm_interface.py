@@ -25,7 +25,7 @@ from insegan_ros.collection.trajectory import JointLimits, Trajectory, deviation
 from insegan_ros.nodes.joints import JointMonitor
 
 LAG_S = 1.0  # by which an arm may follow late
-STRAYED_RAD = 0.2  # from its way: it does not follow, or joint_states do not tell the truth
+STRAYED_RAD = 0.2  # from its way: it does not follow, or joint_states are wrong
 
 
 class UnsafeTrajectoryError(ValueError):
@@ -129,7 +129,7 @@ class ActionArm:
 
 
 class TopicArm:
-    """The joint_trajectory topic, which answers nothing: joint_states tell whether it arrived."""
+    """The joint_trajectory topic, which answers nothing: joint_states show whether it arrived."""
 
     ARRIVED_RAD = 0.05
     LATE_S = 3.0

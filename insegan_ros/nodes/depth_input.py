@@ -131,6 +131,6 @@ class DepthInput:
 
 
 def may_be_of(info: CameraInfo, image: Image) -> bool:
-    """Whether the sizes agree, or only the conversion can tell: with ROI or binning."""
+    """Whether the sizes agree, or only the conversion can decide: with ROI or binning."""
     windowed = info.roi.width or max(info.binning_x, info.binning_y) > 1
     return bool(windowed) or (info.width, info.height) == (image.width, image.height)

@@ -18,7 +18,7 @@ from insegan_ros.data.depth_messages import stamp_ns
 STILL_RAD_S = 0.01
 WINDOW_S = 0.5  # over which positions must not change for an arm to stand still
 LEAST_SAMPLES, MOST_SAMPLES = 3, 2000  # in it
-ESTIMATE_S = 0.1  # least time between two positions that tell a velocity
+ESTIMATE_S = 0.1  # least time between two positions that give a velocity
 CLOCK_SET_S = 1.0  # a stamp earlier than the last by more: a clock was set
 
 
@@ -40,7 +40,7 @@ class JointMonitor:
 
     def __init__(self, node: Node, names: Sequence[str]) -> None:
         self._node = node
-        # of all that tells of the arm: received while another callback waits for its standstill
+        # of all that concerns the arm: received while another callback waits for its standstill
         self.group = MutuallyExclusiveCallbackGroup()
         self.names = tuple(names)
         self.positions: tuple[float, ...] | None = None  # rad, in the order of `names`
@@ -98,7 +98,7 @@ class JointMonitor:
 
     @property
     def velocities(self) -> tuple[float, ...] | None:
-        """rad/s: reported, else from positions; None where neither tells them."""
+        """rad/s: reported, else from positions; None where neither gives them."""
         estimated = self._estimated()
         if estimated is None:
             known = self._reported and all(map(math.isfinite, self._reported))
@@ -125,7 +125,7 @@ class JointMonitor:
             return 'no joint_states have come'
         if not self._stamp and not all(map(math.isfinite, self._reported)):
             return (
-                'joint_states have neither velocities nor stamps: an arm at rest cannot be told '
+                'joint_states have neither velocities nor stamps: an arm at rest cannot be known '
                 'from a message that is repeated'
             )
         if any(abs(v) >= STILL_RAD_S for v in self._reported):  # False for NaN
@@ -140,5 +140,5 @@ class JointMonitor:
 
     @property
     def still(self) -> bool:
-        """Velocities, where they are reported, and positions tell of rest."""
+        """Velocities, where they are reported, and positions show rest."""
         return not self.unrest

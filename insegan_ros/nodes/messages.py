@@ -52,15 +52,21 @@ def to_image(pixels: NDArray, encoding: str = '', header: Header | None = None) 
     own = f'{KINDS.get(pixels.dtype.name, pixels.dtype.name)}C{channels}'
     if pixels.dtype.name not in KINDS or NAMED.get(encoding, encoding or own) != own:
         raise ValueError(f'the encoding is {encoding or "not given"}, but the array has {own}')
+    native = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder('='))
+    data = array('B')  # rclpy checks anything else byte by byte
+    data.frombytes(memoryview(native.data).cast('B') if native.size else b'')
+    return _image_of(data, native, encoding=encoding or own, header=header)
+
+
+def _image_of(data: array, pixels: NDArray, *, encoding: str, header: Header | None) -> Image:
+    """The message of these bytes, which are those of `pixels`."""
     height, width = pixels.shape[:2]
-    message = Image(height=height, width=width, encoding=encoding or own)
+    message = Image(height=height, width=width, encoding=encoding)
     if header is not None:
         message.header = header
     message.is_bigendian = int(sys.byteorder == 'big')
-    message.step = width * channels * pixels.dtype.itemsize
-    native = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder('='))
-    message.data = array('B')  # rclpy checks anything else byte by byte
-    message.data.frombytes(memoryview(native.data).cast('B') if native.size else b'')
+    message.step = pixels.nbytes // height if height else 0
+    message.data = data
     return message
 
 
@@ -100,10 +106,15 @@ def instance_depths(found: Segmentation, header: Header) -> Image:
 
 def _channels(images: InstanceImages, empty: np.generic, scale: int, *, header: Header) -> Image:
     """A message of N channels; of one, empty, where N is 0."""
-    stack = np.full((*images.size, max(len(images), 1)), empty, empty.dtype)
+    channels = max(len(images), 1)
+    # written where the message holds it: a stack of a hundred images is too large for a copy
+    data = array('B', [0]) * (int(np.prod(images.size)) * channels * empty.dtype.itemsize)
+    stack = np.frombuffer(data, empty.dtype).reshape(*images.size, channels)
+    stack[:] = empty
     for k, (rows, columns, crop) in enumerate(images.crops):
         stack[rows, columns, k] = crop * empty.dtype.type(scale)
-    return to_image(stack, header=header)
+    encoding = f'{KINDS[empty.dtype.name]}C{channels}'
+    return _image_of(data, stack, encoding=encoding, header=header)
 
 
 def rendered_depth(found: Segmentation, header: Header) -> Image:

@@ -167,7 +167,7 @@ def detections(
     message = Detection3DArray(header=header)
     for k, box in enumerate(boxes):
         hypothesis = ObjectHypothesisWithPose()
-        # of several kinds of part the model's name alone does not tell which
+        # of several kinds of part the model's name alone does not say which
         kind = '' if found.kinds is None else f'/{found.kinds[k]}'
         hypothesis.hypothesis.class_id = f'{class_id}{kind}'
         hypothesis.hypothesis.score = float(found.scores[k])

@@ -21,6 +21,7 @@ from std_srvs.srv import Trigger
 from insegan_ros.data.camera_model import cached_camera, info_from_message
 from insegan_ros.data.depth_messages import depth_from_message, stamp_ns, suspicious_depth
 from insegan_ros.deadline import Deadline
+from insegan_ros.nodes import memory
 from insegan_ros.nodes.cameras import scales
 from insegan_ros.nodes.depth_input import DepthInput
 from insegan_ros.nodes.diagnostics import diagnostics
@@ -93,7 +94,10 @@ class SegmenterNode(ManagedNode):
         self._failed_picks = self.create_subscription(
             PoseStamped, '~/pick_failed', self._pick_failed, 10
         )
-        self._timer = steady_timer(self, REPORT_S, self._report)
+        self._timers = [
+            steady_timer(self, REPORT_S, self._report),
+            steady_timer(self, memory.EVERY_S, memory.give_back),
+        ]
 
     def hurry(self) -> None:
         """Give up what is being worked on; called when the process is asked to end, too."""
@@ -109,7 +113,8 @@ class SegmenterNode(ManagedNode):
         for service in self._offered:
             self.destroy_service(service)
         self.destroy_subscription(self._failed_picks)
-        self.destroy_timer(self._timer)
+        for timer in self._timers:
+            self.destroy_timer(timer)
         if not self._worker.close():
             self.get_logger().warning('the frame in work does not end; its answer is dropped')
         self._worker = None
@@ -182,8 +187,11 @@ class SegmenterNode(ManagedNode):
                     f'kind; the {most} best are published (max_instances)'
                 )
                 found = found.best(most)
-            outputs = self._outputs
-            problems = [] if outputs is None else outputs.publish(frame, found, pair.image.header)
+            problems: list[str] = []
+            if (outputs := self._outputs) is not None:
+                stack_mb = self._given['max_stack_mb']
+                doubts += outputs.shortened(found, stack_mb)
+                problems = outputs.publish(frame, found, pair.image.header, stack_mb=stack_mb)
         except Exception as error:  # a frame must not end the node, whatever the method raises
             # depth that cannot be is the likelier cause of what the method then ran into
             reason = f'{type(error).__name__}: {error}'
@@ -202,11 +210,11 @@ class SegmenterNode(ManagedNode):
         return frame, found
 
     def _say_length(self, before_m: float | None) -> None:
-        """Log what the frames have told of the part's length, where that is something new."""
+        """Log what the frames have shown of the part's length, where that is something new."""
         now_m = None if self._segmenter is None else self._segmenter.part_length_m
         if now_m is not None and now_m != before_m:
             self.get_logger().info(
-                f'by these frames the part is {1e3 * now_m:.0f} mm long; if that is wrong, tell '
+                f'by these frames the part is {1e3 * now_m:.0f} mm long; if that is wrong, give '
                 'it: model any:<metres>'
             )
 

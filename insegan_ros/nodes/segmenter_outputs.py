@@ -27,6 +27,8 @@ TOPICS: dict[str, tuple[type, ToMessage]] = {
     '~/poses': (PoseArray, lambda _, s, h: messages.poses(s, h)),
     '~/overlay': (Image, messages.overlay_image),
 }
+# one image for each instance in one message: bytes a pixel
+STACKED = {'~/instance_masks': 1, '~/instance_depths': 4}
 POSED = ('~/poses', '~/instance_depths', '~/rendered_depth')  # better with 6-DoF poses
 
 
@@ -50,16 +52,32 @@ class SegmenterOutputs:
             if not posed or name in self._posed
         )
 
-    def publish(self, frame: DepthFrame, found: Segmentation, header: Header) -> list[str]:
-        """On every topic that is heard; why some could not be, in words."""
+    def publish(
+        self, frame: DepthFrame, found: Segmentation, header: Header, *, stack_mb: float
+    ) -> list[str]:
+        """On every topic that is heard; why some could not be, in words.
+
+        stack_mb: a message with an image for each instance holds those of the best, up to it.
+        """
         problems = []
-        for publisher, make in self._publishers.values():
+        for name, (publisher, make) in self._publishers.items():
             try:
                 if publisher.get_subscription_count():
-                    publisher.publish(make(frame, found, header))
+                    shown = found.best(stacked(name, found, stack_mb))
+                    publisher.publish(make(frame, shown, header))
             except Exception as error:  # of one output: the others are still good
                 problems.append(f'{publisher.topic_name} is not published: {in_words(error)}')
         return problems
+
+    def shortened(self, found: Segmentation, stack_mb: float) -> list[str]:
+        """Which topics that are heard do not hold all instances, in words."""
+        return [
+            f'{publisher.topic_name} holds the best {most} of {found.count} instances: a message '
+            f'has at most {stack_mb:g} MB (max_stack_mb)'
+            for name, (publisher, _) in self._publishers.items()
+            if (most := stacked(name, found, stack_mb)) < found.count
+            and publisher.get_subscription_count()
+        ]
 
     def send(self, topic: str, message: Any) -> None:
         """A message that belongs to no frame."""
@@ -69,3 +87,11 @@ class SegmenterOutputs:
         """Undo the constructor, so that the node can be configured again."""
         for publisher, _ in self._publishers.values():
             self._node.destroy_lifecycle_publisher(publisher)
+
+
+def stacked(topic: str, found: Segmentation, stack_mb: float) -> int:
+    """How many instances this topic's message holds: all, where it has no image for each."""
+    if topic not in STACKED:
+        return found.count
+    each = STACKED[topic] * found.labels.size
+    return min(found.count, max(int(1e6 * stack_mb / each), 1))

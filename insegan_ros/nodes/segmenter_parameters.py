@@ -69,7 +69,7 @@ PARAMETERS = (
         'gripper',
         'cup_9mm',
         'what ~/picks are planned for: the name of a gripper of the package, or a YAML file; '
-        'of several, with commas between, each part gets the first that holds it well',
+        'of several, with commas between, each part gets that whose calibrated chance is best',
     ),
     Parameter(
         'tf_picks',
@@ -93,6 +93,14 @@ PARAMETERS = (
         'at most so many instances are published, the best of them; more mean that no bin is seen',
         1,
         1000,
+    ),
+    Parameter(
+        'max_stack_mb',
+        200.0,
+        'instance_masks and instance_depths hold one image for each instance: at most so many MB '
+        'of them are published in one message, those of the best instances',
+        1.0,
+        4000.0,
     ),
     Parameter(
         'max_seconds',

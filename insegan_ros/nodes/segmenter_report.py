@@ -40,7 +40,7 @@ class SegmenterReport:
     def done(self, since_stamp_ns: int, since_arrival_ns: int, doubts: Sequence[str] = ()) -> None:
         """A frame was answered, so long after its stamp and after its arrival.
 
-        A stamp of 0, of the future or of another clock tells nothing; then arrival counts.
+        A stamp of 0, of the future or of another clock says nothing; then arrival counts.
         """
         self.odd_stamps = not 0 <= since_stamp_ns < LONGEST_S * 1e9
         latency = since_arrival_ns if self.odd_stamps else since_stamp_ns

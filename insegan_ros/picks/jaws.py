@@ -6,46 +6,67 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insegan_ros.picks.gripper import ParallelJaw
+from insegan_ros.picks.holds import Holds, Turned
 from insegan_ros.picks.pick import Cues, NoPick, Pick, tool_pose
 from insegan_ros.picks.scene import Scene
 
-DIRECTIONS = 12  # of closing, evenly over half a turn
-PLACES = (-0.5, -0.25, 0.0, 0.25, 0.5)  # along the part, as a share of its half length
-FLOOR_GAP_M = 0.002  # the fingertips stay that far above the bin's floor
-NEAR_SIDE = 0.15  # of the hold's width: points that belong to a side
+OWN_POINTS = 1200  # of an instance that are looked at, evenly chosen
 
 
 def jaw_pick(
     scene: Scene, k: int, window: tuple[slice, slice], *, jaw: ParallelJaw
 ) -> Pick | NoPick:
-    """The best straight-down hold of instance `k`, or why there is none.
+    """The straight-down hold of instance `k` with the best chance, or why there is none.
 
-    The chance of success is left at 0: `planner` fills it in from the cues.
+    Widths and depths of all holds are found at once. What stands beside the fingers, and whether
+    the sides are parallel, takes longer: it is asked of the most promising hold first, until those
+    that are left cannot be better. The chance of success is left at 0: `planner` fills it in.
     """
-    flat, own = _flat(scene, k, window)
+    points, own = _flat(scene, k, window)
     if own.sum() < 9:
         return NoPick(label=k + 1, reason='fewer than nine of its pixels are measured')
-    part, others = flat[own], flat[~own]
-    middle = np.median(part[:, :2], axis=0)
-    best: tuple[float, Pick] | None = None
-    reasons: list[str] = []
-    for angle in np.arange(DIRECTIONS) * np.pi / DIRECTIONS:
-        closing = np.array([np.cos(angle), np.sin(angle)])
-        along = np.array([-closing[1], closing[0]])
-        half = float(np.percentile(np.abs((part[:, :2] - middle) @ along), 95))
-        for share in PLACES:
-            place = middle + share * half * along
-            axes = np.stack([closing, along])
-            tried = _hold(scene, k, part, others=others, place=place, axes=axes, jaw=jaw)
-            if isinstance(tried, str):
-                reasons.append(tried)
-                continue
-            worth = float(tried.cues.vector() @ np.array([1, 0.5, 0, 1.5, 0.5, 0, 0, 0]))
-            if best is None or worth > best[0]:
-                best = worth, tried
-    if best is not None:
-        return best[1]
-    return NoPick(label=k + 1, reason=max(set(reasons), key=reasons.count))
+    part = points[own][:: int(np.ceil(own.sum() / OWN_POINTS))]
+    holds = Holds.of(part, jaw)
+    tips = holds.centres @ scene.floor_axes
+    tips += (holds.tips - scene.floor_offset_m)[:, None] * scene.up  # (H, 3) camera frame
+    left, reasons = _reachable(scene, holds, tips, jaw=jaw)
+    around, whole = Turned.of(_in_reach(points, holds, jaw)), Turned.of(points[own])
+    weights = dict(zip(Cues.names(), jaw.chance.weights, strict=True))
+    seal = np.minimum(holds.depths / jaw.finger_depth_m, 1)
+    worth = seal * weights['seal'] + holds.centred * weights['centred']
+    most = max(weights['smooth'], 0) + max(weights['room'], 0)  # that is added to it
+    best: tuple[float, int, float, float] | None = None
+    for m in left[np.argsort(-worth[left], kind='stable')].tolist():
+        if best is not None and worth[m] + most <= best[0]:
+            break
+        room = holds.room(m, around, jaw)
+        if room < 0:
+            reasons.append('something stands where a finger has to go')
+            continue
+        smooth = 1 - holds.slope(m, whole, jaw) / jaw.max_slope
+        if smooth < 0:
+            reasons.append('its sides are not parallel')
+            continue
+        free = min(room / (2 * jaw.clearance_m), 1.0)
+        value = float(worth[m] + smooth * weights['smooth'] + free * weights['room'])
+        if best is None or value > best[0]:
+            best = value, m, smooth, free
+    if best is None:
+        return NoPick(label=k + 1, reason=max(set(reasons), key=reasons.count))
+    _, m, smooth, free = best
+    cues = Cues(
+        seal=float(seal[m]),
+        smooth=smooth,
+        level=1.0,
+        centred=float(holds.centred[m]),
+        room=free,
+        known=float(scene.posed(k)),
+        visible=float(scene.found.visible_fraction[k]),
+        score=float(scene.found.scores[k]),
+    )
+    pose = tool_pose(tips[m], -scene.up, holds.closing[m] @ scene.floor_axes)
+    width = float(holds.widths[m])
+    return Pick(label=k + 1, kind='parallel', pose=pose, chance=0.0, cues=cues, width_m=width)
 
 
 def _flat(
@@ -54,102 +75,39 @@ def _flat(
     """(M, 3) measured points of the window: x, y along the floor and height; which are k's."""
     points, labels = scene.points[window].reshape(-1, 3), scene.found.labels[window].ravel()
     known = np.isfinite(points[:, 2])
-    points = points[known].astype(np.float64)
-    heights = points @ scene.up + scene.floor_offset_m
-    flat = np.concatenate([points @ scene.floor_axes.T, heights[:, None]], axis=1)
+    axes = np.concatenate([scene.floor_axes, scene.up[None]])
+    flat = points[known].astype(np.float64) @ axes.T
+    flat[:, 2] += scene.floor_offset_m
     return flat, labels[known] == k + 1
 
 
-def _hold(
-    scene: Scene,
-    k: int,
-    part: NDArray[np.float64],
-    *,
-    others: NDArray[np.float64],
-    place: NDArray[np.float64],
-    axes: NDArray[np.float64],
-    jaw: ParallelJaw,
-) -> Pick | str:
-    """The hold at `place` (2,) that closes along axes[0], or why it is none."""
-    own = np.concatenate([(part[:, :2] - place) @ axes.T, part[:, 2:]], axis=1)
-    strip = np.abs(own[:, 1]) < jaw.finger_width_m / 2
-    if strip.sum() < 6:
-        return 'the fingers find too little of it'
-    top = float(np.percentile(own[strip, 2], 90))
-    tip = max(top - jaw.finger_depth_m, FLOOR_GAP_M)
-    depth = top - tip
-    if depth < jaw.min_depth_m:
-        return 'it lies too flat for the fingers'
-    low, high = np.percentile(own[strip, 0], [1, 99]).tolist()
-    width = high - low
-    opening = width + 2 * jaw.clearance_m
-    if opening > jaw.stroke_m:
-        return f'it is {1000 * width:.0f} mm wide, more than the fingers open'
-    slope = max(_slope(own[strip], low, width), _slope(own[strip], high, width))
-    if slope > jaw.max_slope:
-        return 'its sides are not parallel'
-    around = np.concatenate([(others[:, :2] - place) @ axes.T, others[:, 2:]], axis=1)
-    middle = (low + high) / 2
-    room = _room(around, own, middle, half_opening=opening / 2, tip=tip, jaw=jaw)
-    if room < 0:
-        return 'something stands where a finger has to go'
-    centre_2d = place + middle * axes[0]
-    point = centre_2d @ scene.floor_axes + (tip - scene.floor_offset_m) * scene.up
-    reach = opening / 2 + jaw.finger_thickness_m
-    ends = point + np.outer([-reach, reach], axes[0] @ scene.floor_axes)
-    if scene.wall_distance(ends).min() < 0:
-        return 'a wall stands where a finger has to go'
-    offset = float(np.linalg.norm(np.median(own[:, :2], axis=0) - [middle, 0]))
-    size = float(np.percentile(np.linalg.norm(own[:, :2], axis=1), 98))
-    cues = Cues(
-        seal=min(depth / jaw.finger_depth_m, 1.0),
-        smooth=1 - slope / jaw.max_slope,
-        level=1.0,
-        centred=float(np.clip(1 - offset / max(size, 1e-3), 0, 1)),
-        room=min(room / (2 * jaw.clearance_m), 1.0),
-        known=float(scene.posed(k)),
-        visible=float(scene.found.visible_fraction[k]),
-        score=float(scene.found.scores[k]),
-    )
-    if not scene.untried(point[None])[0]:
-        return 'each of its places has failed before'
-    pose = tool_pose(point, -scene.up, axes[0] @ scene.floor_axes)
-    return Pick(
-        label=k + 1, kind='parallel', pose=pose, chance=0.0, cues=cues, width_m=float(width)
-    )
+def _reachable(
+    scene: Scene, holds: Holds, tips: NDArray[np.float64], *, jaw: ParallelJaw
+) -> tuple[NDArray[np.int64], list[str]]:
+    """Indices of the holds that nothing forbids so far, and why not the others."""
+    opening = holds.widths + 2 * jaw.clearance_m
+    reach = (opening / 2 + jaw.finger_thickness_m)[:, None] * (holds.closing @ scene.floor_axes)
+    walls = np.minimum(scene.wall_distance(tips - reach), scene.wall_distance(tips + reach))
+    width = 1000 * float(np.median(holds.widths))
+    forbidden = {
+        'the fingers find too little of it': ~holds.seen,
+        'it lies too flat for the fingers': holds.depths < jaw.min_depth_m,
+        f'it is {width:.0f} mm wide, more than the fingers open': opening > jaw.stroke_m,
+        'a wall stands where a finger has to go': walls < 0,
+        'each of its places has failed before': ~scene.untried(tips),
+    }
+    left = np.ones(len(tips), bool)
+    reasons: list[str] = []
+    for reason, which in forbidden.items():
+        reasons += [reason] * int((left & which).sum())
+        left &= ~which
+    return np.flatnonzero(left), reasons
 
 
-def _slope(strip: NDArray[np.float64], side: float, width: float) -> float:
-    """How much a side leans against the finger's face: |dx / dy| of its outermost points."""
-    near = np.abs(strip[:, 0] - side) < max(NEAR_SIDE * width, 0.002)
-    x, y = strip[near, 0], strip[near, 1]
-    rows = np.round(y / 0.001).astype(int)
-    outer = [(r, x[rows == r].max() if side > 0 else x[rows == r].min()) for r in np.unique(rows)]
-    if len(outer) < 3:
-        return 0.0
-    row, edge = np.array(outer, float).T
-    return float(abs(np.polyfit(row * 0.001, edge, 1)[0]))
-
-
-def _room(
-    around: NDArray[np.float64],
-    own: NDArray[np.float64],
-    middle: float,
-    *,
-    half_opening: float,
-    tip: float,
-    jaw: ParallelJaw,
-) -> float:
-    """Metres of free space beyond both open fingers; negative where one would hit something."""
-    free = 2 * jaw.clearance_m
-    for points in (around, own):
-        x, y, height = np.abs(points[:, 0] - middle), np.abs(points[:, 1]), points[:, 2]
-        level = (y < jaw.finger_width_m / 2 + jaw.clearance_m) & (height > tip)
-        beside = level & (x > half_opening - jaw.clearance_m / 2)
-        outer = half_opening + jaw.finger_thickness_m
-        if (beside & (x < outer)).sum() > 3:  # single pixels are flying ones
-            return -1.0
-        far = x[beside & (x >= outer)]
-        if len(far) > 3:
-            free = min(free, float(np.partition(far, 3)[3]) - outer)
-    return free
+def _in_reach(points: NDArray[np.float64], holds: Holds, jaw: ParallelJaw) -> NDArray[np.float64]:
+    """Those of (M, 3) points that could stand in the way of one of the holds."""
+    wide = min(float(holds.widths.max()), jaw.stroke_m) / 2
+    wide += 3 * jaw.clearance_m + jaw.finger_thickness_m  # as far as free space counts
+    low, high = holds.centres.min(axis=0) - wide, holds.centres.max(axis=0) + wide
+    inside = (points[:, 2] > holds.tips.min()) & (points[:, :2] > low).all(axis=1)
+    return points[inside & (points[:, :2] < high).all(axis=1)]

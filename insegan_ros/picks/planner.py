@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insegan_ros.parts_bin import Bin
+from insegan_ros.picks.chance import UNCALIBRATED
 from insegan_ros.picks.gripper import Gripper, ParallelJaw, SuctionCup
 from insegan_ros.picks.jaws import jaw_pick
 from insegan_ros.picks.order import covered_by
@@ -20,7 +21,6 @@ from insegan_ros.types import DepthFrame, Segmentation
 
 CUP_MARGIN_PX = 6  # beside an instance: what its lip might touch besides it
 JAW_MARGIN_PX = 40  # beside an instance: what stands in its fingers' way
-SURE = 0.8  # chance of a pick with which no other gripper is asked for
 
 
 Window = tuple[slice, slice]
@@ -53,8 +53,8 @@ def plan_picks(
     can be taken hold of, worse places are given as a last resort, and also those that failed.
 
     Args:
-        gripper: one, or several: the first whose chance is good enough takes an instance, or else
-            the best.
+        gripper: one, or several: that with the best chance takes an instance; the first that can
+            where not all chances are calibrated. An instance that waits is planned for the first.
         failed: (F, 3) places, camera frame, where picks have failed: others come first.
 
     Raises:
@@ -78,27 +78,26 @@ def _plan(
     scene: Scene, covered: NDArray[np.float32], grippers: tuple[Gripper, ...], *, limits: Limits
 ) -> Plan:
     picks: list[Pick] = []
-    none: list[NoPick] = []
-    cups = scene.windows(CUP_MARGIN_PX)
-    jaws = scene.windows(JAW_MARGIN_PX)
+    none: list[NoPick] = []  # by the first gripper
+    comparable = all(gripper.chance != UNCALIBRATED for gripper in grippers)
+    windows = scene.windows(CUP_MARGIN_PX), scene.windows(JAW_MARGIN_PX)
     for k in range(scene.found.count):
-        best, reason = None, 'no pixel shows it'
-        for tool, gripper in enumerate(grippers):
-            window = cups[k] if isinstance(gripper, SuctionCup) else jaws[k]
+        waits = tuple((np.flatnonzero(covered[k]) + 1).tolist())
+        # an instance that waits now is asked about again once it is free
+        asked = grippers[:1] if waits and limits is STRICT else grippers
+        found: list[Pick] = []
+        for tool, gripper in enumerate(asked):
+            window = windows[isinstance(gripper, ParallelJaw)][k]
             one = _one(scene, k, window, gripper=gripper, limits=limits)
-            if isinstance(one, NoPick):
-                reason = one.reason if not tool else reason
-            elif best is None or one.chance > best.chance:
-                best = replace(one, tool=tool)
-            if best is not None and best.chance >= SURE:
-                break
-        if best is None:
-            none.append(NoPick(label=k + 1, reason=reason))
-        else:
-            waits = tuple((np.flatnonzero(covered[k]) + 1).tolist())
-            picks.append(replace(best, waits_for=waits))
+            if isinstance(one, Pick):
+                found.append(replace(one, tool=tool, waits_for=waits))
+            elif not tool:
+                none.append(one)
+        if found:
+            picks.append(max(found, key=lambda pick: pick.chance) if comparable else found[0])
     picks.sort(key=lambda pick: (len(pick.waits_for) > 0, -pick.chance))
-    return Plan(tuple(picks), tuple(none))
+    taken = {pick.label for pick in picks}
+    return Plan(tuple(picks), tuple(one for one in none if one.label not in taken))
 
 
 def _one(

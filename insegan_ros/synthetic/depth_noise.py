@@ -216,7 +216,7 @@ def _steps(depth: NDArray[np.float32], reach: float) -> NDArray[np.float32]:
 def _lost(
     depth: NDArray[np.float32], rng: np.random.Generator, noise: DepthNoise
 ) -> NDArray[np.bool_]:
-    """(H, W) what a matcher cannot tell about high steps."""
+    """(H, W) what a matcher cannot know about high steps."""
     if not noise.lost_px:
         return np.zeros(depth.shape, bool)
     lost = _steps(depth, 1.0) > noise.lost_step_m

@@ -196,7 +196,7 @@ class PickCell:
             if step % 4:
                 continue
             lag = float((reached[:3, 3] - self._data.xpos[self._tool_body]) @ z)
-            if cup and self._sealed_on() is not None:
+            if cup and self._suck():  # an ejector runs before the lip touches
                 return reached, True
             if lag > BLOCKED_M:
                 return reached, cup and self._touches_part()
@@ -204,9 +204,10 @@ class PickCell:
 
     def _take_hold(self) -> bool:
         if isinstance(self.tool, CupModel):
-            self._step(0.05)
-            self._suck()
-            return bool(self._data.ctrl[0] > 0)
+            for _ in range(5):
+                self._step(0.01)
+                held = self._suck()
+            return held
         self._data.ctrl[:] = [0.0, 0.0]  # close: the fingers' targets meet in the middle
         self._step(0.25)
         return self._touches_part()
@@ -228,9 +229,10 @@ class PickCell:
             if isinstance(self.tool, CupModel):
                 self._suck()
 
-    def _suck(self) -> None:
-        """The vacuum lasts while the whole lip touches one part."""
+    def _suck(self) -> bool:
+        """The vacuum lasts while the whole lip touches one part; whether it does."""
         self._data.ctrl[0] = 1.0 if self._sealed_on() is not None else 0.0
+        return bool(self._data.ctrl[0])
 
     def _sealed_on(self) -> int | None:
         """The body that closes the lip, or None."""

@@ -99,7 +99,7 @@ class Raycaster:
             uint8 ids: k for poses[k - 1], 0 for floor, walls and nothing.
         """
         if len(poses) > 255:
-            raise ValueError(f'{len(poses)} parts: 8-bit ids tell at most 255 apart')
+            raise ValueError(f'{len(poses)} parts: 8-bit ids number at most 255')
         offset = np.zeros(3) if bin_offset is None else np.asarray(bin_offset, np.float64)
         camera_T_world = camera.camera_T_world
         rays = self._directions(camera.intrinsics)  # (H, W, 3)

@@ -1,4 +1,4 @@
-"""The training loop: when to stop, to save, to judge and to tell; what a step is, it is given."""
+"""The training loop: when to stop, save, judge and report; what a step is, it is given."""
 
 from __future__ import annotations
 

@@ -1,13 +1,14 @@
 """One update of InSeGAN's networks (paper 3.3, 3.4, 3.6), and when which of them learns.
 
 Generator and discriminator learn first, the encoder afterwards on the generator's frozen average
-(`generator_steps`); 0 lets all three learn together, as in the paper.
+(`generator_steps`); 0 lets all three learn together, as in the paper. `joint_after` lets them
+learn together at the end, with real frames that teach the generator by their re-rendering.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -91,11 +92,21 @@ class Trainer:
         }
 
     @property
-    def phase(self) -> Literal['together', 'generator', 'encoder']:
+    def phase(self) -> Literal['together', 'generator', 'encoder', 'joint']:
         """Which networks the next step teaches."""
         if not self.config.generator_steps:
             return 'together'
-        return 'generator' if self.steps < self.config.generator_steps else 'encoder'
+        since = self.steps - self.config.generator_steps
+        if since < 0:
+            return 'generator'
+        after = self.config.joint_after
+        return 'encoder' if after is None or since < after else 'joint'
+
+    def begin_phase(self) -> None:
+        """Before the first joint step the generator becomes its average, which E knows."""
+        since = self.steps - self.config.generator_steps
+        if self.phase == 'joint' and since == self.config.joint_after:
+            self.model.generator.load_state_dict(self.frozen_generator.state_dict())
 
     @property
     def frozen_generator(self) -> Generator:
@@ -120,6 +131,7 @@ class Trainer:
         # what is drawn depends on the step alone: a resumed run draws the same
         number = self.steps * self.group.size + self.group.rank
         self._rng = torch.Generator(device=real.device).manual_seed(number)
+        self.begin_phase()
         self.zero_gradients()
         total, found = self.losses(real, z)
         total.backward()
@@ -142,7 +154,7 @@ class Trainer:
         with self._autocast(real):
             if phase == 'encoder':
                 return self._encoder_losses(real, z)
-            return self._adversarial_losses(real, z, phase == 'together')
+            return self._adversarial_losses(real, z)
 
     @property
     def learning(self) -> tuple[str, ...]:
@@ -151,6 +163,7 @@ class Trainer:
             'together': ('discriminator', 'generator', 'encoder'),
             'generator': ('discriminator', 'generator'),
             'encoder': ('encoder',),
+            'joint': ('discriminator', 'generator', 'encoder'),
         }[self.phase]
 
     def _update(self) -> None:
@@ -165,9 +178,11 @@ class Trainer:
     def descend(self) -> None:
         """Move the weights of the networks whose turn it is along their gradients."""
         config = self.config
-        for group in self._optimizers['generator'].param_groups[1:]:
+        first, *poses = self._optimizers['generator'].param_groups
+        first['lr'] = config.learning_rate * (config.joint_rate if self.phase == 'joint' else 1)
+        for group in poses:
             held = self.steps < config.held_steps
-            group['lr'] = config.learning_rate * (config.held_rate if held else config.pose_rate)
+            group['lr'] = first['lr'] * (config.held_rate if held else config.pose_rate)
         for group in self._optimizers['encoder'].param_groups:
             group['lr'] = config.encoder_rate(self.steps - config.generator_steps)
         for name in self.learning:
@@ -178,9 +193,7 @@ class Trainer:
             return images
         return images + self.config.noise * normal(images, self._rng)
 
-    def _adversarial_losses(
-        self, real: Tensor, z: Tensor, together: bool
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def _adversarial_losses(self, real: Tensor, z: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Eq. 7: one generated batch serves all networks; each term reaches one's weights."""
         model, weights = self.model, self.config.losses
         fake, features = model.generator(z)
@@ -191,9 +204,10 @@ class Trainer:
         )
         with frozen(model.discriminator):
             g_loss = losses.generator_loss(model.discriminator(self._noisy(fake)).float())
-        total = weights.discriminator * d_loss + weights.generator * g_loss
+        share = self.config.joint_adversarial if self.phase == 'joint' else 1.0
+        total = weights.discriminator * d_loss + share * weights.generator * g_loss
         found = {'D': d_loss, 'G': g_loss}
-        if together:
+        if self.phase != 'generator':
             more, named = self._inversion_losses(
                 model.generator, real, z, image=fake.detach(), features=features.detach()
             )
@@ -209,10 +223,12 @@ class Trainer:
     def _inversion_losses(
         self, generator: Generator, real: Tensor, z: Tensor, *, image: Tensor, features: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """L_E of either encoder; the generator's weights are held fixed."""
+        """L_E of either encoder; the generator's weights are held fixed, but for real frames."""
+        if isinstance(self.model.encoder, SetEncoder):
+            with frozen(generator):
+                total, named = self._set_losses(self.model.encoder, generator, z)
+            return self._with_real(total, named, generator, real=real, count=z.shape[1])
         with frozen(generator):
-            if isinstance(self.model.encoder, SetEncoder):
-                return self._set_losses(self.model.encoder, generator, real, z=z)
             weights = self.config.losses
             z_hat, derendered = self.model.encoder(image)
             z_hat = z_hat.float()
@@ -224,8 +240,27 @@ class Trainer:
         total = weights.alignment * a_loss + weights.intermediate * i_loss
         return total + weights.pose * p_loss, {'a': a_loss, 'i': i_loss, 'p': p_loss}
 
+    def _with_real(
+        self,
+        total: Tensor,
+        named: dict[str, Tensor],
+        generator: Generator,
+        *,
+        real: Tensor,
+        count: int,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Losses of a set encoder, and that of real frames' re-rendering once it is due."""
+        weight, encoder = self.config.losses.real, self.model.encoder
+        since = self.steps - self.config.generator_steps
+        if not weight or since < self.config.real_after or not isinstance(encoder, SetEncoder):
+            return total, named
+        with nullcontext() if self.phase == 'joint' else frozen(generator):
+            explained = generator.render_both(encoder.explain(real, count))[0].float()
+        named['real'] = losses.pose_loss(real, explained)
+        return total + weight * named['real'], named
+
     def _set_losses(
-        self, encoder: SetEncoder, generator: Generator, real: Tensor, *, z: Tensor
+        self, encoder: SetEncoder, generator: Generator, z: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         weights, since = self.config.losses, self.steps - self.config.generator_steps
         with torch.no_grad():
@@ -251,10 +286,6 @@ class Trainer:
         if generator.gates:
             named['template'] = set_losses.template_loss(codes, scores, found.asked)
             total = total + weights.template * named['template']
-        if weights.real and since >= self.config.real_after:
-            explained = generator.render_both(encoder.explain(real, z.shape[1]))[0].float()
-            named['real'] = losses.pose_loss(real, explained)
-            total = total + weights.real * named['real']
         return total, named
 
     def _autocast(self, real: Tensor) -> torch.autocast:

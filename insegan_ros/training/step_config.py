@@ -44,6 +44,11 @@ class StepConfig:
     held_rate: float = 0.02  # of the generator's rate, of poses until then
     pose_rate: float = 0.3  # afterwards
     real_after: int = 2500  # steps of the encoder, before it sees real frames
+    # Steps of a set encoder after which generator and discriminator learn again, beside it: then
+    # the re-rendering of real frames teaches the generator, too. None: never, as in the paper.
+    joint_after: int | None = None
+    joint_rate: float = 0.25  # of the generator's rate, from then on
+    joint_adversarial: float = 0.3  # weight of the generator's adversarial loss from then on
     losses: LossConfig = field(default_factory=LossConfig)
 
     def encoder_rate(self, step: int) -> float:

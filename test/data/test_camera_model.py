@@ -42,6 +42,34 @@ def test_a_camera_without_focal_length_is_refused() -> None:
         camera_of(replace(INFO, k=IDENTITY, p=(0.0,) * 12), SIZE)
 
 
+@pytest.mark.parametrize(
+    ('fx', 'cx'),
+    [(0.06, 47.5), (1.0, 47.5), (150.0, 5000.0), (150.0, -5000.0)],
+)
+def test_a_camera_that_would_see_behind_itself_is_refused(fx: float, cx: float) -> None:
+    info = replace(INFO, k=(fx, 0, cx, 0, fx, 35.5, 0, 0, 1), p=())
+    with pytest.raises(MessageError, match=r'it would see \d+\.\d degrees off its axis'):
+        camera_of(info, SIZE)
+
+
+@pytest.mark.parametrize(
+    ('k', 'said'),
+    [
+        ((150, 0, 110, 0, 150, 35.5, 0, 0, 1), 'the principal point 110, 35.5 lies outside'),
+        ((150, 0, 47.5, 0, 150, -9, 0, 0, 1), 'the principal point 47.5, -9 lies outside'),
+        ((9000, 0, 47.5, 0, 9000, 35.5, 0, 0, 1), 'focal lengths 9000, 9000 px'),
+        ((150, 0, 47.5, 0, 400, 35.5, 0, 0, 1), 'focal lengths 150, 400 px'),
+        (
+            (150, 4, 47.5, 0, 150, 35.5, 0, 0, 1),
+            'the skew of the camera matrix, 4 px,',
+        ),
+    ],
+)
+def test_what_is_odd_about_a_camera_is_said(k: tuple, said: str) -> None:
+    [note] = camera_of(replace(INFO, k=k, p=()), SIZE).notes
+    assert said in note
+
+
 def test_a_matrix_whose_columns_are_stored_as_rows_is_refused() -> None:
     transposed = (150.0, 0.0, 0.0, 0.0, 150.0, 0.0, 47.5, 35.5, 1.0)
     with pytest.raises(MessageError, match=r'last row of K is \[47\.5, 35\.5, 1'):

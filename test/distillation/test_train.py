@@ -33,9 +33,9 @@ def piles(tmp_path_factory: pytest.TempPathFactory) -> Piles:
 def test_the_network_learns_two_piles_by_heart(piles: Piles) -> None:
     torch.set_num_threads(1)
     progress = train.begin(CONFIG, SETTINGS, seed=0)
-    for step in range(260):
+    for step in range(220):
         rng = np.random.default_rng([0, step])
-        batch = mixed_batch([(piles, CONFIG)], 4, rng)
+        batch = mixed_batch([(piles, CONFIG)], 2, rng)
         train.train_step(progress, batch, 3e-3, config=SETTINGS)
     progress.network.eval()
     rng = np.random.default_rng(9)

@@ -201,6 +201,7 @@ class FloorRenderer:
 
     part_length_m = None
     parts_bin = None
+    misfit = None
 
     def segment(
         self, frame: DepthFrame, *, pose_seconds: float = 0.0, refine_seconds: float = float('inf')

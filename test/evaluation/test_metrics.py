@@ -19,6 +19,7 @@ from insegan_ros.evaluation.metrics import (
     count_is_right,
     false_positives,
     foreground_iou,
+    found_instances,
     iou_matrix,
     paper_miou,
     strict_miou,
@@ -262,6 +263,14 @@ def test_a_wanted_instance_is_taken_before_an_ignored_one_that_fits_better() -> 
     scores, half = [np.array([0.5])], np.array([0.5])
     assert average_precision([matrix], scores, half, ignored=hidden) == pytest.approx(1.0)
     assert average_precision([matrix], scores, half + 0.2, ignored=hidden) == 0.0
+
+
+def test_each_true_instance_is_found_by_an_instance_of_its_own() -> None:
+    # both predictions fit the first well, only the first fits the second: both can be found
+    matrix = np.array([[0.9, 0.8, 0.0], [0.8, 0.1, 0.7]])
+    assert found_instances(matrix).tolist() == [True, True, False]
+    assert found_instances(matrix[:1]).sum() == 1
+    assert found_instances(np.zeros((0, 2))).tolist() == [False, False]
 
 
 def test_ap_where_all_are_ignored_is_not_known() -> None:

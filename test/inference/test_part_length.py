@@ -13,9 +13,9 @@ from insegan_ros.inference.distilled import DistilledSegmenter
 from insegan_ros.inference.found import Found
 from insegan_ros.inference.model_card import load_segmenter
 from insegan_ros.inference.part_length import (
-    FRAMES,
     LengthFromFrames,
     LengthNotFoundError,
+    PartLengthConfig,
     Voter,
 )
 from insegan_ros.parts_bin import Bin
@@ -91,7 +91,7 @@ def test_voters_come_from_all_over_the_frames() -> None:
     finder = LengthFromFrames(Bars(5))
     finder.look(frames)
     stamps = [voter.frame.stamp_ns for voter in finder._seen]
-    assert len(stamps) == FRAMES
+    assert len(stamps) == PartLengthConfig().frames
     assert max(stamps) > 15
     assert np.diff(stamps).max() <= 3
 
@@ -137,12 +137,10 @@ def test_of_a_full_bin_the_window_with_most_parts_is_looked_at() -> None:
     assert parts[y : y + 25, x : x + 25].all()
 
 
-def test_an_instance_that_the_window_cuts_tells_no_length(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_an_instance_that_the_window_cuts_shows_no_length() -> None:
     bars, parts = Bars(5), np.zeros((80, 100), bool)
     parts[:40, :30] = True  # the window's right side cuts the bars, which end at 34
     voter = Voter(FRAME, bars.bin_in(FRAME), parts)
     assert len(part_length.instance_sides(bars, voter)) == 5
-    monkeypatch.setattr(part_length, 'LOOKED_AT_PX', 30**2)
-    assert len(part_length.instance_sides(bars, voter)) == 0
+    small = PartLengthConfig(looked_at_px=30**2)
+    assert len(part_length.instance_sides(bars, voter, small)) == 0

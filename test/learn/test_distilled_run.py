@@ -351,7 +351,8 @@ def test_a_cad_model_ends_in_a_model_with_poses_and_another_mesh_is_another_run(
 ) -> None:
     torch.set_num_threads(1)
     # rough poses are enough here
-    monkeypatch.setattr(PoseSettings.__init__, '__defaults__', (100, 10, 1, 2))
+    few = (100, 10, 1, 2, *PoseSettings.__init__.__defaults__[4:])
+    monkeypatch.setattr(PoseSettings.__init__, '__defaults__', few)
     for module in (piles, stage_any_bin):  # a brick is one convex piece
         monkeypatch.setattr(module, 'convex_pieces', lambda mesh: [mesh.convex_hull])
     mesh, out = tmp_path / 'brick.stl', tmp_path / 'run'

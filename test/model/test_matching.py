@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from scipy.optimize import linear_sum_assignment
 
 from insegan_ros.model.losses import alignment_loss
-from insegan_ros.model.matching import METHODS, match, transport_plan
+from insegan_ros.model.matching import METHODS, best_of_all, match, transport_plan
 
 
 @pytest.mark.parametrize('method', METHODS)
@@ -54,3 +55,11 @@ def test_unequal_sets_and_unknown_methods_are_refused() -> None:
         match(torch.zeros(1, 4, 2), torch.zeros(1, 5, 2))
     with pytest.raises(ValueError, match='ot, hungarian, greedy'):
         match(torch.zeros(1, 4, 2), torch.zeros(1, 4, 2), 'best')
+
+
+def test_trying_all_permutations_finds_what_the_hungarian_method_finds() -> None:
+    costs = torch.rand(20, 4, 4, generator=torch.Generator().manual_seed(0))
+    known = torch.stack([torch.as_tensor(linear_sum_assignment(c)[1]) for c in costs])
+    assert torch.equal(best_of_all(costs), known)
+    costs[0, 1, :] = torch.nan  # which counts as nothing
+    assert best_of_all(costs)[0].sort().values.tolist() == [0, 1, 2, 3]

@@ -40,6 +40,7 @@ class NearIsPart:
 
     part_length_m = None
     parts_bin = None
+    misfit = None
 
     def segment(
         self, frame: DepthFrame, *, pose_seconds: float = 0.0, refine_seconds: float = float('inf')

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from sensor_msgs.msg import Image
 
 from insegan_ros.camera import segmentation_from_labels
 from insegan_ros.deadline import check_time
+from insegan_ros.nodes import memory
 from insegan_ros.nodes.diagnostics import diagnostics
 from insegan_ros.nodes.messages import to_image
 from insegan_ros.nodes.segmenter_parameters import ignored
@@ -121,6 +124,37 @@ def test_more_instances_than_a_bin_holds_are_cut_to_the_best_with_a_warning(benc
     assert bench.spin_until(lambda: bench.answered(stamp)), bench.status
     assert set(bench.labels[-1].data[::2]) == {0, 1}
     assert bench.spin_until(lambda: 'instances were found' in bench.status.get('last error', ''))
+
+
+def test_stacks_of_images_are_cut_to_the_best_instances_with_a_warning(bench: Bench) -> None:
+    stacks: dict[str, Image] = {}
+    for name in ('instance_masks', 'instance_depths'):
+        hear = functools.partial(stacks.__setitem__, name)
+        bench.user.create_subscription(Image, f'segmenter/{name}', hear, 5)
+        assert bench.spin_until(lambda: bench.node.count_subscribers(f'segmenter/{name}'))  # noqa: B023
+    bench.node.set_parameters([Parameter('max_stack_mb', value=1.0)])
+    bench.method.segment = lambda frame, **_: segmentation_from_labels(  # type: ignore[method-assign]
+        frame, np.arange(48 * 64).reshape(48, 64) // 32
+    )
+    stamp = bench.send(to_image(np.full((48, 64), 600, np.uint16)))
+    assert bench.spin_until(lambda: bench.answered(stamp) and len(stacks) == 2), bench.status
+    assert len(set(bench.labels[-1].data[::2])) == 96  # 95 instances and the background
+    assert stacks['instance_masks'].encoding == '8UC95'  # 3 kB each
+    assert stacks['instance_depths'].encoding == '32FC81'  # 12 kB each
+    warned = 'instance_depths holds the best 81 of 95 instances'
+    assert bench.spin_until(lambda: warned in bench.status.get('last error', ''))
+
+
+def test_free_memory_goes_back_and_a_c_library_that_cannot_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+    library = SimpleNamespace(malloc_trim=lambda kept: asked.append(kept.value))
+    monkeypatch.setattr('ctypes.CDLL', lambda _: library)
+    memory.give_back()
+    assert asked == [0]
+    monkeypatch.setattr('ctypes.CDLL', lambda _: SimpleNamespace())
+    memory.give_back()
 
 
 def test_an_exception_in_a_transition_is_said_with_what_to_do(

@@ -9,7 +9,7 @@ from insegan_ros.picks.pick import Cues
 
 def test_fitted_chances_keep_what_they_promise():
     rng = np.random.default_rng(0)
-    true = Chance(weights=(2.0, 0.0, 1.0, 0.0, -1.0, 0.0, 0.5, 1.0), bias=-1.0)
+    true = Chance(weights=(2.0, 0.0, 1.0, 0.0, 1.5, 0.0, 0.5, 1.0), bias=-1.0)
     cues = rng.random((4000, 8))
     logits = cues @ np.array(true.weights) + true.bias
     lifted = rng.random(4000) < 1 / (1 + np.exp(-logits))
@@ -17,6 +17,21 @@ def test_fitted_chances_keep_what_they_promise():
     chances = np.array([fitted(Cues(**dict(zip(Cues.names(), row)))) for row in cues[2000:]])
     assert expected_calibration_error(chances, lifted[2000:]) < 0.04
     np.testing.assert_allclose(fitted.weights, true.weights, atol=0.5)
+
+
+def test_a_cue_never_speaks_against_a_pick():
+    rng = np.random.default_rng(1)
+    cues = rng.random((200, 8))
+    assert min(fit_chance(cues, cues[:, 0] < 0.5).weights) == 0
+
+
+def test_a_cue_counts_for_as_much_however_narrow_its_range():
+    rng = np.random.default_rng(2)
+    cues = rng.random((1000, 8))
+    lifted = rng.random(1000) < cues[:, 2]
+    wide = fit_chance(cues, lifted).weights[2]
+    cues[:, 2] = 0.9 + 0.1 * cues[:, 2]
+    assert fit_chance(cues, lifted).weights[2] == pytest.approx(10 * wide, rel=0.05)
 
 
 def test_a_gripper_that_never_failed_gives_finite_chances():

@@ -64,7 +64,7 @@ def test_where_a_pick_failed_another_place_comes_first_and_none_is_given_up():
     assert plan_picks(frame, found, parts_bin, gripper=CUP, failed=everywhere).picks
 
 
-def test_each_part_is_given_to_the_first_gripper_that_holds_it_well():
+def test_each_part_is_given_to_a_gripper_that_holds_it():
     wide, narrow = (-0.05, 0, 0.05, 0.05, 0.03), (0.05, 0, 0.010, 0.05, 0.03)
     frame, found, parts_bin = boxes(wide, narrow)
     plan = plan_picks(frame, found, parts_bin, gripper=(CUP, ParallelJaw()))

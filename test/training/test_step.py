@@ -134,6 +134,23 @@ def test_the_encoder_learns_on_a_frozen_generator_once_that_is_done() -> None:
     assert any(not torch.equal(v, after[k]) for k, v in before.encoder.state_dict().items())
 
 
+def test_real_frames_teach_the_generator_in_the_joint_phase_alone() -> None:
+    torch.manual_seed(0)
+    model = InSeGAN(replace(TINY, encoder='set'))
+    steps = {'generator_steps': 1, 'real_after': 0, 'joint_after': 1, 'joint_adversarial': 0}
+    one = Trainer(model, StepConfig(batch=4, **steps))
+    one.step(*batch(0))
+    assert one.phase == 'encoder'
+    one.step(*batch(1))
+    assert one.phase == 'joint'
+    frozen = copy.deepcopy(one.frozen_generator.state_dict())
+    found = one.step(*batch(2))
+    assert found.keys() == {'D', 'G', 'centre', 'each', 'p', 'move', 'real'}
+    after = model.generator.state_dict()  # it began as its average, and only real frames moved it
+    moved = max(float((frozen[k] - v).abs().max()) for k, v in after.items())
+    assert 0 < moved < 2 * one.config.learning_rate * one.config.joint_rate
+
+
 def _tensors(value: object) -> list[Tensor]:
     if isinstance(value, Tensor):
         return [value]

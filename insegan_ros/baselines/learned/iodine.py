@@ -98,7 +98,7 @@ class Iodine(Decomposer):
         self, images: Tensor, means: Tensor, logits: Tensor, *, log_likelihood: Tensor,
         shares: Tensor, slopes: tuple[Tensor, ...],
     ) -> Tensor:  # fmt: skip
-        """(B*K, INPUTS - 2, S, S): what each slot is told of every pixel."""
+        """(B*K, INPUTS - 2, S, S): what each slot is given of every pixel."""
         masks = logits.softmax(dim=1)
         # the likelihood were this slot not there; its logarithm, safe where it is the only one
         others = log_likelihood[:, None] + (1 - shares).clamp(min=1e-4).log()

@@ -39,7 +39,7 @@ class LearnedCard:
 class LearnedSegmenter(BinSegmenter):
     """Pixels above the bin's floor go to the part whose mask is largest there.
 
-    As the classical methods do it is told where parts are by the floor, and it renders nothing:
+    As in the classical methods the floor decides where parts are, and nothing is rendered:
     depths are the measured ones, poses the visible points' principal axes.
     """
 
