@@ -90,7 +90,7 @@ class PictureBatches:
             drawn = torch.randint(len(places), (size,), generator=generator, device=self._device)
             made.append(self.examples(kind, places[drawn], Draws(generator, size)))
         image, target = (torch.cat(some) for some in zip(*made, strict=True))
-        return turned(image, target)
+        return turned_batch(image, target)
 
     def _take(self, kind: Kind, file: Path) -> None:
         """One shape's pictures, to the device."""
@@ -177,7 +177,7 @@ def _heights(
     return level + tilt[0] * side + tilt[1] * side[:, None] - measured
 
 
-def turned(image: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def turned_batch(image: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Each of the eight flips and quarter turns for an eighth of the batch, votes turned too."""
     images, targets = torch.empty_like(image), torch.empty_like(target)
     for k in range(8):

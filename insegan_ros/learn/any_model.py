@@ -50,6 +50,7 @@ GPU_BATCH = 192  # pictures made on the GPU; fewer leave it idle
 BEGUN_RATE = 6e-4  # learning rate of weights that have seen shapes before
 # of a batch: parts of any kind under any camera, and what most users' bins are like
 KINDS = (Kind(VIEWS, 0.45), Kind(STRAIGHT, 0.2, d435=True), Kind(COMPACT, 0.35, d435=True))
+Pictures = Sequence[tuple[Piles, NetworkConfig]]
 # parts may be thin as wire
 READING = ReadingConfig(generosity=tuple(product((0.7, 0.5, 0.35, 0.2), (2.0, 1.0))))
 
@@ -91,8 +92,13 @@ def pretrain(
         state = out / 'state.pt'
         train_with_bar(progress, taught, train, seconds=60 * minutes, seed=seed, state=state)
     taught.look()
-    unseen = [picture for kind in KINDS for picture in _unseen(folder, config, kind, held=held)]
-    settings, figures = read_by(progress.average, unseen, seed, lengths_px=config.view.told_px)
+    unseen = _unseen(folder, config, KINDS[0], held=held)
+    others = [
+        picture for kind in KINDS[1:] for picture in _unseen(folder, config, kind, held=held)
+    ]
+    settings, figures = read_by(
+        progress.average, unseen, seed, others=others, lengths_px=config.view.told_px
+    )
     training: dict[str, Any] = {'steps': progress.step, 'batch': train.batch, 'minutes': minutes}
     training |= {'seed': seed, 'processor': processor(device)}
     card = _card(taught) | {'training': training, 'figures': figures, 'settings': settings}
@@ -102,14 +108,18 @@ def pretrain(
 
 def read_by(
     network: VoteNetwork,
-    unseen: Sequence[tuple[Piles, NetworkConfig]],
+    unseen: Pictures,
     seed: int,
     *,
+    others: Pictures,
     lengths_px: tuple[float, float],
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """A card's settings and figures, from pictures of shapes that taught the network nothing.
 
     Args:
+        unseen: by any camera, told lengths that may be wrong: the reading is chosen on them.
+        others: told right lengths, for the scores too: a reading chosen on them takes too much
+            for parts where the length is wrong.
         lengths_px: what the part's length is said to be in the pictures that taught it.
     """
     read = learn_to_read(network, unseen, seed, config=READING)
@@ -119,7 +129,8 @@ def read_by(
     card = distilled_card.DistilledCard(
         network.config,
         read.votes,
-        scoring=scores_of(segmenter, unseen[1::2], seed),  # the others chose the reading
+        # the other half of `unseen` chose the reading
+        scoring=scores_of(segmenter, [*unseen[1::2], *others[1::2]], seed),
         lengths_px=lengths_px,
         existence=read.existence,
     )
@@ -130,9 +141,7 @@ def read_by(
     }
 
 
-def scores_of(
-    segmenter: DistilledSegmenter, pictures: Sequence[tuple[Piles, NetworkConfig]], seed: int
-) -> Scoring | None:
+def scores_of(segmenter: DistilledSegmenter, pictures: Pictures, seed: int) -> Scoring | None:
     """What scores of a model of any part mean, from pictures of shapes that taught it nothing."""
     cases: list[Case] = []
     for picture, told in pictures:
@@ -143,10 +152,11 @@ def scores_of(
 
 def _unseen(
     folder: Path, config: ShapesConfig, kind: Kind, *, held: int
-) -> Sequence[tuple[Piles, NetworkConfig]]:
+) -> list[tuple[Piles, NetworkConfig]]:
     """Every other picture of the shapes that are held out."""
     shapes = load_shapes(folder, config, last=held, ending=kind.ending)
-    return [picture for pictures in shapes for picture in pictures][::2]
+    pictures: list[tuple[Piles, NetworkConfig]] = [p for some in shapes for p in some]
+    return pictures[::2]
 
 
 def _card(taught: PictureBatches) -> dict[str, Any]:
