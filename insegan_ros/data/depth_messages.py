@@ -140,12 +140,16 @@ def decode_picture(content: bytes, where: str) -> NDArray[Any]:
         raise ValueError(f'{where} is empty: 0 bytes')
     if content.startswith(b'\x89PNG'):
         _check_png(content, where)
+    data, tiff = np.frombuffer(content, np.uint8), content[:2] in (b'II', b'MM')
     try:
-        image: Any = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+        image: Any = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+        pages = cv2.imdecodemulti(data, cv2.IMREAD_UNCHANGED)[1] if tiff else ()
     except cv2.error as error:
         raise ValueError(f'{where} cannot be decoded: {error.err or error}') from None
     if image is None:
         raise ValueError(f'{where} is damaged: not an image that can be read')
+    if sum(page.shape == image.shape for page in pages) > 1:  # others are small copies of it
+        raise ValueError(f'{where} is a stack of {len(pages)} images; one a file is expected')
     return image
 
 
