@@ -52,8 +52,7 @@ $(VENV)/.view: requirements-view.txt | $(VENV)/.ready
 
 test: $(VENV)/.ready  ## lint, types and every test that this machine can run
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
-	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then $(BIN)/mypy; else \
-		echo 'types are not checked: NumPy for Python 3.10 describes them less exactly'; fi
+	$(BIN)/mypy
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Libraries as old as Jazzy's, before those of .venv on the path: core and nodes must work with both.

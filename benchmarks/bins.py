@@ -1,7 +1,7 @@
 """Where the bin is, in simulated scenes of many kinds, and what is taken for a part that is none.
 
 Bins of sheet metal, totes with drafted walls and rounded edges, tables, conveyors, filled
-sparsely or to the brim, near and far, tilted. Nothing about the bin is told; the part's length is.
+sparsely or to the brim, near and far, tilted. Of the bin nothing is given, of the part its length.
 
     python benchmarks/bins.py                      # all scenes, 6 frames of each, 8 seeds
     python benchmarks/bins.py --scenes tote --frames 10
@@ -9,9 +9,11 @@ sparsely or to the brim, near and far, tilted. Nothing about the bin is told; th
 
 *wrong floor*: of all frames and seeds, how often the plane is off by more than 3 degrees or
 10 mm at the parts; *differs*: of the frames, in how many some seed gives another plane than the
-others; *refused*: no floor is found, in words. By `any`, told the length: *missed* parts that are
-at least half visible (no instance has half of their pixels in common), instances a frame that
-are none of the parts, most of whose pixels show walls or ground (*of walls*).
+others; *refused*: no floor is found, in words; *walls*: share of the answers that say where the
+bin's walls are; *parts*: share of the parts' pixels that are taken for parts, and *others*: of
+what is taken for parts the share that is none. By `any`, given the length: *missed* are parts at
+least half visible that no instance fits by half, *of walls* instances a frame most of whose
+pixels show walls or ground.
 """
 
 from __future__ import annotations
@@ -25,11 +27,12 @@ import numpy as np
 import trimesh
 from numpy.typing import NDArray
 
+from insegan_ros.bin_finding import find_bin
 from insegan_ros.camera import Plane, height_map
 from insegan_ros.evaluation.metrics import iou_matrix
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference import model_card
-from insegan_ros.parts_bin import Bin, find_bin
+from insegan_ros.parts_bin import Bin, foreground
 from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, SceneRejectedError, fill_validly
 from insegan_ros.synthetic.camera_presets import as_measured, intrinsics_of
 from insegan_ros.synthetic.generate import floor_plane
@@ -58,7 +61,11 @@ TOTE = Setting(walls='tote', width=3.2, camera='structured_light', height_m=0.6)
 FULL = Setting(count=(20, 20), width=2.6)
 SETTINGS = {
     'near, wide': Setting(height_m=0.37, tilt=20.0),
-    **{f'sheet, {tilt:.0f} deg': Setting(tilt=tilt) for tilt in (0.0, 10.0, 20.0, 30.0, 35.0)},
+    **{f'sheet, {tilt:.0f} deg': Setting(tilt=tilt) for tilt in (0.0, 20.0, 35.0)},
+    **{
+        f'tight, {tilt:.0f} deg': Setting(count=(5, 5), width=1.8, tilt=tilt)
+        for tilt in (0.0, 15.0, 30.0)
+    },
     **{f'tote, {tilt:.0f} deg': replace(TOTE, tilt=tilt) for tilt in (0.0, 20.0, 35.0)},
     'tote of pins, 35 deg': replace(TOTE, part='five_pin', count=(20, 20), tilt=35.0),
     'full tote, 20 deg': replace(TOTE, count=(24, 24), tilt=20.0, height_m=0.45),
@@ -209,6 +216,13 @@ def bins_by_seed(scene: Scene, seeds: int) -> list[Bin | None]:
     return found
 
 
+def shares(scene: Scene, parts_bin: Bin) -> tuple[float, float]:
+    """Of the parts' pixels those taken for parts; of what is taken for them, what is none."""
+    taken, parts = foreground(scene.frame, parts_bin), scene.labels > 0
+    seen = parts & np.isfinite(scene.frame.depth_m)
+    return float(taken[seen].mean()), float((taken & ~parts).sum() / max(taken.sum(), 1))
+
+
 def found_in(scene: Scene, parts_bin: Bin) -> tuple[int, int, int, int]:
     """Parts that are half visible, those missed, instances of walls, other instances."""
     segmenter = model_card.load_segmenter(f'any:{scene.part_length_m}', parts_bin=parts_bin)
@@ -224,7 +238,7 @@ def found_in(scene: Scene, parts_bin: Bin) -> tuple[int, int, int, int]:
 
 def row(name: str, setting: Setting, *, frames: int, seeds: int, segment: bool) -> str:
     wrong = differs = refused = walled = 0
-    counts, begun = np.zeros(4, int), time.perf_counter()
+    counts, begun, known_shares = np.zeros(4, int), time.perf_counter(), []
     for scene in scenes(setting, frames):
         found = bins_by_seed(scene, seeds)
         known = [each for each in found if each is not None]
@@ -235,6 +249,7 @@ def row(name: str, setting: Setting, *, frames: int, seeds: int, segment: bool) 
             not is_wrong(each.floor, replace(scene, floor=known[0].floor)) for each in known
         )
         differs += not alike
+        known_shares += [shares(scene, each) for each in known[:1]]
         if segment and known:
             counts += found_in(scene, known[0])
     total = frames * seeds
@@ -244,6 +259,7 @@ def row(name: str, setting: Setting, *, frames: int, seeds: int, segment: bool) 
         f'{refused}',
         f'{walled / total:.2f}',
     ]
+    cells += [f'{share:.2f}' for share in np.mean(known_shares or [(np.nan, np.nan)], axis=0)]
     if segment:
         cells += [f'{counts[1]} of {counts[0]}', f'{counts[2] / frames:.1f}']
     print(f'  {time.perf_counter() - begun:.0f} s', flush=True)
@@ -267,7 +283,8 @@ def main() -> None:
         segment = not args.no_segment
         rows.append(row(name, setting, frames=args.frames, seeds=args.seeds, segment=segment))
         print(rows[-1], flush=True)
-    print('| scene | wrong floor | differs | refused | walls found | missed | of walls |')
+    columns = 'wrong floor | differs | refused | walls | parts | others | missed | of walls'
+    print(f'| scene | {columns} |')
     print('\n'.join(rows))
 
 

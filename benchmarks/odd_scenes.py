@@ -57,7 +57,7 @@ def seen(
 
 def hidden_floor(seed: int, part: str = 'stopper') -> DepthFrame:
     """A bin filled to the brim, and nothing beside it in the image."""
-    config = SceneConfig(part=part, instances=(24, 24), bin_width=2.3, size=112)
+    config = SceneConfig(part=part, instances=(22, 22), bin_width=2.3, size=112)
     return make_scene(config, (seed, 1)).frame
 
 

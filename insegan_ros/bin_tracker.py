@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from insegan_ros.bin_finding import find_bin
 from insegan_ros.camera import pixel_rays
 from insegan_ros.deadline import check_time
 from insegan_ros.depth_camera import D435_NOISE
 from insegan_ros.floor import FloorNotFoundError, levelled
-from insegan_ros.parts_bin import DEFAULT, Bin, FindingConfig, find_bin
+from insegan_ros.parts_bin import DEFAULT, Bin, FindingConfig
 from insegan_ros.types import DepthFrame
 
 

@@ -160,6 +160,7 @@ def segmentation_from_labels(
     for k, instance in enumerate(order):
         ordered[pixels[instance]] = k + 1
     image = ordered.reshape(labels.shape)
+    height, width = frame.depth_m.shape
     windows = ndimage.find_objects(image)
     crops = [
         (*window, np.where(image[window] == k, frame.depth_m[window], np.float32(np.nan)))
@@ -167,7 +168,7 @@ def segmentation_from_labels(
     ]
     return Segmentation(
         labels=image,
-        depths=InstanceImages(frame.depth_m.shape, tuple(crops), np.float32(np.nan)),
+        depths=InstanceImages((height, width), tuple(crops), np.float32(np.nan)),
         rendered_depth=np.where(image > 0, frame.depth_m, np.float32(np.nan)),
         poses=poses[order],
         scores=np.clip(np.asarray(scores, np.float32)[order], 0, 1),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -37,6 +38,7 @@ EXIT_CODES = """exit codes:
   3    done, but for what was named and left out: frames, messages or files that are damaged
   130  interrupted by Ctrl-C; what is stored is whole"""
 DEBUG = 'INSEGAN_DEBUG'
+GPU_ERRORS = ('AcceleratorError', 'OutOfMemoryError')  # torch's, which is not imported for them
 
 RESERVED = {'import': 'import_data'}  # no module can have a keyword's name
 
@@ -76,6 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     This is the one place where an error becomes words: none reaches a user as a traceback.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a path may hold what the locale cannot say
+        sys.stdout.reconfigure(errors='backslashreplace')
     chosen = next((word for word in argv if word in COMMANDS), '')
     try:
         for before, word in zip([chosen, *argv], argv):
@@ -105,7 +109,14 @@ def described(error: Exception) -> str:
         return f'the Python package {error.name} is not installed: pip install {error.name}'
     if isinstance(error, MemoryError):
         return 'there is not enough memory for this; --limit takes fewer frames'
-    if isinstance(error, ValueError | OSError) and str(error):  # bad input, or a disk
+    if type(error).__name__ in GPU_ERRORS:
+        return (
+            f'the GPU failed: {str(error).splitlines()[0]}. What shares it may be to blame. The '
+            'same command goes on with what training stored; --device cpu does without the GPU'
+        )
+    if isinstance(error, OSError) and error.strerror:  # a disk, a folder
+        return f'{error.strerror}{"" if error.filename is None else f": {error.filename}"}'
+    if isinstance(error, ValueError | OSError) and str(error):  # bad input
         return str(error)
     last = traceback.extract_tb(error.__traceback__)[-1]
     return (

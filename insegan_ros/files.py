@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import zlib
 from pathlib import Path
 from typing import IO
 
@@ -16,7 +18,8 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
     Raises:
         OSError: the disk is full or gone; what was there before is unharmed.
     """
-    temporary = path.with_name(f'.{path.name}.tmp')
+    # short: `path.name` may be as long as a name can be
+    temporary = path.with_name(f'.{zlib.crc32(os.fsencode(path.name)):08x}.tmp')
     try:
         with open(temporary, 'wb') as file:
             file.write(content)
@@ -55,7 +58,12 @@ class FolderClaim:
     def __init__(self, path: Path) -> None:
         """Raises: FolderInUseError; OSError where the folder cannot be made or written to."""
         self.path = path
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise NotADirectoryError(
+                errno.ENOTDIR, 'a folder is expected, but here is something else', str(path)
+            ) from None
         self._lock: IO[str] = open(path / '.lock', 'w')  # noqa: SIM115 held while open
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -86,7 +86,7 @@ def find_floor(
     ]
     means, normals = (np.concatenate(kind) for kind in zip(*patches))
     planes = _candidate_planes(means, normals, sample, rng=rng, config=config)  # (K, 4)
-    scores = np.zeros(0)
+    scores: NDArray[np.floating] = np.zeros(0)
     if len(planes):
         planes, scores = _refined(planes, sample, sigma=sigma, config=config)
     if not len(planes) or scores.max() < config.least_score * len(sample):

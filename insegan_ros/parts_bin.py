@@ -1,19 +1,18 @@
-"""The bin in a frame: what its walls enclose, and which pixels show parts."""
+"""The bin that a fixed camera sees, as it is stored, and which pixels in it show parts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from insegan_ros import config
-from insegan_ros.camera import Plane, height_map, pixel_rays, points_from_depth
+from insegan_ros.camera import Plane, height_map, pixel_rays
 from insegan_ros.depth_camera import D435_NOISE
-from insegan_ros.floor import FloorConfig, FloorNotFoundError, find_floor, floor_frame
-from insegan_ros.types import DepthFrame, Intrinsics
+from insegan_ros.floor import FloorConfig
+from insegan_ros.types import DepthFrame
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +28,9 @@ class PartLimits:
     usual_sigma: float = 4.0  # from so many sigma on, where that is less than the usual height
     least_sigma: float = 3.0  # and never from less, however noisy the camera is
     noise_within_m: float = 0.02  # under the floor: what lies lower is a flying pixel, no noise
-    wall_margin_m: float = 0.004  # from the walls' inner faces: measured walls waver by as much,
-    wall_lean: float = 0.06  # and by so much more for each metre above the floor
+    wall_margin_m: float = 0.004  # from the walls' inner faces: measured walls waver by as much
+    wall_margin_px: float = 3.1  # but not by more than this: a near camera sees small bins sharply
+    wall_lean: float = 0.06  # they waver by so much more for each metre above the floor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +48,10 @@ class FindingConfig:
     least_inside: float = 0.05  # share of a bin's area in the image that is lower than its walls
     # share of the walls' own area in the image that they surround: holes in parts make up less
     least_enclosed: float = 0.3
-    box_share: float = 0.93  # of the hull around it that a bin fills, and scattered parts do not
+    box_share: float = 0.9  # of the hull around it that a bin fills, and scattered parts do not
     corner: float = 0.04  # of a hull's length: what is less blunt is no corner
-    tallest: float = 99.0  # percentile of heights that counts as the tallest thing in sight
+    tallest: float = 98.0  # percentile of raised heights that is the tallest thing in sight
+    raised_m: float = 0.01  # above the floor: how much of the image is floor is the camera's
 
     # of the rectangle that the bin's floor is
     least_floor_px: int = 100  # of low points; fewer do not show where the floor ends
@@ -126,139 +127,6 @@ NOISE_STRIDE = 3  # px skipped where noise is measured
 LEAST_NOISE = 200  # points under the floor that show its noise
 
 
-def find_bin(
-    frame: DepthFrame,
-    rng: np.random.Generator,
-    floor: Plane | None = None,
-    *,
-    config: FindingConfig = DEFAULT,
-) -> Bin:
-    """The floor and what the walls enclose, from one frame.
-
-    Walls are taken to be at least half as tall as the tallest thing in sight (`tall`). Without
-    walls all that is seen is the inside.
-
-    Raises:
-        FloorNotFoundError: as `find_floor`, where `floor` is not given.
-    """
-    floor = find_floor(frame, rng, config=config.floor) if floor is None else floor
-    heights = height_map(frame, floor)
-    measured = np.isfinite(heights)
-    if not measured.any():
-        raise FloorNotFoundError('no pixel is measured; check that the camera sees the bin')
-    tallest = float(np.percentile(heights[measured], config.tallest))
-    inside = _enclosed(heights, ~measured | (heights > config.tall * tallest), config)
-    low = inside & measured & (heights < config.low * tallest)
-    rim = measured & (heights > config.rim * tallest) & ~inside
-    corners = _floor_rectangle(frame, floor, low, rim=rim, config=config)
-    if corners is None:
-        return Bin(floor, _window(measured), None, config.limits)
-    top = corners - np.asarray(floor.normal) * -tallest  # the walls lean outwards in the image
-    region = _project(np.concatenate([corners, top]), frame.intrinsics)
-    return Bin(floor, region, tuple(tuple(c) for c in corners.tolist()), config.limits)
-
-
-def _enclosed(
-    heights: NDArray, tall: NDArray[np.bool_], config: FindingConfig
-) -> NDArray[np.bool_]:
-    """(H, W) what tall or unmeasured pixels surround, tall things that stand in it included."""
-    closed = cv2.morphologyEx(tall.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
-    low_areas = cv2.connectedComponents((closed == 0).astype(np.uint8), connectivity=4)[1]
-    outside = np.isin(low_areas, np.setdiff1d(_at_edge(low_areas), 0))
-    tall_areas = cv2.connectedComponents(closed, connectivity=8)[1]
-    beside = cv2.dilate(outside.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    walls = np.union1d(_at_edge(tall_areas), tall_areas[beside])
-    surrounded = ~outside & ~np.isin(tall_areas, np.setdiff1d(walls, 0))
-    if outside.any():
-        _, areas, stats, _ = cv2.connectedComponentsWithStats((~outside).astype(np.uint8))
-        block = areas == 1 + np.argmax(stats[1:, cv2.CC_STAT_AREA]) if len(stats) > 1 else tall
-        lower = (surrounded & block).sum()
-        walled = _is_box(block, config) and lower > config.least_inside * block.sum()
-    else:
-        around = (closed > 0) & ~surrounded & np.isfinite(heights)
-        walled = surrounded.sum() > config.least_enclosed * around.sum()
-    return surrounded if walled else np.ones_like(tall)
-
-
-def _is_box(block: NDArray[np.bool_], config: FindingConfig) -> bool:
-    """Whether an area fills a quadrangle around it, as a bin does and scattered parts do not.
-
-    Under a tilted camera a near bin is no rectangle.
-    """
-    if not block.any():
-        return False
-    hull = cv2.convexHull(np.argwhere(block).astype(np.float32))
-    around = cv2.arcLength(hull, True)
-    corners = cv2.approxPolyDP(hull, config.corner * around, True)
-    size = cv2.contourArea(hull) + around / 2 + 1  # of its pixels, not of their middles alone
-    return len(corners) == 4 and float(block.sum()) > config.box_share * size
-
-
-def _at_edge(areas: NDArray) -> NDArray:
-    return np.unique(np.concatenate([areas[0], areas[-1], areas[:, 0], areas[:, -1]]))
-
-
-def _floor_rectangle(
-    frame: DepthFrame,
-    floor: Plane,
-    low: NDArray[np.bool_],
-    *,
-    rim: NDArray[np.bool_],
-    config: FindingConfig,
-) -> NDArray | None:
-    """(4, 3) corners of the bin's floor, camera frame, or None where too little of it is seen.
-
-    The sides lie where low points end. Where parts or a wall hide the floor before it ends, the
-    inner edge of the walls' rim shows how much further it goes.
-    """
-    if low.sum() < config.least_floor_px:
-        return None
-    points = points_from_depth(frame.depth_m, frame.intrinsics)
-    origin, axes = floor_frame(floor)
-    flat = (points[low] - origin) @ axes.T  # (M, 2) metres along the floor
-    middle = np.median(flat, axis=0)
-    edge = (points[rim] - origin) @ axes.T - middle
-    _, sides, degrees = cv2.minAreaRect(cv2.convexHull((flat - middle).astype(np.float32)))
-    if (
-        len(edge) > config.least_rim_px
-    ):  # the rim is straight, what parts leave of the floor is not
-        _, rim_sides, rim_degrees = cv2.minAreaRect(cv2.convexHull(edge.astype(np.float32)))
-        if np.all(np.sort(rim_sides) > np.sort(sides)):  # else it is a part of it, or tall parts
-            degrees = rim_degrees
-    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    turn = np.array([[c, -s], [s, c]])
-    both = [config.floor_end, 100 - config.floor_end]
-    ends = np.percentile((flat - middle) @ turn, both, axis=0)  # (2, 2) low, high of x, y
-    edge = edge @ turn
-    centre, half = ends.mean(axis=0), np.ptp(ends, axis=0) / 2
-    for axis in (0, 1):
-        beside = np.abs(edge[:, 1 - axis] - centre[1 - axis]) < config.rim_middle * half[1 - axis]
-        for end, sign in ((0, -1), (1, 1)):
-            beyond = sign * (edge[beside, axis] - ends[end, axis])
-            beyond = beyond[beyond > 0]
-            if len(beyond) > config.least_beyond_px:
-                hidden_m = float(np.percentile(beyond, config.rim_edge))
-                ends[end, axis] += sign * hidden_m * (hidden_m > config.hidden_m)
-    box = np.array([ends[0], [ends[1, 0], ends[0, 1]], ends[1], [ends[0, 0], ends[1, 1]]])
-    return origin + (box @ turn.T + middle) @ axes
-
-
-def _window(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    rows, columns = np.nonzero(mask)
-    x, y = int(columns.min()), int(rows.min())
-    return x, y, int(columns.max()) - x + 1, int(rows.max()) - y + 1
-
-
-def _project(points: NDArray, intrinsics: Intrinsics) -> tuple[int, int, int, int]:
-    """The window of the image around (M, 3) points."""
-    pixels = points @ intrinsics.matrix.T
-    pixels = pixels[:, :2] / pixels[:, 2:]
-    size = [intrinsics.width, intrinsics.height]
-    low = np.clip(np.floor(pixels.min(axis=0)), 0, np.array(size) - 1).astype(int)
-    high = np.clip(np.ceil(pixels.max(axis=0)), low, np.array(size) - 1).astype(int)
-    return int(low[0]), int(low[1]), int(high[0] - low[0] + 1), int(high[1] - low[1] + 1)
-
-
 def lowest_part(frame: DepthFrame, parts_bin: Bin, heights: NDArray[np.floating]) -> float:
     """Metres above the floor from which on a part, and not the camera's noise, is seen.
 
@@ -304,7 +172,10 @@ def _within_walls(frame: DepthFrame, heights: NDArray, parts_bin: Bin) -> NDArra
     rays = pixel_rays(frame.intrinsics)
     corners = np.asarray(parts_bin.corners)
     centre = corners.mean(axis=0)
-    margin = parts_bin.limits.wall_margin_m + parts_bin.limits.wall_lean * heights
+    limits = parts_bin.limits
+    pixel_m = parts_bin.floor.offset / frame.intrinsics.fx
+    beside = min(limits.wall_margin_m, limits.wall_margin_px * pixel_m)
+    margin = beside + limits.wall_lean * heights
     inside = np.ones(frame.depth_m.shape, bool)
     for a, b in zip(corners, np.roll(corners, -1, axis=0)):
         inward = np.cross(parts_bin.floor.normal, b - a)

@@ -92,9 +92,11 @@ class InstanceImages:
     fill: np.generic  # the value outside the windows; of the images' type
 
     @staticmethod
-    def of(images: Iterable[NDArray], size: tuple[int, int], fill: np.generic) -> InstanceImages:
+    def of(images: Iterable[NDArray], size: Sequence[int], fill: np.generic) -> InstanceImages:
         """Of (H, W) arrays, one an instance."""
-        return InstanceImages(size, tuple(crop_of(image, fill) for image in images), fill)
+        height, width = size
+        crops = tuple(crop_of(image, fill) for image in images)
+        return InstanceImages((height, width), crops, fill)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -181,7 +183,8 @@ class Segmentation:
         found = ndimage.find_objects(self.labels, max_label=self.count) if self.count else []
         windows = [where or (slice(0, 0), slice(0, 0)) for where in found]
         crops = [(*where, self.labels[where] == k) for k, where in enumerate(windows, 1)]
-        return InstanceImages(self.labels.shape, tuple(crops), np.False_)
+        height, width = self.labels.shape
+        return InstanceImages((height, width), tuple(crops), np.False_)
 
     def best(self, most: int) -> Segmentation:
         """The first `most` instances alone."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
+
 import pytest
 
 from insegan_ros import cli
@@ -43,6 +46,12 @@ def test_an_unknown_command_is_a_usage_error() -> None:
     [
         (ValueError('a bad value'), 'insegan verify: a bad value\n'),
         (OSError(28, 'No space left on device', '/x'), 'No space left'),
+        (
+            type('AcceleratorError', (RuntimeError,), {})(
+                'CUDA error: illegal access\nSearch for'
+            ),
+            'the GPU failed: CUDA error: illegal access. What',
+        ),
         (KeyError('depth'), 'a defect of insegan or of a library: KeyError'),
         (RecursionError('too deep'), 'RecursionError: too deep'),
         (MemoryError(), 'not enough memory'),
@@ -85,6 +94,17 @@ def test_a_seed_that_some_library_refuses_is_refused_at_once(
         cli.main([*call.split(), '--seed', seed])
     assert ended.value.code == 2
     assert f'--seed {seed}: a whole number' in capsys.readouterr().err
+
+
+def test_a_path_that_the_locale_cannot_say_is_printed_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = io.TextIOWrapper(io.BytesIO(), 'ascii', write_through=True)
+    monkeypatch.setattr('sys.stdout', said)
+    mesh = tmp_path / 'Käse.stl'
+    assert cli.main(['export-template', 'nut', '--mesh', str(mesh)]) == 0
+    assert mesh.exists()
+    assert b'K\\xe4se' in said.buffer.getvalue()  # type: ignore[attr-defined]
 
 
 def test_the_help_explains_the_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from insegan_ros.files import write_atomically
+from insegan_ros.files import FolderClaim, write_atomically
 
 
 def test_a_full_disk_leaves_the_file_that_was_there_and_nothing_else(
@@ -35,3 +35,17 @@ def test_what_is_renamed_was_flushed_before(
     write_atomically(tmp_path / 'a', memoryview(b'content'))
     assert done == ['flush', 'rename']
     assert (tmp_path / 'a').read_bytes() == b'content'
+
+
+def test_a_name_may_be_as_long_as_the_file_system_takes(tmp_path: Path) -> None:
+    path = tmp_path / ('x' * 251 + '.png')
+    write_atomically(path, b'content')
+    assert path.read_bytes() == b'content'
+
+
+@pytest.mark.parametrize('below', ['', 'folder'])
+def test_a_folder_that_is_a_file_is_named_as_that(tmp_path: Path, below: str) -> None:
+    (tmp_path / 'taken').write_bytes(b'mine')
+    with pytest.raises(OSError, match=r'a folder is expected.*taken'):
+        FolderClaim(tmp_path / 'taken' / below)
+    assert (tmp_path / 'taken').read_bytes() == b'mine'

@@ -94,7 +94,7 @@ def estimate_count(pixels: PartPixels) -> int:
     slopes = [cv2.Sobel(pixels.heights, cv2.CV_32F, *d) / 8 for d in ((1, 0), (0, 1))]
     smooth = pixels.mask & (np.hypot(*slopes) < EDGE_SIGMAS * pixels.noise_m)
     _, _, stats, _ = cv2.connectedComponentsWithStats(smooth.astype(np.uint8), connectivity=4)
-    areas = stats[1:, cv2.CC_STAT_AREA]
+    areas = np.asarray(stats[1:, cv2.CC_STAT_AREA], np.int32)
     areas = areas[areas >= MIN_PIXELS]
     if not len(areas):
         return 1

@@ -168,7 +168,7 @@ def _swing(
     times = _instants(duration)
     shape, slope, curve = _windowed_sine(times, frequency, duration)
     # the peaks of the curve itself, so that nothing between two points exceeds a limit
-    fine = np.linspace(0, duration, 200 * cycles)
+    fine = np.linspace(0, duration, 200 * cycles, dtype=np.float64)
     peaks = [np.abs(values).max() for values in _windowed_sine(fine, frequency, duration)]
     share = 1.0  # everything is linear in the amplitude, so one factor makes it fit
     for k, limit in enumerate(limits):
@@ -205,7 +205,7 @@ def _windowed_sine(times: FloatArray, frequency: float, duration: float) -> list
 def _instants(duration: float) -> FloatArray:
     """(T,) equally spaced, the last at `duration`, none at 0: pieces join without doubling."""
     count = max(2, math.ceil(duration * POINT_RATE_HZ))
-    return np.linspace(0, duration, count + 1)[1:]
+    return np.linspace(0, duration, count + 1, dtype=np.float64)[1:]
 
 
 def deviation(

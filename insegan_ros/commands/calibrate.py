@@ -53,10 +53,11 @@ def run(args: argparse.Namespace) -> int:
     import cv2
     import numpy as np
 
+    from insegan_ros.bin_finding import find_bin
     from insegan_ros.camera import median_frame
     from insegan_ros.drawing import bin_picture
     from insegan_ros.inference.model_card import length_of_parts
-    from insegan_ros.parts_bin import find_bin, save_bin
+    from insegan_ros.parts_bin import save_bin
 
     require_counts(args, 'limit')
     limits = view_limits_of(args)

@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
 
     from insegan_ros.data.annotations import Unusable, labels_of_frames, read_annotations
     from insegan_ros.data.left_out import SOME_LEFT_OUT, LeftOut
-    from insegan_ros.evaluation.benchmark import default_methods
+    from insegan_ros.evaluation.benchmark import named_methods
     from insegan_ros.evaluation.judging import judge_masks
     from insegan_ros.evaluation.pose_benchmark import write_pose_report
     from insegan_ros.evaluation.selection import make_splits, to_judge
@@ -117,11 +117,7 @@ def run(args: argparse.Namespace) -> int:
         truth = labels_of_frames(read_annotations(args.masks, unusable), dataset, unusable)
     damaged = LeftOut('frames', say)
     judged = to_judge(dataset, args.split, truth, limit=args.limit, damaged=damaged)
-    methods = default_methods(dataset.info.part)
-    if args.methods is not None:
-        methods = [name.strip() for name in args.methods.split(',') if name.strip()]
-    if not methods:
-        raise ValueError('--methods names no method')
+    methods = named_methods(args.methods, dataset.info.part)
     judged_by = judged.split if truth is None else 'masks'
     out = args.out or Path('results') / f'{name}.{judged_by}'
     tallies = [given.left_out, damaged, unusable.images, unusable.annotations]

@@ -21,7 +21,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from insegan_ros.commands.options import add_reading_options, dataset_given, ended
+from insegan_ros.commands.options import (
+    add_reading_options,
+    dataset_given,
+    ended,
+    require_counts,
+)
 
 if TYPE_CHECKING:
     from insegan_ros.data.store import Dataset
@@ -61,10 +66,8 @@ def _export(args: argparse.Namespace, dataset: Dataset) -> int:
     if args.format == 'png':
         if args.topic or args.frame_id:
             raise ValueError('--topic and --frame-id are for --format mcap and db3')
-        every = 1 if args.every is None else args.every
-        if every < 1:
-            raise ValueError(f'--every {every}: at least 1 is expected')
-        indices = dataset.indices[::every]
+        require_counts(args, 'every')
+        indices = dataset.indices[:: args.every or 1]
         written = write_pictures(dataset, indices, args.out, left_out=left_out)
         total = len(indices)
     else:

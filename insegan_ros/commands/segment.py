@@ -104,13 +104,9 @@ def run(args: argparse.Namespace) -> int:
             left_out=source.left_out,
             npz=args.format == 'npz',
         ) as writer:
-            done, found, count = segment_frames(
-                source,
-                limited(segmenter, limits),
-                writer,
-                limit=args.limit,
-                pose_seconds=args.pose_seconds,
-            )
+            how = {'limit': args.limit, 'pose_seconds': args.pose_seconds}
+            limited_one = limited(segmenter, limits)
+            done, found, count = segment_frames(source, limited_one, writer, **how)
         for text in [*source.notes, *source.skipped]:
             print(text, file=sys.stderr)
         print(f'{args.out}: {done} of {count} frames, {found} instances')

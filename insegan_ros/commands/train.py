@@ -131,7 +131,8 @@ def run(args: argparse.Namespace) -> int:
     import json
 
     from insegan_ros.device import pick_device
-    from insegan_ros.learn import config, methods
+    from insegan_ros.learn import methods
+    from insegan_ros.learn.resolve import resolve
     from insegan_ros.learn.run_folder import Job
 
     overrides = [
@@ -151,7 +152,7 @@ def run(args: argparse.Namespace) -> int:
     job = Job(
         frames=dataset,
         out=args.out,
-        config=config.resolve(args.config, [*args.set, *overrides], dataset),
+        config=resolve(args.config, [*args.set, *overrides], dataset),
         seed=args.seed,
         device=pick_device(args.device),
         workers=workers_of(args),

@@ -276,11 +276,12 @@ _CAMERAS: dict[tuple[Any, ...], CameraModel] = {}
 
 
 def cached_camera(
-    info: CameraInfo, size: tuple[int, int], rectified: bool | None = None, *, topic: str = ''
+    info: CameraInfo, size: Sequence[int], rectified: bool | None = None, *, topic: str = ''
 ) -> CameraModel:
     """`camera_of`, worked out once for a camera that does not change."""
-    key = (replace(info, frame_id=''), size, rectified, topic)
+    width, height = size
+    key = (replace(info, frame_id=''), width, height, rectified, topic)
     if key not in _CAMERAS:
         _CAMERAS.clear()  # a camera that changes with each message must not fill the memory
-        _CAMERAS[key] = camera_of(info, size, rectified, topic=topic)
+        _CAMERAS[key] = camera_of(info, (width, height), rectified, topic=topic)
     return _CAMERAS[key]

@@ -140,18 +140,29 @@ def decode_picture(content: bytes, where: str) -> NDArray[Any]:
         raise ValueError(f'{where} is empty: 0 bytes')
     if content.startswith(b'\x89PNG'):
         _check_png(content, where)
+    data, tiff = np.frombuffer(content, np.uint8), content[:2] in (b'II', b'MM')
     try:
-        image: Any = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+        image: Any = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+        pages = cv2.imdecodemulti(data, cv2.IMREAD_UNCHANGED)[1] if tiff else ()
     except cv2.error as error:
         raise ValueError(f'{where} cannot be decoded: {error.err or error}') from None
     if image is None:
         raise ValueError(f'{where} is damaged: not an image that can be read')
+    if sum(page.shape == image.shape for page in pages) > 1:  # others are small copies of it
+        raise ValueError(f'{where} is a stack of {len(pages)} images; one a file is expected')
     return image
 
 
 def _check_png(content: bytes, where: str) -> None:
-    """OpenCV decodes what is there of a PNG that was cut short; only a whole one has its end."""
-    if len(content) < 33 or b'IEND' not in content[-4096:]:
+    """OpenCV decodes what is there of a PNG that was cut short; only a whole one has its end.
+
+    And it gets as much memory as a damaged chunk says that it has.
+    """
+    at, kind = 8, b''
+    while at + 12 <= len(content) and kind != b'IEND':  # length, kind, the content, a checksum
+        length, kind = struct.unpack_from('>I4s', content, at)
+        at += 12 + length
+    if len(content) < 33 or kind != b'IEND' or at > len(content):
         raise ValueError(f'{where} is damaged: it is cut short; copy it again')
     width, height = struct.unpack_from('>II', content, 16)
     if not 0 < width * height <= MAX_PIXELS:

@@ -16,12 +16,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from insegan_ros.bin_finding import find_bin
 from insegan_ros.bin_tracker import BinTracker
 from insegan_ros.camera import height_map
 from insegan_ros.crop import BinCrop, CropConfig, floor_side
 from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.floor import FloorNotFoundError
-from insegan_ros.parts_bin import DEFAULT, FindingConfig, find_bin, foreground
+from insegan_ros.parts_bin import DEFAULT, FindingConfig, foreground
 
 MEASURED_FRAMES = 24  # looked at to choose the crop
 MARGIN = 1.06  # of the bin's floor: parts that lean on a wall reach over it

@@ -77,9 +77,9 @@ def _one_channel(values: NDArray[Any], file: Path) -> NDArray[Any]:
     if not values.dtype.isnative:
         values = values.astype(values.dtype.newbyteorder('='))
     if values.dtype in (np.int32, np.uint32, np.int64, np.uint64, np.int16):
-        if values.min() < 0 or values.max() > 65535:
+        if values.max() > 65535:
             raise DatasetError(f'{file} is {values.dtype} and leaves 16 bits')
-        values = values.astype(np.uint16)
+        values = np.maximum(values, 0).astype(np.uint16)  # some mark with -1 what is unmeasured
     if values.dtype != np.uint16 and values.dtype.kind != 'f':
         bits = 8 * values.dtype.itemsize
         raise DatasetError(

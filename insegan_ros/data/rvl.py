@@ -55,7 +55,7 @@ def _numbers(data: bytes) -> NDArray[np.int64]:
     """All numbers of the row of nibbles; what fills the last word up counts as zeros."""
     words = np.frombuffer(data[: len(data) // 4 * 4], '<u4')
     shifts = np.arange(28, -1, -4, dtype=np.uint32)
-    nibbles = ((words[:, None] >> shifts) & 0xF).reshape(-1).astype(np.int64)
+    nibbles: NDArray[np.int64] = ((words[:, None] >> shifts) & 0xF).ravel().astype(np.int64)
     ends = np.flatnonzero(nibbles < 8)
     if not len(ends):
         return np.zeros(0, np.int64)

@@ -19,12 +19,13 @@ from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import pdist
 from tqdm import tqdm
 
+from insegan_ros.bin_finding import find_bin
 from insegan_ros.bin_tracker import BinTracker
 from insegan_ros.camera import Plane, height_map, points_from_depth
 from insegan_ros.data.store import Dataset
 from insegan_ros.floor import FloorNotFoundError, floor_coordinates, levelled
 from insegan_ros.parts_bin import DEFAULT as FINDING
-from insegan_ros.parts_bin import Bin, FindingConfig, find_bin, foreground, lowest_part
+from insegan_ros.parts_bin import Bin, FindingConfig, foreground, lowest_part
 from insegan_ros.types import DepthFrame
 
 # how far beyond its outermost points a part may go on, px: segments end before depth edges, whose

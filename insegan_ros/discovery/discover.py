@@ -79,6 +79,7 @@ class Search:
     max_seconds: float = 480.0
     finder: Finder | None = None  # finds whole parts in the midst of a pile
     part_length_m: float | None = None  # of the longest side; None: what the frames show
+    voted: Callable[[], float | None] | None = None  # what a network takes it for, when asked
 
     def generator(self, step: int) -> torch.Generator:
         """Random numbers of one step; a resumed run draws the same."""
@@ -220,7 +221,8 @@ def conclude(
 def first_guess(search: Search, pieces: list[Piece]) -> tuple[Reconstruction, DiscoveryState]:
     """Of the lengths that many pieces share, the longest whose pieces show one and the same part.
 
-    Ends of a part share a length too, but are shorter; clumps are longer, but no two look alike.
+    Ends of a part share a length too, but are shorter; clumps are longer, but no two look alike,
+    unless the bin only just holds them: lengths that a network takes for clumps are tried last.
 
     Raises:
         UnexplainedError: no such length, or too few pieces to decide.
@@ -230,7 +232,7 @@ def first_guess(search: Search, pieces: list[Piece]) -> tuple[Reconstruction, Di
     probes = range(min(2, config.seeds))
     others = range(len(probes), config.seeds)
     try:
-        lengths = candidate_lengths(pieces, config.lengths)
+        lengths = clumps_last(search, candidate_lengths(pieces, config.lengths))
     except TooFewPiecesError as error:
         guessed = search.part_length_m or guessed_length(search, pieces)
         if guessed is None:
@@ -254,6 +256,17 @@ def first_guess(search: Search, pieces: list[Piece]) -> tuple[Reconstruction, Di
         f'{config.unlike} is needed; take more frames, or fewer parts in the bin',
         search.part_length_m or config.side * likeliest_length(pieces, config.lengths),
     )
+
+
+def clumps_last(search: Search, lengths: list[float]) -> list[float]:
+    """The longest first, but much longer ones than the part is said, or voted, to be come last."""
+    if len(lengths) < 2:
+        return lengths
+    side_m = search.part_length_m or (search.voted() if search.voted else None)
+    if side_m is None:
+        return lengths
+    longest = search.config.clump * side_m / search.config.side
+    return sorted(lengths, key=lambda length: (length > longest, -length))
 
 
 def guessed_length(search: Search, pieces: list[Piece]) -> float | None:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from insegan_ros.discovery.crops import Crops, Piece, rasterise
+from insegan_ros.discovery.first_shapes import first_shape
 from insegan_ros.discovery.lengths import choose_pieces
 from insegan_ros.discovery.state import DiscoveryConfig, DiscoveryState, Poses
 from insegan_ros.discovery.views import BATCH, centred_views, residuals
@@ -204,7 +205,7 @@ class Reconstruction:
         crops = crops.select(np.arange(min(config.seed_crops, len(crops))))
         grown = []
         for k in seeds:
-            logits = self._seed(crops, k, generator).to(self.device)
+            logits = first_shape(crops, k, generator, broad=config.broad).to(self.device)
             state = DiscoveryState(logits, self.width_m, None)
             for _ in range(config.seed_rounds):
                 state = self.expect(state, crops, config.seed_rotations, generator=generator)
@@ -212,28 +213,6 @@ class Reconstruction:
             grown.append(self.expect(state, crops, config.seed_rotations, generator=generator))
             done()
         return grown
-
-    def _seed(self, crops: Crops, k: int, generator: torch.Generator) -> Tensor:
-        """(G, G, G) logits: a crop extruded downwards, or for each third k a smooth blob."""
-        grid = crops.mask.shape[1]
-        line = (torch.arange(grid) + 0.5) / grid - 0.5
-        if k % 3 != 2:
-            low, high = self.config.broad
-            broad = np.argsort(crops.mask.sum((1, 2)))[round(low * len(crops)) :]
-            broad = broad[: max(1, round((high - low) * len(crops)))]
-            n = int(broad[int(torch.randint(len(broad), (1,), generator=generator))])
-            mask, height = torch.from_numpy(crops.mask[n]), torch.from_numpy(crops.height[n])
-            thick = self.width_m * (0.15 + 0.35 * float(torch.rand(1, generator=generator)))
-            middle = float((height * mask).sum() / mask.sum()) - thick / 2
-            z = line[:, None, None] * self.width_m
-            top = height[None] - middle
-            inside = (z < top) & (z > top.amax() - thick - (top.amax() - top)) & (mask[None] > 0)
-            solid = inside.permute(2, 1, 0).float()  # z, y, x -> x, y, z
-            return functional.avg_pool3d(solid[None, None], 3, 1, 1)[0, 0] * 6 - 3
-        noise = torch.randn(1, 1, 5, 5, 5, generator=generator)
-        noise = functional.interpolate(noise, size=(grid,) * 3, mode='trilinear')[0, 0]
-        x, y, z = torch.meshgrid(line, line, line, indexing='ij')
-        return 6 * (0.3 - (x * x + y * y + z * z).sqrt()) / 0.3 + 2 * noise
 
     def round(
         self, state: DiscoveryState, stage: int, generator: torch.Generator

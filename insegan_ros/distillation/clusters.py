@@ -78,13 +78,15 @@ class Clusters:
         sure = np.clip(settings.sure * np.exp(-spread), settings.least_weight, 1.0)
         seen = 1 / (1 + np.exp(-np.clip(seen, -20, 20)))
         self._told = np.stack([np.ones_like(sure), sure, seen, spread], axis=1)
-        self.centres: NDArray[np.floating] = np.zeros((0, 3))  # (N, 3) px
+        self.centres: NDArray[np.float64] = np.zeros((0, 3))  # (N, 3) px
         if len(v) >= settings.min_area:
             apart = settings.separation * config.part_thickness_m / config.pixel_m
-            self.centres = _peaks(self._votes, sure, apart, least=settings.min_support)
+            peaks = _peaks(self._votes, sure, apart, least=settings.min_support)
+            self.centres = peaks.astype(np.float64)
         self._apart: NDArray[np.floating] | None = None
-        self._owner = np.zeros(len(v), np.int64)
-        self._sums = np.zeros((len(self.centres), 5))  # of _told's columns, and of disagreement
+        self._owner: NDArray[np.integer] = np.zeros(len(v), np.int64)
+        # of _told's columns, and of disagreement
+        self._sums: NDArray[np.float64] = np.zeros((len(self.centres), 5))
         if len(self.centres):
             self._give(np.arange(len(v)))
 

@@ -144,7 +144,7 @@ def _camera(
     middle = (config.size - 1) / 2
     cx, cy = middle - focal * off / height
     intrinsics = Intrinsics(config.size, config.size, focal, focal, float(cx), float(cy))
-    seen = np.zeros(2)  # what the image's middle shows
+    seen: NDArray[np.float64] = np.zeros(2)  # what the image's middle shows
     if rng.random() < config.aside:  # somewhere at one of the parts
         seen = poses[rng.integers(len(poses)), :2, 3] + rng.normal(0, 0.5 * LENGTH_M, 2)
     c, s = np.cos(turn), np.sin(turn)

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from insegan_ros.bin_finding import find_bin
 from insegan_ros.camera import TopDownView, points_from_depth
 from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.floor import FloorNotFoundError, floor_coordinates
-from insegan_ros.parts_bin import DEFAULT, Bin, FindingConfig, find_bin
+from insegan_ros.parts_bin import DEFAULT, Bin, FindingConfig
 from insegan_ros.types import DepthFrame, Intrinsics
 
 WINDOW_MARGIN = 8  # px around the bin

@@ -152,6 +152,20 @@ def default_methods(part: str) -> list[str]:
     ]
 
 
+def named_methods(text: str | None, part: str) -> list[str]:
+    """Names and folders between commas; None: the default ones for this part.
+
+    Raises:
+        ValueError: no method is named.
+    """
+    if text is None:
+        return default_methods(part)
+    methods = [name.strip() for name in text.split(',') if name.strip()]
+    if not methods:
+        raise ValueError('--methods names no method')
+    return methods
+
+
 def seeds_of(method: str, seeds: int) -> range:
     """Models are deterministic: one run suffices."""
     return range(seeds if method in baselines.METHODS else 1)

@@ -180,7 +180,7 @@ def count_is_right(predicted: Labels, true: Labels) -> bool:
 def average_precision(
     matrices: list[NDArray[np.float64]],
     scores: list[NDArray[np.floating]],
-    thresholds: NDArray[np.float64] = AP_THRESHOLDS,
+    thresholds: NDArray[np.floating] = AP_THRESHOLDS,
     *,
     ignored: list[NDArray[np.bool_]] | None = None,
 ) -> float:

@@ -14,8 +14,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from insegan_ros.bin_finding import find_bin
 from insegan_ros.depth_camera import D435, D435_NOISE, StereoNoise
-from insegan_ros.parts_bin import Bin, find_bin
+from insegan_ros.parts_bin import Bin
 from insegan_ros.picks.gripper import Gripper, ParallelJaw, SuctionCup
 from insegan_ros.picks.pick import Pick
 from insegan_ros.picks.planner import plan_picks

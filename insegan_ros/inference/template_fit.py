@@ -15,7 +15,6 @@ from insegan_ros.inference.poses import PoseFit
 
 BEST = 3  # instances of a frame that are looked at, those that are most likely right
 KEPT = 9  # instances, the newest, of which the median counts
-FEWEST = 2  # of which it says anything
 EVERY = 30  # frames between looks, once KEPT are known and as long as no poses are wanted
 SECONDS = 0.5  # that one look may take
 USUAL = 0.48  # cost of a pose where the model is the part's; mean of the models that come with it
@@ -34,12 +33,12 @@ class TemplateFit:
 
     @property
     def cost(self) -> float | None:
-        """The median, 0 to 1.5; None: too few are known."""
-        return float(np.median(self._costs)) if len(self._costs) >= FEWEST else None
+        """The median, 0 to 1.5; None: none is known."""
+        return float(np.median(self._costs)) if self._costs else None
 
     @property
     def misfit(self) -> float | None:
-        """The cost as a multiple of the usual one; None: too few are known."""
+        """The cost as a multiple of the usual one; None: none is known."""
         return None if self.cost is None else self.cost / self._usual
 
     def note(self, fits: Sequence[PoseFit | None]) -> None:

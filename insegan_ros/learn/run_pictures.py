@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 
 from insegan_ros import drawing
+from insegan_ros.bin_finding import find_bin
 from insegan_ros.camera import TopDownView, height_map
 from insegan_ros.data.store import Dataset
 from insegan_ros.distillation.examples import Piles
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference import model_card
-from insegan_ros.parts_bin import find_bin
 from insegan_ros.synthetic.depth_noise import AnyCamera, DepthNoise
 from insegan_ros.types import DepthFrame
 

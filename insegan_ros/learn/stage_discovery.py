@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,7 @@ def find_shape(job: Job, start: Start | None, seconds: float) -> Figures:
         UnexplainedError: no shape explains the frames, and there is no model to begin with.
         TooFewPiecesError: the frames show hardly any part, not even to that model.
     """
+    voted = cache(lambda: None if start is None else _by_the_network(job, start))
     search = Search(
         dataset=job.dataset,
         indices=job.indices[: job.config.frames],
@@ -52,6 +54,7 @@ def find_shape(job: Job, start: Start | None, seconds: float) -> Figures:
         max_seconds=seconds,
         finder=None if start is None else start.finder(job.device),
         part_length_m=job.config.part_length_m,
+        voted=voted,
     )
     try:
         return _discovered(search, job.config.kinds)
@@ -59,7 +62,7 @@ def find_shape(job: Job, start: Start | None, seconds: float) -> Figures:
         refused = error
     if start is None:
         raise refused
-    length_m = job.config.part_length_m or _by_the_network(job, start)
+    length_m = job.config.part_length_m or voted()
     untold = search.part_length_m is None and not (search.out / WHOLE).exists()
     if untold and length_m is not None:
         # too few pieces lie apart to show the length; with it, the network cuts parts out of piles

@@ -157,7 +157,7 @@ class _Surface:
             still[number] &= wider.own[number] * factor**2 > 1
             some = still[: number + 1].all(axis=0)
             normals[some], plane[some] = wider.normals[number][some], wider.depth_m[number][some]
-        known = np.zeros(len(plane), bool)
+        known: NDArray[np.bool_] = np.zeros(len(plane), bool)
         if self.scene.posed(self.k):
             posed = self._posed_fits(at)
             known = (posed.own >= STRICT.seal) & (posed.roughness_m < gap_m)

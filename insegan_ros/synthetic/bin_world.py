@@ -94,13 +94,14 @@ class BinWorld:
         self.parts = (parts,) if isinstance(parts, Part) else tuple(parts)
         self.bin_spec, self.capacity = bin_spec, capacity
         self.physics = physics or Physics()
-        self.displacement = np.zeros(3)  # of the bin in the world, metres
+        self.displacement: NDArray[np.float64] = np.zeros(3)  # of the bin in the world, metres
         world = world_of(self.parts, bin_spec, capacity, physics=self.physics)
         self._model = compiled(world, self.parts, self.physics)
         self._data = mujoco.MjData(self._model)
         radii = [float(np.linalg.norm(part.mesh.vertices, axis=1).max()) for part in self.parts]
         self._radii = np.repeat(radii, capacity)  # of the bodies
-        self._bodies = np.zeros(0, np.int64)  # in the bin, in the order in which they fell
+        # in the bin, in the order in which they fell
+        self._bodies: NDArray[np.int64] = np.zeros(0, np.int64)
         self._take_part(())
 
     @property

@@ -42,11 +42,10 @@ def pin(rng: np.random.Generator) -> list[Solid]:
 def wire(rng: np.random.Generator) -> list[Solid]:
     """A rod bent two to five times, flat or in space: hooks, staples, clips."""
     thick = 60 / _between(rng, 6, 22)
-    place, turn, axis = np.zeros(3), np.array([1.0, 0, 0]), np.array([0, 0, 1.0])
-    path = [place]
+    turn, axis = np.array([1.0, 0, 0]), np.array([0, 0, 1.0])
+    path: list[NDArray[np.float64]] = [np.zeros(3)]
     for _ in range(int(rng.integers(2, 6))):
-        place = path[-1] + turn * rng.uniform(6, 45)
-        path.append(place)
+        path.append(path[-1] + turn * rng.uniform(6, 45))
         if rng.random() < 0.25:  # leaves its plane
             axis = np.cross(turn, axis)
         bend, steps = rng.uniform(0.4, np.pi) * rng.choice((-1, 1)), int(rng.integers(2, 5))

@@ -77,7 +77,8 @@ def _moved(mesh: trimesh.Trimesh, offset: NDArray[np.float64], scale: float) -> 
 def _draw(rng: np.random.Generator) -> list[Solid]:
     """Convex pieces in millimetres."""
     pieces: list[Solid] = []
-    middle, half = np.zeros(3), np.zeros(3)  # of the box around the solids so far
+    middle: NDArray[np.float64] = np.zeros(3)
+    half: NDArray[np.float64] = np.zeros(3)  # of the box around the solids so far
     for k in range(int(rng.integers(1, 5))):
         added = _SOLIDS[rng.integers(len(_SOLIDS))](rng)
         axis = 2 if rng.random() < 0.5 else int(rng.integers(3))  # stacked, or to a side

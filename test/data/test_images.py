@@ -8,10 +8,11 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from recorded import depth_units
 
 from insegan_ros.data.bags import Reading
 from insegan_ros.data.camera_files import read_camera_file
-from insegan_ros.data.images import ImageFolder
+from insegan_ros.data.images import ImageFolder, read_depth_values
 from insegan_ros.data.store import DatasetError
 
 CAMERA = {
@@ -86,3 +87,28 @@ def test_a_link_that_leads_nowhere_is_named_and_the_rest_is_read(folder: Path) -
     source = ImageFolder(folder)
     assert [name for name, _ in source.frames()] == ['0', '2']
     assert '1.png' in ' '.join(source.left_out.reasons)
+
+
+def test_negative_integers_are_unmeasured(folder: Path) -> None:
+    marked = np.where(depth_units() > 0, depth_units(), -1).astype(np.int16)
+    np.save(folder / 'x.npy', marked)
+    np.testing.assert_array_equal(read_depth_values(folder / 'x.npy'), depth_units())
+
+
+def test_a_stack_of_images_in_one_file_is_refused_and_small_copies_are_not(tmp_path: Path) -> None:
+    file, units = tmp_path / 'x.tif', depth_units()
+    cv2.imwritemulti(str(file), [units, units[::2, ::2].copy()])
+    np.testing.assert_array_equal(read_depth_values(file), units)
+    cv2.imwritemulti(str(file), [units, units])
+    with pytest.raises(DatasetError, match='a stack of 2 images; one a file is expected'):
+        read_depth_values(file)
+
+
+def test_a_chunk_that_is_longer_than_its_file_costs_no_memory(
+    tmp_path: Path, bounded_memory: None
+) -> None:
+    content = bytearray(cv2.imencode('.png', depth_units())[1].tobytes())
+    content[33:39] = b'\x3e\x01\x00\x41AT'  # a gigabyte of an unknown kind
+    (tmp_path / 'x.png').write_bytes(content)
+    with pytest.raises(DatasetError, match='is damaged: it is cut short'):
+        read_depth_values(tmp_path / 'x.png')

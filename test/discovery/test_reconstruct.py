@@ -16,6 +16,7 @@ from insegan_ros.discovery import discover
 from insegan_ros.discovery.accuracy import compare
 from insegan_ros.discovery.crops import Piece, rasterise
 from insegan_ros.discovery.discover import first_guess
+from insegan_ros.discovery.first_shapes import first_shape
 from insegan_ros.discovery.lengths import candidate_lengths
 from insegan_ros.discovery.reconstruct import Reconstruction, reconstruction
 from insegan_ros.discovery.resume import stored_pieces
@@ -151,7 +152,7 @@ def test_seeds_are_broad_views_and_none_of_the_broadest() -> None:
     crops = work.crops(GRID)
     generator = torch.Generator().manual_seed(0)
     for _ in range(20):
-        solid = work._seed(crops, 0, generator) > 0
+        solid = first_shape(crops, 0, generator, broad=QUICK.broad) > 0
         side = VOXEL_M * float(solid.any(dim=2).any(dim=1).sum())
         assert 0.02 < side < 0.031
 
@@ -242,6 +243,22 @@ def test_a_length_is_given_up_only_when_no_seed_shows_one_part(
     with pytest.raises(discover.UnexplainedError, match='one and the same part') as caught:
         first_guess(told, pieces)
     assert caught.value.part_length_m == 0.048
+
+
+@pytest.mark.parametrize(('voted_m', 'taken_m'), [(None, 0.1), (0.05, 0.06), (0.08, 0.1)])
+def test_two_parts_that_always_lie_alike_are_no_part_where_a_network_says_so(
+    monkeypatch: pytest.MonkeyPatch, voted_m: float | None, taken_m: float
+) -> None:
+    """In a bin that only just holds two parts side by side, one shape explains the pairs, too."""
+    pieces = pieces_of(ell(), 40, 3)
+    monkeypatch.setattr(discover, 'candidate_lengths', lambda *_: [0.1, 0.06, 0.03])
+
+    def begin(self: Reconstruction, *_: object) -> tuple[DiscoveryState, float]:
+        return DiscoveryState(torch.zeros(2, 2, 2), self.width_m, None), QUICK.unlike - 0.01
+
+    monkeypatch.setattr(Reconstruction, 'begin', begin)
+    work, _ = first_guess(replace(searching(QUICK), voted=lambda: voted_m), pieces)
+    assert work.width_m == pytest.approx(taken_m * QUICK.margin)
 
 
 def test_accuracy_excludes_reflections_and_finds_the_rotation() -> None:

@@ -15,8 +15,9 @@ def costing(*costs: float) -> list[PoseFit | None]:
 
 def test_the_misfit_is_the_median_of_the_newest_costs_over_the_usual_one() -> None:
     fit = TemplateFit(0.4)
+    assert fit.misfit is None
     fit.note([None, *costing(0.8)])
-    assert fit.misfit is None  # one says nothing
+    assert fit.misfit == pytest.approx(2.0)
     fit.note(costing(0.8, 0.8, 0.2, 9.0))  # those after the best are not looked at
     assert fit.misfit == pytest.approx(2.0)
     for _ in range(KEPT):

@@ -14,7 +14,9 @@ import pytest
 import torch
 import trimesh
 import yaml
+from brick_bin import SIZE
 
+from insegan_ros.bin_finding import find_bin
 from insegan_ros.cli import main
 from insegan_ros.data.store import Dataset
 from insegan_ros.discovery.crops import MASK_EDGE, Piece, frame_pieces
@@ -22,20 +24,17 @@ from insegan_ros.discovery.discover import WHOLE, Search, UnexplainedError
 from insegan_ros.discovery.resume import stored_pieces
 from insegan_ros.distillation import piles
 from insegan_ros.distillation.examples import Piles
-from insegan_ros.distillation.piles import PileConfig, PileMaker, Shape, store_piles
 from insegan_ros.distillation.pretrain import VIEWS, ShapesConfig, load_views
 from insegan_ros.distillation.random_views import ViewConfig
-from insegan_ros.distillation.surroundings import Surroundings, measure_surroundings
+from insegan_ros.distillation.surroundings import measure_surroundings
 from insegan_ros.inference import model_card
 from insegan_ros.inference.distilled import DistilledSegmenter
 from insegan_ros.inference.pose_search import PoseSettings
 from insegan_ros.learn import any_model, stage_any_bin, stage_discovery
 from insegan_ros.learn.reading import ReadingConfig, look
 from insegan_ros.model.template import Template
-from insegan_ros.parts_bin import find_bin
-from insegan_ros.types import DepthFrame, Intrinsics
+from insegan_ros.types import DepthFrame
 
-SIZE = (0.04, 0.024, 0.016)  # m
 # which model is kept is a matter of test_comparison.py
 UNSEEN = ('--set', 'compared=0')
 FEW = ('--set', 'least_piles=8', *UNSEEN)
@@ -54,23 +53,6 @@ def two_ways_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which of nine ways to read votes is chosen is a matter of test_reading.py."""
     defaults = ReadingConfig.__init__.__kwdefaults__
     monkeypatch.setitem(defaults, 'generosity', ReadingConfig().generosity[:2])
-
-
-@pytest.fixture(scope='module')
-def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Depth images of bricks in a bin with walls; no labels."""
-    mesh = trimesh.creation.box(SIZE)
-    pieces = ((np.asarray(mesh.vertices), np.asarray(mesh.faces)),)
-    camera = Intrinsics(96, 96, 250.0, 250.0, 47.5, 47.5)
-    around = Surroundings(camera, 0.5, (0.0, 0.0), 0.12, 0.0, 0.03)
-    settings = PileConfig(6, (2, 3), height_jitter=0.0, turn_jitter=0.0)
-    shape = Shape(np.asarray(mesh.vertices), np.asarray(mesh.faces), pieces)
-    maker = PileMaker((shape,), around, settings)
-    folder = tmp_path_factory.mktemp('bricks')
-    list(store_piles(maker, folder, 0, workers=1))
-    for kind in ('labels', 'poses'):
-        shutil.rmtree(folder / kind)
-    return folder
 
 
 def test_the_bin_is_measured_in_unlabelled_frames(frames: Path) -> None:
@@ -225,59 +207,6 @@ def test_a_finished_run_is_not_taken_for_one_of_another_dataset_seed_or_setting(
     (run / 'run.yaml').unlink()
     assert main([*command, *mine]) == 1
     assert 'earlier version' in capsys.readouterr().err
-
-
-def test_a_dry_run_says_all_settings_and_times_and_leaves_no_trace(
-    frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
-    out = tmp_path / 'run'
-    command = ['train', '--dataset', str(frames), '--out', str(out), '--dry-run']
-    assert main([*command, '--max-minutes', '20', '--set', 'discovery.crops=99']) == 0
-    said = capsys.readouterr().out
-    settings, _, plan = said.partition('\n\n')
-    assert yaml.safe_load(settings)['discovery']['crops'] == 99
-    assert 'discovery    up to 7.0 min' in plan
-    assert 'network      up to 9.0 min' in plan
-    (tmp_path / 'said.yaml').write_text(settings)
-    assert main([*command, '--config', str(tmp_path / 'said.yaml')]) == 0
-    assert capsys.readouterr().out == said
-    assert not out.exists()
-
-
-@pytest.mark.parametrize('method', ['distilled', 'insegan3d'])
-@pytest.mark.skipif(torch.cuda.device_count() > 8, reason='it has as many GPUs')
-def test_a_gpu_that_is_not_there_is_an_error_for_every_method(
-    frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture, method: str
-) -> None:
-    given = ['--dataset', str(frames), '--out', str(tmp_path / 'run'), '--method', method]
-    if method == 'insegan3d':
-        given += ['--set', 'model.instances=3']
-    assert main(['train', *given, '--device', 'cuda:8']) == 1
-    assert "device 'cuda:8'" in capsys.readouterr().err
-
-
-def test_an_empty_dataset_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    assert main(['train', '--dataset', str(tmp_path), '--out', str(tmp_path / 'run')]) == 1
-    assert 'no dataset' in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ('method', 'option'),
-    [
-        ('distilled', ('--set', 'step.batch=8')),
-        ('insegan3d', ('--part-length', '.05')),
-    ],
-)
-def test_options_of_another_method_are_refused(
-    frames: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture,
-    method: str,
-    option: tuple[str, str],
-) -> None:
-    given = ['--dataset', str(frames), '--out', str(tmp_path / 'run'), '--method', method]
-    assert main(['train', *given, *option]) == 1
-    assert f'is not for the method {method}' in capsys.readouterr().err
 
 
 def test_where_no_shape_explains_the_frames_random_shapes_that_look_alike_teach_the_network(

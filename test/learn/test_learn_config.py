@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from insegan_ros.learn.config import dump_settings, resolve
+from insegan_ros.learn.config import dump_settings
+from insegan_ros.learn.resolve import resolve
 
 
 @pytest.mark.parametrize(

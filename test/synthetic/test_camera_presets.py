@@ -12,7 +12,8 @@ from insegan_ros.config import ConfigError
 from insegan_ros.data.store import Dataset
 from insegan_ros.depth_camera import D435
 from insegan_ros.distillation.examples import Piles
-from insegan_ros.learn.config import LearnConfig, resolve
+from insegan_ros.learn.config import LearnConfig
+from insegan_ros.learn.resolve import resolve
 from insegan_ros.synthetic.camera_presets import (
     as_measured,
     errors_of,
