@@ -38,6 +38,7 @@ EXIT_CODES = """exit codes:
   3    done, but for what was named and left out: frames, messages or files that are damaged
   130  interrupted by Ctrl-C; what is stored is whole"""
 DEBUG = 'INSEGAN_DEBUG'
+GPU_ERRORS = ('AcceleratorError', 'OutOfMemoryError')  # torch's, which is not imported for them
 
 RESERVED = {'import': 'import_data'}  # no module can have a keyword's name
 
@@ -108,6 +109,11 @@ def described(error: Exception) -> str:
         return f'the Python package {error.name} is not installed: pip install {error.name}'
     if isinstance(error, MemoryError):
         return 'there is not enough memory for this; --limit takes fewer frames'
+    if type(error).__name__ in GPU_ERRORS:
+        return (
+            f'the GPU failed: {str(error).splitlines()[0]}. What shares it may be to blame. The '
+            'same command goes on with what training stored; --device cpu does without the GPU'
+        )
     if isinstance(error, OSError) and error.strerror:  # a disk, a folder
         return f'{error.strerror}{"" if error.filename is None else f": {error.filename}"}'
     if isinstance(error, ValueError | OSError) and str(error):  # bad input

@@ -46,6 +46,12 @@ def test_an_unknown_command_is_a_usage_error() -> None:
     [
         (ValueError('a bad value'), 'insegan verify: a bad value\n'),
         (OSError(28, 'No space left on device', '/x'), 'No space left'),
+        (
+            type('AcceleratorError', (RuntimeError,), {})(
+                'CUDA error: illegal access\nSearch for'
+            ),
+            'the GPU failed: CUDA error: illegal access. What',
+        ),
         (KeyError('depth'), 'a defect of insegan or of a library: KeyError'),
         (RecursionError('too deep'), 'RecursionError: too deep'),
         (MemoryError(), 'not enough memory'),

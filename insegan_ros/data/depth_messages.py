@@ -154,8 +154,15 @@ def decode_picture(content: bytes, where: str) -> NDArray[Any]:
 
 
 def _check_png(content: bytes, where: str) -> None:
-    """OpenCV decodes what is there of a PNG that was cut short; only a whole one has its end."""
-    if len(content) < 33 or b'IEND' not in content[-4096:]:
+    """OpenCV decodes what is there of a PNG that was cut short; only a whole one has its end.
+
+    And it gets as much memory as a damaged chunk says that it has.
+    """
+    at, kind = 8, b''
+    while at + 12 <= len(content) and kind != b'IEND':  # length, kind, the content, a checksum
+        length, kind = struct.unpack_from('>I4s', content, at)
+        at += 12 + length
+    if len(content) < 33 or kind != b'IEND' or at > len(content):
         raise ValueError(f'{where} is damaged: it is cut short; copy it again')
     width, height = struct.unpack_from('>II', content, 16)
     if not 0 < width * height <= MAX_PIXELS:

@@ -102,3 +102,13 @@ def test_a_stack_of_images_in_one_file_is_refused_and_small_copies_are_not(tmp_p
     cv2.imwritemulti(str(file), [units, units])
     with pytest.raises(DatasetError, match='a stack of 2 images; one a file is expected'):
         read_depth_values(file)
+
+
+def test_a_chunk_that_is_longer_than_its_file_costs_no_memory(
+    tmp_path: Path, bounded_memory: None
+) -> None:
+    content = bytearray(cv2.imencode('.png', depth_units())[1].tobytes())
+    content[33:39] = b'\x3e\x01\x00\x41AT'  # a gigabyte of an unknown kind
+    (tmp_path / 'x.png').write_bytes(content)
+    with pytest.raises(DatasetError, match='is damaged: it is cut short'):
+        read_depth_values(tmp_path / 'x.png')

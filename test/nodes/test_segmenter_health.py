@@ -157,6 +157,17 @@ def test_free_memory_goes_back_and_a_c_library_that_cannot_is_left_alone(
     memory.give_back()
 
 
+def test_a_parameter_that_is_not_the_nodes_own_changes_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes: list[object] = []
+    monkeypatch.setattr(bench.node, 'change', changes.append)
+    bench.node.declare_parameter('qos_overrides./x.subscription.depth', 3)
+    assert changes == []
+    bench.node.set_parameters([Parameter('max_latency', value=1.0)])
+    assert len(changes) == 1
+
+
 def test_an_exception_in_a_transition_is_said_with_what_to_do(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
 ) -> None:
