@@ -4,14 +4,17 @@ python benchmarks/picking.py --work picking                              # resum
 python benchmarks/picking.py --work picking --parts cylinder bolt --methods own kmeans --bins 3
 python benchmarks/picking.py --work picking --calibrate                  # a gripper's chance, anew
 python benchmarks/picking.py --work picking --grippers cup_9mm jaw_60mm  # changed by rule
+python benchmarks/picking.py --work picking --parts nut bolt --methods 'runs/{part}/model'
 python benchmarks/picking.py --work picking --tables-only
 
 Every method gets the same bins, filled by the same seeds. K-means is told how many parts are left,
-`any` the part's length; the others are told nothing. Figures: the share of tried picks that lift
-exactly the part that was meant, bins emptied without help (three misses in a row end a bin), from
-frame to picks in milliseconds, and how far promised chances are from what happened (expected
-calibration error). `--calibrate` fits the chance to bins of other seeds than those of the tables,
-in which picks are tried in any order and ten misses in a row end a bin.
+`any` the part's length; the others are told nothing. A method may also be a model's folder, in
+which {part} stands for the part's name: what `insegan train --mesh` learned from CAD models.
+Figures: the share of tried picks that lift exactly the part that was meant, bins emptied without
+help (three misses in a row end a bin), from frame to picks in milliseconds, and how far promised
+chances are from what happened (expected calibration error). `--calibrate` fits the chance to bins
+of other seeds than those of the tables, in which picks are tried in any order and ten misses in a
+row end a bin.
 `--processor-time` is for a machine that does other work as well: the poses' budget and the
 milliseconds are then those of this thread's processor time (give it one thread).
 """
@@ -79,7 +82,7 @@ def maker(method: str, part: str) -> MakeSegmenter:
     """How a method is made for a bin in which so many parts are left."""
     if method in baselines.METHODS:
         return lambda parts_bin, left: baselines.make(method, left, parts_bin)
-    name = {'own': part, 'any': f'any:{LENGTHS[part]}'}.get(method, method)
+    name = {'own': part, 'any': f'any:{LENGTHS[part]}'}.get(method, method).format(part=part)
     loaded: dict[Bin, Segmenter] = {}
 
     def make(parts_bin: Bin, _: int) -> Segmenter:

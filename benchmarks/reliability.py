@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from insegan_ros.camera import Plane
 from insegan_ros.data.store import Dataset
 from insegan_ros.distillation.pretrain import ShapesConfig, load_shapes, store_shapes
+from insegan_ros.distillation.random_views import LENGTH_M
 from insegan_ros.evaluation.metrics import iou_matrix
 from insegan_ros.inference import model_card
 from insegan_ros.inference.distilled import DistilledSegmenter
@@ -52,7 +53,7 @@ def of_shapes(name: str, folder: Path) -> Iterator[Scored]:
     config = ShapesConfig(shapes=30)
     if not folder.exists():
         list(store_shapes(config, folder, SEED, workers=2))
-    segmenter = loaded(name)
+    segmenter = loaded(name if ':' in name else f'{name}:{LENGTH_M}')
     pictures = [view for views in load_shapes(folder, config) for view in views]
     for k, (view, told) in enumerate(pictures):
         height = float(view.camera_height[0])

@@ -83,14 +83,7 @@ class Piles:
             return self.errors.drawn(rng, float(self.camera_height[index]))
         if self.errors is not None:
             return varied(self.errors, rng)
-        return StereoNoise(
-            disparity_sigma=rng.uniform(0.02, 0.12),
-            correlation=rng.uniform(0.0, 3.0),
-            edge_sigma=rng.uniform(0.2, 0.8),
-            flying=rng.uniform(0.0, 0.5),
-            holes=rng.uniform(0.0, 3.0),
-            shadow_side=-1 if rng.random() < 0.5 else 1,
-        )
+        return about_d435(rng)
 
     def target(self, index: int, config: NetworkConfig) -> NDArray[np.float32]:
         """(6, H, W) as `vote_loss` wants it; of several kinds (7, H, W)."""
@@ -113,6 +106,18 @@ class Piles:
         out[2] = (out[2] - v) / unit
         out[3] /= unit
         return out
+
+
+def about_d435(rng: np.random.Generator) -> StereoNoise:
+    """Noise like that of a D435, drawn at random."""
+    return StereoNoise(
+        disparity_sigma=rng.uniform(0.02, 0.12),
+        correlation=rng.uniform(0.0, 3.0),
+        edge_sigma=rng.uniform(0.2, 0.8),
+        flying=rng.uniform(0.0, 0.5),
+        holes=rng.uniform(0.0, 3.0),
+        shadow_side=-1 if rng.random() < 0.5 else 1,
+    )
 
 
 def mixed_batch(

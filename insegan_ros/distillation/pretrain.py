@@ -3,14 +3,16 @@
 How surfaces overlap, where one part ends and another begins, is much the same whatever lies in the
 bin. A network that has learned it from shapes of no product needs fewer steps for a new one.
 
-<path>/0000.bins.npz    one shape's bins at rest: they cost physics, and little room
-       0000.views.npz   pictures of them
+<path>/0000.bins.npz      one shape's bins at rest: they cost physics, and little room
+       0000.views.npz     pictures of them by any camera, told a length that may be wrong
+       0000.straight.npz  pictures of them by a D435 that looks straight down
+       0000.compact.npz   such pictures of a compact shape, whose bins cost little
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +30,13 @@ from insegan_ros.distillation.random_views import (
 )
 from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, Physics, SceneRejectedError
 from insegan_ros.synthetic.parts import Part
-from insegan_ros.synthetic.random_parts import part_of_any_kind
+from insegan_ros.synthetic.random_parts import part_of_any_kind, random_part
 from insegan_ros.synthetic.workers import in_processes
 
 BINS, VIEWS = '.bins.npz', '.views.npz'
+STRAIGHT, COMPACT = '.straight.npz', '.compact.npz'
 ATTEMPTS = 4  # to fill a bin
+COMPACT_PARTS, COMPACT_WIDTH = 22, (1.5, 2.8)  # most in a bin; its width in lengths
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,25 @@ class ShapesConfig:
     shapes: int = 1500
     bins: int = 3  # of each shape
     stages: int = 2  # looks at a bin while it is filled
-    pictures: int = 3  # of each look
+    pictures: int = 4  # of each look
+    straight: int = 2  # of each look, by a D435 that looks straight down
     parts: tuple[int, int] = (3, 40)  # in a full bin
     bin_width: tuple[float, float] = (1.3, 4.0)  # in lengths of the part
     deep: float = 3.0  # lengths
     most_pieces: int = 320  # convex ones in a bin: more takes too long
     view: ViewConfig = field(default_factory=ViewConfig)
+
+    @property
+    def seen_straight(self) -> ShapesConfig:
+        """The same bins, as a D435 sees them that looks straight down."""
+        return replace(self, pictures=self.straight, view=self.view.straight)
+
+    @property
+    def compact(self) -> ShapesConfig:
+        """Bins of compact shapes, seen so."""
+        low, high = self.parts
+        most, width = min(high, COMPACT_PARTS), COMPACT_WIDTH
+        return replace(self.seen_straight, parts=(min(low + 1, most), most), bin_width=width)
 
 
 @dataclass(frozen=True)
@@ -63,15 +80,18 @@ def shape(seed: int, index: int) -> Part:
     return part_of_any_kind(np.random.default_rng([seed, index]), LENGTH_M)
 
 
-def fill_bins(config: ShapesConfig, seed: int, index: int) -> list[Filled]:
-    """Bins of one shape at rest; none where it does not fit."""
-    part = shape(seed, index)
+def compact_shape(seed: int, index: int) -> Part:
+    """Compact random shape `index`, likewise."""
+    return random_part(np.random.default_rng([seed, index, 4]), LENGTH_M)
+
+
+def fill_bins(config: ShapesConfig, part: Part, key: Sequence[int]) -> list[Filled]:
+    """Bins of one shape at rest, the same for the same key; none where it does not fit."""
     filled: list[Filled] = []
     for k in range(config.bins):
         for attempt in range(ATTEMPTS):
-            rng = np.random.default_rng([seed, index, 1, k, attempt])
             try:
-                filled += fill_bin(config, part, rng)
+                filled += fill_bin(config, part, np.random.default_rng([*key, k, attempt]))
                 break
             except SceneRejectedError:
                 continue
@@ -110,14 +130,6 @@ def fill_bin(config: ShapesConfig, part: Part, rng: np.random.Generator) -> list
     return looks
 
 
-def picture_bins(
-    config: ShapesConfig, seed: int, index: int, *, filled: Sequence[Filled]
-) -> list[Picture]:
-    """Pictures of one shape's bins."""
-    rng = np.random.default_rng([seed, index, 2])
-    return picture_looks(config, shape(seed, index).mesh, filled, rng=rng)
-
-
 def picture_looks(
     config: ShapesConfig,
     mesh: trimesh.Trimesh,
@@ -150,17 +162,31 @@ def store_shapes(config: ShapesConfig, path: Path, seed: int, *, workers: int) -
 
 def _store_shape(task: tuple[ShapesConfig, Path, int, int]) -> None:
     config, path, seed, index = task
-    bins, views = path / f'{index:04d}{BINS}', path / f'{index:04d}{VIEWS}'
-    if views.exists():
-        return
-    if bins.exists():
-        filled = load_bins(bins)
-    else:
-        filled = fill_bins(config, seed, index)
-        counts, widths = [len(f.poses) for f in filled], [f.width_m for f in filled]
-        poses = np.concatenate([np.zeros((0, 3, 4), np.float32), *(f.poses for f in filled)])
-        _save(bins, {'counts': np.array(counts, int), 'widths': np.array(widths), 'poses': poses})
-    save_views(views, picture_bins(config, seed, index, filled=filled))
+    views, straight, compact = (
+        path / f'{index:04d}{ending}' for ending in (VIEWS, STRAIGHT, COMPACT)
+    )
+    if not (views.exists() and straight.exists()):
+        mesh, filled = shape(seed, index).mesh, _bins_of(config, path, seed, index=index)
+        for file, looks, number in ((straight, config.seen_straight, 5), (views, config, 2)):
+            rng = np.random.default_rng([seed, index, number])
+            save_views(file, picture_looks(looks, mesh, filled, rng=rng))
+    if not compact.exists():
+        part, looks = compact_shape(seed, index), config.compact
+        rng = np.random.default_rng([seed, index, 6])
+        filled = fill_bins(looks, part, (seed, index, 7))
+        save_views(compact, picture_looks(looks, part.mesh, filled, rng=rng))
+
+
+def _bins_of(config: ShapesConfig, path: Path, seed: int, *, index: int) -> list[Filled]:
+    """Stored, or made and stored."""
+    file = path / f'{index:04d}{BINS}'
+    if file.exists():
+        return load_bins(file)
+    filled = fill_bins(config, shape(seed, index), (seed, index, 1))
+    counts, widths = [len(f.poses) for f in filled], [f.width_m for f in filled]
+    poses = np.concatenate([np.zeros((0, 3, 4), np.float32), *(f.poses for f in filled)])
+    _save(file, {'counts': np.array(counts, int), 'widths': np.array(widths), 'poses': poses})
+    return filled
 
 
 def save_views(path: Path, pictures: Sequence[Picture]) -> None:
@@ -226,11 +252,12 @@ def load_views(
 
 
 def load_shapes(
-    path: Path, config: ShapesConfig, *, last: int | None = None
+    path: Path, config: ShapesConfig, *, last: int | None = None, ending: str = VIEWS
 ) -> Iterator[list[tuple[RandomView, NetworkConfig]]]:
-    """The stored shapes to before `last`, those that have any pictures."""
-    for file in sorted(path.glob('[0-9]*' + VIEWS)):
+    """The stored shapes to before `last`, those that have any pictures of the kind."""
+    view = config.view if ending == VIEWS else config.view.straight
+    for file in sorted(path.glob(f'[0-9]*{ending}')):
         if int(file.name.split('.')[0]) < (config.shapes if last is None else last):
-            views = load_views(file, config.view)
+            views = load_views(file, view)
             if views:
                 yield views

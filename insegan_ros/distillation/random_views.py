@@ -7,7 +7,7 @@ All parts are a decimetre long; what is near or far, large or small, is the came
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -15,15 +15,19 @@ import trimesh
 from numpy.typing import NDArray
 
 from insegan_ros.data.store import to_metres, to_units
-from insegan_ros.distillation.examples import Piles
+from insegan_ros.depth_camera import D435
+from insegan_ros.distillation.examples import Piles, about_d435
 from insegan_ros.distillation.network import NetworkConfig
 from insegan_ros.synthetic.bin_world import BinSpec
+from insegan_ros.synthetic.d435 import add_noise
 from insegan_ros.synthetic.depth_noise import drawn, measure
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
 from insegan_ros.types import Intrinsics
 
 LENGTH_M = 0.1
 DEPTH_SCALE = 0.00005  # metres a unit
+SEEN_FROM_M = 0.55  # by a D435; parts a decimetre long are seen from further, and scaled
+FLOOR_ERROR_M = 0.0013  # of a decimetre's part, standard deviation
 THICKNESS = 0.35  # of the length: what candidates' distance is measured by, whatever the part
 
 
@@ -40,6 +44,23 @@ class ViewConfig:
     masked: float = 0.2  # share of images without what lies around the bin
     aside: float = 0.6  # share of images whose middle is near one of the parts
     noiseless: float = 0.04
+    d435: bool = False  # under a D435 that sees parts of few centimetres, else any camera
+
+    @property
+    def straight(self) -> ViewConfig:
+        """Seen straight down by a D435, the length given about right."""
+        low, high = self.told_px
+        return replace(
+            self,
+            told_px=(0.9 * low, 1.04 * high),
+            true=(0.97, 1.03),
+            focal_px=(D435.fx - 1, D435.fx + 1),
+            tilt_degrees=0.0,
+            no_walls=0.15,
+            masked=0.0,
+            aside=0.3,
+            d435=True,
+        )
 
 
 @dataclass(frozen=True)
@@ -57,6 +78,11 @@ class RandomView(Piles):
     def heights(self, index: int, rng: np.random.Generator) -> NDArray[np.float32]:
         """(H, W) above the floor as a camera drawn at random measures it."""
         depth, distance = self.depth[index], float(self.camera_height[index]) / self.scale
+        if self.config.d435:
+            nearer = np.float32(SEEN_FROM_M / distance)
+            depth = add_noise(depth * nearer, self.intrinsics, rng, noise=about_d435(rng)) / nearer
+            level = np.float32(distance + rng.normal(0, FLOOR_ERROR_M))
+            return ((level - depth) * np.float32(self.scale)).astype(np.float32)
         if rng.random() >= self.config.noiseless:
             noise = drawn(rng, LENGTH_M, distance)
             coarse = float(rng.choice([1.0, 1.0, rng.uniform(1, 3)]))

@@ -153,7 +153,7 @@ def batches_from(
         batch_size=None,
         sampler=count(step),  # type: ignore[arg-type]
         num_workers=workers,
-        pin_memory=device.type == 'cuda',
+        pin_memory=workers > 0 and device.type == 'cuda',  # else made there
         **apart,
     )
     return iter(loader)

@@ -7,28 +7,28 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from torch import Tensor
 
 from insegan_ros import __version__
 from insegan_ros.config import plain
 from insegan_ros.depth_camera import D435
 from insegan_ros.device import pick_device, processor
-from insegan_ros.distillation.examples import Piles, mixed_batch
+from insegan_ros.distillation.examples import Piles
 from insegan_ros.distillation.network import NetworkConfig, VoteNetwork, widened
+from insegan_ros.distillation.picture_batches import Kind, PictureBatches
 from insegan_ros.distillation.pretrain import (
+    COMPACT,
+    STRAIGHT,
     VIEWS,
     ShapesConfig,
     load_shapes,
-    load_views,
     store_shapes,
 )
-from insegan_ros.distillation.random_views import THICKNESS, ViewConfig
-from insegan_ros.distillation.train import STARTED_RATE, TrainConfig, begin
+from insegan_ros.distillation.random_views import THICKNESS
+from insegan_ros.distillation.train import TrainConfig, begin
 from insegan_ros.inference import distilled_card, model_card
 from insegan_ros.inference.distilled import DistilledSegmenter
 from insegan_ros.inference.distilled_card import Scoring
@@ -39,51 +39,20 @@ from insegan_ros.learn.reading import (
     learn_to_read,
     look,
 )
-from insegan_ros.learn.stage_network import batch_workers, train_with_bar
+from insegan_ros.learn.stage_network import train_with_bar
 
 HELD_OUT = 20  # one shape in so many is not trained on, but no more than
 MOST_HELD_OUT = 30
 ENOUGH = 64  # shapes with which learning begins, while more are made
-LOOK_S = 15.0  # between looks for more shapes
 PART_LENGTH_M, PART_DISTANCE_M = 0.056, 0.55  # that the card assumes where no length is given
 WIDTHS = (32, 64, 128, 256)
+GPU_BATCH = 192  # pictures made on the GPU; fewer leave it idle
+BEGUN_RATE = 6e-4  # learning rate of weights that have seen shapes before
+# of a batch: parts of any kind under any camera, and what most users' bins are like
+KINDS = (Kind(VIEWS, 0.45), Kind(STRAIGHT, 0.2, d435=True), Kind(COMPACT, 0.35, d435=True))
+Pictures = Sequence[tuple[Piles, NetworkConfig]]
 # parts may be thin as wire
 READING = ReadingConfig(generosity=tuple(product((0.7, 0.5, 0.35, 0.2), (2.0, 1.0))))
-
-
-class GrowingShapes:
-    """Batches of all shapes of a folder, those that are made meanwhile too."""
-
-    def __init__(self, folder: Path, config: ViewConfig, first: int, *, batch: int) -> None:
-        self._folder, self._config, self._first, self._batch = folder, config, first, batch
-        self._known: set[str] = set()
-        self._parts: list[tuple[Piles, NetworkConfig]] = []
-        self._looked = -np.inf
-        self.look()
-
-    @property
-    def shapes(self) -> int:
-        """How many shapes have been taken up."""
-        return len(self._known)
-
-    @property
-    def pictures(self) -> int:
-        """How many sets of piles are taught."""
-        return len(self._parts)
-
-    def look(self) -> None:
-        """Take up shapes that were not there before."""
-        for file in sorted(self._folder.glob('[0-9]*' + VIEWS)):
-            if file.name not in self._known and int(file.name.split('.')[0]) >= self._first:
-                self._known.add(file.name)
-                self._parts += load_views(file, self._config)
-        self._looked = time.monotonic()
-
-    def __call__(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """A batch of examples; now and then new shapes are taken up first."""
-        if time.monotonic() - self._looked > LOOK_S:
-            self.look()
-        return mixed_batch(self._parts, self._batch, rng)
 
 
 def pretrain(
@@ -102,34 +71,34 @@ def pretrain(
         shapes: how many random shapes are made; their bins and pictures go to <out>/shapes.
         minutes: of training, while which shapes are made.
         device: auto, cpu or cuda[:index].
-        workers: processes that make shapes, and as many that make batches for a GPU.
+        workers: processes that make shapes.
         start: a model of the same kind, whose weights the network begins with.
     """
     device = pick_device(device)
-    config, train = ShapesConfig(shapes=shapes), TrainConfig().adapted(device)
+    config, train = ShapesConfig(shapes=shapes), replace(TrainConfig(), gpu_batch=GPU_BATCH)
     folder = out / 'shapes'
     held = max(1, min(shapes // HELD_OUT, MOST_HELD_OUT))
     pixel = PART_DISTANCE_M / D435.fx
     assumed = NetworkConfig(PART_LENGTH_M, THICKNESS * PART_LENGTH_M, pixel, WIDTHS)
     weights = None
     if start is not None:
-        train = TrainConfig(learning_rate=1.5 * STARTED_RATE).adapted(device)
+        train = replace(train, learning_rate=BEGUN_RATE)
         weights = widened(model_card.load_weights(start), assumed, seed)
+    train = train.adapted(device)
     progress = begin(assumed, train, seed, device=device, start=weights)
     with _made_meanwhile(config, folder, seed, workers=workers, enough=min(held + ENOUGH, shapes)):
-        taught = GrowingShapes(folder, config.view, min(held, shapes - 1), batch=train.batch)
-        train_with_bar(
-            progress,
-            taught,
-            train,
-            seconds=60 * minutes,
-            seed=seed,
-            state=out / 'state.pt',
-            workers=batch_workers(device, workers),
-        )
+        first = min(held, shapes - 1)
+        taught = PictureBatches(folder, KINDS, first=first, batch=train.batch, device=device)
+        state = out / 'state.pt'
+        train_with_bar(progress, taught, train, seconds=60 * minutes, seed=seed, state=state)
     taught.look()
-    unseen = [part for views in load_shapes(folder, config, last=held) for part in views]
-    settings, figures = read_by(progress.average, unseen, seed, lengths_px=config.view.told_px)
+    unseen = _unseen(folder, config, KINDS[0], held=held)
+    others = [
+        picture for kind in KINDS[1:] for picture in _unseen(folder, config, kind, held=held)
+    ]
+    settings, figures = read_by(
+        progress.average, unseen, seed, others=others, lengths_px=config.view.told_px
+    )
     training: dict[str, Any] = {'steps': progress.step, 'batch': train.batch, 'minutes': minutes}
     training |= {'seed': seed, 'processor': processor(device)}
     card = _card(taught) | {'training': training, 'figures': figures, 'settings': settings}
@@ -139,14 +108,18 @@ def pretrain(
 
 def read_by(
     network: VoteNetwork,
-    unseen: Sequence[tuple[Piles, NetworkConfig]],
+    unseen: Pictures,
     seed: int,
     *,
+    others: Pictures,
     lengths_px: tuple[float, float],
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """A card's settings and figures, from pictures of shapes that taught the network nothing.
 
     Args:
+        unseen: by any camera, told lengths that may be wrong: the reading is chosen on them.
+        others: told right lengths, for the scores too: a reading chosen on them takes too much
+            for parts where the length is wrong.
         lengths_px: what the part's length is said to be in the pictures that taught it.
     """
     read = learn_to_read(network, unseen, seed, config=READING)
@@ -156,7 +129,8 @@ def read_by(
     card = distilled_card.DistilledCard(
         network.config,
         read.votes,
-        scoring=scores_of(segmenter, unseen[1::2], seed),  # the others chose the reading
+        # the other half of `unseen` chose the reading
+        scoring=scores_of(segmenter, [*unseen[1::2], *others[1::2]], seed),
         lengths_px=lengths_px,
         existence=read.existence,
     )
@@ -167,9 +141,7 @@ def read_by(
     }
 
 
-def scores_of(
-    segmenter: DistilledSegmenter, pictures: Sequence[tuple[Piles, NetworkConfig]], seed: int
-) -> Scoring | None:
+def scores_of(segmenter: DistilledSegmenter, pictures: Pictures, seed: int) -> Scoring | None:
     """What scores of a model of any part mean, from pictures of shapes that taught it nothing."""
     cases: list[Case] = []
     for picture, told in pictures:
@@ -178,7 +150,16 @@ def scores_of(
     return calibrate_scores(segmenter, cases)
 
 
-def _card(taught: GrowingShapes) -> dict[str, Any]:
+def _unseen(
+    folder: Path, config: ShapesConfig, kind: Kind, *, held: int
+) -> list[tuple[Piles, NetworkConfig]]:
+    """Every other picture of the shapes that are held out."""
+    shapes = load_shapes(folder, config, last=held, ending=kind.ending)
+    pictures: list[tuple[Piles, NetworkConfig]] = [p for some in shapes for p in some]
+    return pictures[::2]
+
+
+def _card(taught: PictureBatches) -> dict[str, Any]:
     """What it says but of the training."""
     return {
         'method': 'distilled',
@@ -186,7 +167,7 @@ def _card(taught: GrowingShapes) -> dict[str, Any]:
         'made_by': f'insegan_ros {__version__}, insegan pretrain',
         'labels_used': 'none: piles of random shapes in physics taught the network',
         'dataset': {
-            'random_shapes': taught.shapes,
+            'random_shapes': taught.shapes(VIEWS) + taught.shapes(COMPACT),
             'piles': taught.pictures,
             'frames_of_parts': 0,
         },
@@ -203,7 +184,7 @@ def _made_meanwhile(
     )
     maker.start()
     try:
-        while maker.is_alive() and len(list(folder.glob('[0-9]*' + VIEWS))) < enough:
+        while maker.is_alive() and len(list(folder.glob('[0-9]*' + COMPACT))) < enough:
             time.sleep(0.2)
         yield
     finally:

@@ -36,7 +36,8 @@ def jaw_pick(
     worth = seal * weights['seal'] + holds.centred * weights['centred']
     most = max(weights['smooth'], 0) + max(weights['room'], 0)  # that is added to it
     best: tuple[float, int, float, float] | None = None
-    for m in left[np.argsort(-worth[left], kind='stable')].tolist():
+    # of equal ones the best centred comes first
+    for m in left[np.lexsort((-holds.centred[left], -worth[left]))].tolist():
         if best is not None and worth[m] + most <= best[0]:
             break
         room = holds.room(m, around, jaw)

@@ -24,7 +24,7 @@ from insegan_ros.discovery.discover import WHOLE, Search, UnexplainedError
 from insegan_ros.discovery.resume import stored_pieces
 from insegan_ros.distillation import piles
 from insegan_ros.distillation.examples import Piles
-from insegan_ros.distillation.pretrain import VIEWS, ShapesConfig, load_views
+from insegan_ros.distillation.pretrain import ShapesConfig, load_views
 from insegan_ros.distillation.random_views import ViewConfig
 from insegan_ros.distillation.surroundings import measure_surroundings
 from insegan_ros.inference import model_card
@@ -142,12 +142,17 @@ def test_pretraining_makes_a_model_that_training_begins_with(
     command += ['--workers', '1', '--device', 'cpu']
     assert main(command) == 0
     card = model_card.read_card(start / 'model')
-    assert card['dataset']['random_shapes'] == 1  # the other one is held out
+    # one of any kind and a compact one; those of the other number are held out
+    assert card['dataset']['random_shapes'] == 2
     assert card['dataset']['piles'] > 0
     assert card['training']['steps'] > 0
-    unseen = load_views(start / 'shapes' / f'0000{VIEWS}', small().view)
+    unseen = [
+        picture
+        for kind in any_model.KINDS
+        for picture in load_views(start / 'shapes' / f'0000{kind.ending}', small().view)
+    ]
     told = {(scale.part_length_m, picture.labels.tobytes()) for picture, scale in unseen}
-    assert set(scored) <= told  # scores are of the held-out shape, told its length
+    assert set(scored) <= told  # scores are of the held-out shapes, told their lengths
     assert scored
     segmenter = model_card.load_segmenter(f'{start / "model"}:{SIZE[0]}')
     frame = Dataset(frames)[0].frame

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scenes import HEIGHT, boxes
 
+from insegan_ros.picks.chance import Chance
 from insegan_ros.picks.gripper import ParallelJaw
 from insegan_ros.picks.planner import plan_picks
 
@@ -46,3 +49,9 @@ def test_a_flat_part_leaves_the_fingers_nothing_to_hold():
     frame, found, parts_bin = boxes((0, 0, 0.03, 0.03, 0.004))
     plan = plan_picks(frame, found, parts_bin, gripper=JAW)
     assert 'too flat' in plan.none[0].reason
+
+
+def test_of_holds_with_equal_chances_the_one_above_the_middle_is_taken():
+    jaw = replace(JAW, chance=Chance(weights=(0.0,) * 8, bias=0.0))
+    (pick,) = plan_picks(*boxes((0.01, 0.0, 0.03, 0.10, 0.03)), gripper=jaw).picks
+    np.testing.assert_allclose(pick.pose[:2, 3], [0.01, 0.0], atol=0.004)

@@ -48,6 +48,15 @@ def test_a_cup_on_the_middle_of_a_flat_top_lifts_the_part_out():
     assert len(made.present) == 0
 
 
+def test_the_vacuum_is_on_when_the_lip_closes():
+    made = cell(CUP)
+    pose = above(made)
+    start = made._start(pose)
+    made._place_hand(start, opening=0.0)
+    assert made._approach(start, pose)[1]
+    assert made._data.ctrl[0] == 1
+
+
 def test_a_cup_that_is_not_closed_by_the_part_lifts_nothing():
     made = cell(CUP)
     beside = above(made)
