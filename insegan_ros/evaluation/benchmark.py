@@ -80,8 +80,8 @@ def evaluate_block(task: Task) -> list[FrameFigures]:
         start = time.perf_counter()
         try:
             found, why = segmenter.segment(sample.frame), ''
-        except ValueError as error:  # no bin is seen, or nothing shows how long the part is
-            found, why = nothing(sample.frame), str(error)
+        except ValueError as reason:  # no bin is seen, or nothing shows how long the part is
+            found, why = nothing(sample.frame), str(reason)
         milliseconds = 1000 * (time.perf_counter() - start)
         renders = renders_itself(sample.frame, found)
         error = empty = float('nan')
