@@ -65,6 +65,7 @@ class DistilledSegmenter:
         usual_misfit: float | None = None,
     ) -> None:
         self.network = fused(network)
+        self._device = next(network.parameters()).device
         self._config, self._votes = network.config, votes
         self._tracker = BinTracker(parts_bin, seed, config=finding)
         self._scoring, self._existence = scoring, existence
@@ -240,7 +241,7 @@ class DistilledSegmenter:
             size = (max(round(shape[0] * factor), 1), max(round(shape[1] * factor), 1))
             heights = resize(heights, size)
         seen = heights.shape
-        output = network_output(self.network, heights, config)
+        output = network_output(self.network, heights, config, device=self._device)
         if seen == shape:
             return find_instances(output, config, self._votes, prune=self._existence)
         # votes, not labels, go back to the image's own pixels: edges are then no stairs

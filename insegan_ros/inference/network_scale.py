@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from insegan_ros.deadline import check_time
-from insegan_ros.distillation.network import STRIDE, NetworkConfig, VoteNetwork, network_input
+from insegan_ros.distillation.network import STRIDE, NetworkConfig, network_input
 
 SCALE_TOLERANCE = 0.06  # of a pixel's side: beyond it the image is resampled
 MOST_PIXELS = 300_000  # that a network for any part sees: bounds the time
@@ -52,7 +53,11 @@ def magnification(
 
 
 def network_output(
-    network: VoteNetwork, heights: NDArray[np.float32], config: NetworkConfig
+    network: nn.Module,
+    heights: NDArray[np.float32],
+    config: NetworkConfig,
+    *,
+    device: torch.device,
 ) -> NDArray[np.float32]:
     """(C, H, W) what the network says of (H, W) heights, m, at their own pixels.
 
@@ -63,7 +68,6 @@ def network_output(
     padding = [(0, -side % STRIDE) for side in heights.shape]
     padded = np.pad(heights, padding, constant_values=np.nan)
     image = torch.from_numpy(network_input(padded, config)[None])
-    device = next(network.parameters()).device
     image = image.to(device, memory_format=torch.channels_last)
     check_time()
     with torch.inference_mode():
