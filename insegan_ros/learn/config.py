@@ -150,6 +150,11 @@ class LearnConfig:
         if self.kinds > 1 and self.mesh is not None:
             raise ValueError('kinds are sought in frames; a mesh is of one kind: leave one out')
         _ = self.errors(0.05)  # says what is wrong with the camera
+        if self.step.joint_after is not None and self.model.encoder != 'set':
+            raise ValueError(
+                f'step.joint_after is {self.step.joint_after}, which only a set encoder has, and '
+                f'model.encoder is {self.model.encoder}: leave out one of them'
+            )
         if self.frames < 1 or self.least_piles < 1:
             raise ValueError(
                 f'frames {self.frames}, least_piles {self.least_piles}: 1 or more are expected'

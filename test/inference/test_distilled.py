@@ -12,7 +12,7 @@ from insegan_ros.camera import Plane
 from insegan_ros.config import plain
 from insegan_ros.distillation.clusters import VoteSettings
 from insegan_ros.distillation.network import NetworkConfig, VoteNetwork
-from insegan_ros.inference import distilled, distilled_card, model_card
+from insegan_ros.inference import distilled, distilled_card, model_card, network_scale
 from insegan_ros.inference.bin_window import ids_inside
 from insegan_ros.parts_bin import Bin, FindingConfig, PartLimits
 from insegan_ros.types import DepthFrame, Intrinsics
@@ -200,8 +200,8 @@ def test_of_a_large_image_a_network_sees_no_more_than_it_has_time_for() -> None:
     for length in (0.030, 0.050, 0.1):
         segmenter.set_part_length(length)
         factor = segmenter.magnification(pixel, shape)
-        assert factor**2 * shape[0] * shape[1] <= distilled.MOST_PIXELS * 1.0001
-        assert factor * length / pixel >= distilled.FEWEST_PX
+        assert factor**2 * shape[0] * shape[1] <= network_scale.MOST_PIXELS * 1.0001
+        assert factor * length / pixel >= network_scale.FEWEST_PX
     segmenter.set_part_length(0.015)
     assert segmenter.magnification(pixel, (200, 200)) == pytest.approx(40 / 15)
     with pytest.raises(ValueError, match='only 15 px long'):

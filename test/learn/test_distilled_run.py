@@ -207,6 +207,13 @@ def test_a_finished_run_is_not_taken_for_one_of_another_dataset_seed_or_setting(
         assert main([*command, *given]) == 1
         assert said in capsys.readouterr().err
     assert {p: p.read_bytes() for p in run.rglob('*') if p.is_file()} == before
+    text = (run / 'config.yaml').read_text()
+    of_before = yaml.safe_load(text)
+    del of_before['discovery']['across']  # a setting that a version before did not know
+    (run / 'config.yaml').write_text(yaml.safe_dump(of_before))
+    assert main([*command, *mine]) == 1
+    assert 'discovery.across was not set, is 2.5' in capsys.readouterr().err
+    (run / 'config.yaml').write_text(text)
     described = yaml.safe_load((run / 'run.yaml').read_text())
     assert described['dataset_hash'] == Dataset(frames).content_hash()
     (run / 'run.yaml').unlink()
