@@ -9,6 +9,8 @@ import pytest
 import torch
 from small_insegan import NETWORKS
 
+pytest.importorskip('torch.utils.tensorboard.writer', reason='tensorboard is not installed')
+
 from insegan_ros.cli import main
 from insegan_ros.data.store import DatasetInfo, to_units
 from insegan_ros.data.writer import DatasetWriter
