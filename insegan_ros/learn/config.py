@@ -9,6 +9,7 @@ from typing import Literal
 import yaml
 
 from insegan_ros import config
+from insegan_ros.config import ConfigError
 from insegan_ros.data.cad import Units
 from insegan_ros.data.frames import AugmentConfig
 from insegan_ros.discovery.state import DiscoveryConfig
@@ -170,7 +171,12 @@ class LearnConfig:
         """
         if self.camera == 'any':
             return AnyCamera(part_length_m)
-        return None if self.camera in (None, 'd435') else find_camera(self.camera).noise
+        if self.camera in (None, 'd435'):
+            return None
+        try:
+            return find_camera(self.camera).noise
+        except ConfigError as error:
+            raise ConfigError(f'{error}; also: any, d435') from None
 
     @property
     def seconds(self) -> float:

@@ -94,10 +94,10 @@ def test_what_it_begins_with_is_kept_where_nothing_better_comes(
 
 
 def test_in_pieces_it_learns_the_same_bit_for_bit(bins: Path, model: Path, tmp_path: Path) -> None:
-    assert run(bins, tmp_path / 'whole', f'start={model}', 'step.settle_steps=3') == 0
+    given = (f'start={model}', 'step.settle_steps=3', 'step.joint_after=1')
+    assert run(bins, tmp_path / 'whole', *given) == 0
     for _ in range(3):
-        pieces = (f'start={model}', 'step.settle_steps=3', 'max_minutes=1e-9')
-        assert run(bins, tmp_path / 'pieces', *pieces) == 0
+        assert run(bins, tmp_path / 'pieces', *given, 'max_minutes=1e-9') == 0
     states = [
         checkpoint.load(tmp_path / name / 'checkpoint.pt')['trainer']['model']
         for name in ('whole', 'pieces')

@@ -53,3 +53,8 @@ def test_a_joint_phase_that_would_never_teach_the_generator_by_frames_is_refused
 ) -> None:
     with pytest.raises(ConfigError, match=r'joint_after (is )?(-1|9)'):
         resolve([], ['method=insegan3d', *settings], None)
+
+
+def test_a_camera_that_is_none_is_answered_with_those_there_are() -> None:
+    with pytest.raises(ConfigError, match=r"no camera 'mine'.*time_of_flight.*any, d435$"):
+        resolve([], ['camera=mine'], None)
