@@ -118,15 +118,7 @@ def write_pose_report(
     }
     out.mkdir(parents=True, exist_ok=True)
     (out / 'poses.json').write_text(json.dumps(report, indent=2))
-    return '\n'.join(
-        [
-            *aligned(_rows(figures)),
-            *(f'{name} is left out: {reason}' for name, reason in left_out.items()),
-            'instances at least half visible, those that no mask matches included; diameter '
-            f'{1e3 * part.diameter:.1f} mm, {len(part.symmetries)} symmetries; pose AP: within '
-            f'{1e3 * LIMIT * space.diameter:.1f} mm, symmetry class: {space.symmetry.name}',
-        ]
-    )
+    return '\n'.join([*aligned(_rows(figures)), *_notes(left_out, part, space)])
 
 
 def _mesh_of(dataset: Dataset, mesh: Path | None, units: Units) -> trimesh.Trimesh:
@@ -163,6 +155,16 @@ def _frames_of(
                 raise
             left_out[name] = str(error)
     return frames, left_out
+
+
+def _notes(left_out: Mapping[str, str], part: PartModel, space: PoseSpace) -> list[str]:
+    """What is said below the table."""
+    return [
+        *(f'{name} is left out: {reason}' for name, reason in left_out.items()),
+        'instances at least half visible, those that no mask matches included; diameter '
+        f'{1e3 * part.diameter:.1f} mm, {len(part.symmetries)} symmetries; pose AP: within '
+        f'{1e3 * LIMIT * space.diameter:.1f} mm, symmetry class: {space.symmetry.name}',
+    ]
 
 
 def _rows(figures: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
