@@ -229,9 +229,8 @@ def _longest_sides(
     together = np.argsort(values, kind='stable')
     ids, starts = np.unique(values[together], return_index=True)
     sides, visible = [], []
-    for k, first, last in zip(
-        ids, starts, [*starts[1:], len(places)], strict=False
-    ):  # of no place nothing
+    ends = [*starts[1:], len(places)]
+    for k, first, last in zip(ids, starts, ends, strict=False):  # of no place nothing
         pixels = places[together[first:last]]
         pixel_m = float(np.median(seen.depth_m[tuple(pixels.T)])) / seen.intrinsics.fx
         sides.append((max(cv2.minAreaRect(pixels.astype(np.float32))[1]) + 1) * pixel_m)

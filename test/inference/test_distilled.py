@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ from insegan_ros.distillation.clusters import VoteSettings
 from insegan_ros.distillation.network import NetworkConfig, VoteNetwork
 from insegan_ros.inference import distilled, distilled_card, model_card, network_scale
 from insegan_ros.inference.bin_window import ids_inside
+from insegan_ros.inference.poses import PoseFit
 from insegan_ros.parts_bin import Bin, FindingConfig, PartLimits
-from insegan_ros.types import DepthFrame, Intrinsics
+from insegan_ros.types import DepthFrame, InstanceImages, Intrinsics
+from insegan_ros.view_limits import ViewLimits, limited
 
 CONFIG = NetworkConfig(0.04, 0.015, 0.5 / 200, widths=(16, 24, 32, 32))
 VOTES = VoteSettings(part_probability=0.5, min_support=2.0)
@@ -223,3 +226,24 @@ def test_a_model_whose_writing_is_cut_short_has_no_card(
     with pytest.raises(OSError, match='No space left'):
         model_card.save_model(tmp_path, card, network(3.0).state_dict())
     assert not (tmp_path / model_card.CARD).exists()
+
+
+def test_how_badly_the_template_fits_is_known_without_poses_and_through_view_limits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    segmenter = distilled.DistilledSegmenter(network(3.0), VOTES, FLAT, usual_misfit=0.4)
+    seen = limited(segmenter, ViewLimits(None, 1.0))
+    plain_one = seen.segment(frame())
+    assert seen.misfit is None  # it has no template
+    asked: list[tuple[int, ...]] = []
+
+    def cost(_: DepthFrame, masks: InstanceImages, *__: object, **how: Any) -> list[PoseFit]:
+        asked.append((len(masks), len(how['order'])))
+        return [PoseFit(np.eye(4), 0.8, 1.0)] * len(masks)
+
+    monkeypatch.setattr(segmenter, 'poses', (None,))
+    monkeypatch.setattr(segmenter, 'fit_poses', cost)
+    found = seen.segment(frame(), pose_seconds=0.0)
+    assert asked == [(min(3, found.count),) * 2]
+    assert seen.misfit == pytest.approx(2.0)
+    assert np.array_equal(found.poses, plain_one.poses)  # they stay the rough ones
