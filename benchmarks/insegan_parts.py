@@ -84,6 +84,8 @@ def main() -> None:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
     begun, device = time.monotonic(), torch.device(pick_device(args.device))
     groups = yaml.safe_load(args.plans.read_text())
+    if unknown := sorted({*args.groups} - {*groups}):
+        parser.error(f'--groups {" ".join(unknown)}: {args.plans} has {", ".join(groups)}')
     runs = []
     for group in args.groups:
         for name, plan in groups[group].items():

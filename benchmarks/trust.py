@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import astuple, fields
+from dataclasses import astuple, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +29,11 @@ from insegan_ros.evaluation.metrics import strict_miou
 from insegan_ros.inference import model_card
 from insegan_ros.parts_bin import Bin
 from insegan_ros.synthetic.parts import PARTS, make_part
-from insegan_ros.trust import Signs, doubts_of, judged, signs_of
+from insegan_ros.trust import LIMITS, Signs, doubts_of, judged, signs_of
 from insegan_ros.types import DepthFrame, Segmenter
 
 GOOD = 0.6  # strict mIoU
+SCORES = (LIMITS.score, 0.45, 0.35)  # least ones that are compared
 NAMES = [field.name for field in fields(Signs)]
 
 
@@ -65,9 +66,15 @@ def choose(folder: Path) -> None:
         values = values[np.isfinite(values)]
         if len(values):
             print(f'{name:13} of good ones, 1, 50, 99 %:', np.percentile(values, [1, 50, 99]))
-    doubtful = np.array([bool(doubts_of(signs)) for signs, _ in rows])
-    for name, some in (('good', strict >= GOOD), ('bad', strict < 0.4)):
-        print(f'{name}: {some.sum()} pictures, {doubtful[some].mean():.0%} doubtful')
+    score = np.array([signs.score for signs, _ in rows])
+    for least in SCORES:
+        limits = replace(LIMITS, score=least)
+        doubtful = np.array([bool(doubts_of(signs, limits)) for signs, _ in rows])
+        for name, some in (('good', strict >= GOOD), ('bad', strict < 0.4)):
+            print(
+                f'{name}: {some.sum()} pictures, {(score[some] < least).mean():.0%} with a mean '
+                f'score below {least}; {doubtful[some].mean():.0%} doubtful by any sign'
+            )
 
 
 def of_dataset(model: str, folder: Path, limit: int) -> None:

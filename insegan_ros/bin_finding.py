@@ -122,9 +122,8 @@ def _floor_rectangle(
     middle = np.median(flat, axis=0)
     edge = (points[rim] - origin) @ axes.T - middle
     _, sides, degrees = cv2.minAreaRect(cv2.convexHull((flat - middle).astype(np.float32)))
-    if (
-        len(edge) > config.least_rim_px
-    ):  # the rim is straight, what parts leave of the floor is not
+    # the rim is straight, what parts leave of the floor is not
+    if len(edge) > config.least_rim_px:
         _, rim_sides, rim_degrees = cv2.minAreaRect(cv2.convexHull(edge.astype(np.float32)))
         if np.all(np.sort(rim_sides) > np.sort(sides)):  # else it is a part of it, or tall parts
             degrees = rim_degrees

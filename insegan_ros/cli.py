@@ -110,9 +110,10 @@ def described(error: Exception) -> str:
     if isinstance(error, MemoryError):
         return 'there is not enough memory for this; --limit takes fewer frames'
     if type(error).__name__ in GPU_ERRORS:
+        said = (str(error) or type(error).__name__).splitlines()[0]
         return (
-            f'the GPU failed: {str(error).splitlines()[0]}. What shares it may be to blame. The '
-            'same command goes on with what training stored; --device cpu does without the GPU'
+            f'the GPU failed: {said}. What shares it may be to blame. The same '
+            'command goes on with what training stored; --device cpu does without the GPU'
         )
     if isinstance(error, OSError) and error.strerror:  # a disk, a folder
         return f'{error.strerror}{"" if error.filename is None else f": {error.filename}"}'

@@ -15,6 +15,7 @@ PIP_NAMES = {
     'cascadio': 'cascadio',
     'coacd': 'coacd',
     'embreex': 'embreex',
+    'google': 'tensorboard',  # protobuf, which TensorBoard brings
     'lz4': 'lz4',
     'manifold3d': 'manifold3d',
     'maxflow': 'PyMaxflow',

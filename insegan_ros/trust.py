@@ -55,7 +55,7 @@ class TrustLimits:
     """Beyond these a frame is doubtful."""
 
     explained: float = 0.8
-    score: float = 0.55
+    score: float = 0.55  # a calibrated one, too: docs/results.md compares lower ones
     residual: float = 0.08
     longest: tuple[float, float] = (0.92, 1.35)
     spread: float = 0.5
@@ -229,9 +229,8 @@ def _longest_sides(
     together = np.argsort(values, kind='stable')
     ids, starts = np.unique(values[together], return_index=True)
     sides, visible = [], []
-    for k, first, last in zip(
-        ids, starts, [*starts[1:], len(places)], strict=False
-    ):  # of no place nothing
+    ends = [*starts[1:], len(places)]
+    for k, first, last in zip(ids, starts, ends, strict=False):  # of no place nothing
         pixels = places[together[first:last]]
         pixel_m = float(np.median(seen.depth_m[tuple(pixels.T)])) / seen.intrinsics.fx
         sides.append((max(cv2.minAreaRect(pixels.astype(np.float32))[1]) + 1) * pixel_m)

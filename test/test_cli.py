@@ -52,6 +52,7 @@ def test_an_unknown_command_is_a_usage_error() -> None:
             ),
             'the GPU failed: CUDA error: illegal access. What',
         ),
+        (type('OutOfMemoryError', (RuntimeError,), {})(), 'the GPU failed: OutOfMemoryError. '),
         (KeyError('depth'), 'a defect of insegan or of a library: KeyError'),
         (RecursionError('too deep'), 'RecursionError: too deep'),
         (MemoryError(), 'not enough memory'),

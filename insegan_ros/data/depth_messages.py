@@ -19,6 +19,7 @@ from insegan_ros.types import FloatImage
 # REP 118: metres as floats, or millimetres as 16-bit integers; mono16 is what some drivers say
 DEPTH_TYPES = {'16UC1': 'u2', 'mono16': 'u2', '32FC1': 'f4', '64FC1': 'f8'}
 MILLIMETRES = 0.001
+MAX_PAGES = 1000  # of a TIFF that are looked at
 HEADER = struct.Struct('<iff')  # compressedDepth's: a format, and how floats became integers
 IMAGE_STARTS = (b'\x89PNG', b'II*\0', b'MM\0*')  # PNG and TIFF lose nothing
 
@@ -140,17 +141,37 @@ def decode_picture(content: bytes, where: str) -> NDArray[Any]:
         raise ValueError(f'{where} is empty: 0 bytes')
     if content.startswith(b'\x89PNG'):
         _check_png(content, where)
-    data, tiff = np.frombuffer(content, np.uint8), content[:2] in (b'II', b'MM')
     try:
-        image: Any = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-        pages = cv2.imdecodemulti(data, cv2.IMREAD_UNCHANGED)[1] if tiff else ()
+        image: Any = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise ValueError(f'{where} cannot be decoded: {error.err or error}') from None
     if image is None:
         raise ValueError(f'{where} is damaged: not an image that can be read')
-    if sum(page.shape == image.shape for page in pages) > 1:  # others are small copies of it
-        raise ValueError(f'{where} is a stack of {len(pages)} images; one a file is expected')
+    same = sum(size == image.shape[:2] for size in _tiff_sizes(content))  # others are small copies
+    if same > 1:
+        raise ValueError(f'{where} is a stack of {same} images; one a file is expected')
     return image
+
+
+def _tiff_sizes(content: bytes) -> list[tuple[int, int]]:
+    """Height and width of each image in a TIFF; none of another file, or of a BigTIFF."""
+    order = {b'II*\0': '<', b'MM\0*': '>'}.get(content[:4])
+    if order is None or len(content) < 8:
+        return []
+    sizes: list[tuple[int, int]] = []
+    at = struct.unpack_from(f'{order}I', content, 4)[0]
+    while at and at + 2 <= len(content) and len(sizes) < MAX_PAGES:
+        count = struct.unpack_from(f'{order}H', content, at)[0]
+        if at + 2 + 12 * count + 4 > len(content):
+            break
+        told: dict[int, int] = {}
+        for entry in range(at + 2, at + 2 + 12 * count, 12):
+            tag, kind = struct.unpack_from(f'{order}HH', content, entry)
+            value = struct.unpack_from(f'{order}{"H" if kind == 3 else "I"}', content, entry + 8)
+            told[tag] = value[0]
+        sizes.append((told.get(257, 0), told.get(256, 0)))
+        at = struct.unpack_from(f'{order}I', content, at + 2 + 12 * count)[0]
+    return sizes
 
 
 def _check_png(content: bytes, where: str) -> None:

@@ -215,7 +215,12 @@ def _read(file: Path) -> NDArray[Any]:
     Raises: DatasetError for a file that is no whole PNG.
     """
     try:
-        image = decode_picture(file.read_bytes(), str(file))
+        content = file.read_bytes()
+        if not content.startswith(b'\x89PNG'):
+            raise ValueError(
+                f'{file} is no PNG: another kind of picture may be stored with losses'
+            )
+        image = decode_picture(content, str(file))
     except (OSError, ValueError) as error:
         raise DatasetError(str(error)) from None
     return image[..., 2::-1] if image.ndim == 3 else image

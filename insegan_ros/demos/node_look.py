@@ -28,6 +28,7 @@ from insegan_ros.types import DepthFrame
 
 START_S = 90.0  # importing torch from a cold disk takes a while
 ANSWER_S = 20.0  # for one frame, on a busy machine
+LABELS_S, AGAIN_S = 2.0, 0.2  # for a frame's labels after its picks; until it is sent again
 FRAME = 'camera_depth_optical_frame'
 
 
@@ -43,6 +44,7 @@ class NodeLook:
         self._failures = self._node.create_publisher(PoseStamped, 'segmenter/pick_failed', 10)
         self._planner: Client = self._node.create_client(Trigger, 'segmenter/plan_picks')
         self._told = 0  # of the picks that failed
+        self._refused = ''  # why the node gave no picks last
         self._labels: Image | None = None
         self._node.create_subscription(Image, 'segmenter/label_image', self._keep, newest)
 
@@ -77,10 +79,14 @@ class NodeLook:
         while True:  # the frame may reach the node after the call for its picks
             header, began = self._sent(frame), time.perf_counter()
             answer = self._answer(deadline)
-            if answer.success and json.loads(answer.message)['stamp'] == _stamp(header):
+            self._refused = '' if answer.success else answer.message
+            is_its = answer.success and json.loads(answer.message)['stamp'] == _stamp(header)
+            # its labels may have been published before this node was known to listen
+            if is_its and self._spun(partial(self._shown, header), time.monotonic() + LABELS_S):
                 break
-            rclpy.spin_once(self._node, timeout_sec=0.2)
-        self._wait(partial(self._shown, header), deadline)
+            self._spun(lambda: False, time.monotonic() + AGAIN_S)
+            if time.monotonic() > deadline:
+                raise self._silent()
         seconds = time.perf_counter() - began
         assert self._labels is not None  # or the wait has ended in an error
         labels = np.frombuffer(self._labels.data, np.uint16).reshape(frame.depth_m.shape)
@@ -98,13 +104,23 @@ class NodeLook:
         return asked.result()
 
     def _wait(self, done: Callable[[], object], deadline: float) -> None:
+        if not self._spun(done, deadline):
+            raise self._silent()
+
+    def _spun(self, done: Callable[[], object], until: float) -> bool:
+        """Whether it was done by then, on the monotonic clock."""
         while not done():
             rclpy.spin_once(self._node, timeout_sec=0.05)
             self._segmenter.require_alive()
-            if time.monotonic() > deadline:
-                raise DemoError(
-                    f'no picks within {ANSWER_S:g} s of a frame; see {self._segmenter.log}'
-                )
+            if time.monotonic() > until:
+                return False
+        return True
+
+    def _silent(self) -> DemoError:
+        why = f' ({self._refused})' if self._refused else ''
+        return DemoError(
+            f'no picks within {ANSWER_S:g} s of a frame{why}; see {self._segmenter.log}'
+        )
 
     def _sent(self, frame: DepthFrame) -> Header:
         header = Header(frame_id=FRAME)

@@ -35,6 +35,7 @@ from insegan_ros.demos.processes import (
     prepare_environment,
 )
 from insegan_ros.drawing import palette
+from insegan_ros.seeds import require_seed
 
 AXIS_M = 0.03
 LAYOUT = rrb.Horizontal(
@@ -114,6 +115,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--save', type=Path, help='write a .rrd file instead of opening a window')
     parser.add_argument('--seconds', type=float, default=float('inf'))
     args = parser.parse_args(argv)
+    require_seed(parser, args)
     has_display = os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')
     if not (args.save or has_display):
         print('view: there is no display; write a recording with --save FILE.rrd', file=sys.stderr)

@@ -20,7 +20,6 @@ from insegan_ros.camera import Plane, pixel_rays, segmentation_from_labels
 from insegan_ros.data.store import Dataset, kinds_of
 from insegan_ros.evaluation import metrics
 from insegan_ros.evaluation.figures import FrameFigures, Run, label_figures, visible_shares
-from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference import model_card
 from insegan_ros.optional import needed_for
 from insegan_ros.parts_bin import Bin, foreground
@@ -80,14 +79,13 @@ def evaluate_block(task: Task) -> list[FrameFigures]:
         sample = dataset[index]
         start = time.perf_counter()
         try:
-            found = segmenter.segment(sample.frame)
-            failed = False
-        except FloorNotFoundError:
-            found, failed = nothing(sample.frame), True
+            found, why = segmenter.segment(sample.frame), ''
+        except ValueError as reason:  # no bin is seen, or nothing shows how long the part is
+            found, why = nothing(sample.frame), str(reason)
         milliseconds = 1000 * (time.perf_counter() - start)
         renders = renders_itself(sample.frame, found)
         error = empty = float('nan')
-        if task.method not in baselines.METHODS and not failed:
+        if task.method not in baselines.METHODS and not why:
             parts_bin = tracker(sample.frame)
             error = rerendering_error_mm(sample.frame, found, parts_bin)
             empty = rerendering_error_mm(sample.frame, nothing(sample.frame), parts_bin)
@@ -102,7 +100,7 @@ def evaluate_block(task: Task) -> list[FrameFigures]:
             )
         if true is not None and task.truth is None and 'visible' in sample.record:
             judged['visible'] = visible_shares(true, sample.record['visible'])
-        figures.append(FrameFigures(index, milliseconds, failed, renders, error, empty, **judged))
+        figures.append(FrameFigures(index, milliseconds, why, renders, error, empty, **judged))
     return figures
 
 

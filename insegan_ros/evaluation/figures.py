@@ -18,7 +18,7 @@ class FrameFigures:
 
     index: int
     milliseconds: float
-    failed: bool  # no bin was found, so that nothing was segmented
+    failed: str  # why nothing was segmented: no bin was found, say; empty: it was
     renders: bool = False  # its rendered depth is its own, not the measured one repeated
     rerendering_mm: float = float('nan')
     empty_bin_mm: float = float('nan')  # the re-rendering error of a method that finds nothing
@@ -117,5 +117,5 @@ class Run:
             'rerendering_mm': mean([f.rerendering_mm for f in self.frames if renders]),
             'empty_bin_mm': mean([f.empty_bin_mm for f in self.frames if renders]),
             'milliseconds': float(np.median([f.milliseconds for f in self.frames])),
-            'failed_frames': float(sum(f.failed for f in self.frames)),
+            'failed_frames': float(sum(bool(f.failed) for f in self.frames)),
         }

@@ -13,7 +13,6 @@ from insegan_ros import drawing
 from insegan_ros.data.store import Dataset
 from insegan_ros.evaluation.benchmark import nothing
 from insegan_ros.evaluation.figures import Run
-from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.types import DepthFrame, Segmenter
 
 SHOWN = 6  # frames
@@ -88,10 +87,10 @@ def windows_around(labelled: Sequence[Sequence[NDArray[np.integer]]]) -> list[tu
 
 
 def labels_of(segmenter: Segmenter, frame: DepthFrame) -> NDArray[np.integer]:
-    """Labels of a frame; all background where no floor is found."""
+    """Labels of a frame; all background where the method gives up."""
     try:
         return segmenter.segment(frame).labels
-    except FloorNotFoundError:
+    except ValueError:
         return nothing(frame).labels
 
 

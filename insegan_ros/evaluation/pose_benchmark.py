@@ -87,7 +87,7 @@ def write_pose_report(
 
     Raises:
         DatasetError: too few frames, no true shape or symmetry, or frames without labels or poses.
-        ValueError: a method that is no model with a template.
+        ValueError: a method that is no model with a template, or none finds an instance.
     """
     segmenters = {name: with_template(name, device) for name in methods}
     told = None if symmetry is None else read_symmetry(symmetry)
@@ -99,14 +99,13 @@ def write_pose_report(
     judging = list(indices)
     if any(frame is None for frame in known.values()):
         fitting, judging = frames_to_fit_and_judge(dataset, indices)
-    figures = {}
-    for name, segmenter in segmenters.items():
-        frame = known[name]
-        if frame is None:
-            frame = template_frame(dataset, segmenter, part, fitting=fitting, name=name)
-        figures[name] = judge_poses(
-            dataset, segmenter, part, space=space, frame=frame, judging=judging, name=name
+    frames, left_out = _frames_of(dataset, segmenters, part, known=known, fitting=fitting)
+    figures = {
+        name: judge_poses(
+            dataset, segmenters[name], part, space=space, frame=frame, judging=judging, name=name
         )
+        for name, frame in frames.items()
+    }
     report = {
         'dataset': f'{dataset.path} ({dataset.info.part}, {dataset.content_hash()})',
         'frames': len(judging),
@@ -115,17 +114,11 @@ def write_pose_report(
         'symmetries': len(part.symmetries),
         'symmetry_class': space.symmetry.name,
         'methods': figures,
+        'left_out': left_out,
     }
     out.mkdir(parents=True, exist_ok=True)
     (out / 'poses.json').write_text(json.dumps(report, indent=2))
-    return '\n'.join(
-        [
-            *aligned(_rows(figures)),
-            'instances at least half visible, those that no mask matches included; diameter '
-            f'{1e3 * part.diameter:.1f} mm, {len(part.symmetries)} symmetries; pose AP: within '
-            f'{1e3 * LIMIT * space.diameter:.1f} mm, symmetry class: {space.symmetry.name}',
-        ]
-    )
+    return '\n'.join([*aligned(_rows(figures)), *_notes(left_out, part, space)])
 
 
 def _mesh_of(dataset: Dataset, mesh: Path | None, units: Units) -> trimesh.Trimesh:
@@ -134,6 +127,44 @@ def _mesh_of(dataset: Dataset, mesh: Path | None, units: Units) -> trimesh.Trime
         return read_mesh(mesh, METRES[units])
     stored = dataset.path / PART
     return true_mesh(mesh or (stored if stored.is_file() else dataset.info.part))
+
+
+def _frames_of(
+    dataset: Dataset,
+    segmenters: Mapping[str, Segmenter],
+    part: PartModel,
+    *,
+    known: Mapping[str, NDArray[np.float64] | None],
+    fitting: list[int],
+) -> tuple[dict[str, NDArray[np.float64]], dict[str, str]]:
+    """(4, 4) template_T_part by method, and why that of some cannot be fitted.
+
+    Raises:
+        ValueError: that of none can be.
+    """
+    frames: dict[str, NDArray[np.float64]] = {}
+    left_out: dict[str, str] = {}
+    for name, segmenter in segmenters.items():
+        frame = known[name]
+        try:
+            if frame is None:
+                frame = template_frame(dataset, segmenter, part, fitting=fitting, name=name)
+            frames[name] = frame
+        except ValueError as error:
+            if len(left_out) + 1 == len(segmenters):
+                raise
+            left_out[name] = str(error)
+    return frames, left_out
+
+
+def _notes(left_out: Mapping[str, str], part: PartModel, space: PoseSpace) -> list[str]:
+    """What is said below the table."""
+    return [
+        *(f'{name} is left out: {reason}' for name, reason in left_out.items()),
+        'instances at least half visible, those that no mask matches included; diameter '
+        f'{1e3 * part.diameter:.1f} mm, {len(part.symmetries)} symmetries; pose AP: within '
+        f'{1e3 * LIMIT * space.diameter:.1f} mm, symmetry class: {space.symmetry.name}',
+    ]
 
 
 def _rows(figures: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:

@@ -92,11 +92,11 @@ def markdown(runs: Sequence[Run]) -> str:
     if empty:
         lines.append(f'\nThe re-rendering error of an empty bin is {np.mean(empty):.2f} mm.')
     for method, figures in summary.items():
-        count = figures['failed_frames'][0]
-        if count:
+        if count := figures['failed_frames'][0]:
+            whys = (f.failed for run in runs if run.method == method for f in run.frames)
             lines.append(
-                f'\n{names[method]}: no bin found in {count:.0f} frames; these count as empty '
-                'results.'
+                f'\n{names[method]}: nothing could be segmented in {count:.0f} frames, which '
+                f'count as empty results; the first: {next(filter(None, whys))}.'
             )
     return '\n'.join(lines)
 
@@ -139,7 +139,9 @@ def _plain(run: Run) -> dict[str, Any]:
     for figures in run.frames:
         values = dataclasses.asdict(figures)
         del values['ious'], values['scores'], values['kinds'], values['visible']
-        frames.append({key: _number(value) for key, value in values.items()})
+        failed = values.pop('failed')
+        numbers = {key: _number(value) for key, value in values.items()}
+        frames.append({**numbers, 'failed': failed})
     summary = {key: _number(value) for key, value in run.summary().items()}
     return {'method': run.method, 'seed': run.seed, 'summary': summary, 'frames': frames}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,6 @@ from insegan_ros.data.store import Dataset, DatasetError, Sample
 from insegan_ros.evaluation.benchmark import nothing
 from insegan_ros.evaluation.pose_error import Match, PartModel, fit_frame, match_poses
 from insegan_ros.evaluation.pose_space import same_surface, surface_moments
-from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.types import Segmentation, Segmenter
 
 if TYPE_CHECKING:
@@ -84,10 +84,11 @@ def learned_frame(model: Path, mesh: trimesh.Trimesh) -> NDArray[np.float64] | N
 def segmented(
     dataset: Dataset, segmenter: Segmenter, frames: list[int], *, said: str
 ) -> Iterator[tuple[Sample, Segmentation]]:
-    """Each frame and what is found in it; nothing where no bin is seen."""
+    """Each frame and what is found in it; nothing where the method gives up, which is said."""
     for index in tqdm(frames, desc=said, unit='frame'):
         sample = dataset[index]
         try:
             yield sample, segmenter.segment(sample.frame, pose_seconds=float('inf'))
-        except FloorNotFoundError:
+        except ValueError as error:
+            tqdm.write(f'{said}, frame {index:06d} counts as empty: {error}', file=sys.stderr)
             yield sample, nothing(sample.frame)

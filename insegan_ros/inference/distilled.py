@@ -13,20 +13,19 @@ from numpy.typing import NDArray
 from insegan_ros import config
 from insegan_ros.bin_tracker import BinTracker
 from insegan_ros.camera import TopDownView, height_map, segmentation_from_labels
-from insegan_ros.deadline import check_time
 from insegan_ros.distillation.clusters import Instances, VoteSettings, find_instances
 from insegan_ros.distillation.network import (
     STRIDE,
     VoteNetwork,
     fused,
     interpolate,
-    network_input,
     resize,
 )
 from insegan_ros.inference.bin_window import ids_inside, lifted, raised_window
-from insegan_ros.inference.distilled_card import DistilledCard, Scoring, scaled
+from insegan_ros.inference.distilled_card import DistilledCard, Scoring, scaled, template_name
 from insegan_ros.inference.existence import Existence
 from insegan_ros.inference.found import Found
+from insegan_ros.inference.network_scale import magnification, network_output
 from insegan_ros.inference.poses import (
     PoseEstimator,
     PoseFit,
@@ -40,12 +39,7 @@ from insegan_ros.parts_bin import DEFAULT, Bin, FindingConfig, foreground, lowes
 from insegan_ros.types import DepthFrame, InstanceImages, Segmentation
 
 MAX_TILT_DEGREES = 3.0  # beyond it the frame is first seen straight down
-TEMPLATE = 'template.logits'  # its name among a model's tensors
 WHOLE_VISIBLE, WHOLE_AGREEMENT = 0.9, 0.6  # above both an instance counts as seen whole
-SCALE_TOLERANCE = 0.06  # of a pixel's side: beyond it the image is resampled
-MOST_PIXELS = 300_000  # that a network for any part sees: bounds the time
-MOST_MAGNIFIED = 500_000  # that a network for one part sees of an image that is magnified
-FEWEST_PX = 24.0  # of a part's length, in an image so large
 
 
 class DistilledSegmenter:
@@ -247,15 +241,7 @@ class DistilledSegmenter:
             size = (max(round(shape[0] * factor), 1), max(round(shape[1] * factor), 1))
             heights = resize(heights, size)
         seen = heights.shape
-        padding = [(0, -side % STRIDE) for side in seen]
-        padded = np.pad(heights, padding, constant_values=np.nan)
-        image = torch.from_numpy(network_input(padded, config)[None])
-        image = image.to(self._device, memory_format=torch.channels_last)
-        check_time()
-        with torch.inference_mode():
-            output = self.network(image)[0].float().cpu().numpy()
-        check_time()
-        output = output[:, : seen[0], : seen[1]]
+        output = network_output(self.network, heights, config, device=self._device)
         if seen == shape:
             return find_instances(output, config, self._votes, prune=self._existence)
         # votes, not labels, go back to the image's own pixels: edges are then no stairs
@@ -266,35 +252,12 @@ class DistilledSegmenter:
         )
 
     def magnification(self, pixel_m: float, shape: tuple[int, ...] = (1, 1)) -> float:
-        """By how much an image of such pixels is resampled for the network.
-
-        A model of any part makes do with less of a large image, as long as parts stay FEWEST_PX.
+        """By how much an image of such pixels is resampled; see `network_scale`.
 
         Raises:
             ValueError: no bin and no camera of this model's kind gives such an image.
         """
-        length_px, size = self._config.part_length_m / pixel_m, shape[0] * shape[1]
-        if self._lengths_px is None:
-            factor = pixel_m / self._config.pixel_m
-            factor = 1.0 if abs(factor - 1) <= SCALE_TOLERANCE else factor
-            too_much = factor > 1 and size * factor**2 > MOST_MAGNIFIED
-        else:
-            wanted = float(np.clip(length_px, *self._lengths_px)) / length_px
-            factor = min(wanted, float(np.sqrt(MOST_PIXELS / size)))
-            too_much = factor < wanted and factor * length_px < FEWEST_PX
-        if too_much:
-            raise ValueError(
-                f'a part is only {length_px:.0f} px long here, in {shape[1]} x {shape[0]} px that '
-                'may be the bin: too much for the model, which needs parts magnified. '
-                'Is the depth in the right unit, the part length right, the camera over the bin? '
-                "A bin file with the bin's region (insegan calibrate) makes it smaller"
-            )
-        return factor
-
-
-def template_name(kind: int) -> str:
-    """Of the template of kind 1, 2, ... among a model's tensors."""
-    return TEMPLATE if kind == 1 else f'{TEMPLATE}.{kind}'
+        return magnification(self._config, pixel_m, shape, lengths_px=self._lengths_px)
 
 
 def load(

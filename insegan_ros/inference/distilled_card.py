@@ -13,6 +13,8 @@ from insegan_ros.inference.confidence import Confidence
 from insegan_ros.inference.existence import Existence
 from insegan_ros.parts_bin import FindingConfig
 
+TEMPLATE = 'template.logits'  # its name among a model's tensors
+
 
 @dataclass(frozen=True)
 class Scoring:
@@ -43,6 +45,11 @@ class DistilledCard:
     def voxels_m(self) -> tuple[float, ...]:
         """One for each template."""
         return () if self.voxel_m is None else (self.voxel_m, *self.other_voxels_m)
+
+
+def template_name(kind: int) -> str:
+    """Of the template of kind 1, 2, ... among a model's tensors."""
+    return TEMPLATE if kind == 1 else f'{TEMPLATE}.{kind}'
 
 
 def widths_of(card: Mapping[str, Any]) -> tuple[int, int, int, int]:

@@ -9,6 +9,7 @@ from typing import Literal
 import yaml
 
 from insegan_ros import config
+from insegan_ros.config import ConfigError
 from insegan_ros.data.cad import Units
 from insegan_ros.data.frames import AugmentConfig
 from insegan_ros.discovery.state import DiscoveryConfig
@@ -150,6 +151,11 @@ class LearnConfig:
         if self.kinds > 1 and self.mesh is not None:
             raise ValueError('kinds are sought in frames; a mesh is of one kind: leave one out')
         _ = self.errors(0.05)  # says what is wrong with the camera
+        if self.step.joint_after is not None and self.model.encoder != 'set':
+            raise ValueError(
+                f'step.joint_after is {self.step.joint_after}, which only a set encoder has, and '
+                f'model.encoder is {self.model.encoder}: leave out one of them'
+            )
         if self.frames < 1 or self.least_piles < 1:
             raise ValueError(
                 f'frames {self.frames}, least_piles {self.least_piles}: 1 or more are expected'
@@ -165,7 +171,12 @@ class LearnConfig:
         """
         if self.camera == 'any':
             return AnyCamera(part_length_m)
-        return None if self.camera in (None, 'd435') else find_camera(self.camera).noise
+        if self.camera in (None, 'd435'):
+            return None
+        try:
+            return find_camera(self.camera).noise
+        except ConfigError as error:
+            raise ConfigError(f'{error}; also: any, d435') from None
 
     @property
     def seconds(self) -> float:

@@ -248,7 +248,7 @@ class Distillation:
             told = job.report.of('mesh')
             card['mesh'] = {'file': Path(job.mesh).name, **told}
         shapes = {
-            distilled.template_name(kind): torch.from_numpy(template.logits)
+            distilled_card.template_name(kind): torch.from_numpy(template.logits)
             for kind, template in enumerate(self.templates, 1)
         }
         tensors = {**progress.average.state_dict(), **shapes}

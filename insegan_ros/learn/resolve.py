@@ -119,7 +119,7 @@ def _counted(settings: LearnConfig, given: bool, dataset: Dataset) -> LearnConfi
 def _gone_on_with(
     start: InSeGANStart, settings: LearnConfig, given: Mapping[str, Any], *, dataset: Dataset
 ) -> LearnConfig:
-    """With the sizes and the coding of the model that is begun with; its encoder alone learns."""
+    """With the sizes and the coding of the model that is begun with; its encoder learns first."""
     theirs = start.settings
     if 'model' in given and settings.model != theirs.model:
         raise ConfigError(
@@ -128,8 +128,8 @@ def _gone_on_with(
         )
     if settings.step.generator_steps < 1:
         raise ConfigError(
-            'step.generator_steps is 0, all networks together; with a start the encoder alone '
-            'learns: leave it out'
+            'step.generator_steps is 0, all networks together; with a start the encoder learns '
+            'first, alone: leave it out'
         )
     known_count(dataset, theirs.model.instances, settings, key='model.instances')
     return replace(

@@ -22,6 +22,7 @@ from insegan_ros.files import FolderClaim, write_atomically
 from insegan_ros.learn.config import FREE, LearnConfig, dump_settings
 
 CONFIG, RUN, REPORT = 'config.yaml', 'run.yaml', 'report.yaml'
+UNSET = 'not set'  # a setting that an earlier version, or the method, does not have
 
 
 class Report:
@@ -166,7 +167,7 @@ def _changed_settings(file: Path, settings: LearnConfig) -> list[str]:
         _flat(yaml.safe_load(text)) for text in (file.read_text(), dump_settings(settings))
     )
     return [
-        f'{key} was {theirs.get(key)}, is {ours.get(key)}'
+        f'{key} was {theirs.get(key, UNSET)}, is {ours.get(key, UNSET)}'
         for key in sorted(theirs.keys() | ours.keys())
         if key.split('.')[0] not in FREE and theirs.get(key) != ours.get(key)
     ]

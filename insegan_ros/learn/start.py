@@ -54,7 +54,7 @@ class Start:
     def weights(self) -> dict[str, Tensor]:
         """Its weights, without the template."""
         weights = model_card.load_weights(self.folder)
-        weights.pop(distilled.TEMPLATE, None)
+        weights.pop(distilled_card.TEMPLATE, None)
         return weights
 
     @property

@@ -293,8 +293,10 @@ class SegmenterNode(ManagedNode):
         try:
             response.message = self._picking.answer(*done, newest.image.header)
             response.success = True
-        except ValueError as error:  # no bin, or a gripper that does not fit into it
+        except Exception as error:  # without an answer the client would wait for ever
             response.message = in_words(error)
+            if not isinstance(error, ValueError):  # no bin, or a gripper that does not fit into it
+                self._failed(f'~/plan_picks: {response.message}')
         return response
 
     # --- what is said --------------------------------------------------------------------------

@@ -122,9 +122,9 @@ def _directions() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def _quantile_index(which: NDArray[np.bool_], share: float) -> NDArray[np.int64]:
-    """(..., M) -> (...) index of the element that so many of those marked come before."""
+    """(..., M) -> (...) index of the element that such a share of those marked come before."""
     count = which.cumsum(axis=-1, dtype=np.int32)
-    return np.asarray((count > share * (count[..., -1:] - 1)).argmax(axis=-1))
+    return np.asarray((count > np.rint(share * (count[..., -1:] - 1))).argmax(axis=-1))
 
 
 def _lean(x: NDArray[np.float64], y: NDArray[np.float64], *, low: float, high: float) -> float:

@@ -53,7 +53,7 @@ def jaw_pick(
         if best is None or value > best[0]:
             best = value, m, smooth, free
     if best is None:
-        return NoPick(label=k + 1, reason=max(set(reasons), key=reasons.count))
+        return NoPick(label=k + 1, reason=max(reasons, key=reasons.count))
     _, m, smooth, free = best
     cues = Cues(
         seal=float(seal[m]),
@@ -89,11 +89,12 @@ def _reachable(
     opening = holds.widths + 2 * jaw.clearance_m
     reach = (opening / 2 + jaw.finger_thickness_m)[:, None] * (holds.closing @ scene.floor_axes)
     walls = np.minimum(scene.wall_distance(tips - reach), scene.wall_distance(tips + reach))
-    width = 1000 * float(np.median(holds.widths))
+    wide = opening > jaw.stroke_m
+    narrowest = 1000 * float(holds.widths[wide].min(initial=np.inf))  # of those that are too wide
     forbidden = {
         'the fingers find too little of it': ~holds.seen,
         'it lies too flat for the fingers': holds.depths < jaw.min_depth_m,
-        f'it is {width:.0f} mm wide, more than the fingers open': opening > jaw.stroke_m,
+        f'it is at least {narrowest:.0f} mm wide, more than the fingers open': wide,
         'a wall stands where a finger has to go': walls < 0,
         'each of its places has failed before': ~scene.untried(tips),
     }

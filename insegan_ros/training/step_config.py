@@ -51,6 +51,15 @@ class StepConfig:
     joint_adversarial: float = 0.3  # weight of the generator's adversarial loss from then on
     losses: LossConfig = field(default_factory=LossConfig)
 
+    def __post_init__(self) -> None:
+        after = self.joint_after
+        if after is not None and (after < 0 or self.generator_steps < 1):
+            raise ValueError(
+                f'joint_after {after} with generator_steps {self.generator_steps}: 0 or more '
+                'steps after a phase of the encoder are expected, and that phase begins after 1 '
+                'or more generator_steps'
+            )
+
     def encoder_rate(self, step: int) -> float:
         """Learning rate of the encoder after so many of its steps."""
         share = min(max(step, 0) / self.settle_steps, 1.0) if self.settle_steps else 0.0

@@ -14,6 +14,7 @@ from insegan_ros.cli import main
 from insegan_ros.data.meshes import read_mesh
 from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.data.writer import DatasetWriter
+from insegan_ros.evaluation import pose_benchmark
 from insegan_ros.evaluation.template_frame import frames_to_fit_and_judge, learned_frame
 from insegan_ros.inference import model_card
 from insegan_ros.synthetic.parts import make_part
@@ -100,3 +101,21 @@ def test_what_cannot_be_judged_is_told(
     assert 'no mesh' in capsys.readouterr().err
     assert main([*line, '--methods', 'nut', '--symmetry', 'round']) == 1
     assert 'revolution:z' in capsys.readouterr().err
+
+
+def test_a_method_that_finds_nothing_is_left_out_and_the_others_are_judged(
+    nuts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fitted(*_: object, name: str, **__: object) -> np.ndarray:
+        if name != 'good':
+            raise ValueError('no instance was found')
+        return np.eye(4)
+
+    monkeypatch.setattr(pose_benchmark, 'template_frame', fitted)
+    some = {'bad': None, 'good': None}
+    frames, left_out = pose_benchmark._frames_of(Dataset(nuts), some, None, known=some, fitting=[])
+    assert list(frames) == ['good']
+    assert left_out == {'bad': 'no instance was found'}
+    alone = {'bad': None}
+    with pytest.raises(ValueError, match='no instance was found'):
+        pose_benchmark._frames_of(Dataset(nuts), alone, None, known=alone, fitting=[])

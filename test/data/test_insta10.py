@@ -223,6 +223,11 @@ def half_mask(path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-40])
 
 
+def mask_with_losses(path: Path) -> None:
+    content = cv2.imencode('.jpg', np.zeros((SIZE, SIZE, 3), np.uint8))[1]
+    (path / 'val/rgb/rgb_0003.png').write_bytes(content.tobytes())
+
+
 def other_depth(path: Path) -> None:
     cv2.imwrite(str(path / 'depth/depth_0001.png'), np.full((SIZE, SIZE), 50, np.uint8))
 
@@ -247,6 +252,7 @@ def blurred_mask(path: Path) -> None:
         (other_size, r'depth_0001\.png is \(32, 64\) \(H, W\); \(64, 64\) is expected'),
         (other_mask_size, r'rgb_0003\.png is \(32, 32\)'),
         (half_mask, r'rgb_0003\.png is damaged: it is cut short'),
+        (mask_with_losses, r'rgb_0003\.png is no PNG'),
         (other_depth, r'depth_0001\.png is uint8; .* one class has one bit depth'),
         (colour_depth, r'depth_0001\.png is a colour image'),
         (blurred_mask, r'rgb_0003\.png has \d+ colours; .* stored with losses'),

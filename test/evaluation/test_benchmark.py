@@ -79,7 +79,40 @@ def test_a_frame_without_a_bin_counts_as_an_empty_result(tmp_path: Path) -> None
     (run,) = benchmark(dataset, ['kmeans'], [2], seeds=1, instances=3)
     assert run.summary()['failed_frames'] == 1
     assert run.summary()['strict_miou'] == 0
-    assert 'no bin found in 1 frames' in markdown([run])
+    assert 'nothing could be segmented in 1 frames' in markdown([run])
+    assert 'the first: only 0 of 12000 pixels are measured' in markdown([run])
+
+
+class GivesUp:
+    """A method that cannot say anything about the second frame."""
+
+    part_length_m = parts_bin = misfit = None
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def segment(self, frame: DepthFrame, **_: float) -> Segmentation:
+        self.calls += 1
+        if self.calls == 2:
+            raise ValueError('1 frames do not show how long the part is')
+        return segmentation_from_labels(frame, np.where(frame.depth_m < 0.49, 1, 0))
+
+
+def test_a_frame_on_which_a_method_gives_up_costs_that_frame_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = make_dataset(tmp_path / 'd', 3)
+    monkeypatch.setattr(
+        'insegan_ros.evaluation.benchmark.make_segmenter',
+        lambda method, *_, **__: GivesUp() if method == 'any' else make_segmenter(method, 3, BIN),
+    )
+    runs = benchmark(dataset, ['any', 'kmeans'], dataset.indices, seeds=1, parts_bin=BIN)
+    assert [run.summary()['failed_frames'] for run in runs] == [1, 0]
+    assert [bool(f.failed) for f in runs[0].frames] == [False, True, False]
+    assert np.isfinite(runs[0].frames[0].strict_miou)
+    assert 'how long the part is' in write_report(tmp_path / 'o', runs, {})
+    told = json.loads((tmp_path / 'o/results.json').read_text())['runs'][0]['frames']
+    assert told[1]['failed'] == '1 frames do not show how long the part is'
 
 
 def test_the_rerendering_error_is_worked_by_hand() -> None:
@@ -244,6 +277,6 @@ def test_wrong_arguments_are_named(tmp_path: Path, capsys, wrong: list[str], mes
 
 def test_pictured_frames_go_from_the_worst_to_the_best() -> None:
     scores = [0.5, 0.1, 0.9, 0.3, 0.7]
-    frames = [FrameFigures(10 + k, 1.0, False, strict_miou=s) for k, s in enumerate(scores)]
+    frames = [FrameFigures(10 + k, 1.0, '', strict_miou=s) for k, s in enumerate(scores)]
     assert chosen_frames(Run('m', 0, tuple(frames)), 3) == [11, 10, 12]
     assert chosen_frames(Run('m', 0, tuple(frames[:1])), 3) == [10]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +13,12 @@ from insegan_ros.camera import Plane
 from insegan_ros.config import plain
 from insegan_ros.distillation.clusters import VoteSettings
 from insegan_ros.distillation.network import NetworkConfig, VoteNetwork
-from insegan_ros.inference import distilled, distilled_card, model_card
+from insegan_ros.inference import distilled, distilled_card, model_card, network_scale
 from insegan_ros.inference.bin_window import ids_inside
+from insegan_ros.inference.poses import PoseFit
 from insegan_ros.parts_bin import Bin, FindingConfig, PartLimits
-from insegan_ros.types import DepthFrame, Intrinsics
+from insegan_ros.types import DepthFrame, InstanceImages, Intrinsics
+from insegan_ros.view_limits import ViewLimits, limited
 
 CONFIG = NetworkConfig(0.04, 0.015, 0.5 / 200, widths=(16, 24, 32, 32))
 VOTES = VoteSettings(part_probability=0.5, min_support=2.0)
@@ -200,8 +203,8 @@ def test_of_a_large_image_a_network_sees_no_more_than_it_has_time_for() -> None:
     for length in (0.030, 0.050, 0.1):
         segmenter.set_part_length(length)
         factor = segmenter.magnification(pixel, shape)
-        assert factor**2 * shape[0] * shape[1] <= distilled.MOST_PIXELS * 1.0001
-        assert factor * length / pixel >= distilled.FEWEST_PX
+        assert factor**2 * shape[0] * shape[1] <= network_scale.MOST_PIXELS * 1.0001
+        assert factor * length / pixel >= network_scale.FEWEST_PX
     segmenter.set_part_length(0.015)
     assert segmenter.magnification(pixel, (200, 200)) == pytest.approx(40 / 15)
     with pytest.raises(ValueError, match='only 15 px long'):
@@ -223,3 +226,24 @@ def test_a_model_whose_writing_is_cut_short_has_no_card(
     with pytest.raises(OSError, match='No space left'):
         model_card.save_model(tmp_path, card, network(3.0).state_dict())
     assert not (tmp_path / model_card.CARD).exists()
+
+
+def test_how_badly_the_template_fits_is_known_without_poses_and_through_view_limits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    segmenter = distilled.DistilledSegmenter(network(3.0), VOTES, FLAT, usual_misfit=0.4)
+    seen = limited(segmenter, ViewLimits(None, 1.0))
+    plain_one = seen.segment(frame())
+    assert seen.misfit is None  # it has no template
+    asked: list[tuple[int, ...]] = []
+
+    def cost(_: DepthFrame, masks: InstanceImages, *__: object, **how: Any) -> list[PoseFit]:
+        asked.append((len(masks), len(how['order'])))
+        return [PoseFit(np.eye(4), 0.8, 1.0)] * len(masks)
+
+    monkeypatch.setattr(segmenter, 'poses', (None,))
+    monkeypatch.setattr(segmenter, 'fit_poses', cost)
+    found = seen.segment(frame(), pose_seconds=0.0)
+    assert asked == [(min(3, found.count),) * 2]
+    assert seen.misfit == pytest.approx(2.0)
+    assert np.array_equal(found.poses, plain_one.poses)  # they stay the rough ones

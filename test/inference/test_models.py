@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from insegan_ros import config
 from insegan_ros.evaluation.metrics import strict_miou
 from insegan_ros.inference import model_card
+from insegan_ros.inference.distilled_card import DistilledCard
+from insegan_ros.parts_bin import FindingConfig
 from insegan_ros.synthetic.generate import SceneConfig, make_scene
 from insegan_ros.synthetic.parts import make_part
 
@@ -22,6 +25,12 @@ def test_a_model_is_small_and_its_card_tells_its_origin(name: str) -> None:
     assert (folder / model_card.WEIGHTS).stat().st_size <= 6e6
     for key in ('labels_used', 'dataset', 'training', 'figures'):
         assert card[key], f'{name}: no {key}'
+
+
+@pytest.mark.parametrize('name', MODELS)
+def test_a_model_finds_bins_by_the_present_settings(name: str) -> None:
+    settings = model_card.read_card(model_card.find(name))['settings']
+    assert config.from_mapping(DistilledCard, settings).finding == FindingConfig()
 
 
 @pytest.mark.parametrize('name', [name for name in MODELS if name != model_card.ANY])

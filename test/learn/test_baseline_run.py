@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+pytest.importorskip('torch.utils.tensorboard.writer', reason='tensorboard is not installed')
+
 from insegan_ros.baselines.learned.registry import METHODS
 from insegan_ros.cli import main
 from insegan_ros.data.store import Dataset, DatasetInfo, to_units

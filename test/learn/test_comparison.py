@@ -13,14 +13,22 @@ from insegan_ros.data.store import Dataset, DatasetInfo, to_units
 from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.inference import model_card
 from insegan_ros.inference.distilled import DistilledSegmenter
+from insegan_ros.inference.distilled_card import with_usual_misfit
 from insegan_ros.inference.found import Found
 from insegan_ros.learn import stage_comparison
 from insegan_ros.learn.config import LearnConfig
 from insegan_ros.learn.run_folder import Job
-from insegan_ros.learn.stage_comparison import BEGUN_WITH, LEARNED, comparison_stages, ending
+from insegan_ros.learn.stage_comparison import (
+    BEGUN_WITH,
+    LEARNED,
+    comparison_stages,
+    ending,
+    usual_misfit,
+)
 from insegan_ros.learn.stages import run_stages
 from insegan_ros.learn.start import Start
 from insegan_ros.parts_bin import Bin
+from insegan_ros.synthetic.generate import SceneConfig, make_scene
 from insegan_ros.types import DepthFrame, Intrinsics
 
 CAMERA = Intrinsics(96, 80, 300.0, 300.0, 47.5, 39.5)
@@ -134,3 +142,14 @@ def test_a_model_of_a_mesh_is_kept_for_its_poses(
     figures = stage_comparison.keep_the_better(of_mesh, Known(model_card.find('any')))
     assert figures['kept'] == LEARNED
     assert 'but is no better' in ending(of_mesh)
+
+
+def test_what_poses_cost_on_the_parts_own_frames_is_written_on_its_card_as_usual() -> None:
+    card = model_card.read_card(model_card.find('nut'))
+    frames = [make_scene(SceneConfig(part='nut'), (4, k)).frame for k in range(2)]
+    cost = usual_misfit(model_card.load_segmenter('nut'), frames)
+    assert cost == pytest.approx(card['settings']['usual_misfit'], rel=0.3)
+    written = with_usual_misfit(card, 0.31234)
+    assert written['usual_misfit'] == 0.312
+    assert with_usual_misfit({'settings': written}, 0.312) == written
+    assert usual_misfit(model_card.load_segmenter('any:0.056'), frames) is None

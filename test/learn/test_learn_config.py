@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from insegan_ros.config import ConfigError
 from insegan_ros.learn.config import dump_settings
 from insegan_ros.learn.resolve import resolve
 
@@ -37,3 +38,23 @@ def test_a_setting_that_decides_is_given_by_its_name_and_read_back(
     assert value == 0.375
     assert resolve([written], [], None) == given
     assert given != resolve([], [], None)
+
+
+@pytest.mark.parametrize(
+    'settings',
+    [
+        ['step.joint_after=-1'],
+        ['step.joint_after=9', 'step.generator_steps=0'],
+        ['step.joint_after=9', 'model.encoder=latents'],
+    ],
+)
+def test_a_joint_phase_that_would_never_teach_the_generator_by_frames_is_refused(
+    settings: list[str],
+) -> None:
+    with pytest.raises(ConfigError, match=r'joint_after (is )?(-1|9)'):
+        resolve([], ['method=insegan3d', *settings], None)
+
+
+def test_a_camera_that_is_none_is_answered_with_those_there_are() -> None:
+    with pytest.raises(ConfigError, match=r"no camera 'mine'.*time_of_flight.*any, d435$"):
+        resolve([], ['camera=mine'], None)

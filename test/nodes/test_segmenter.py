@@ -119,6 +119,24 @@ def test_picks_without_a_bin_are_refused_in_words_and_the_node_goes_on(bench: Be
     assert bench.segments_correctly()
 
 
+def test_a_defect_of_the_planner_is_answered_and_not_waited_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> str:
+        raise IndexError('out of bounds')
+
+    monkeypatch.setattr(bench.node._picking, 'answer', fail)
+    client = bench.user.create_client(Trigger, 'segmenter/plan_picks')
+    assert client.wait_for_service(20.0)
+    bench.send()
+    assert bench.spin_until(lambda: bench.node._progress.pairs)
+    future = client.call_async(Trigger.Request())
+    assert bench.spin_until(future.done)
+    assert not future.result().success
+    assert future.result().message == 'IndexError: out of bounds'
+    assert bench.spin_until(lambda: 'out of bounds' in bench.status.get('last error', ''))
+
+
 def test_a_trigger_segments_one_frame_where_nothing_is_continuous(bench: Bench) -> None:
     bench.node.set_parameters([Parameter('continuous', value=False)])
     client = bench.user.create_client(Trigger, 'segmenter/segment')

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ from scenes import HEIGHT, boxes
 
 from insegan_ros.picks.chance import Chance
 from insegan_ros.picks.gripper import ParallelJaw
+from insegan_ros.picks.holds import PLACES, Holds
 from insegan_ros.picks.planner import plan_picks
 
 JAW = ParallelJaw(stroke_m=0.05, finger_width_m=0.01, finger_thickness_m=0.006)
@@ -32,7 +34,9 @@ def test_fingertips_stay_above_the_floor():
 def test_a_part_wider_than_the_stroke_cannot_be_held():
     frame, found, parts_bin = boxes((0, 0, 0.07, 0.07, 0.03))
     plan = plan_picks(frame, found, parts_bin, gripper=JAW)
-    assert 'more than the fingers open' in plan.none[0].reason
+    reason = plan.none[0].reason
+    width = re.fullmatch(r'it is at least (\d+) mm wide, more than the fingers open', reason)[1]
+    assert 50 < int(width) <= 70
 
 
 def test_neighbours_on_both_sides_leave_no_room_for_fingers():
@@ -49,6 +53,15 @@ def test_a_flat_part_leaves_the_fingers_nothing_to_hold():
     frame, found, parts_bin = boxes((0, 0, 0.03, 0.03, 0.004))
     plan = plan_picks(frame, found, parts_bin, gripper=JAW)
     assert 'too flat' in plan.none[0].reason
+
+
+@pytest.mark.parametrize('count', [8, 60, 100, 240])
+def test_a_part_is_as_wide_to_the_left_as_to_the_right(count):
+    x = np.linspace(-0.015, 0.015, count)
+    holds = Holds.of(np.stack([x, np.zeros(count), np.full(count, 0.03)], axis=1), JAW)
+    m = len(PLACES) // 2  # closes along x, above the middle
+    np.testing.assert_allclose(holds.centres[m], 0, atol=1e-9)
+    assert holds.widths[m] == pytest.approx(0.03, rel=0.04)
 
 
 def test_of_holds_with_equal_chances_the_one_above_the_middle_is_taken():

@@ -13,6 +13,8 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[2] / 'benchmarks'))
 
+pytest.importorskip('torch.utils.tensorboard.writer', reason='tensorboard is not installed')
+
 import part_run
 from paper_experiments import EXPERIMENTS
 
