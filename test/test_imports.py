@@ -179,7 +179,11 @@ def test_everything_but_the_nodes_imports_without_ros(monkeypatch: pytest.Monkey
     modules = [m for m in MODULES if m.split('.')[0] not in ('nodes', 'demos')]
     try:
         for module in modules:
-            importlib.import_module(f'insegan_ros.{module}'.rstrip('.'))
+            try:
+                importlib.import_module(f'insegan_ros.{module}'.rstrip('.'))
+            except ImportError as error:
+                if not isinstance(error, ValueError):  # an extra that is absent is no ROS
+                    raise
         with pytest.raises(ImportError):
             importlib.import_module('insegan_ros.nodes.lifecycle')
     finally:

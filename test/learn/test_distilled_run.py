@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 import sys
 from dataclasses import replace
@@ -36,7 +35,12 @@ from insegan_ros.learn.reading import ReadingConfig, look
 from insegan_ros.model.template import Template
 from insegan_ros.types import DepthFrame
 
-CAN_TRAIN_GANS = importlib.util.find_spec('tensorboard') is not None
+try:
+    from torch.utils.tensorboard import writer  # noqa: F401
+except ImportError:  # also where TensorBoard is there and its protobuf is not
+    CAN_TRAIN_GANS = False
+else:
+    CAN_TRAIN_GANS = True
 # which model is kept is a matter of test_comparison.py
 UNSEEN = ('--set', 'compared=0')
 FEW = ('--set', 'least_piles=8', *UNSEEN)
