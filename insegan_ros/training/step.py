@@ -7,22 +7,28 @@ learn together at the end, with real frames that teach the generator by their re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from insegan_ros.model import losses, set_losses
+from insegan_ros.model import losses
 from insegan_ros.model.generator import Generator
 from insegan_ros.model.insegan import InSeGAN
-from insegan_ros.model.matching import match
 from insegan_ros.model.set_encoder import SetEncoder
 from insegan_ros.training.distributed import ALONE, Group
 from insegan_ros.training.ema import Ema
+from insegan_ros.training.inversion import (
+    Drawn,
+    LatentInversion,
+    Named,
+    SetInversion,
+    frozen,
+)
 from insegan_ros.training.loop import require_finite
-from insegan_ros.training.noise import measured, normal
+from insegan_ros.training.noise import normal
 from insegan_ros.training.step_config import StepConfig
 
 EXPLODED = 40.0  # a loss above it counts as not finite
@@ -53,6 +59,10 @@ class Trainer:
             'generator': Ema(model.generator, config.ema),
             'encoder': Ema(model.encoder, config.ema),
         }
+        encoder = model.encoder
+        self._inversion = (
+            SetInversion(encoder) if isinstance(encoder, SetEncoder) else LatentInversion(encoder)
+        )
         self.steps = 0
         self._rng: torch.Generator | None = None  # None: the device's own
 
@@ -147,7 +157,7 @@ class Trainer:
         for optimizer in self._optimizers.values():
             optimizer.zero_grad(set_to_none=True)
 
-    def losses(self, real: Tensor, z: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def losses(self, real: Tensor, z: Tensor) -> Named:
         """The weighted sum of the next step's losses, and each of them by name."""
         self.model.train()
         phase = self.phase
@@ -193,11 +203,14 @@ class Trainer:
             return images
         return images + self.config.noise * normal(images, self._rng)
 
-    def _adversarial_losses(self, real: Tensor, z: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def _adversarial_losses(self, real: Tensor, z: Tensor) -> Named:
         """Eq. 7: one generated batch serves all networks; each term reaches one's weights."""
         model, weights = self.model, self.config.losses
-        fake, features = model.generator(z)
-        fake = fake.float()
+        if self.phase == 'generator':
+            drawn = Drawn(model.generator(z)[0].float(), ())
+        else:
+            drawn = self._inversion.draw(model.generator, z)
+        fake = drawn.image
         d_loss = losses.discriminator_loss(
             model.discriminator(self._noisy(real)).float(),
             model.discriminator(self._noisy(fake.detach())).float(),
@@ -208,84 +221,28 @@ class Trainer:
         total = weights.discriminator * d_loss + share * weights.generator * g_loss
         found = {'D': d_loss, 'G': g_loss}
         if self.phase != 'generator':
-            more, named = self._inversion_losses(
-                model.generator, real, z, image=fake.detach(), features=features.detach()
-            )
+            more, named = self._inversion_losses(model.generator, drawn.detached(), real)
             total, found = total + more, found | named
         return total, found
 
-    def _encoder_losses(self, real: Tensor, z: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def _encoder_losses(self, real: Tensor, z: Tensor) -> Named:
         generator = self.frozen_generator
         with torch.no_grad():
-            image, features = generator(z)
-        return self._inversion_losses(generator, real, z, image=image.float(), features=features)
+            drawn = self._inversion.draw(generator, z)
+        return self._inversion_losses(generator, drawn, real)
 
-    def _inversion_losses(
-        self, generator: Generator, real: Tensor, z: Tensor, *, image: Tensor, features: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """L_E of either encoder; the generator's weights are held fixed, but for real frames."""
-        if isinstance(self.model.encoder, SetEncoder):
-            with frozen(generator):
-                total, named = self._set_losses(self.model.encoder, generator, z)
-            return self._with_real(total, named, generator, real=real, count=z.shape[1])
-        with frozen(generator):
-            weights = self.config.losses
-            z_hat, derendered = self.model.encoder(image)
-            z_hat = z_hat.float()
-            a_loss = losses.alignment_loss(z, z_hat, match(z, z_hat, weights.matching))
-            i_loss = losses.intermediate_loss(features.float(), derendered.float())
-            p_loss = torch.zeros_like(a_loss)
-            if weights.pose:
-                p_loss = losses.pose_loss(image, generator(z_hat)[0].float(), weights.pose_norm)
-        total = weights.alignment * a_loss + weights.intermediate * i_loss
-        return total + weights.pose * p_loss, {'a': a_loss, 'i': i_loss, 'p': p_loss}
-
-    def _with_real(
-        self,
-        total: Tensor,
-        named: dict[str, Tensor],
-        generator: Generator,
-        *,
-        real: Tensor,
-        count: int,
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Losses of a set encoder, and that of real frames' re-rendering once it is due."""
-        weight, encoder = self.config.losses.real, self.model.encoder
-        since = self.steps - self.config.generator_steps
-        if not weight or since < self.config.real_after or not isinstance(encoder, SetEncoder):
-            return total, named
-        with nullcontext() if self.phase == 'joint' else frozen(generator):
-            explained = generator.render_both(encoder.explain(real, count))[0].float()
-        named['real'] = losses.pose_loss(real, explained)
-        return total + weight * named['real'], named
-
-    def _set_losses(
-        self, encoder: SetEncoder, generator: Generator, z: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def _inversion_losses(self, generator: Generator, drawn: Drawn, real: Tensor) -> Named:
+        """L_E of either encoder, and that of real frames once it is due."""
         weights, since = self.config.losses, self.steps - self.config.generator_steps
-        with torch.no_grad():
-            codes = generator.place(z)
-            image, alone = (some.float() for some in generator.render_both(codes))
-            found = set_losses.seen(alone)
-        heat, features = encoder(measured(image, self._rng))
-        again, scores = encoder.codes_and_scores(features, found.cells)
-        known = torch.where(found.asked[..., None] > 0.5, again, codes)
-        rendered, single = (some.float() for some in generator.render_both(known))
-        named = {
-            'centre': set_losses.centre_loss(heat, found),
-            'each': set_losses.appearance_loss(alone, single, found.asked),
-            'p': losses.pose_loss(image, rendered, weights.pose_norm),
-        }
-        total = weights.centre * named['centre'] + weights.appearance * named['each']
-        total = total + 5 * weights.pose * named['p']
-        if generator.kind == '3d':
-            turn, move = set_losses.motion_loss(codes, again, found.asked)
-            # equal parts have many right rotations: these only begin with the true ones
-            total = total + weights.motion * (move + 0.5 * turn * (since < self.config.real_after))
-            named['move'] = move
-        if generator.gates:
-            named['template'] = set_losses.template_loss(codes, scores, found.asked)
-            total = total + weights.template * named['template']
+        inversion, due = self._inversion, since >= self.config.real_after
+        if isinstance(inversion, LatentInversion):
+            return inversion.losses(generator, drawn, weights)
+        total, named = inversion.losses(generator, drawn, weights, turns=not due, rng=self._rng)
+        if weights.real and due:
+            with nullcontext() if self.phase == 'joint' else frozen(generator):
+                count = self.model.config.instances
+                named['real'] = inversion.real_loss(generator, real, count)
+            total = total + weights.real * named['real']
         return total, named
 
     def _autocast(self, real: Tensor) -> torch.autocast:
@@ -322,15 +279,3 @@ class Trainer:
             for name, optimizer in self._optimizers.items():
                 optimizer.load_state_dict(state['optimizers'][name])
         self.steps = int(state['steps'])
-
-
-@contextmanager
-def frozen(network: nn.Module) -> Iterator[None]:
-    """Gradients pass through, and reach none of the network's weights."""
-    before = [(p, p.requires_grad) for p in network.parameters()]
-    network.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter, learns in before:
-            parameter.requires_grad_(learns)
