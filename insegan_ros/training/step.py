@@ -27,7 +27,7 @@ from insegan_ros.training.inversion import (
     SetInversion,
     frozen,
 )
-from insegan_ros.training.loop import require_finite
+from insegan_ros.training.loop import require_finite, require_finite_network
 from insegan_ros.training.noise import normal
 from insegan_ros.training.step_config import StepConfig
 
@@ -136,7 +136,8 @@ class Trainer:
             Each loss by name, unweighted, averaged over all processes.
 
         Raises:
-            FloatingPointError: a loss is not finite or exploded; no weight has been changed then.
+            FloatingPointError: a loss is not finite or exploded, or a gradient is not finite; no
+                weight has been changed then.
         """
         # what is drawn depends on the step alone: a resumed run draws the same
         number = self.steps * self.group.size + self.group.rank
@@ -149,6 +150,9 @@ class Trainer:
         self.group.average([told])
         named = {f'L_{name}': value for name, value in zip(found, told)}
         require_finite(named, self.steps, EXPLODED)
+        for name in self.learning:
+            self.group.average_gradients(getattr(self.model, name))
+        self.require_finite_networks()
         self._update()
         return dict(zip(found, told))
 
@@ -176,10 +180,13 @@ class Trainer:
             'joint': ('discriminator', 'generator', 'encoder'),
         }[self.phase]
 
+    def require_finite_networks(self) -> None:
+        """Raises: FloatingPointError, where a weight or gradient that is learned is no number."""
+        for name in self.learning:
+            require_finite_network(getattr(self.model, name), name, self.steps)
+
     def _update(self) -> None:
         learning = self.learning
-        for name in learning:
-            self.group.average_gradients(getattr(self.model, name))
         self.descend()
         self.steps += 1
         for name in set(learning) & set(self.ema):
