@@ -222,15 +222,12 @@ class Segmenter(Protocol):
         1: as usual; None where the method has no template, or not enough was seen.
         """
 
-    def segment(
-        self, frame: DepthFrame, *, pose_seconds: float = 0.0, refine_seconds: float = float('inf')
-    ) -> Segmentation:
+    def segment(self, frame: DepthFrame, *, pose_seconds: float = 0.0) -> Segmentation:
         """The instances in a frame.
 
         Args:
             pose_seconds: for the 6-DoF poses of all instances, by methods that know the part's
                 shape; 0: poses are the visible points' centroid and principal axes.
-            refine_seconds: for what a method that renders may improve in what it found first.
 
         Raises:
             FloorNotFoundError: no bin was given and the frame shows none.

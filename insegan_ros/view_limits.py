@@ -68,18 +68,14 @@ class LimitedSegmenter:
         """As the inner one's."""
         return self.inner.parts_bin
 
-    def segment(
-        self, frame: DepthFrame, *, pose_seconds: float = 0.0, refine_seconds: float = math.inf
-    ) -> Segmentation:
+    def segment(self, frame: DepthFrame, *, pose_seconds: float = 0.0) -> Segmentation:
         """As types.Segmenter says.
 
         Raises:
             ValueError: the window lies outside the image, or nothing is measured within it.
             FloorNotFoundError: no bin was given and the frame shows none within the limits.
         """
-        return self.inner.segment(
-            self.limits.applied(frame), pose_seconds=pose_seconds, refine_seconds=refine_seconds
-        )
+        return self.inner.segment(self.limits.applied(frame), pose_seconds=pose_seconds)
 
 
 def restricted(

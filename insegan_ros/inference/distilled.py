@@ -111,13 +111,7 @@ class DistilledSegmenter:
         """
         return self._tracker(frame)
 
-    def segment(
-        self,
-        frame: DepthFrame,
-        *,
-        pose_seconds: float = 0.0,
-        refine_seconds: float = float('inf'),  # noqa: ARG002
-    ) -> Segmentation:
+    def segment(self, frame: DepthFrame, *, pose_seconds: float = 0.0) -> Segmentation:
         """As types.Segmenter says.
 
         Raises:

@@ -103,9 +103,7 @@ class LengthFromFrames:
         """As the inner one's."""
         return self.inner.parts_bin
 
-    def segment(
-        self, frame: DepthFrame, *, pose_seconds: float = 0.0, refine_seconds: float = math.inf
-    ) -> Segmentation:
+    def segment(self, frame: DepthFrame, *, pose_seconds: float = 0.0) -> Segmentation:
         """As types.Segmenter says.
 
         Raises:
@@ -116,7 +114,7 @@ class LengthFromFrames:
             len(self._seen) < self._config.frames and self._is_new(frame)
         ):
             self.look([frame])
-        return self.inner.segment(frame, pose_seconds=pose_seconds, refine_seconds=refine_seconds)
+        return self.inner.segment(frame, pose_seconds=pose_seconds)
 
     def look(self, frames: Iterable[DepthFrame]) -> float:
         """Let these frames vote, a few from all over them; metres of the longest side.

@@ -252,9 +252,7 @@ class SegmenterNode(ManagedNode):
         if self._ending:  # it was called for while the deadline before was the present one
             self._deadline.cancel()
         with self._deadline:
-            return segmenter.segment(
-                frame, pose_seconds=poses_s, refine_seconds=given['pose_seconds']
-            )
+            return segmenter.segment(frame, pose_seconds=poses_s)
 
     def _pose_seconds(self, posed: bool) -> float:
         """Poses take longer than masks: none are made for topics that nobody hears."""

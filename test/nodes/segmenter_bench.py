@@ -42,9 +42,7 @@ class NearIsPart:
     parts_bin = None
     misfit = None
 
-    def segment(
-        self, frame: DepthFrame, *, pose_seconds: float = 0.0, refine_seconds: float = float('inf')
-    ) -> Segmentation:
+    def segment(self, frame: DepthFrame, *, pose_seconds: float = 0.0) -> Segmentation:
         time.sleep(self.delay_s)
         if self.failure is not None:
             raise self.failure
