@@ -28,6 +28,7 @@ class BinSegmenter(ABC):
         frame: DepthFrame,
         *,
         pose_seconds: float = 0.0,  # noqa: ARG002
+        answer_seconds: float = float('inf'),  # noqa: ARG002
     ) -> Segmentation:
         """As types.Segmenter says.
 

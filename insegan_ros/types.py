@@ -222,12 +222,20 @@ class Segmenter(Protocol):
         1: as usual; None where the method has no template, or not enough was seen.
         """
 
-    def segment(self, frame: DepthFrame, *, pose_seconds: float = 0.0) -> Segmentation:
+    def segment(
+        self,
+        frame: DepthFrame,
+        *,
+        pose_seconds: float = 0.0,
+        answer_seconds: float = float('inf'),
+    ) -> Segmentation:
         """The instances in a frame.
 
         Args:
             pose_seconds: for the 6-DoF poses of all instances, by methods that know the part's
                 shape; 0: poses are the visible points' centroid and principal axes.
+            answer_seconds: in which all of it shall be done: poses end earlier then, but the
+                likeliest instance of each kind has its own.
 
         Raises:
             FloorNotFoundError: no bin was given and the frame shows none.

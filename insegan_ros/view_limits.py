@@ -68,14 +68,18 @@ class LimitedSegmenter:
         """As the inner one's."""
         return self.inner.parts_bin
 
-    def segment(self, frame: DepthFrame, *, pose_seconds: float = 0.0) -> Segmentation:
+    def segment(
+        self, frame: DepthFrame, *, pose_seconds: float = 0.0, answer_seconds: float = math.inf
+    ) -> Segmentation:
         """As types.Segmenter says.
 
         Raises:
             ValueError: the window lies outside the image, or nothing is measured within it.
             FloorNotFoundError: no bin was given and the frame shows none within the limits.
         """
-        return self.inner.segment(self.limits.applied(frame), pose_seconds=pose_seconds)
+        return self.inner.segment(
+            self.limits.applied(frame), pose_seconds=pose_seconds, answer_seconds=answer_seconds
+        )
 
 
 def restricted(

@@ -170,7 +170,7 @@ class FloorRenderer:
     parts_bin = None
     misfit = None
 
-    def segment(self, frame: DepthFrame, *, pose_seconds: float = 0.0) -> Segmentation:
+    def segment(self, frame: DepthFrame, **_: float) -> Segmentation:
         self.calls += 1
         if self.calls % 2 == 0:
             return nothing(frame)
