@@ -29,6 +29,7 @@ class BinSegmenter(ABC):
         *,
         pose_seconds: float = 0.0,  # noqa: ARG002
         refine_seconds: float = float('inf'),
+        answer_seconds: float = float('inf'),  # noqa: ARG002
     ) -> Segmentation:
         """As types.Segmenter says.
 
