@@ -19,9 +19,9 @@ from tqdm import tqdm
 
 from insegan_ros.camera import Plane
 from insegan_ros.data.store import Dataset
-from insegan_ros.discovery.crops import MASK_EDGE, Piece, pieces_of
 from insegan_ros.discovery.discover import WHOLE
 from insegan_ros.discovery.picture import draw_pieces
+from insegan_ros.discovery.pieces import MASK_EDGE, Piece, pieces_of
 from insegan_ros.discovery.resume import load_pieces
 from insegan_ros.distillation.alike import Order, carry_out, unlike, view_cues
 from insegan_ros.distillation.examples import Piles

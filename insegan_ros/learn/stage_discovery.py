@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from insegan_ros.discovery.discover import WHOLE, Search, UnexplainedError, discover
+from insegan_ros.discovery.discover import WHOLE, discover
 from insegan_ros.discovery.kinds import discover_kinds, kind_folder
 from insegan_ros.discovery.lengths import TooFewPiecesError
+from insegan_ros.discovery.search import Search, UnexplainedError
 from insegan_ros.inference import part_length
 from insegan_ros.learn.run_folder import Job
 from insegan_ros.learn.stages import Figures
