@@ -32,7 +32,7 @@ EMPTY = -1 + 1e-3  # above it something was measured above the floor
 
 def load(folder: Path) -> tuple[InSeGANNetworks, InSeGANCard]:
     """The networks of a model, and its card."""
-    card = insegan.card_of(model_card.read_card(folder)['settings'])
+    card = insegan.card_from(model_card.read_card(folder)['settings'])
     networks = InSeGANNetworks(card.model)
     networks.load_state_dict(model_card.load_weights(folder))
     return networks.eval(), card

@@ -238,7 +238,7 @@ def choose_threshold(
     return round(float(trials[int(np.argmax(ious))]), 3)
 
 
-def card_of(settings: Mapping[str, Any]) -> InSeGANCard:
+def card_from(settings: Mapping[str, Any]) -> InSeGANCard:
     """A card's `settings`; steps of refinement, which older versions knew, are left out.
 
     Raises:
@@ -262,7 +262,7 @@ def load(
         ConfigError: settings that this version does not know.
         RuntimeError: weights that do not fit them.
     """
-    card = card_of(settings)
+    card = card_from(settings)
     networks = InSeGANNetworks(card.model)
     networks.load_state_dict(dict(tensors))
     return InSeGANSegmenter(networks.to(torch.device(device)), card, parts_bin, seed=seed)
