@@ -1,35 +1,23 @@
-"""One update of InSeGAN's networks (paper 3.3, 3.4, 3.6), and when which of them learns.
+"""One update of InSeGAN's networks (paper 3.3, 3.4, 3.6): optimisers, averages, and a run's state.
 
-Generator and discriminator learn first, the encoder afterwards on the generator's frozen average
-(`generator_steps`); 0 lets all three learn together, as in the paper. `joint_after` lets them
-learn together at the end, with real frames that teach the generator by their re-rendering.
+What is minimised is in `objective`, whose turn it is in `step_config`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from insegan_ros.model import losses
 from insegan_ros.model.generator import Generator
 from insegan_ros.model.insegan import InSeGAN
-from insegan_ros.model.set_encoder import SetEncoder
 from insegan_ros.training.distributed import ALONE, Group
 from insegan_ros.training.ema import Ema
-from insegan_ros.training.inversion import (
-    Drawn,
-    LatentInversion,
-    Named,
-    SetInversion,
-    frozen,
-)
 from insegan_ros.training.loop import require_finite, require_finite_network
-from insegan_ros.training.noise import normal
-from insegan_ros.training.step_config import StepConfig
+from insegan_ros.training.objective import Objective
+from insegan_ros.training.step_config import LEARNING, Phase, StepConfig
 
 EXPLODED = 40.0  # a loss above it counts as not finite
 
@@ -59,10 +47,6 @@ class Trainer:
             'generator': Ema(model.generator, config.ema),
             'encoder': Ema(model.encoder, config.ema),
         }
-        encoder = model.encoder
-        self._inversion = (
-            SetInversion(encoder) if isinstance(encoder, SetEncoder) else LatentInversion(encoder)
-        )
         self.steps = 0
         self._rng: torch.Generator | None = None  # None: the device's own
 
@@ -102,15 +86,9 @@ class Trainer:
         }
 
     @property
-    def phase(self) -> Literal['together', 'generator', 'encoder', 'joint']:
+    def phase(self) -> Phase:
         """Which networks the next step teaches."""
-        if not self.config.generator_steps:
-            return 'together'
-        since = self.steps - self.config.generator_steps
-        if since < 0:
-            return 'generator'
-        after = self.config.joint_after
-        return 'encoder' if after is None or since < after else 'joint'
+        return self.config.phase(self.steps)
 
     def begin_phase(self) -> None:
         """Before the first joint step the generator becomes its average, which E knows."""
@@ -161,24 +139,17 @@ class Trainer:
         for optimizer in self._optimizers.values():
             optimizer.zero_grad(set_to_none=True)
 
-    def losses(self, real: Tensor, z: Tensor) -> Named:
+    def losses(self, real: Tensor, z: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum of the next step's losses, and each of them by name."""
         self.model.train()
-        phase = self.phase
+        step = Objective(self.model, self.frozen_generator, self.config, self.steps, self._rng)
         with self._autocast(real):
-            if phase == 'encoder':
-                return self._encoder_losses(real, z)
-            return self._adversarial_losses(real, z)
+            return step.losses(real, z)
 
     @property
     def learning(self) -> tuple[str, ...]:
         """The networks that the next step teaches, by name."""
-        return {
-            'together': ('discriminator', 'generator', 'encoder'),
-            'generator': ('discriminator', 'generator'),
-            'encoder': ('encoder',),
-            'joint': ('discriminator', 'generator', 'encoder'),
-        }[self.phase]
+        return LEARNING[self.phase]
 
     def require_finite_networks(self) -> None:
         """Raises: FloatingPointError, where a weight or gradient that is learned is no number."""
@@ -204,53 +175,6 @@ class Trainer:
             group['lr'] = config.encoder_rate(self.steps - config.generator_steps)
         for name in self.learning:
             self._optimizers[name].step()
-
-    def _noisy(self, images: Tensor) -> Tensor:
-        if not self.config.noise:
-            return images
-        return images + self.config.noise * normal(images, self._rng)
-
-    def _adversarial_losses(self, real: Tensor, z: Tensor) -> Named:
-        """Eq. 7: one generated batch serves all networks; each term reaches one's weights."""
-        model, weights = self.model, self.config.losses
-        if self.phase == 'generator':
-            drawn = Drawn(model.generator(z)[0].float(), ())
-        else:
-            drawn = self._inversion.draw(model.generator, z)
-        fake = drawn.image
-        d_loss = losses.discriminator_loss(
-            model.discriminator(self._noisy(real)).float(),
-            model.discriminator(self._noisy(fake.detach())).float(),
-        )
-        with frozen(model.discriminator):
-            g_loss = losses.generator_loss(model.discriminator(self._noisy(fake)).float())
-        share = self.config.joint_adversarial if self.phase == 'joint' else 1.0
-        total = weights.discriminator * d_loss + share * weights.generator * g_loss
-        found = {'D': d_loss, 'G': g_loss}
-        if self.phase != 'generator':
-            more, named = self._inversion_losses(model.generator, drawn.detached(), real)
-            total, found = total + more, found | named
-        return total, found
-
-    def _encoder_losses(self, real: Tensor, z: Tensor) -> Named:
-        generator = self.frozen_generator
-        with torch.no_grad():
-            drawn = self._inversion.draw(generator, z)
-        return self._inversion_losses(generator, drawn, real)
-
-    def _inversion_losses(self, generator: Generator, drawn: Drawn, real: Tensor) -> Named:
-        """L_E of either encoder, and that of real frames once it is due."""
-        weights, since = self.config.losses, self.steps - self.config.generator_steps
-        inversion, due = self._inversion, since >= self.config.real_after
-        if isinstance(inversion, LatentInversion):
-            return inversion.losses(generator, drawn, weights)
-        total, named = inversion.losses(generator, drawn, weights, turns=not due, rng=self._rng)
-        if weights.real and due:
-            with nullcontext() if self.phase == 'joint' else frozen(generator):
-                count = self.model.config.instances
-                named['real'] = inversion.real_loss(generator, real, count)
-            total = total + weights.real * named['real']
-        return total, named
 
     def _autocast(self, real: Tensor) -> torch.autocast:
         # no cache: a weight cast while its network was not frozen would still pass gradients
