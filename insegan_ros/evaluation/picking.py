@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from insegan_ros.answer_time import AnswerTime
 from insegan_ros.bin_finding import find_bin
 from insegan_ros.depth_camera import D435, D435_NOISE, StereoNoise
 from insegan_ros.parts_bin import Bin
@@ -28,7 +29,8 @@ from insegan_ros.synthetic.pick_cell import Outcome, PickCell
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
 from insegan_ros.types import DepthFrame, Segmenter
 
-POSE_SECONDS = 0.2  # a frame's, as the node gives, for poses of models that know the shape
+# a frame's, as the node gives: for poses of models that know the shape, and in all
+POSE_SECONDS, ANSWER_SECONDS = 0.2, 0.3
 DROPS = 50  # that may be rejected before a bin counts as impossible
 
 # A segmenter for a bin and the number of parts left in it, which most of them ignore.
@@ -114,18 +116,21 @@ def looker(
     make_segmenter: MakeSegmenter,
     gripper: Gripper | Sequence[Gripper],
     *,
-    pose_seconds: float = POSE_SECONDS,
+    answer_seconds: float = ANSWER_SECONDS,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Look:
     """Segment and plan in this process, timed by a clock."""
+    answer = AnswerTime(answer_seconds, clock)
 
     def look(
         frame: DepthFrame, parts_bin: Bin, left: int, *, failed: NDArray[np.floating]
     ) -> Sight:
         segmenter = make_segmenter(parts_bin, left)
         began = clock()
-        found = segmenter.segment(frame, pose_seconds=pose_seconds)
+        found = segmenter.segment(frame, pose_seconds=POSE_SECONDS, answer_seconds=answer.left)
+        answer.segmented()
         plan = plan_picks(frame, found, parts_bin, gripper=gripper, failed=failed)
+        answer.answered()
         seconds = clock() - began
         return Sight(labels=found.labels, picks=plan.ready or plan.picks, seconds=seconds)
 

@@ -116,13 +116,14 @@ class DistilledSegmenter:
         frame: DepthFrame,
         *,
         pose_seconds: float = 0.0,
-        refine_seconds: float = float('inf'),  # noqa: ARG002
+        answer_seconds: float = float('inf'),
     ) -> Segmentation:
         """As types.Segmenter says.
 
         Raises:
             FloorNotFoundError: no bin was given and the frame shows none.
         """
+        begun = PoseEstimator.clock()
         found = self.find(frame)
         scores = self.scores(found)
         plain = segmentation_from_labels(frame, found.labels, scores)
@@ -142,7 +143,8 @@ class DistilledSegmenter:
         if pose_seconds <= 0:
             self.template_fit.look(fit)
             return plain
-        fits = fit(plain.count, pose_seconds)
+        left = begun + answer_seconds - PoseEstimator.clock()
+        fits = fit(plain.count, max(min(pose_seconds, left), 0.0))
         self.template_fit.note(fits)
         if self._scoring is not None:
             cues = posed_cues(found.cues[order], fits)

@@ -105,7 +105,7 @@ class LengthFromFrames:
         return self.inner.parts_bin
 
     def segment(
-        self, frame: DepthFrame, *, pose_seconds: float = 0.0, refine_seconds: float = math.inf
+        self, frame: DepthFrame, *, pose_seconds: float = 0.0, answer_seconds: float = math.inf
     ) -> Segmentation:
         """As types.Segmenter says.
 
@@ -117,7 +117,7 @@ class LengthFromFrames:
             len(self._votes) < self._config.frames and self._is_new(frame)
         ):
             self.look([frame])
-        return self.inner.segment(frame, pose_seconds=pose_seconds, refine_seconds=refine_seconds)
+        return self.inner.segment(frame, pose_seconds=pose_seconds, answer_seconds=answer_seconds)
 
     def look(self, frames: Iterable[DepthFrame]) -> float:
         """Let these frames vote, a few from all over them; metres of the longest side.
