@@ -255,7 +255,9 @@ def main(args: argparse.Namespace) -> int:
         f'load of the machine (1 min): {psutil.getloadavg()[0]:.1f} on {psutil.cpu_count()} cores'
     )
     print(f'peer, kmeans on {first}: {1000 * unit:.0f} ms')
-    print('| | scene | first ms | CPU ms | p50 ms | p99 ms | worst ms | worst / peer | MB | answer |')
+    print(
+        '| | scene | first ms | CPU ms | p50 ms | p99 ms | worst ms | worst / peer | MB | answer |'
+    )
     print('|---|---|---|---|---|---|---|---|---|---|')
     exceeded = False
     for key, names in (('model', args.models), ('method', args.methods)):
