@@ -73,9 +73,8 @@ class Trainer:
         groups = [{'params': rest}] + ([{'params': poses}] if poses else [])
 
         def adam(parameters: Any, rate: float) -> torch.optim.Adam:
-            return torch.optim.Adam(
-                parameters, rate, config.betas, capturable=self._capturable, foreach=True
-            )
+            one_pass = {'capturable': True, 'foreach': True} if self._capturable else {'fused': True}
+            return torch.optim.Adam(parameters, rate, config.betas, **one_pass)
 
         return {
             'discriminator': adam(
