@@ -213,7 +213,7 @@ class CameraNode(ManagedNode):
         return to_image(to_units(frame.depth_m, MILLIMETRES))
 
     def _read_device(self) -> None:
-        """Until told to stop: open the device, send its frames, wait for it when it is gone."""
+        """Open the device, send its frames, wait for it when it is gone; until asked to stop."""
         while not self._stop.is_set():
             self._reopen.clear()
             settings = self._device_settings
