@@ -11,8 +11,6 @@ from insegan_ros.synthetic.pick_cell import Outcome, PickCell
 
 CUP = SuctionCup(cup_radius_m=0.005, tube_radius_m=0.006, tube_length_m=0.08, lip_gap_m=0.0008)
 JAW = ParallelJaw()
-    finger_width_m=0.01, finger_thickness_m=0.006, finger_depth_m=0.02, stroke_m=0.06
-)
 SIDES = (0.06, 0.03, 0.02)
 
 
