@@ -227,7 +227,6 @@ class Segmenter(Protocol):
         frame: DepthFrame,
         *,
         pose_seconds: float = 0.0,
-        refine_seconds: float = float('inf'),
         answer_seconds: float = float('inf'),
     ) -> Segmentation:
         """The instances in a frame.
@@ -235,7 +234,6 @@ class Segmenter(Protocol):
         Args:
             pose_seconds: for the 6-DoF poses of all instances, by methods that know the part's
                 shape; 0: poses are the visible points' centroid and principal axes.
-            refine_seconds: for what a method that renders may improve in what it found first.
             answer_seconds: in which all of it shall be done: poses end earlier then, but the
                 likeliest instance of each kind has its own.
 

@@ -56,7 +56,8 @@ ALLOWED = {
     'view_limits': CORE,
     'bin_segmenter': CORE,
     'data': DATA,
-    'synthetic': CORE | {'data.cad', 'data.store', 'data.writer', 'collection.trajectory'},
+    'synthetic': CORE
+    | {'data.cad', 'data.depth_messages', 'data.store', 'data.writer', 'collection.trajectory'},
     'model': CORE,
     'discovery': DATA | {'model.template'},
     'distillation': DATA

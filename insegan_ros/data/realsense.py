@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from insegan_ros.data.store import to_metres
+from insegan_ros.data.depth_messages import metres
 from insegan_ros.types import DepthFrame, Intrinsics
 
 # on and off would be taken for booleans by YAML
@@ -209,7 +209,7 @@ class RealSense:
         except RuntimeError as error:
             raise CameraError(f'no frame for {timeout_s:g} s: {error}') from None
         intrinsics = Intrinsics(k.width, k.height, k.fx, k.fy, k.ppx, k.ppy)
-        return DepthFrame(to_metres(units, self.depth_scale), intrinsics, stamp_ns)
+        return DepthFrame(metres(units, self.depth_scale), intrinsics, stamp_ns)
 
 
 def make_filters(settings: RealSenseSettings, stereo: bool) -> list[Any]:

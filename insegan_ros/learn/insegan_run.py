@@ -233,8 +233,7 @@ class InSeGANRun(TrainingRun):
             said['training']['images_seen'] += self._start.images_seen
             said['began_with'] = self._start.card.get('training')
         said['separated'] = health.verdict()
-        kept = replace(card, refine_steps=self._settings.refine_steps)
-        said['settings'] = config.plain(kept)
+        said['settings'] = config.plain(card)
         model_card.save_model(self.job.model, said, networks.state_dict())
 
     def draw(self, done: int) -> None:

@@ -257,10 +257,7 @@ class SegmenterNode(ManagedNode):
             self._deadline.cancel()
         with self._deadline:
             found = segmenter.segment(
-                frame,
-                pose_seconds=poses_s,
-                refine_seconds=given['pose_seconds'],
-                answer_seconds=self._answer.left,
+                frame, pose_seconds=poses_s, answer_seconds=self._answer.left
             )
         self._answer.segmented()
         return found

@@ -51,8 +51,7 @@ PARAMETERS = (
         'pose_seconds',
         0.2,
         'the time that each frame may take for 6-DoF poses, if the model has a template and '
-        'somebody listens to ~/poses or a rendered topic, or for an InSeGAN model to refine its '
-        'result; 0 gives rough poses',
+        'somebody listens to ~/poses or a rendered topic; 0 gives rough poses',
         0.0,
         60.0,
     ),

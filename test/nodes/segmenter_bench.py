@@ -48,7 +48,6 @@ class NearIsPart:
         frame: DepthFrame,
         *,
         pose_seconds: float = 0.0,
-        refine_seconds: float = float('inf'),
         answer_seconds: float = float('inf'),
     ) -> Segmentation:
         time.sleep(self.delay_s)
