@@ -28,15 +28,15 @@ class BinSegmenter(ABC):
         frame: DepthFrame,
         *,
         pose_seconds: float = 0.0,  # noqa: ARG002
-        refine_seconds: float = float('inf'),
+        answer_seconds: float = float('inf'),  # noqa: ARG002
     ) -> Segmentation:
         """As types.Segmenter says.
 
         Raises:
             FloorNotFoundError: no bin was given and the frame shows none.
         """
-        return self._segment(frame, self._tracker(frame), refine_seconds)
+        return self._segment(frame, self._tracker(frame))
 
     @abstractmethod
-    def _segment(self, frame: DepthFrame, parts_bin: Bin, refine_seconds: float) -> Segmentation:
+    def _segment(self, frame: DepthFrame, parts_bin: Bin) -> Segmentation:
         """What a method finds in the bin."""

@@ -223,14 +223,19 @@ class Segmenter(Protocol):
         """
 
     def segment(
-        self, frame: DepthFrame, *, pose_seconds: float = 0.0, refine_seconds: float = float('inf')
+        self,
+        frame: DepthFrame,
+        *,
+        pose_seconds: float = 0.0,
+        answer_seconds: float = float('inf'),
     ) -> Segmentation:
         """The instances in a frame.
 
         Args:
             pose_seconds: for the 6-DoF poses of all instances, by methods that know the part's
                 shape; 0: poses are the visible points' centroid and principal axes.
-            refine_seconds: for what a method that renders may improve in what it found first.
+            answer_seconds: in which all of it shall be done: poses end earlier then, but the
+                likeliest instance of each kind has its own.
 
         Raises:
             FloorNotFoundError: no bin was given and the frame shows none.

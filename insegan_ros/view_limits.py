@@ -69,7 +69,7 @@ class LimitedSegmenter:
         return self.inner.parts_bin
 
     def segment(
-        self, frame: DepthFrame, *, pose_seconds: float = 0.0, refine_seconds: float = math.inf
+        self, frame: DepthFrame, *, pose_seconds: float = 0.0, answer_seconds: float = math.inf
     ) -> Segmentation:
         """As types.Segmenter says.
 
@@ -78,7 +78,7 @@ class LimitedSegmenter:
             FloorNotFoundError: no bin was given and the frame shows none within the limits.
         """
         return self.inner.segment(
-            self.limits.applied(frame), pose_seconds=pose_seconds, refine_seconds=refine_seconds
+            self.limits.applied(frame), pose_seconds=pose_seconds, answer_seconds=answer_seconds
         )
 
 

@@ -35,6 +35,12 @@ CHOSEN = (
         'the time that each frame may take for poses; 0 gives rough poses',
         float,
     ),
+    Argument(
+        'answer_seconds',
+        '',
+        'the time from an image to its picks: poses get what is left of it',
+        float,
+    ),
     Argument('device', '', 'the device that a model runs on: auto, cpu or cuda[:index]'),
     Argument('continuous', '', 'segment every frame; if false, only on a call of ~/segment', bool),
     Argument('reliable', '', 'ask the camera for reliable instead of best-effort delivery', bool),

@@ -72,8 +72,92 @@ def test_a_tracked_floor_follows_a_mount_that_gives_by_millimetres(monkeypatch) 
     found = tracker_that_sees(monkeypatch, *[walled] * 5)(flat(0.503))
     assert found.floor.offset == pytest.approx(0.503, abs=1e-6)
     assert found.corners is not None
-    assert [corner[2] for corner in found.corners] == pytest.approx([0.503] * 4, abs=1e-6)
+    assert np.allclose(found.corners, [(x, y, 0.503) for x, y, _ in corners], atol=1e-6)
+    rigid = replace(FindingConfig(), floor=replace(FindingConfig().floor, level_within_m=0.002))
+    monkeypatch.setattr(bin_tracker, 'find_bin', lambda *_, **__: walled)
+    assert BinTracker(config=rigid)(flat(0.503)).floor.offset == 0.5
 
 
 def test_a_given_bin_is_kept_whatever_the_frames_show() -> None:
-    assert BinTracker(INSIDE)(flat(0.9)) == INSIDE
+    tracker = BinTracker(INSIDE)
+    assert tracker.last == INSIDE
+    assert tracker(flat(0.9)) == INSIDE
+
+
+def looks_of(monkeypatch: pytest.MonkeyPatch) -> list[tuple[DepthFrame, float, FindingConfig]]:
+    """What each look is given; each finds the same bin. Of the generator a number is kept."""
+    looks: list[tuple[DepthFrame, float, FindingConfig]] = []
+
+    def find(frame: DepthFrame, rng: np.random.Generator, *, config: FindingConfig) -> Bin:
+        looks.append((frame, rng.random(), config))
+        return INSIDE
+
+    monkeypatch.setattr(bin_tracker, 'find_bin', find)
+    return looks
+
+
+def test_a_look_is_given_the_frame_the_settings_and_the_randomness_of_the_seed(monkeypatch):
+    looks, config = looks_of(monkeypatch), FindingConfig(looks=3)
+    frames = [flat(0.5), flat(0.5)]
+    for tracker in (BinTracker(config=config), BinTracker(None, 0, config=config)):
+        for frame in (*frames, *frames[1:]):  # the same frame again is not looked at again
+            tracker(frame)
+    assert [frame for frame, _, _ in looks] == 2 * frames
+    assert all(given is config for _, _, given in looks)
+    drawn = [number for _, number, _ in looks]
+    assert drawn[:2] == drawn[2:]
+    assert drawn[0] != drawn[1]
+
+
+def parts_on_floor(share: float, height_m: float) -> DepthFrame:
+    """Of a floor 0.5 m away this share of the pixels is higher, or, where negative, lower."""
+    frame = flat(0.5)
+    frame.depth_m[: round(60 * share)] -= np.float32(height_m)
+    return frame
+
+
+@pytest.mark.parametrize(
+    ('first', 'then', 'looks'),
+    [
+        (flat(0.5), parts_on_floor(0.6, 0.03), 1),  # the bin was filled
+        (flat(0.5), parts_on_floor(0.8, 0.03), 2),  # hardly any floor is where it was
+        (parts_on_floor(0.5, 0.03), parts_on_floor(0.8, 0.03), 1),  # it was full, and still is
+        (flat(0.5), parts_on_floor(0.1, -0.03), 2),  # nothing lies below a floor
+        (flat(0.5), flat(0.47), 2),
+    ],
+)
+def test_the_bin_is_sought_again_where_the_floor_is_gone_or_something_lies_below_it(
+    monkeypatch: pytest.MonkeyPatch, first: DepthFrame, then: DepthFrame, looks: int
+) -> None:
+    seen = looks_of(monkeypatch)
+    tracker = BinTracker(config=FindingConfig(looks=1))
+    tracker(first)
+    tracker(then)
+    assert len(seen) == looks
+
+
+def test_a_frame_of_which_nothing_is_measured_is_looked_at_anew(monkeypatch) -> None:
+    seen = looks_of(monkeypatch)
+    tracker = BinTracker(config=FindingConfig(looks=1))
+    for frame in (flat(0.5), flat(np.nan)):
+        tracker(frame)
+    assert len(seen) == 2
+
+
+def test_windows_agree_by_the_pixels_that_they_share() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        windows = []
+        masks = np.zeros((2, 12, 12), bool)
+        for mask in masks:
+            (x, y), (width, height) = rng.integers(0, 8, 2), rng.integers(1, 5, 2)
+            mask[y : y + height, x : x + width] = True
+            windows.append((int(x), int(y), int(width), int(height)))
+        both, either = (masks[0] & masks[1]).sum(), (masks[0] | masks[1]).sum()
+        assert bin_tracker._overlap(*windows) == both / either
+
+
+def test_a_bin_without_walls_agrees_with_those_alone(monkeypatch) -> None:
+    open_bin = Bin(FLOOR)
+    tracker = tracker_that_sees(monkeypatch, INSIDE, open_bin, open_bin, INSIDE, open_bin)
+    assert [tracker(flat(0.5)) for _ in range(5)][2:] == [open_bin, INSIDE, open_bin]

@@ -21,6 +21,7 @@ CORE = {
     'crop',
     'files',
     'deadline',
+    'answer_time',
     'device',
     'depth_camera',
     'optional',
@@ -45,6 +46,7 @@ ALLOWED = {
     'files': CORE,
     'device': CORE,
     'deadline': CORE,
+    'answer_time': CORE,
     'depth_camera': CORE,
     'drawing': CORE,
     'optional': CORE,
@@ -54,7 +56,9 @@ ALLOWED = {
     'view_limits': CORE,
     'bin_segmenter': CORE,
     'data': DATA,
-    'synthetic': CORE | {'data.cad', 'data.store', 'data.writer', 'collection.trajectory'},
+    'synthetic': CORE
+    | {'data.cad', 'data.depth_messages', 'data.store', 'data.writer', 'collection.trajectory'}
+    | {'picks.gripper'},
     'model': CORE,
     'discovery': DATA | {'model.template'},
     'distillation': DATA

@@ -36,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
     """Carry out the command; the exit code of the process."""
     import torch
 
-    from insegan_ros.discovery.discover import Search, discover
+    from insegan_ros.discovery.discover import discover
+    from insegan_ros.discovery.search import Search
     from insegan_ros.files import FolderClaim
     from insegan_ros.learn.config import LearnConfig
     from insegan_ros.learn.start import Start

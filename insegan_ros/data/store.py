@@ -25,7 +25,7 @@ import yaml
 from numpy.typing import NDArray
 
 from insegan_ros import config
-from insegan_ros.data.depth_messages import decode_picture
+from insegan_ros.data.depth_messages import decode_picture, metres
 from insegan_ros.data.left_out import LeftOut
 from insegan_ros.data.npy import decode_npy
 from insegan_ros.files import read_text
@@ -82,13 +82,6 @@ def to_units(depth_m: NDArray[np.floating[Any]], depth_scale: float) -> NDArray[
     return np.where((units > 0) & (units <= 65535), units, 0).astype(np.uint16)
 
 
-def to_metres(units: NDArray[np.uint16], depth_scale: float) -> NDArray[np.float32]:
-    """16-bit units with 0 -> metres with NaN."""
-    metres = units.astype(np.float32) * np.float32(depth_scale)
-    metres[units == 0] = np.nan
-    return metres
-
-
 class Dataset:
     """A dataset folder, read only. Indices are frame numbers, not positions."""
 
@@ -114,10 +107,10 @@ class Dataset:
         record = self.records[index]
         size = (self.info.intrinsics.height, self.info.intrinsics.width)
         units = _read_png(self._file('depth', index, 'png'), np.uint16, size)
-        depth_m = to_metres(units, self.info.depth_scale)
-        stamp = record.get('stamp_ns', 0)
-        stamp = stamp if isinstance(stamp, int) else 0
-        frame = DepthFrame(depth_m, self.info.intrinsics, stamp_ns=stamp)
+        depth_m = metres(units, self.info.depth_scale)
+        stamp = record.get('stamp_ns')
+        stamp_ns = stamp if isinstance(stamp, int) else 0
+        frame = DepthFrame(depth_m, self.info.intrinsics, stamp_ns=stamp_ns)
         labels_file = self._file('labels', index, 'png')
         labels = _read_png(labels_file, np.uint8, size) if labels_file.exists() else None
         poses_file = self._file('poses', index, 'npy')
@@ -151,14 +144,12 @@ class Dataset:
             raise DatasetError(
                 f'{self.path} has no split {name!r}; it has {", ".join(["all", *splits])}'
             )
-        known = [index for index in splits[name] if index in self.records]
-        if len(known) < len(splits[name]):
-            absent = sorted(set(splits[name]) - set(known))
+        if absent := sorted(set(splits[name]) - set(self.records)):
             self.notes.append(
                 f'{self.path / SPLITS}: {len(absent)} frames of {name!r} are not in the dataset: '
                 f'{", ".join(map(str, absent[:5]))}'
             )
-        return known
+        return [index for index in splits[name] if index in self.records]
 
     def samples(self, indices: Iterable[int], left_out: LeftOut) -> Iterator[Sample]:
         """Those of the frames that can be read; the others are left out."""

@@ -23,21 +23,12 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from insegan_ros.discovery.crops import Piece
-from insegan_ros.discovery.discover import (
-    PIECES,
-    Search,
-    UnexplainedError,
-    discover,
-    find_pieces,
-)
-from insegan_ros.discovery.lengths import (
-    TooFewPiecesError,
-    candidate_lengths,
-    choose_pieces,
-)
+from insegan_ros.discovery.discover import PIECES, discover, find_pieces
+from insegan_ros.discovery.lengths import TooFewPiecesError, candidate_lengths, choose_pieces
+from insegan_ros.discovery.pieces import Piece
 from insegan_ros.discovery.reconstruct import Reconstruction
 from insegan_ros.discovery.resume import stored_pieces
+from insegan_ros.discovery.search import Search, UnexplainedError
 from insegan_ros.discovery.state import DiscoveryState
 from insegan_ros.model.template import CARD, Template
 

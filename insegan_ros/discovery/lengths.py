@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from insegan_ros.discovery.crops import Piece
+from insegan_ros.discovery.pieces import Piece
 
 
 @dataclass(frozen=True, kw_only=True)

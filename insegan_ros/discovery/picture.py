@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from insegan_ros.discovery.crops import Piece, rasterise
+from insegan_ros.discovery.crops import rasterise
+from insegan_ros.discovery.pieces import Piece
 from insegan_ros.discovery.reconstruct import Reconstruction
 from insegan_ros.discovery.state import DiscoveryState
 from insegan_ros.files import write_atomically

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from insegan_ros.discovery.crops import Crops, Piece, rasterise
+from insegan_ros.discovery.crops import Crops, rasterise
 from insegan_ros.discovery.first_shapes import first_shape
 from insegan_ros.discovery.lengths import choose_pieces
+from insegan_ros.discovery.pieces import Piece
 from insegan_ros.discovery.state import DiscoveryConfig, DiscoveryState, Poses
 from insegan_ros.discovery.views import BATCH, centred_views, residuals
 from insegan_ros.model.template import (

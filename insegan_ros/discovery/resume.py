@@ -14,7 +14,7 @@ import yaml
 
 from insegan_ros import tensors
 from insegan_ros.config import dump
-from insegan_ros.discovery.crops import Piece
+from insegan_ros.discovery.pieces import Piece
 from insegan_ros.discovery.reconstruct import Reconstruction, reconstruction
 from insegan_ros.discovery.state import DiscoveryConfig, DiscoveryState, Poses
 from insegan_ros.files import write_atomically

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from insegan_ros.discovery.crops import PieceConfig
 from insegan_ros.discovery.lengths import LengthConfig
+from insegan_ros.discovery.pieces import PieceConfig
 
 
 @dataclass(frozen=True, kw_only=True)

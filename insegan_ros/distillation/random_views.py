@@ -14,7 +14,8 @@ import numpy as np
 import trimesh
 from numpy.typing import NDArray
 
-from insegan_ros.data.store import to_metres, to_units
+from insegan_ros.data.depth_messages import metres
+from insegan_ros.data.store import to_units
 from insegan_ros.depth_camera import D435
 from insegan_ros.distillation.examples import Piles, about_d435
 from insegan_ros.distillation.network import NetworkConfig
@@ -204,7 +205,7 @@ def view_of(
     focal, cx, cy, height = picture.camera
     size, scale = picture.labels.shape[0], length_m / LENGTH_M
     view = RandomView(
-        to_metres(picture.depth, DEPTH_SCALE)[None],
+        metres(picture.depth, DEPTH_SCALE)[None],
         picture.labels[None],
         [picture.centres * np.array([1, 1, scale], np.float32)],
         [picture.visible],

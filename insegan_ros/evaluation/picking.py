@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from insegan_ros.answer_time import AnswerTime
 from insegan_ros.bin_finding import find_bin
 from insegan_ros.depth_camera import D435, D435_NOISE, StereoNoise
 from insegan_ros.parts_bin import Bin
@@ -22,13 +23,13 @@ from insegan_ros.picks.pick import Pick
 from insegan_ros.picks.planner import plan_picks
 from insegan_ros.synthetic.bin_world import BinSpec, Physics, SceneRejectedError, fill_validly
 from insegan_ros.synthetic.d435 import add_noise
-from insegan_ros.synthetic.gripper_bodies import CupModel, JawModel
 from insegan_ros.synthetic.parts import Part
 from insegan_ros.synthetic.pick_cell import Outcome, PickCell
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
 from insegan_ros.types import DepthFrame, Segmenter
 
-POSE_SECONDS = 0.2  # a frame's, as the node gives, for poses of models that know the shape
+# a frame's, as the node gives: for poses of models that know the shape, and in all
+POSE_SECONDS, ANSWER_SECONDS = 0.2, 0.3
 DROPS = 50  # that may be rejected before a bin counts as impossible
 
 # A segmenter for a bin and the number of parts left in it, which most of them ignore.
@@ -114,18 +115,21 @@ def looker(
     make_segmenter: MakeSegmenter,
     gripper: Gripper | Sequence[Gripper],
     *,
-    pose_seconds: float = POSE_SECONDS,
+    answer_seconds: float = ANSWER_SECONDS,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Look:
     """Segment and plan in this process, timed by a clock."""
+    answer = AnswerTime(answer_seconds, clock)
 
     def look(
         frame: DepthFrame, parts_bin: Bin, left: int, *, failed: NDArray[np.floating]
     ) -> Sight:
         segmenter = make_segmenter(parts_bin, left)
         began = clock()
-        found = segmenter.segment(frame, pose_seconds=pose_seconds)
+        found = segmenter.segment(frame, pose_seconds=POSE_SECONDS, answer_seconds=answer.left)
+        answer.segmented()
         plan = plan_picks(frame, found, parts_bin, gripper=gripper, failed=failed)
+        answer.answered()
         seconds = clock() - began
         return Sight(labels=found.labels, picks=plan.ready or plan.picks, seconds=seconds)
 
@@ -145,7 +149,7 @@ class SimulatedCell:
                 config.part,
                 spec,
                 capacity=config.count,
-                tool=_tool(one),
+                tool=one,
                 physics=Physics(density=config.density),
             )
             for one in several
@@ -236,22 +240,6 @@ class SimulatedCell:
             cell.take_over(self._world)
             self._world = cell
         return self._world.pick(self._in_world(pick), meant=meant, width_m=pick.width_m)
-
-
-def _tool(gripper: Gripper) -> CupModel | JawModel:
-    if isinstance(gripper, SuctionCup):
-        return CupModel(
-            cup_radius_m=gripper.cup_radius_m,
-            tube_radius_m=gripper.tube_radius_m,
-            tube_length_m=gripper.tube_length_m,
-            lip_gap_m=gripper.lip_gap_m,
-        )
-    return JawModel(
-        finger_width_m=gripper.finger_width_m,
-        finger_thickness_m=gripper.finger_thickness_m,
-        finger_depth_m=gripper.finger_depth_m,
-        stroke_m=gripper.stroke_m,
-    )
 
 
 def outcomes(runs: list[BinRun]) -> dict[str, int]:

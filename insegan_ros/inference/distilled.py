@@ -116,13 +116,14 @@ class DistilledSegmenter:
         frame: DepthFrame,
         *,
         pose_seconds: float = 0.0,
-        refine_seconds: float = float('inf'),  # noqa: ARG002
+        answer_seconds: float = float('inf'),
     ) -> Segmentation:
         """As types.Segmenter says.
 
         Raises:
             FloorNotFoundError: no bin was given and the frame shows none.
         """
+        begun = PoseEstimator.clock()
         found = self.find(frame)
         scores = self.scores(found)
         plain = segmentation_from_labels(frame, found.labels, scores)
@@ -142,7 +143,8 @@ class DistilledSegmenter:
         if pose_seconds <= 0:
             self.template_fit.look(fit)
             return plain
-        fits = fit(plain.count, pose_seconds)
+        left = begun + answer_seconds - PoseEstimator.clock()
+        fits = fit(plain.count, max(min(pose_seconds, left), 0.0))
         self.template_fit.note(fits)
         if self._scoring is not None:
             cues = posed_cues(found.cues[order], fits)
@@ -212,11 +214,13 @@ class DistilledSegmenter:
             labels[window] = instances.labels
             k = frame.intrinsics.crop(left, top, right - left, height=bottom - top)
             centres = lifted(instances.centres, k, parts_bin.floor.offset)
-        ids = ids_inside(labels, foreground(frame, parts_bin), np.isfinite(frame.depth_m))
-        renumbered = np.zeros(labels.max(initial=0) + 1, np.int32)
+        part, measured = foreground(frame, parts_bin)[window], np.isfinite(frame.depth_m[window])
+        ids = ids_inside(labels[window], part, measured)
+        renumbered = np.zeros(labels[window].max(initial=0) + 1, np.int32)
         renumbered[ids] = np.arange(1, len(ids) + 1)
+        labels[window] = renumbered[labels[window]]
         return Found(
-            renumbered[labels],
+            labels,
             centres[ids - 1],
             instances.agreement[ids - 1],
             np.clip(instances.visible[ids - 1], 0, 1),

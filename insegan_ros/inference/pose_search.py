@@ -15,6 +15,8 @@ from scipy.spatial.transform import Rotation
 from insegan_ros.model.surface import Surface, depth_of, sample_surface
 from insegan_ros.types import DepthFrame
 
+NOWHERE_M = np.float32(1e3)  # the height of a view's cells that show nothing: further than any
+
 
 @dataclass(frozen=True)
 class PoseSettings:
@@ -67,7 +69,8 @@ class PoseSearch:
         self._cells = settings.cells
         self._cell = settings.margin * diameter / self._cells
         few = sample_surface(mesh, settings.coarse_points, seed)
-        self._views = np.stack([self._view(few, r) for r in self._rotations])  # (K, C, C) m
+        views = np.stack([self._view(few, r).ravel() for r in self._rotations])
+        self._views = _Views(np.where(np.isfinite(views), views, NOWHERE_M), np.isfinite(views))
 
     def _view(self, surface: Surface, rotation: NDArray) -> NDArray[np.float32]:
         """(C, C) metres from the origin along +z to the surface, orthographic; inf beside it."""
@@ -98,51 +101,56 @@ class PoseSearch:
         v = np.rint(k.fy * centre[1] / centre[2] + k.cy + steps).astype(int)
         inside = ((v >= 0) & (v < k.height))[:, None] & ((u >= 0) & (u < k.width))
         pixels = np.clip(v, 0, k.height - 1)[:, None], np.clip(u, 0, k.width - 1)[None]
-        ours = (mask[pixels] & inside).astype(bool)
-        depth = np.where(inside, frame.depth_m[pixels] - centre[2], np.nan)
+        ours = mask[pixels].astype(bool) & inside
+        depth = np.where(inside, frame.depth_m[pixels] - np.float32(centre[2]), np.float32(np.nan))
         middle = np.s_[2:-2, 2:-2]
-        cost, lift = self._compare(self._views, depth[middle], ours[middle])
+        cost, _ = self._views.compare(depth[middle], ours[middle], self._tolerance)
         kept = np.argsort(cost)[: self._settings.kept]
-        entries = []
-        for dy in range(-2, 3):
-            for dx in range(-2, 3):
-                part = np.s_[2 + dy : 2 + dy + cells, 2 + dx : 2 + dx + cells]
-                cost, lift = self._compare(self._views[kept], depth[part], ours[part])
-                entries += [(c, int(r), dx, dy, float(z)) for c, r, z in zip(cost, kept, lift)]
-        entries.sort(key=lambda entry: entry[0])
-        poses: list[NDArray[np.float64]] = []
-        used: set[int] = set()
-        for _, index, dx, dy, lift_m in entries:
-            if index in used:
-                continue
-            used.add(index)
-            pose = np.eye(4)
-            pose[:3, :3] = turn @ self._rotations[index]
-            pose[:3, 3] = centre + [dx * self._cell, dy * self._cell, lift_m]
-            poses.append(pose)
-            if len(poses) == self._settings.refined:
-                break
-        return poses
+        some = self._views.take(kept)
+        cells_aside = [(dx, dy) for dy in range(-2, 3) for dx in range(-2, 3)]
+        parts = [np.s_[2 + dy : 2 + dy + cells, 2 + dx : 2 + dx + cells] for dx, dy in cells_aside]
+        compared = [some.compare(depth[part], ours[part], self._tolerance) for part in parts]
+        costs, lifts = (np.stack(column) for column in zip(*compared, strict=True))  # (S, K)
+        best = costs.argmin(axis=0)  # of a view's shifts
+        shifts_m = self._cell * np.array(cells_aside)
+        views = np.argsort(costs.min(axis=0), kind='stable')[: self._settings.refined]
+        return [
+            self._pose(turn, int(kept[k]), centre + [*shifts_m[best[k]], lifts[best[k], k]])
+            for k in views
+        ]
 
-    def _compare(
-        self, views: NDArray, depth: NDArray, ours: NDArray[np.bool_]
-    ) -> tuple[NDArray, NDArray]:
-        """(K, C, C) views and (C, C) depth beyond the centre -> (K,) costs, (K,) lifts in m."""
-        views, depth = views.reshape(len(views), -1), depth.ravel()
-        ours = ours.ravel() & np.isfinite(depth)
-        covered = np.isfinite(views)
-        height = np.where(covered, views, 0)
-        both = covered & ours
-        off = np.where(both, np.nan_to_num(depth) - height, 0)
-        limit = 3 * self._tolerance
-        lift = np.clip(off, -limit, limit).sum(1) / np.maximum(both.sum(1), 1)
-        off = np.abs(off - lift[:, None])
-        cost = np.where(both, np.minimum(off / self._tolerance, 1), ours)
-        beyond = np.where(covered & ~ours, depth - height - lift[:, None], np.nan)
-        with np.errstate(invalid='ignore'):
-            through = np.clip(beyond / self._tolerance, 0, 1) * (beyond > self._tolerance / 2)
-        cost = cost + np.nan_to_num(through)
-        return cost.sum(1) / max(ours.sum(), 1), lift
+    def _pose(self, turn: NDArray, view: int, origin: NDArray[np.floating]) -> NDArray[np.float64]:
+        pose = np.eye(4)
+        pose[:3, :3], pose[:3, 3] = turn @ self._rotations[view], origin
+        return pose
+
+
+@dataclass(frozen=True)
+class _Views:
+    """K views of P cells each."""
+
+    height_m: NDArray[np.float32]  # (K, P) from the origin along +z; NOWHERE_M beside the part
+    covered: NDArray[np.bool_]  # (K, P)
+
+    def take(self, which: NDArray[np.integer]) -> _Views:
+        """Some of them."""
+        return _Views(self.height_m[which], self.covered[which])
+
+    def compare(
+        self, depth: NDArray[np.float32], ours: NDArray[np.bool_], tolerance: float
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Depth beyond the centre, and which of it is the instance's -> (K,) costs, lifts in m."""
+        depth, known = depth.ravel(), np.isfinite(depth.ravel())
+        own = np.flatnonzero(ours.ravel() & known)
+        others = np.flatnonzero(~ours.ravel() & known)
+        covered, limit = self.covered[:, own], 3 * tolerance
+        off = depth[own] - self.height_m[:, own]
+        clipped = np.where(covered, np.clip(off, -limit, limit), 0)
+        lift = clipped.sum(1) / np.maximum(covered.sum(1), 1)
+        cost = np.minimum(np.abs(off - lift[:, None]) / tolerance, 1).sum(1)  # 1 where uncovered
+        beyond = (depth[others] - self.height_m[:, others] - lift[:, None]) / tolerance
+        cost += np.where(beyond > 0.5, np.minimum(beyond, 1), 0).sum(1)
+        return cost / max(len(own), 1), lift
 
 
 def _between(a: NDArray, b: NDArray) -> NDArray[np.float64]:

@@ -76,19 +76,19 @@ class PoseEstimator:
         Args:
             masks: (N, H, W), the best pick first.
             centres: (N, 3) estimates of the template's origin in the camera frame, or None.
-            seconds: for all of them.
+            seconds: for all of them; the first is fitted unless this is negative.
         """
         points = points_from_depth(frame.depth_m, frame.intrinsics)
         begun = self.clock()
         found: list[PoseFit | None] = []
-        longest = 0.0  # of one instance: none is begun that would take too long
+        spent = longest = 0.0  # longest of one instance: none is begun that would take too long
         for k, mask in enumerate(masks):
             check_time()
-            start = self.clock()
-            late = start - begun + longest > seconds
+            late = spent + longest > seconds
             centre = None if centres is None else np.asarray(centres[k], np.float64)
             found.append(None if late else self._fit(frame, points, mask, centre=centre))
-            longest = max(longest, self.clock() - start)
+            before, spent = spent, self.clock() - begun
+            longest = max(longest, spent - before)
         return found
 
     def _fit(
@@ -108,7 +108,7 @@ class PoseEstimator:
         window = self._window(frame, mask, centre)
         starts = self._search(frame, mask, centre)
         few = seen[:: max(1, len(seen) // self._settings.mask_points)]
-        fits = [self._judge(window, self._align(pose, few)) for pose in starts]
+        fits = [self._judge(window, pose) for pose in self._align(np.stack(starts), few)]
         best = min(fits, key=lambda fit: fit.cost)
         for step in self._trials:
             turned = best.pose.copy()
@@ -117,30 +117,35 @@ class PoseEstimator:
             trial = self._judge(window, turned)
             if trial.cost < best.cost:
                 best = trial
-        again = self._judge(window, self._align(best.pose, few))
+        again = self._judge(window, self._align(best.pose[None], few)[0])
         return min(best, again, key=lambda fit: fit.cost)
 
-    def _align(self, pose: NDArray, points: NDArray) -> NDArray[np.float64]:
-        """Gauss-Newton on the distances of the measured points to the template's surface."""
-        pose = pose.copy()
+    def _align(self, poses: NDArray, points: NDArray) -> NDArray[np.float64]:
+        """Gauss-Newton on the distances of measured points to the template's surface.
+
+        (S, 4, 4) starts, each for itself; together they take little longer than one.
+        """
+        poses = poses.copy()
         limit = 0.5 * self._tolerance
         for _ in range(self._settings.alignments):
-            rotation, shift = pose[:3, :3], pose[:3, 3]
-            local = (points - shift) @ rotation
-            distance, gradient = self._distance(local)
+            rotation, shift = poses[:, :3, :3], poses[:, None, :3, 3]
+            arm = points - shift  # (S, M, 3)
+            distance, gradient = self._distance((arm @ rotation).reshape(-1, 3))
+            distance = distance.reshape(arm.shape[:2])
             weight = limit / np.maximum(np.abs(distance), limit)  # Huber
-            normal = gradient @ rotation.T
+            normal = gradient.reshape(arm.shape) @ rotation.transpose(0, 2, 1)
             # a twist (w, v) of the part moves a point of it by w x r + v
-            jacobian = np.concatenate([np.cross(points - shift, normal), normal], axis=1)
-            jacobian[:, :3] /= self.diameter  # radians in the unit of the lengths
-            system = (jacobian * weight[:, None]).T @ jacobian
-            system += 1e-3 * len(points) * np.eye(6)
-            twist = np.linalg.solve(system, (jacobian * weight[:, None]).T @ distance)
-            pose[:3, :3] = Rotation.from_rotvec(twist[:3] / self.diameter).as_matrix() @ rotation
-            pose[:3, 3] += twist[3:]
+            # radians in the unit of the lengths
+            jacobian = np.concatenate([_cross(arm, normal) / self.diameter, normal], axis=2)
+            weighted = (jacobian * weight[..., None]).transpose(0, 2, 1)
+            system = weighted @ jacobian + 1e-3 * len(points) * np.eye(6)
+            twist = np.linalg.solve(system, weighted @ distance[..., None])[..., 0]
+            turn = Rotation.from_rotvec(twist[:, :3] / self.diameter).as_matrix()
+            poses[:, :3, :3] = turn @ rotation
+            poses[:, :3, 3] += twist[:, 3:]
             if np.abs(twist).max() < 2e-5:
                 break
-        return pose
+        return poses
 
     def _window(self, frame: DepthFrame, mask: NDArray[np.bool_], centre: NDArray) -> _Window:
         side = 2 * self._settings.window * self.diameter
@@ -164,14 +169,21 @@ class PoseEstimator:
 
     def render(self, pose: NDArray, intrinsics: Intrinsics) -> NDArray[np.float32]:
         """(H, W) metres: the template alone at camera_T_template, NaN elsewhere."""
-        points, facing = self.surface.posed(pose)
+        points = self.surface.facing(pose)
         index = pixels_of(points, intrinsics)
         shape = (intrinsics.height, intrinsics.width)
-        depth = depth_of(index[facing], points[facing, 2], shape, behind=2 * self._tolerance)
+        rendered = np.full(shape, np.nan, np.float32)
+        # around what it shows: the image may be much larger
+        low = np.clip(index.min(axis=0, initial=max(shape)) - 2, 0, shape)
+        high = np.clip(index.max(axis=0, initial=-1) + 3, low, shape)
+        inside, behind = tuple(high - low), 2 * self._tolerance
+        depth = depth_of(index - low, points[:, 2], inside, behind=behind)
         closed = ndimage.grey_erosion(depth, size=3)  # holes take their nearest neighbour
         holes = ~np.isfinite(depth) & ndimage.binary_closing(np.isfinite(depth), np.ones((3, 3)))
         depth[holes] = closed[holes]
-        return np.where(np.isfinite(depth), depth, np.nan).astype(np.float32)
+        window = np.s_[low[0] : high[0], low[1] : high[1]]
+        rendered[window] = np.where(np.isfinite(depth), depth, np.nan)
+        return rendered
 
 
 @dataclass(frozen=True)
@@ -212,9 +224,15 @@ class _Window:
 
     def render(self, surface: Surface, pose: NDArray, behind: float) -> NDArray[np.float64]:
         """(h, w) metres, inf where nothing is; points up to `behind` beyond the nearest count."""
-        points, facing = surface.posed(pose)
-        index = pixels_of(points[facing], self.intrinsics)
-        return depth_of(index, points[facing, 2], self.depth.shape, behind=behind)
+        points = surface.facing(pose)
+        index = pixels_of(points, self.intrinsics)
+        return depth_of(index, points[:, 2], self.depth.shape, behind=behind)
+
+
+def _cross(a: NDArray, b: NDArray) -> NDArray[np.float64]:
+    """As np.cross along the last axis, of which that spends most of its time on axes."""
+    (ax, ay, az), (bx, by, bz) = np.moveaxis(a, -1, 0), np.moveaxis(b, -1, 0)
+    return np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
 
 
 def _trials(settings: PoseSettings, diameter: float, seed: int) -> list[NDArray[np.float64]]:
@@ -238,13 +256,16 @@ def fit_kinds(
     kinds: NDArray[np.integer],
     seconds: float = float('inf'),
 ) -> list[PoseFit | None]:
-    """As `PoseEstimator.fit`, each instance by the estimator of its kind (N,): 1, 2, ..."""
+    """As `PoseEstimator.fit`, each instance by the estimator of its kind (N,): 1, 2, ...
+
+    The first of each kind has its pose, however little time there is.
+    """
     clock = estimators[0].clock if estimators else time.monotonic
     begun = clock()
     fits: list[PoseFit | None] = [None] * len(kinds)
     for kind, estimator in enumerate(estimators, 1):
         own = np.flatnonzero(kinds == kind)
-        left = seconds - (clock() - begun)
+        left = max(seconds - (clock() - begun), 0.0)
         share = left * len(own) / max((kinds >= kind).sum(), 1)
         some = masks.take(own) if isinstance(masks, InstanceImages) else masks[own]
         for k, fit in zip(

@@ -8,38 +8,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 from tqdm import tqdm
 
 from insegan_ros.camera import Plane
-from insegan_ros.config import plain
 from insegan_ros.data.store import Dataset
-from insegan_ros.discovery.crops import MASK_EDGE, Piece, pieces_of
-from insegan_ros.discovery.discover import WHOLE, UnexplainedError
+from insegan_ros.discovery.discover import WHOLE
 from insegan_ros.discovery.picture import draw_pieces
+from insegan_ros.discovery.pieces import MASK_EDGE, Piece, pieces_of
 from insegan_ros.discovery.resume import load_pieces
 from insegan_ros.distillation.alike import Order, carry_out, unlike, view_cues
-from insegan_ros.distillation.examples import Piles, mixed_batch
+from insegan_ros.distillation.examples import Piles
 from insegan_ros.distillation.network import NetworkConfig
-from insegan_ros.distillation.random_views import THICKNESS
 from insegan_ros.distillation.surroundings import Surroundings
-from insegan_ros.distillation.train import TrainConfig
-from insegan_ros.inference import distilled_card, model_card
-from insegan_ros.learn.reading import frames_of, learn_to_read
 from insegan_ros.learn.run_folder import Job
-from insegan_ros.learn.run_pictures import show_segmented
-from insegan_ros.learn.stage_discovery import UNEXPLAINED
-from insegan_ros.learn.stage_network import begun, is_read, learned_enough, teach, training_of
-from insegan_ros.learn.stage_piles import surroundings_of
-from insegan_ros.learn.stages import Figures, Stage
-from insegan_ros.learn.start import Start, card_of
+from insegan_ros.learn.stage_piles import Parts, surroundings_of
+from insegan_ros.learn.stages import Figures
 from insegan_ros.parts_bin import Bin
 from insegan_ros.types import DepthFrame
 
@@ -48,47 +38,19 @@ HELD_OUT = 5  # one shape in so many is not taught: how well others are read is 
 LOOKED_AT = 4  # shapes at least, for each that is kept
 PICTURE = 'alike.png'
 SHOWN = 6  # shapes in it
-STAND_IN = 'stand_in'  # the stage that keeps the model begun with, given the part's length
 
 
+@dataclass(frozen=True)
 class AlikeShapes:
-    """The stages that follow a discovery without a shape."""
+    """Piles of other shapes, where discovery found none."""
 
-    def __init__(self, job: Job, start: Start, length_m: float) -> None:
-        self.job, self.start, self.length_m = job, start, length_m
+    job: Job
+    length_m: float
 
-    def stages(self) -> list[Stage]:
-        """The stages, in their order."""
-        report, shares = self.job.report, self.job.config.shares
-        stand_in = Stage(
-            name=STAND_IN,
-            share=0.0,
-            done=lambda _: STAND_IN in report,
-            run=lambda _: self.stand_in(),
-        )
-        shapes = Stage(
-            name='shapes',
-            share=shares.piles,
-            done=lambda _: bool(self._kept),
-            run=self.find_shapes,
-        )
-        network = Stage(
-            name='network',
-            share=shares.network,
-            takes_spare=True,
-            done=lambda seconds: not self._kept or learned_enough(self.job, seconds),
-            run=self.teach,
-        )
-        reading = Stage(
-            name='reading',
-            share=1 - shares.discovery - shares.piles - shares.network,
-            done=lambda _: not self._kept or is_read(self.job),
-            run=lambda _: self.write_model(),
-        )
-        return [stand_in, shapes, network, reading]
+    lengths_px: ClassVar[None] = None  # images are resampled to the pixels of the frames
 
     @property
-    def _kept(self) -> list[int]:
+    def kept(self) -> list[int]:
         """The shapes most alike; none before they are found, or where too few parts are seen."""
         return list(self.job.report.of('shapes').get('kept', []))
 
@@ -114,22 +76,12 @@ class AlikeShapes:
             for k in range(config.shapes)
         ]
 
-    def stand_in(self) -> Figures:
-        """At first the start itself is the model, given the part's length.
+    @property
+    def pixel_m(self) -> float:
+        """A pixel's side on the floor."""
+        return float(self.around.camera_height / self.around.intrinsics.fx)
 
-        Raises:
-            UnexplainedError: the start knows one part alone.
-        """
-        job, why = self.job, self.job.report.of('discovery')[UNEXPLAINED]
-        if not self.start.keep_as(job.model, self.length_m, job.dataset):
-            raise UnexplainedError(why, self.length_m)
-        print(
-            f'{why}. Until then {job.model} is {self.start.card["part"]}, for parts of '
-            f'{self.length_m * 1e3:.0f} mm, the length that was found in the frames'
-        )
-        return {'part_length_mm': round(1e3 * self.length_m, 1)}
-
-    def find_shapes(self, seconds: float) -> Figures:
+    def make(self, seconds: float) -> Figures:
         """Piles of the random shapes whose views are most like the crops in the frames."""
         job, config = self.job, self.job.config.alike
         looks = carry_out(self.orders, job.workers, seconds / 2, least=LOOKED_AT * config.kept)
@@ -164,77 +116,18 @@ class AlikeShapes:
         nearest, median = round(float(distance[best[0]]), 3), round(float(np.median(distance)), 3)
         return {'kept': best, 'nearest': nearest, 'median': median}
 
-    @cached_property
-    def network(self) -> NetworkConfig:
-        """What the network takes the part for."""
-        pixel_m = self.around.camera_height / self.around.intrinsics.fx
-        thickness_m = THICKNESS * self.length_m
-        return NetworkConfig(self.length_m, thickness_m, float(pixel_m), self.start.widths)
-
-    @cached_property
-    def settings(self) -> TrainConfig:
-        """How the network is trained here."""
-        config = self.job.config
-        slow = replace(config.network, learning_rate=config.alike.learning_rate)
-        return slow.adapted(self.job.device)
-
-    @cached_property
-    def parts(self) -> list[tuple[Piles, NetworkConfig]]:
+    def taught(self, network: NetworkConfig) -> Parts:
         """Piles of the shapes that look most alike."""
-        stored = [Dataset(self.orders[k].path) for k in self._kept]
-        errors = self.job.config.errors(self.length_m)
-        return [(Piles.load(piles, piles.indices, errors), self.network) for piles in stored]
+        return self._parts([k for n, k in enumerate(self.kept) if n % HELD_OUT != 1], network)
 
-    @property
-    def taught(self) -> list[tuple[Piles, NetworkConfig]]:
+    def held(self, network: NetworkConfig) -> Parts:
         """The other shapes judge how well what was not taught is read."""
-        return [part for k, part in enumerate(self.parts) if k % HELD_OUT != 1]
+        return self._parts(self.kept[1::HELD_OUT], network)
 
-    def teach(self, seconds: float) -> Figures:
-        """The network's stage."""
-        taught = self.taught
-
-        def batches(rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-            return mixed_batch(taught, self.settings.batch, rng)
-
-        progress = begun(self.job, self.network, self.settings, start=self.start)
-        return teach(self.job, progress, batches, settings=self.settings, seconds=seconds)
-
-    def write_model(self) -> Figures:
-        """Choose how votes are read, and write the model."""
-        job = self.job
-        progress = begun(job, self.network, self.settings, start=self.start)
-        reading = job.config.reading
-        frames = frames_of(
-            progress.average, job.dataset, job.seed, config=reading, finding=job.config.finding
-        )
-        # what a part shows that they lack must not pass for parts
-        held = self.parts[1::HELD_OUT]
-        least = replace(reading, generosity=reading.generosity[:1])
-        read = learn_to_read(progress.average, held, job.seed, frames=frames, config=least)
-        figures = {
-            'strict_miou_on_unseen_shapes': round(read.strict_miou, 4),
-            'count_accuracy_on_unseen_shapes': round(read.count_accuracy, 4),
-        }
-        card = {
-            **card_of(job.dataset, job.part),
-            'labels_used': 'none: no shape explained the frames; random shapes that look like '
-            'what they show taught the network',
-            'training': {
-                **training_of(job, self.start),
-                'shapes': len(self.taught),
-                'piles': sum(len(piles) for piles, _ in self.taught),
-            },
-            'figures': figures,
-            'settings': plain(
-                distilled_card.DistilledCard(
-                    self.network, read.votes, existence=read.existence, finding=job.config.finding
-                )
-            ),
-        }
-        model_card.save_model(job.model, card, progress.average.state_dict())
-        show_segmented(job.dataset, job.indices, job.out, seed=job.seed)
-        return {'steps': progress.step, **figures}
+    def _parts(self, shapes: Sequence[int], network: NetworkConfig) -> Parts:
+        stored = [Dataset(self.orders[k].path) for k in shapes]
+        errors = self.job.config.errors(self.length_m)
+        return [(Piles.load(piles, piles.indices, errors), network) for piles in stored]
 
 
 def _cues(pieces: Sequence[Piece], length_m: float) -> NDArray[np.floating]:

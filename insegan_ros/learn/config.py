@@ -48,7 +48,6 @@ class DataConfig:
     validation: int = 100  # frames held out where the dataset has no val split
     limit: int | None = None  # at most so many training frames (paper Fig. 4a)
     allow_other_count: bool = False  # a model of another number of instances (paper Fig. 4b)
-    threshold_from: Literal['foreground', 'labels'] = 'foreground'  # labels: the paper's way
     # `gap`: parts lie well apart from the floor; `linear`: heights begin at the floor's value
     coding: Literal['gap', 'linear'] = 'gap'
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -126,8 +125,6 @@ class LearnConfig:
     step: StepConfig = field(default_factory=StepConfig)
     # of the finished model; the threshold is chosen
     filters: FilterConfig = field(default_factory=FilterConfig)
-    # on each frame's codes, of the finished model; docs/results.md says what they cost and gain
-    refine_steps: int = 0
     turns: int = 1  # quarter turns of a frame whose instances compete, of the finished model
     rescue: RescueConfig = field(default_factory=RescueConfig)
 
@@ -196,7 +193,7 @@ OF_DISTILLED = (
 
 # of some methods, not of learned baselines
 OF_STARTED = ('start',)
-OF_INSEGAN = ('model', 'step', 'filters', 'refine_steps', 'turns', 'rescue')
+OF_INSEGAN = ('model', 'step', 'filters', 'turns', 'rescue')
 OF_BASELINES = ('baseline',)
 
 

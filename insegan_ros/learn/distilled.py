@@ -28,11 +28,15 @@ import torch
 
 from insegan_ros.config import plain
 from insegan_ros.distillation.examples import mixed_batch
-from insegan_ros.distillation.network import NetworkConfig
+from insegan_ros.distillation.network import NetworkConfig, VoteNetwork
 from insegan_ros.distillation.piles import Solid
+from insegan_ros.distillation.random_views import THICKNESS
 from insegan_ros.inference import distilled, distilled_card, model_card
+from insegan_ros.inference.distilled_card import Scoring
+from insegan_ros.learn import stage_discovery
 from insegan_ros.learn.alike_shapes import AlikeShapes
 from insegan_ros.learn.reading import (
+    VoteReading,
     calibrate_scores,
     cases_of,
     frames_of,
@@ -42,10 +46,10 @@ from insegan_ros.learn.run_folder import Job, claim
 from insegan_ros.learn.run_pictures import show_segmented
 from insegan_ros.learn.stage_any_bin import AnyBin
 from insegan_ros.learn.stage_comparison import comparison_stages, ending
-from insegan_ros.learn.stage_discovery import UNEXPLAINED, find_shape, shape_folders
+from insegan_ros.learn.stage_discovery import STAND_IN, UNEXPLAINED
 from insegan_ros.learn.stage_mesh import CadSolid, take_mesh, write_part
 from insegan_ros.learn.stage_network import begun, is_read, learned_enough, teach, training_of
-from insegan_ros.learn.stage_piles import BinOfFrames
+from insegan_ros.learn.stage_piles import BinOfFrames, Parts
 from insegan_ros.learn.stages import Figures, Stage, plan, run_stages
 from insegan_ros.learn.start import Start, card_of
 from insegan_ros.model.template import Template
@@ -73,8 +77,7 @@ def train(job: Job) -> int:
 
 def describe(job: Job) -> str:
     """The plan, with its times."""
-    stages = Distillation(job).stages()
-    return plan(stages, job.config.seconds, job.report)
+    return plan(Distillation(job).stages(), job.config.seconds, job.report)
 
 
 class Distillation:
@@ -94,31 +97,33 @@ class Distillation:
             done=lambda _: self.first in report,
             run=self.find_shape,
         )
-        if self.unexplained:
-            assert self.start is not None
-            length_m = float(report.of('discovery')['part_length_m'])
-            alike = AlikeShapes(self.job, self.start, length_m).stages()
-            return [shape, *alike, *comparison_stages(self.job, self.start)]
+        until_then = Stage(
+            name=STAND_IN,
+            share=0.0,
+            done=lambda _: STAND_IN in report,
+            run=lambda _: stage_discovery.stand_in(self.job, self.start),
+        )
         piles = Stage(
-            name='piles',
+            name=self.piles,
             share=shares.piles,
-            done=lambda _: 'piles' in report,
+            done=lambda _: not self.untaught if self.unexplained else 'piles' in report,
             run=lambda seconds: self.bins.make(seconds),
         )
         network = Stage(
             name='network',
             share=shares.network,
             takes_spare=True,
-            done=lambda seconds: learned_enough(self.job, seconds),
+            done=lambda seconds: self.untaught or learned_enough(self.job, seconds),
             run=self.teach,
         )
         reading = Stage(
             name='reading',
             share=1 - shares.discovery - shares.piles - shares.network,
-            done=lambda _: is_read(self.job),
+            done=lambda _: self.untaught or is_read(self.job),
             run=lambda _: self.write_model(),
         )
-        return [shape, piles, network, reading, *comparison_stages(self.job, self.start)]
+        first = [shape, until_then] if self.unexplained else [shape]
+        return [*first, piles, network, reading, *comparison_stages(self.job, self.start)]
 
     @property
     def first(self) -> str:
@@ -129,17 +134,33 @@ class Distillation:
         """From the CAD model where there is one, else from the frames."""
         if self.job.config.mesh is not None:
             return take_mesh(self.job)
-        return find_shape(self.job, self.start, seconds)
+        return stage_discovery.find_shape(self.job, self.start, seconds)
 
     @property
     def unexplained(self) -> bool:
         """Whether discovery has ended without a shape."""
         return UNEXPLAINED in self.job.report.of('discovery')
 
+    @property
+    def length_m(self) -> float:
+        """Of a part without a shape, as the frames show it."""
+        return float(self.job.report.of('discovery')['part_length_m'])
+
+    @property
+    def piles(self) -> str:
+        """The stage that makes what the network learns from."""
+        return 'shapes' if self.unexplained else 'piles'
+
+    @property
+    def untaught(self) -> bool:
+        """Whether nothing is like the part, so that the stand-in stays."""
+        return self.unexplained and not self.job.report.of('shapes').get('kept')
+
     @cached_property
     def templates(self) -> list[Template]:
         """The shapes that were discovered, one a kind of part."""
-        return [Template.load(folder) for folder in shape_folders(self.job)]
+        folders = [] if self.unexplained else stage_discovery.shape_folders(self.job)
+        return [Template.load(folder) for folder in folders]
 
     @property
     def shares(self) -> list[float]:
@@ -149,6 +170,8 @@ class Distillation:
     @cached_property
     def sides(self) -> list[list[float]]:
         """Of each kind's box, the longest first, metres."""
+        if self.unexplained:
+            return [[self.length_m, THICKNESS * self.length_m]]
         boxes = [s.mesh().bounding_box_oriented.primitive.extents for s in self.solids]
         return [sorted(map(float, box), reverse=True) for box in boxes]
 
@@ -158,8 +181,10 @@ class Distillation:
         return self.templates if self.first == 'discovery' else [CadSolid.load(self.job.out)]
 
     @cached_property
-    def bins(self) -> BinOfFrames | AnyBin:
+    def bins(self) -> BinOfFrames | AnyBin | AlikeShapes:
         """Where the piles lie."""
+        if self.unexplained:
+            return AlikeShapes(self.job, self.length_m)
         if self.job.frames is None:
             return AnyBin(self.job, self.solids[0])
         return BinOfFrames(self.job, self.solids, self.shares)
@@ -173,31 +198,36 @@ class Distillation:
 
     def teach(self, seconds: float) -> Figures:
         """The network's stage."""
-        settings = self.job.config.network.adapted(self.job.device, self.start is not None)
+        job, begun_with = self.job, self.start is not None
+        settings = job.config.network.adapted(job.device, begun_with)
+        if self.unexplained:
+            settings = replace(settings, learning_rate=job.config.alike.learning_rate)
         parts = self.bins.taught(self.network)
-        progress = begun(self.job, self.network, settings, start=self.start)
+        progress = begun(job, self.network, settings, start=self.start)
 
         def batches(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
             return mixed_batch(parts, settings.batch, rng)
 
-        return teach(self.job, progress, batches, settings=settings, seconds=seconds)
+        return teach(job, progress, batches, settings=settings, seconds=seconds)
 
     def _taught(self) -> dict[str, Any]:
         """What the card says of where the shapes come from, and of the training."""
-        job, one = self.job, len(self.sides) == 1
-        sizes = [[round(side * 1e3, 1) for side in sides] for sides in self.sides]
-        shape = 'the shape was discovered in unlabelled depth'
-        if job.config.mesh is not None:
-            shape = 'the shape is that of a CAD model'
-        return {
-            'labels_used': f'none: {shape}, piles of it in physics taught the network',
-            'training': {
-                **training_of(job, self.start),
+        job, training = self.job, training_of(self.job, self.start)
+        if self.unexplained:
+            parts = self.bins.taught(self.network)
+            said = 'no shape explained the frames; random shapes that look like the part taught'
+            training |= {'shapes': len(parts), 'piles': sum(len(piles) for piles, _ in parts)}
+        else:
+            cad, one = job.config.mesh is not None, len(self.sides) == 1
+            shape = 'is that of a CAD model' if cad else 'was discovered in unlabelled depth'
+            said = f'the shape {shape}, piles of it in physics taught'
+            sizes = [[round(side * 1e3, 1) for side in sides] for sides in self.sides]
+            training |= {
                 'piles': job.report.of('piles')['count'],
                 'part_size_mm': sizes[0] if one else sizes,
                 **({} if one else {'shares_of_kinds': self.shares}),
-            },
-        }
+            }
+        return {'labels_used': f'none: {said} the network', 'training': training}
 
     def write_model(self) -> Figures:
         """Choose how votes are read, learn what scores mean, and write the model."""
@@ -209,21 +239,13 @@ class Distillation:
             frames = frames_of(
                 progress.average, job.frames, job.seed, config=reading, finding=finding
             )
+        if self.unexplained:  # what a part shows that the shapes lack must not pass for parts
+            reading = replace(reading, generosity=reading.generosity[:1])
         read = learn_to_read(progress.average, held, job.seed, frames=frames, config=reading)
-        segmenter = distilled.DistilledSegmenter(
-            progress.average,
-            read.votes,
-            templates=self.templates,
-            seed=job.seed,
-            lengths_px=self.bins.lengths_px,
-            existence=read.existence,
-            finding=finding,
-        )
-        cases = cases_of(segmenter, held, job.seed, config=reading, finding=finding)
-        scoring = calibrate_scores(segmenter, cases, reading.right_iou)
+        scoring = None if self.unexplained else self._scoring(progress.average, read, held)
         figures = {
-            'strict_miou_on_unseen_piles': round(read.strict_miou, 4),
-            'count_accuracy_on_unseen_piles': round(read.count_accuracy, 4),
+            f'strict_miou_on_unseen_{self.piles}': round(read.strict_miou, 4),
+            f'count_accuracy_on_unseen_{self.piles}': round(read.count_accuracy, 4),
         }
         voxels = tuple(template.voxel_m for template in self.templates)
         card = {
@@ -234,7 +256,7 @@ class Distillation:
                 distilled_card.DistilledCard(
                     self.network,
                     read.votes,
-                    voxels[0],
+                    voxels[0] if voxels else None,
                     other_voxels_m=voxels[1:],
                     scoring=scoring,
                     lengths_px=self.bins.lengths_px,
@@ -243,7 +265,7 @@ class Distillation:
                 )
             ),
         }
-        cad = self.solids[0]
+        cad = None if self.unexplained else self.solids[0]
         if isinstance(cad, CadSolid):
             told = job.report.of('mesh')
             card['mesh'] = {'file': Path(job.mesh).name, **told}
@@ -258,3 +280,18 @@ class Distillation:
         if job.frames is not None:
             show_segmented(job.frames, job.indices, job.out, seed=job.seed)
         return {'steps': progress.step, **figures}
+
+    def _scoring(self, network: VoteNetwork, read: VoteReading, held: Parts) -> Scoring | None:
+        """What scores mean, from piles that did not teach the network."""
+        reading, finding = self.job.config.reading, self.job.config.finding
+        segmenter = distilled.DistilledSegmenter(
+            network,
+            read.votes,
+            templates=self.templates,
+            seed=self.job.seed,
+            lengths_px=self.bins.lengths_px,
+            existence=read.existence,
+            finding=finding,
+        )
+        cases = cases_of(segmenter, held, self.job.seed, config=reading, finding=finding)
+        return calibrate_scores(segmenter, cases, reading.right_iou)

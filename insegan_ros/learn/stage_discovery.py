@@ -12,15 +12,17 @@ from pathlib import Path
 
 import numpy as np
 
-from insegan_ros.discovery.discover import WHOLE, Search, UnexplainedError, discover
+from insegan_ros.discovery.discover import WHOLE, discover
 from insegan_ros.discovery.kinds import discover_kinds, kind_folder
 from insegan_ros.discovery.lengths import TooFewPiecesError
+from insegan_ros.discovery.search import Search, UnexplainedError
 from insegan_ros.inference import part_length
 from insegan_ros.learn.run_folder import Job
 from insegan_ros.learn.stages import Figures
 from insegan_ros.learn.start import Start
 
 UNEXPLAINED = 'unexplained'  # why there is no shape, in the stage's figures
+STAND_IN = 'stand_in'  # the stage after a discovery without a shape
 
 
 def shape_folders(job: Job) -> list[Path]:
@@ -77,6 +79,24 @@ def find_shape(job: Job, start: Start | None, seconds: float) -> Figures:
         raise refused
     print(f'no shape explains the frames; the part is taken to be {length_m * 1e3:.0f} mm long')
     return {UNEXPLAINED: str(refused), 'part_length_m': round(length_m, 5)}
+
+
+def stand_in(job: Job, start: Start | None) -> Figures:
+    """Where there is no shape, the start itself is the model at first, given the part's length.
+
+    Raises:
+        UnexplainedError: the start knows one part alone.
+    """
+    assert start is not None  # else there was no discovery without a shape
+    found = job.report.of('discovery')
+    why, length_m = found[UNEXPLAINED], float(found['part_length_m'])
+    if not start.keep_as(job.model, length_m, job.dataset):
+        raise UnexplainedError(why, length_m)
+    print(
+        f'{why}. Until then {job.model} is {start.card["part"]}, for parts of '
+        f'{length_m * 1e3:.0f} mm, the length that was found in the frames'
+    )
+    return {'part_length_mm': round(1e3 * length_m, 1)}
 
 
 def _discovered(search: Search, kinds: int) -> Figures:

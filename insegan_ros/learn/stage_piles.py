@@ -62,15 +62,23 @@ class BinOfFrames:
 
     def make(self, seconds: float) -> Figures:
         """Up to the configured number, as many as the time allows."""
-        made = make_piles(self.job, self.solids, self.around, shares=self.shares, seconds=seconds)
-        show_piles(
-            self.job.dataset,
-            self.job.indices,
-            self.job.out,
-            seed=self.job.seed,
-            errors=self.errors,
-        )
-        return made
+        job, around = self.job, self.around
+        begun, made = time.monotonic(), 0
+        maker = PileMaker.of(self.solids, around, job.config.piles, shares=self.shares)
+        with tqdm(total=maker.config.count, desc='piles', unit='pile') as bar:
+            piles = store_piles(maker, job.out / 'piles', job.seed, workers=job.workers)
+            for made in piles:
+                bar.update(made - bar.n)
+                if time.monotonic() - begun > seconds and made >= job.config.least_piles:
+                    piles.close()
+                    break
+        show_piles(job.dataset, job.indices, job.out, seed=job.seed, errors=self.errors)
+        return {
+            'count': made,
+            'bin_width_mm': round(around.bin_width * 1e3, 1),
+            'wall_height_mm': round(around.wall_height * 1e3, 1),
+            'camera_height_mm': round(around.camera_height * 1e3, 1),
+        }
 
     def taught(self, network: NetworkConfig) -> Parts:
         """Piles that the network learns from, and what it takes them for."""
@@ -91,34 +99,3 @@ class BinOfFrames:
     def _kept(self) -> int:
         held_out = self.job.config.network.held_out
         return max(2, min(held_out, len(self._stored.indices) // 5))
-
-
-def make_piles(
-    job: Job,
-    templates: Sequence[Solid],
-    around: Surroundings,
-    *,
-    shares: Sequence[float] = (1.0,),
-    seconds: float,
-) -> Figures:
-    """Up to the configured number, as many as the time allows.
-
-    Args:
-        templates: one a kind of part.
-        shares: of the kinds in a pile, on average.
-    """
-    begun, made = time.monotonic(), 0
-    maker = PileMaker.of(templates, around, job.config.piles, shares=shares)
-    with tqdm(total=maker.config.count, desc='piles', unit='pile') as bar:
-        piles = store_piles(maker, job.out / 'piles', job.seed, workers=job.workers)
-        for made in piles:
-            bar.update(made - bar.n)
-            if time.monotonic() - begun > seconds and made >= job.config.least_piles:
-                piles.close()
-                break
-    return {
-        'count': made,
-        'bin_width_mm': round(around.bin_width * 1e3, 1),
-        'wall_height_mm': round(around.wall_height * 1e3, 1),
-        'camera_height_mm': round(around.camera_height * 1e3, 1),
-    }

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from insegan_ros import __version__
 from insegan_ros.data.store import Dataset
-from insegan_ros.discovery.discover import Finder
+from insegan_ros.discovery.search import Finder
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference import distilled, distilled_card, model_card
 from insegan_ros.inference.part_length import LengthFromFrames, LengthNotFoundError

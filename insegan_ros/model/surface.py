@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import trimesh
@@ -20,10 +21,16 @@ class Surface:
     points: NDArray[np.float64]  # (M, 3)
     normals: NDArray[np.float64]  # (M, 3)
 
-    def posed(self, pose: NDArray) -> tuple[NDArray, NDArray[np.bool_]]:
-        """Points in the camera frame, and which of them face the camera."""
-        points = self.points @ pose[:3, :3].T + pose[:3, 3]
-        return points, np.einsum('ij,ij->i', self.normals @ pose[:3, :3].T, points) < 0
+    @cached_property
+    def _support(self) -> NDArray[np.float64]:
+        """(M,) distance of the origin from the plane that touches the surface at each point."""
+        return np.asarray(np.einsum('ij,ij->i', self.normals, self.points))
+
+    def facing(self, pose: NDArray) -> NDArray[np.float64]:
+        """(F, 3) those points that face the camera, in its frame."""
+        rotation, shift = pose[:3, :3], pose[:3, 3]
+        facing = self._support + self.normals @ (shift @ rotation) < 0
+        return np.asarray(self.points[facing] @ rotation.T + shift)
 
 
 def sample_surface(mesh: trimesh.Trimesh, count: int, seed: int) -> Surface:
@@ -49,7 +56,7 @@ class DistanceField:
         inside = occupancy > 0.5
         distance = ndimage.distance_transform_edt(~inside) - ndimage.distance_transform_edt(inside)
         distance -= np.sign(distance) * 0.5  # to the voxels' faces
-        near = np.abs(distance) < 1  # where the occupancy itself tells the surface's place
+        near = np.abs(distance) < 1  # where the occupancy itself shows the surface's place
         distance = np.where(near, np.clip((0.5 - occupancy) * 2, -1, 1) * 0.5, distance)
         distance = ndimage.gaussian_filter(distance, 0.6).astype(np.float32)
         low = -(np.array(occupancy.shape) - 1) / 2 * template.voxel_m - origin
@@ -84,9 +91,10 @@ def depth_of(
     A pixel shows the mean of its points up to `behind` beyond the nearest: the nearest alone is
     too near where the surface slopes.
     """
-    inside = ((index >= 0) & (index < np.array(shape))).all(axis=1)
-    flat, depth = np.ravel_multi_index(tuple(index[inside].T), shape), depth[inside]
-    size = int(np.prod(shape))
+    rows, columns = index.T
+    inside = (rows >= 0) & (rows < shape[0]) & (columns >= 0) & (columns < shape[1])
+    flat, depth = (rows * shape[1] + columns)[inside], depth[inside]
+    size = shape[0] * shape[1]
     nearest = np.full(size, np.inf)
     np.minimum.at(nearest, flat, depth)
     front = depth <= nearest[flat] + behind

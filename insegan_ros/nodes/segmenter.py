@@ -18,6 +18,7 @@ from geometry_msgs.msg import PoseStamped
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import Trigger
 
+from insegan_ros.answer_time import AnswerTime
 from insegan_ros.data.camera_model import cached_camera, info_from_message
 from insegan_ros.data.depth_messages import depth_from_message, stamp_ns, suspicious_depth
 from insegan_ros.deadline import Deadline
@@ -77,6 +78,7 @@ class SegmenterNode(ManagedNode):
         self._say_ignored(given)
         self._newest: Pair | None = None
         self._progress = SegmenterReport()
+        self._answer = AnswerTime(given['answer_seconds'])
         self._steady = self._steadier()
         self._picking = pick_outputs(given, lambda: self._segmenter, self)
         self._outputs = SegmenterOutputs(self, self._picking.topics())
@@ -138,6 +140,7 @@ class SegmenterNode(ManagedNode):
         if any(given[name] != self._given[name] for name in LIVE):
             self._segmenter = self._make(given)
             self._steady = self._steadier()
+        self._answer.seconds = given['answer_seconds']
         self._say_ignored(given)
 
     def _steadier(self) -> Steadier:
@@ -161,6 +164,7 @@ class SegmenterNode(ManagedNode):
         """In the worker's thread; whatever a frame holds, the next one finds the node alive."""
         if self._outputs is not None and self._outputs.heard():
             self._segment(pair)
+            self._answer.answered()
         else:
             self._progress.unheard += 1
             self._progress.failing = False
@@ -252,9 +256,11 @@ class SegmenterNode(ManagedNode):
         if self._ending:  # it was called for while the deadline before was the present one
             self._deadline.cancel()
         with self._deadline:
-            return segmenter.segment(
-                frame, pose_seconds=poses_s, refine_seconds=given['pose_seconds']
+            found = segmenter.segment(
+                frame, pose_seconds=poses_s, answer_seconds=self._answer.left
             )
+        self._answer.segmented()
+        return found
 
     def _pose_seconds(self, posed: bool) -> float:
         """Poses take longer than masks: none are made for topics that nobody hears."""
@@ -293,6 +299,7 @@ class SegmenterNode(ManagedNode):
         try:
             response.message = self._picking.answer(*done, newest.image.header)
             response.success = True
+            self._answer.answered()
         except Exception as error:  # without an answer the client would wait for ever
             response.message = in_words(error)
             if not isinstance(error, ValueError):  # no bin, or a gripper that does not fit into it

@@ -51,9 +51,17 @@ PARAMETERS = (
         'pose_seconds',
         0.2,
         'the time that each frame may take for 6-DoF poses, if the model has a template and '
-        'somebody listens to ~/poses or a rendered topic, or for an InSeGAN model to refine its '
-        'result; 0 gives rough poses',
+        'somebody listens to ~/poses or a rendered topic; 0 gives rough poses',
         0.0,
+        60.0,
+    ),
+    Parameter(
+        'answer_seconds',
+        0.3,
+        'the time from an image to its whole answer, picks included, that poses leave room for: '
+        'they get pose_seconds or what is left of this, whichever is less, and those that are '
+        'not made in time are rough ones',
+        0.01,
         60.0,
     ),
     Parameter('device', 'auto', 'the device that a model runs on: auto, cpu or cuda[:index]'),
@@ -164,4 +172,9 @@ def ignored(given: Mapping) -> list[str]:
         said.append(f'instances = {given["instances"]} is ignored: a model finds the number')
     if given['method'] and given['device'].startswith('cuda'):
         said.append(f'device = {given["device"]} is ignored: methods run on the processor')
+    if given['pose_seconds'] > given['answer_seconds']:
+        said.append(
+            f'pose_seconds = {given["pose_seconds"]} is more than answer_seconds = '
+            f'{given["answer_seconds"]}, in which all is to be done: poses get less'
+        )
     return said

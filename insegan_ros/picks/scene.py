@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,17 +113,21 @@ class Scene:
         """Standard deviation of a measured depth at that depth, metres."""
         return float(D435_NOISE.depth_sigma(np.array(depth_m), self.frame.intrinsics))
 
+    @cached_property
+    def _walls(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(W, 3) unit normals of the walls, into the bin, and (W,) their planes' offsets."""
+        if self.parts_bin.corners is None:
+            return np.zeros((0, 3)), np.zeros(0)
+        corners = np.asarray(self.parts_bin.corners)
+        inward = np.cross(self.up, np.roll(corners, -1, axis=0) - corners)
+        into = ((corners.mean(axis=0) - corners) * inward).sum(axis=1)
+        inward *= (np.sign(into) / np.linalg.norm(inward, axis=1))[:, None]
+        return inward, (inward * corners).sum(axis=1)
+
     def wall_distance(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
         """(..., 3) points -> (...) metres to the nearest wall; infinite without walls."""
-        if self.parts_bin.corners is None:
-            return np.full(points.shape[:-1], np.inf)
-        corners = np.asarray(self.parts_bin.corners)
-        nearest = np.full(points.shape[:-1], np.inf)
-        for a, b in zip(corners, np.roll(corners, -1, axis=0)):
-            inward = np.cross(self.up, b - a)
-            inward *= np.sign((corners.mean(axis=0) - a) @ inward) / np.linalg.norm(inward)
-            nearest = np.minimum(nearest, (points - a) @ inward)
-        return nearest
+        inward, offsets = self._walls
+        return np.asarray((points @ inward.T - offsets).min(axis=-1, initial=np.inf))
 
 
 def posed(frame: DepthFrame, found: Segmentation, k: int) -> bool:

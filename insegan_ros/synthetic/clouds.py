@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 
 from insegan_ros.camera import points_from_depth
-from insegan_ros.data.store import DatasetInfo, to_metres
+from insegan_ros.data.depth_messages import metres
+from insegan_ros.data.store import DatasetInfo
 from insegan_ros.files import write_atomically
 from insegan_ros.synthetic.stored_scenes import StoredScene
 
@@ -23,7 +24,7 @@ def write_cloud(
     folder: Path, scene: StoredScene, info: DatasetInfo, *, kind: Literal['ply', 'npz']
 ) -> None:
     """Write clouds/<frame>.<kind>: each measured pixel's x, y, z (metres, camera) and label."""
-    points = points_from_depth(to_metres(scene.depth, info.depth_scale), info.intrinsics)
+    points = points_from_depth(metres(scene.depth, info.depth_scale), info.intrinsics)
     measured = scene.depth > 0
     xyz, labels = points[measured], scene.labels[measured]
     buffer = io.BytesIO()

@@ -1,29 +1,23 @@
-"""One update of InSeGAN's networks (paper 3.3, 3.4, 3.6), and when which of them learns.
+"""One update of InSeGAN's networks (paper 3.3, 3.4, 3.6): optimisers, averages, and a run's state.
 
-Generator and discriminator learn first, the encoder afterwards on the generator's frozen average
-(`generator_steps`); 0 lets all three learn together, as in the paper. `joint_after` lets them
-learn together at the end, with real frames that teach the generator by their re-rendering.
+What is minimised is in `objective`, whose turn it is in `step_config`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from insegan_ros.model import losses, set_losses
 from insegan_ros.model.generator import Generator
 from insegan_ros.model.insegan import InSeGAN
-from insegan_ros.model.matching import match
-from insegan_ros.model.set_encoder import SetEncoder
 from insegan_ros.training.distributed import ALONE, Group
 from insegan_ros.training.ema import Ema
-from insegan_ros.training.loop import require_finite
-from insegan_ros.training.noise import measured, normal
-from insegan_ros.training.step_config import StepConfig
+from insegan_ros.training.loop import require_finite, require_finite_network
+from insegan_ros.training.objective import Objective
+from insegan_ros.training.step_config import LEARNING, Phase, StepConfig
 
 EXPLODED = 40.0  # a loss above it counts as not finite
 
@@ -92,15 +86,9 @@ class Trainer:
         }
 
     @property
-    def phase(self) -> Literal['together', 'generator', 'encoder', 'joint']:
+    def phase(self) -> Phase:
         """Which networks the next step teaches."""
-        if not self.config.generator_steps:
-            return 'together'
-        since = self.steps - self.config.generator_steps
-        if since < 0:
-            return 'generator'
-        after = self.config.joint_after
-        return 'encoder' if after is None or since < after else 'joint'
+        return self.config.phase(self.steps)
 
     def begin_phase(self) -> None:
         """Before the first joint step the generator becomes its average, which E knows."""
@@ -126,7 +114,8 @@ class Trainer:
             Each loss by name, unweighted, averaged over all processes.
 
         Raises:
-            FloatingPointError: a loss is not finite or exploded; no weight has been changed then.
+            FloatingPointError: a loss is not finite or exploded, or a gradient is not finite; no
+                weight has been changed then.
         """
         # what is drawn depends on the step alone: a resumed run draws the same
         number = self.steps * self.group.size + self.group.rank
@@ -139,6 +128,9 @@ class Trainer:
         self.group.average([told])
         named = {f'L_{name}': value for name, value in zip(found, told)}
         require_finite(named, self.steps, EXPLODED)
+        for name in self.learning:
+            self.group.average_gradients(getattr(self.model, name))
+        self.require_finite_networks()
         self._update()
         return dict(zip(found, told))
 
@@ -150,26 +142,22 @@ class Trainer:
     def losses(self, real: Tensor, z: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted sum of the next step's losses, and each of them by name."""
         self.model.train()
-        phase = self.phase
+        step = Objective(self.model, self.frozen_generator, self.config, self.steps, self._rng)
         with self._autocast(real):
-            if phase == 'encoder':
-                return self._encoder_losses(real, z)
-            return self._adversarial_losses(real, z)
+            return step.losses(real, z)
 
     @property
     def learning(self) -> tuple[str, ...]:
         """The networks that the next step teaches, by name."""
-        return {
-            'together': ('discriminator', 'generator', 'encoder'),
-            'generator': ('discriminator', 'generator'),
-            'encoder': ('encoder',),
-            'joint': ('discriminator', 'generator', 'encoder'),
-        }[self.phase]
+        return LEARNING[self.phase]
+
+    def require_finite_networks(self) -> None:
+        """Raises: FloatingPointError, where a weight or gradient that is learned is no number."""
+        for name in self.learning:
+            require_finite_network(getattr(self.model, name), name, self.steps)
 
     def _update(self) -> None:
         learning = self.learning
-        for name in learning:
-            self.group.average_gradients(getattr(self.model, name))
         self.descend()
         self.steps += 1
         for name in set(learning) & set(self.ema):
@@ -187,106 +175,6 @@ class Trainer:
             group['lr'] = config.encoder_rate(self.steps - config.generator_steps)
         for name in self.learning:
             self._optimizers[name].step()
-
-    def _noisy(self, images: Tensor) -> Tensor:
-        if not self.config.noise:
-            return images
-        return images + self.config.noise * normal(images, self._rng)
-
-    def _adversarial_losses(self, real: Tensor, z: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Eq. 7: one generated batch serves all networks; each term reaches one's weights."""
-        model, weights = self.model, self.config.losses
-        fake, features = model.generator(z)
-        fake = fake.float()
-        d_loss = losses.discriminator_loss(
-            model.discriminator(self._noisy(real)).float(),
-            model.discriminator(self._noisy(fake.detach())).float(),
-        )
-        with frozen(model.discriminator):
-            g_loss = losses.generator_loss(model.discriminator(self._noisy(fake)).float())
-        share = self.config.joint_adversarial if self.phase == 'joint' else 1.0
-        total = weights.discriminator * d_loss + share * weights.generator * g_loss
-        found = {'D': d_loss, 'G': g_loss}
-        if self.phase != 'generator':
-            more, named = self._inversion_losses(
-                model.generator, real, z, image=fake.detach(), features=features.detach()
-            )
-            total, found = total + more, found | named
-        return total, found
-
-    def _encoder_losses(self, real: Tensor, z: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        generator = self.frozen_generator
-        with torch.no_grad():
-            image, features = generator(z)
-        return self._inversion_losses(generator, real, z, image=image.float(), features=features)
-
-    def _inversion_losses(
-        self, generator: Generator, real: Tensor, z: Tensor, *, image: Tensor, features: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """L_E of either encoder; the generator's weights are held fixed, but for real frames."""
-        if isinstance(self.model.encoder, SetEncoder):
-            with frozen(generator):
-                total, named = self._set_losses(self.model.encoder, generator, z)
-            return self._with_real(total, named, generator, real=real, count=z.shape[1])
-        with frozen(generator):
-            weights = self.config.losses
-            z_hat, derendered = self.model.encoder(image)
-            z_hat = z_hat.float()
-            a_loss = losses.alignment_loss(z, z_hat, match(z, z_hat, weights.matching))
-            i_loss = losses.intermediate_loss(features.float(), derendered.float())
-            p_loss = torch.zeros_like(a_loss)
-            if weights.pose:
-                p_loss = losses.pose_loss(image, generator(z_hat)[0].float(), weights.pose_norm)
-        total = weights.alignment * a_loss + weights.intermediate * i_loss
-        return total + weights.pose * p_loss, {'a': a_loss, 'i': i_loss, 'p': p_loss}
-
-    def _with_real(
-        self,
-        total: Tensor,
-        named: dict[str, Tensor],
-        generator: Generator,
-        *,
-        real: Tensor,
-        count: int,
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Losses of a set encoder, and that of real frames' re-rendering once it is due."""
-        weight, encoder = self.config.losses.real, self.model.encoder
-        since = self.steps - self.config.generator_steps
-        if not weight or since < self.config.real_after or not isinstance(encoder, SetEncoder):
-            return total, named
-        with nullcontext() if self.phase == 'joint' else frozen(generator):
-            explained = generator.render_both(encoder.explain(real, count))[0].float()
-        named['real'] = losses.pose_loss(real, explained)
-        return total + weight * named['real'], named
-
-    def _set_losses(
-        self, encoder: SetEncoder, generator: Generator, z: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        weights, since = self.config.losses, self.steps - self.config.generator_steps
-        with torch.no_grad():
-            codes = generator.place(z)
-            image, alone = (some.float() for some in generator.render_both(codes))
-            found = set_losses.seen(alone)
-        heat, features = encoder(measured(image, self._rng))
-        again, scores = encoder.codes_and_scores(features, found.cells)
-        known = torch.where(found.asked[..., None] > 0.5, again, codes)
-        rendered, single = (some.float() for some in generator.render_both(known))
-        named = {
-            'centre': set_losses.centre_loss(heat, found),
-            'each': set_losses.appearance_loss(alone, single, found.asked),
-            'p': losses.pose_loss(image, rendered, weights.pose_norm),
-        }
-        total = weights.centre * named['centre'] + weights.appearance * named['each']
-        total = total + 5 * weights.pose * named['p']
-        if generator.kind == '3d':
-            turn, move = set_losses.motion_loss(codes, again, found.asked)
-            # equal parts have many right rotations: these only begin with the true ones
-            total = total + weights.motion * (move + 0.5 * turn * (since < self.config.real_after))
-            named['move'] = move
-        if generator.gates:
-            named['template'] = set_losses.template_loss(codes, scores, found.asked)
-            total = total + weights.template * named['template']
-        return total, named
 
     def _autocast(self, real: Tensor) -> torch.autocast:
         # no cache: a weight cast while its network was not frozen would still pass gradients
@@ -322,15 +210,3 @@ class Trainer:
             for name, optimizer in self._optimizers.items():
                 optimizer.load_state_dict(state['optimizers'][name])
         self.steps = int(state['steps'])
-
-
-@contextmanager
-def frozen(network: nn.Module) -> Iterator[None]:
-    """Gradients pass through, and reach none of the network's weights."""
-    before = [(p, p.requires_grad) for p in network.parameters()]
-    network.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for parameter, learns in before:
-            parameter.requires_grad_(learns)

@@ -6,6 +6,14 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+Phase = Literal['together', 'generator', 'encoder', 'joint']
+LEARNING: dict[Phase, tuple[str, ...]] = {  # the networks by name
+    'together': ('discriminator', 'generator', 'encoder'),
+    'generator': ('discriminator', 'generator'),
+    'encoder': ('encoder',),
+    'joint': ('discriminator', 'generator', 'encoder'),
+}
+
 
 @dataclass(frozen=True)
 class LossConfig:
@@ -29,7 +37,13 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class StepConfig:
-    """How the networks are updated."""
+    """How the networks are updated, and when which of them learns.
+
+    Generator and discriminator learn first, the encoder afterwards on the generator's frozen
+    average (`generator_steps`); 0 lets all three learn together, as in the paper. `joint_after`
+    lets them learn together at the end, with real frames that teach the generator by their
+    re-rendering.
+    """
 
     batch: int = 32
     learning_rate: float = 4e-4  # of the generator
@@ -59,6 +73,15 @@ class StepConfig:
                 'steps after a phase of the encoder are expected, and that phase begins after 1 '
                 'or more generator_steps'
             )
+
+    def phase(self, step: int) -> Phase:
+        """Which networks the step of this number teaches."""
+        if not self.generator_steps:
+            return 'together'
+        since = step - self.generator_steps
+        if since < 0:
+            return 'generator'
+        return 'encoder' if self.joint_after is None or since < self.joint_after else 'joint'
 
     def encoder_rate(self, step: int) -> float:
         """Learning rate of the encoder after so many of its steps."""

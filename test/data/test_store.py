@@ -9,6 +9,7 @@ import pytest
 from stored_nuts import INFO, depth_image, problems, store_nuts
 
 from insegan_ros.data import store
+from insegan_ros.data.depth_messages import metres
 from insegan_ros.data.store import Dataset, DatasetError
 from insegan_ros.data.writer import DatasetWriter, encode_png
 
@@ -34,7 +35,7 @@ def test_what_is_appended_is_read_back(folder: Path) -> None:
 
 def test_units_and_metres_round_trip() -> None:
     units = np.arange(65536, dtype=np.uint16).reshape(256, 256)
-    np.testing.assert_array_equal(store.to_units(store.to_metres(units, 1e-3), 1e-3), units)
+    np.testing.assert_array_equal(store.to_units(metres(units, 1e-3), 1e-3), units)
 
 
 def test_depth_beyond_the_range_counts_as_unmeasured() -> None:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import cast
 
 from insegan_ros.data.store import Dataset
-from insegan_ros.discovery.discover import Search
+from insegan_ros.discovery.search import Search
 from insegan_ros.discovery.state import DiscoveryConfig
 
 

@@ -6,14 +6,8 @@ import numpy as np
 import pytest
 
 from insegan_ros.camera import Plane
-from insegan_ros.discovery.crops import (
-    MASK_EDGE,
-    SEGMENT_EDGE,
-    frame_pieces,
-    levelled,
-    pieces_of,
-    rasterise,
-)
+from insegan_ros.discovery.crops import rasterise
+from insegan_ros.discovery.pieces import MASK_EDGE, SEGMENT_EDGE, frame_pieces, levelled, pieces_of
 from insegan_ros.parts_bin import Bin
 from insegan_ros.types import DepthFrame, Intrinsics
 

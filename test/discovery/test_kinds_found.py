@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from searching import searching
 
-from insegan_ros.discovery.crops import Piece
 from insegan_ros.discovery.kinds import complementary, foreign_to, split_of
+from insegan_ros.discovery.pieces import Piece
 from insegan_ros.discovery.state import DiscoveryConfig
 from insegan_ros.model.template import Template
 

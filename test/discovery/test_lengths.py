@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from insegan_ros.discovery.crops import Piece
 from insegan_ros.discovery.lengths import candidate_lengths, choose_pieces, likeliest_length
+from insegan_ros.discovery.pieces import Piece
 
 
 def piece(length_m: float, points: int = 400) -> Piece:

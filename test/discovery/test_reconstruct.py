@@ -12,14 +12,15 @@ import torch
 import trimesh
 from searching import searching
 
-from insegan_ros.discovery import discover
+from insegan_ros.discovery import discover, search
 from insegan_ros.discovery.accuracy import compare
-from insegan_ros.discovery.crops import Piece, rasterise
-from insegan_ros.discovery.discover import first_guess
+from insegan_ros.discovery.crops import rasterise
 from insegan_ros.discovery.first_shapes import first_shape
 from insegan_ros.discovery.lengths import candidate_lengths
+from insegan_ros.discovery.pieces import Piece
 from insegan_ros.discovery.reconstruct import Reconstruction, reconstruction
 from insegan_ros.discovery.resume import stored_pieces
+from insegan_ros.discovery.search import UnexplainedError, first_guess
 from insegan_ros.discovery.state import DiscoveryConfig, DiscoveryState, Poses
 from insegan_ros.discovery.views import residuals
 from insegan_ros.model.template import (
@@ -221,7 +222,7 @@ def test_a_length_is_given_up_only_when_no_seed_shows_one_part(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pieces = pieces_of(ell(), 40, 3)
-    monkeypatch.setattr(discover, 'candidate_lengths', lambda *_: [0.09, 0.06, 0.03])
+    monkeypatch.setattr(search, 'candidate_lengths', lambda *_: [0.09, 0.06, 0.03])
     found = {0.09: [0.45, 0.4], 0.06: [0.33, 0.36, 0.31, 0.25], 0.03: [0.05]}
     tried = []
 
@@ -240,7 +241,7 @@ def test_a_length_is_given_up_only_when_no_seed_shows_one_part(
     assert float(state.logits.mean()) == pytest.approx(0.25)
     found[0.06] = found[0.03] = [0.5] * 4
     told = replace(searching(replace(QUICK, seeds=4)), part_length_m=0.048)
-    with pytest.raises(discover.UnexplainedError, match='one and the same part') as caught:
+    with pytest.raises(UnexplainedError, match='one and the same part') as caught:
         first_guess(told, pieces)
     assert caught.value.part_length_m == 0.048
 
@@ -251,7 +252,7 @@ def test_two_parts_that_always_lie_alike_are_no_part_where_a_network_says_so(
 ) -> None:
     """In a bin that only just holds two parts side by side, one shape explains the pairs, too."""
     pieces = pieces_of(ell(), 40, 3)
-    monkeypatch.setattr(discover, 'candidate_lengths', lambda *_: [0.1, 0.06, 0.03])
+    monkeypatch.setattr(search, 'candidate_lengths', lambda *_: [0.1, 0.06, 0.03])
 
     def begin(self: Reconstruction, *_: object) -> tuple[DiscoveryState, float]:
         return DiscoveryState(torch.zeros(2, 2, 2), self.width_m, None), QUICK.unlike - 0.01

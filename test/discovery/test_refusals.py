@@ -6,14 +6,9 @@ import numpy as np
 import pytest
 from searching import searching
 
-from insegan_ros.discovery.crops import Piece
-from insegan_ros.discovery.discover import (
-    UnexplainedError,
-    first_guess,
-    guessed_length,
-    side_of,
-)
 from insegan_ros.discovery.lengths import TooFewPiecesError
+from insegan_ros.discovery.pieces import Piece
+from insegan_ros.discovery.search import UnexplainedError, first_guess, guessed_length, side_of
 
 SIDE = searching().config.side
 

@@ -9,7 +9,8 @@ import pytest
 
 from insegan_ros.data.store import Dataset, DatasetInfo
 from insegan_ros.data.writer import DatasetWriter
-from insegan_ros.discovery import discover
+from insegan_ros.discovery.discover import whole_parts
+from insegan_ros.discovery.search import Search, side_of
 from insegan_ros.discovery.state import DiscoveryConfig
 from insegan_ros.types import Intrinsics
 
@@ -43,14 +44,14 @@ def test_a_finder_cuts_what_no_edge_does(dataset: Dataset) -> None:
         return find
 
     rng = np.random.default_rng(0)
-    search = discover.Search(
+    search = Search(
         dataset=dataset,
         indices=[0, 1, 2],
         out=dataset.path,
         config=DiscoveryConfig(),
         finder=finder,
     )
-    pieces = discover.whole_parts(search, 0.03, rng)
+    pieces = whole_parts(search, 0.03, rng)
     assert told == [0.03]
     assert len(pieces) == 6
     assert all(0.03 < piece.length_m < 0.04 for piece in pieces)
@@ -58,8 +59,6 @@ def test_a_finder_cuts_what_no_edge_does(dataset: Dataset) -> None:
 
 
 def test_where_nothing_lies_alone_the_length_is_asked_for(dataset: Dataset) -> None:
-    search = discover.Search(
-        dataset=dataset, indices=[], out=dataset.path, config=DiscoveryConfig()
-    )
+    search = Search(dataset=dataset, indices=[], out=dataset.path, config=DiscoveryConfig())
     with pytest.raises(ValueError, match='--part-length'):
-        discover.side_of(search, [])
+        side_of(search, [])

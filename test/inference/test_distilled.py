@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from insegan_ros.distillation.clusters import VoteSettings
 from insegan_ros.distillation.network import NetworkConfig, VoteNetwork
 from insegan_ros.inference import distilled, distilled_card, model_card, network_scale
 from insegan_ros.inference.bin_window import ids_inside
-from insegan_ros.inference.poses import PoseFit
+from insegan_ros.inference.poses import PoseEstimator, PoseFit
 from insegan_ros.parts_bin import Bin, FindingConfig, PartLimits
 from insegan_ros.types import DepthFrame, InstanceImages, Intrinsics
 from insegan_ros.view_limits import ViewLimits, limited
@@ -247,3 +248,27 @@ def test_how_badly_the_template_fits_is_known_without_poses_and_through_view_lim
     assert asked == [(min(3, found.count),) * 2]
     assert seen.misfit == pytest.approx(2.0)
     assert np.array_equal(found.poses, plain_one.poses)  # they stay the rough ones
+
+
+def test_poses_get_what_the_rest_of_the_frame_leaves_of_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    segmenter = distilled.DistilledSegmenter(network(3.0), VOTES, FLAT)
+    clock, given = SimpleNamespace(now=5.0), []
+    found_before = segmenter.find
+
+    def slow(*given: Any) -> Any:
+        clock.now += 0.09
+        return found_before(*given)
+
+    def fits(_: DepthFrame, masks: InstanceImages, *__: object, **how: Any) -> list[None]:
+        given.append(round(how['seconds'], 6))
+        return [None] * len(masks)
+
+    monkeypatch.setattr(PoseEstimator, 'clock', staticmethod(lambda: clock.now))
+    monkeypatch.setattr(segmenter, 'find', slow)
+    monkeypatch.setattr(segmenter, 'poses', (None,))
+    monkeypatch.setattr(segmenter, 'fit_poses', fits)
+    for in_all in (1.0, 0.2, 0.05):
+        segmenter.segment(frame(), pose_seconds=0.2, answer_seconds=in_all)
+    assert given == [0.2, 0.11, 0.0]

@@ -9,7 +9,13 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from insegan_ros.camera import segmentation_from_labels
-from insegan_ros.inference.poses import PoseEstimator, PoseFit, posed_cues, with_poses
+from insegan_ros.inference.poses import (
+    PoseEstimator,
+    PoseFit,
+    fit_kinds,
+    posed_cues,
+    with_poses,
+)
 from insegan_ros.model.template import Template, TemplateError
 from insegan_ros.types import DepthFrame, Intrinsics
 
@@ -103,6 +109,26 @@ def test_no_pose_is_begun_that_would_end_after_the_time_is_over(
     found = estimator.fit(frame, masks, seconds=0.2)
     assert found == 3 * ['fitted'] + 3 * [None]
     assert clock.now <= 0.2
+
+
+def test_without_time_the_first_instance_of_each_kind_has_its_pose(
+    estimator: PoseEstimator,
+) -> None:
+    frame, masks = scene(estimator, pose_at(0, 0, 0.46, 0))
+    fits = fit_kinds(
+        [estimator, estimator],
+        frame,
+        masks[[0, 0, 0, 0]],
+        centres=np.tile([0, 0, 0.46], (4, 1)),
+        kinds=np.array([2, 1, 1, 2]),
+        seconds=0.0,
+    )
+    assert [fit is not None for fit in fits] == [True, True, False, False]
+
+
+def test_a_part_beside_the_image_is_rendered_as_nothing(estimator: PoseEstimator) -> None:
+    for x, z in ((1.0, 0.5), (-1.0, 0.5), (0.0, 9e3)):
+        assert np.isnan(estimator.render(pose_at(x, 0, z, 0), CAMERA)).mean() > 0.999
 
 
 def test_instances_take_on_their_renderings_best_score_first(estimator: PoseEstimator) -> None:

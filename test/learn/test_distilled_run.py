@@ -19,9 +19,10 @@ from brick_bin import SIZE
 from insegan_ros.bin_finding import find_bin
 from insegan_ros.cli import main
 from insegan_ros.data.store import Dataset
-from insegan_ros.discovery.crops import MASK_EDGE, Piece, frame_pieces
-from insegan_ros.discovery.discover import WHOLE, Search, UnexplainedError
+from insegan_ros.discovery.discover import WHOLE
+from insegan_ros.discovery.pieces import MASK_EDGE, Piece, frame_pieces
 from insegan_ros.discovery.resume import stored_pieces
+from insegan_ros.discovery.search import Search, UnexplainedError
 from insegan_ros.distillation import piles
 from insegan_ros.distillation.examples import Piles
 from insegan_ros.distillation.pretrain import ShapesConfig, load_views

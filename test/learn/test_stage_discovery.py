@@ -11,8 +11,8 @@ import pytest
 
 from insegan_ros.data.store import Dataset, DatasetInfo
 from insegan_ros.data.writer import DatasetWriter
-from insegan_ros.discovery.discover import Search, UnexplainedError
 from insegan_ros.discovery.lengths import TooFewPiecesError
+from insegan_ros.discovery.search import Search, UnexplainedError
 from insegan_ros.inference import model_card
 from insegan_ros.learn import stage_discovery
 from insegan_ros.learn.config import LearnConfig

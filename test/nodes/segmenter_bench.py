@@ -37,18 +37,24 @@ class NearIsPart:
 
     def __init__(self) -> None:
         self.given_for_poses: list[float] = []  # seconds, a frame
+        self.given_in_all: list[float] = []
 
     part_length_m = None
     parts_bin = None
     misfit = None
 
     def segment(
-        self, frame: DepthFrame, *, pose_seconds: float = 0.0, refine_seconds: float = float('inf')
+        self,
+        frame: DepthFrame,
+        *,
+        pose_seconds: float = 0.0,
+        answer_seconds: float = float('inf'),
     ) -> Segmentation:
         time.sleep(self.delay_s)
         if self.failure is not None:
             raise self.failure
         self.given_for_poses.append(pose_seconds)
+        self.given_in_all.append(answer_seconds)
         with np.errstate(invalid='ignore'):
             return segmentation_from_labels(frame, (frame.depth_m < 0.5).astype(np.uint8))
 
