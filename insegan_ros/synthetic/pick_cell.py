@@ -13,14 +13,13 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from insegan_ros.picks.gripper import Gripper, ParallelJaw, SuctionCup
 from insegan_ros.synthetic.bin_model import compiled, world_of
 from insegan_ros.synthetic.bin_world import BinSpec, Physics, SceneRejectedError
 from insegan_ros.synthetic.gripper_bodies import (
     GRIP,
     PARTS_BIT,
     TOOL_BIT,
-    CupModel,
-    JawModel,
     add_finite_walls,
     add_hand,
 )
@@ -55,7 +54,7 @@ class PickCell:
         bin_spec: BinSpec,
         *,
         capacity: int,
-        tool: CupModel | JawModel,
+        tool: Gripper,
         physics: Physics | None = None,
     ) -> None:
         self.part, self.bin_spec, self.tool = part, bin_spec, tool
@@ -158,7 +157,7 @@ class PickCell:
         start = self._start(pose)
         self._place_hand(start, opening=width_m)
         reached, touched = self._approach(start, pose)
-        held = self._take_hold() if touched or isinstance(self.tool, JawModel) else False
+        held = self._take_hold() if touched or isinstance(self.tool, ParallelJaw) else False
         self._lift(reached)
         came = self._lifted()
         self._let_go(came)
@@ -185,7 +184,7 @@ class PickCell:
         Returns the pose reached, and whether a cup's lip touched a part; fingers only arrive.
         """
         z = pose[:3, 2]
-        cup = isinstance(self.tool, CupModel)
+        cup = isinstance(self.tool, SuctionCup)
         way = float((pose[:3, 3] - start[:3, 3]) @ z) + (PRESS_M if cup else 0.0)
         steps = max(int(way / SPEED / self.physics.timestep), 1)
         reached = start.copy()
@@ -203,7 +202,7 @@ class PickCell:
         return reached, self._touches_part() if cup else True
 
     def _take_hold(self) -> bool:
-        if isinstance(self.tool, CupModel):
+        if isinstance(self.tool, SuctionCup):
             for _ in range(5):
                 self._step(0.01)
                 held = self._suck()
@@ -222,11 +221,11 @@ class PickCell:
             pose[2, 3] = reached[2, 3] + way * _smooth(step / steps)
             self._move_hand(pose)
             mujoco.mj_step(self._model, self._data)
-            if step % 4 == 0 and isinstance(self.tool, CupModel):
+            if step % 4 == 0 and isinstance(self.tool, SuctionCup):
                 self._suck()
         for _ in range(int(SETTLE_S / 0.02)):
             self._step(0.02)
-            if isinstance(self.tool, CupModel):
+            if isinstance(self.tool, SuctionCup):
                 self._suck()
 
     def _suck(self) -> bool:
@@ -307,7 +306,7 @@ class PickCell:
         self._data.qpos[address + 3 : address + 7] = self._data.mocap_quat[0]
         self._data.qvel[6 * self._capacity :] = 0
         self._data.ctrl[:] = 0
-        if isinstance(self.tool, JawModel):
+        if isinstance(self.tool, ParallelJaw):
             half = min(opening / 2 + 0.003, self.tool.stroke_m / 2)
             self._data.qpos[address + 7 :] = half
             self._data.ctrl[:] = half
