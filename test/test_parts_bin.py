@@ -14,12 +14,7 @@ from insegan_ros.camera import Plane, height_map
 from insegan_ros.config import ConfigError
 from insegan_ros.depth_camera import D435_NOISE
 from insegan_ros.floor import FloorNotFoundError, find_floor
-from insegan_ros.parts_bin import (
-    Bin,
-    foreground,
-    load_bin,
-    save_bin,
-)
+from insegan_ros.parts_bin import Bin, foreground, load_bin, save_bin
 from insegan_ros.synthetic.bin_world import BinSpec
 from insegan_ros.synthetic.generate import SceneConfig, SimulatedScene, floor_plane, make_scene
 from insegan_ros.synthetic.parts import make_part
