@@ -1,13 +1,16 @@
 """Training steps as CUDA graphs: small networks wait for the processor otherwise.
 
 A step's kernels are recorded once and replayed; batches are drawn on the device. What a graph
-holds constant (whose turn it is, learning rates) is recorded anew when it changes. Runs with a
-stream each keep one GPU busy side by side. Without CUDA the same steps run one by one.
+holds constant (whose turn it is, learning rates) is recorded anew when it changes. All runs of a
+process share one stream, so that no two replays overlap: graphs that were recorded through the
+same library handles may share scratch memory. What shall overlap runs in another process. Without
+CUDA the same steps run one by one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -33,18 +36,25 @@ class GraphedSteps:
         """
         self._trainer, self._draw = trainer, draw
         self._cuda = device.type == 'cuda'
-        self._stream = torch.cuda.Stream(device) if self._cuda else None
+        self._stream = one_stream(device) if self._cuda else None
         self._graph: torch.cuda.CUDAGraph | None = None
         self._recorded: tuple[object, ...] | None = None
         self.why_not: str | None = None  # recording failed, and steps run one by one
         self.losses: dict[str, Tensor] = {}  # of the last step, on the device
 
+    def begin_anew(self) -> None:
+        """After the trainer has gone back to another state: steps run one by one from then on."""
+        self._graph, self._recorded, self.losses = None, None, {}
+        self.why_not = 'a recorded step was not finite'
+
     def step(self) -> None:
         """One update; returns before a GPU has done it."""
-        self._trainer.begin_phase()
         if not self._cuda:
+            self._trainer.begin_phase()
             self._one()
         else:
+            with torch.cuda.stream(self._stream):
+                self._trainer.begin_phase()
             if self._constants() != self._recorded:
                 self._record()
             with torch.cuda.stream(self._stream):
@@ -55,15 +65,17 @@ class GraphedSteps:
         self._trainer.steps += 1
 
     def check(self) -> None:
-        """Wait for the GPU, and look at the last losses.
+        """Wait for the GPU, and look at the last losses, and at what learns.
 
         Raises:
-            FloatingPointError: one is not finite or exploded.
+            FloatingPointError: a loss is not finite or exploded, a weight or gradient not finite.
         """
         if self._cuda:
             torch.cuda.synchronize()
         named = {f'L_{name}': value.float() for name, value in self.losses.items()}
-        require_finite(named, self._trainer.steps, EXPLODED)
+        if named:
+            require_finite(named, self._trainer.steps, EXPLODED)
+        self._trainer.require_finite_networks()
 
     def _constants(self) -> tuple[object, ...]:
         config, steps = self._trainer.config, self._trainer.steps
@@ -72,8 +84,8 @@ class GraphedSteps:
         return self._trainer.phase, steps < config.held_steps, with_real, rates
 
     def _record(self) -> None:
-        self._graph = None
         torch.cuda.synchronize()
+        self._graph = None
         assert self._stream is not None
         with torch.cuda.stream(self._stream):
             for _ in range(WARM):
@@ -104,3 +116,9 @@ class GraphedSteps:
             average = trainer.ema[name]
             average.follow(getattr(trainer.model, name))
         self.losses = {name: value.detach() for name, value in found.items()}
+
+
+@cache
+def one_stream(device: torch.device) -> torch.cuda.Stream:
+    """The stream of all recorded steps on a device."""
+    return torch.cuda.Stream(device)

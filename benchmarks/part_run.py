@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -24,6 +25,7 @@ from insegan_ros.inference.insegan import FilterConfig, InSeGANCard, InSeGANNetw
 from insegan_ros.learn.insegan import pick_precision
 from insegan_ros.learn.insegan_start import InSeGANStart
 from insegan_ros.model.insegan import InSeGAN, InSeGANConfig
+from insegan_ros.training import checkpoint
 from insegan_ros.training.health import examine
 from insegan_ros.training.step import Trainer
 from insegan_ros.training.step_config import StepConfig
@@ -31,6 +33,8 @@ from insegan_ros.training.step_config import StepConfig
 HELD_OUT = 60  # frames
 NEVER = 10**9  # steps
 SETTLED = 0.3  # of the learning rates, at the end
+FALLS = 3  # states that were not finite, before a run gives up
+STATE = 'state.pt'
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,8 @@ class PartRun:
         self._first = self.trainer.steps
         self.steps = GraphedSteps(self.trainer, self._draw, device)
         self.best, self._begun = float('inf'), time.monotonic()
+        self.share, self._spent, self._falls = 0.0, 0.0, 0
+        self._good = copy.deepcopy(self.trainer.state())  # what a fall goes back to
         self._coming = self._schedule(start is not None)
 
     def _schedule(self, started: bool) -> list[tuple[float, Callable[[], dict[str, Any]]]]:
@@ -124,8 +130,33 @@ class PartRun:
             )
         return sorted(changes, key=lambda change: change[0])
 
+    def resume(self, out: Path) -> None:
+        """Go on from what the last look kept there, if anything."""
+        if not (out / self.name / STATE).exists():
+            return
+        kept = checkpoint.load(out / self.name / STATE)
+        self.trainer.restore(kept['trainer'])
+        self.trainer.config = config.from_mapping(StepConfig, kept['config'])
+        self.share, self.best, self._spent = kept['share'], kept['best'], kept['seconds']
+        self._good = copy.deepcopy(self.trainer.state())
+        self._coming = [change for change in self._coming if change[0] > self.share]
+
+    def go_back(self, error: FloatingPointError) -> None:
+        """To the last state that was well, with fresh optimisers and without a graph.
+
+        Raises:
+            FloatingPointError: it has happened too often.
+        """
+        self._falls += 1
+        if self._falls > FALLS:
+            raise error
+        self.trainer.restore(self._good, fresh=True)
+        self.steps.begin_anew()
+        print(f'{self.name}: {error}; back to {self.trainer.steps} steps', flush=True)
+
     def advance(self, share: float) -> None:
         """Change what is due when so much of the time is over."""
+        self.share = share
         while self._coming and self._coming[0][0] <= share:
             change = self._coming.pop(0)[1]()
             self.trainer.config = replace(self.trainer.config, **change)
@@ -139,7 +170,20 @@ class PartRun:
         return turned[which, torch.arange(batch, device=device)], z
 
     def look(self, out: Path) -> str:
-        """What is known without labels; the best model by held-out error is kept in `out`."""
+        """What is known without labels; the best model by held-out error is kept in `out`.
+
+        The state is kept beside it, and is what `resume` and `go_back` go on from.
+        """
+        told = self._judge(out)
+        self._good = copy.deepcopy(self.trainer.state())
+        kept = {'share': self.share, 'best': self.best, 'seconds': self._seconds}
+        settings = config.plain(self.trainer.config)
+        path = out / self.name / STATE
+        path.parent.mkdir(parents=True, exist_ok=True)
+        checkpoint.save(path, {'trainer': self._good, 'config': settings, **kept})
+        return told
+
+    def _judge(self, out: Path) -> str:
         steps, model = self.trainer.steps, self.model
         generator = self.trainer.frozen_generator
         health = examine(generator, self.held_out, model.instances, z_dim=model.z_dim)
@@ -158,6 +202,10 @@ class PartRun:
         phase = self.trainer.phase + (f' (no graph: {w})' if (w := self.steps.why_not) else '')
         return f'{self.name}: {steps} steps, {phase}, held out {error:.4f} ({losses}); {health}'
 
+    @property
+    def _seconds(self) -> float:
+        return self._spent + time.monotonic() - self._begun
+
     def _write(self, networks: InSeGANNetworks, alone: Tensor, out: Path, verdict: str) -> None:
         filters = FilterConfig()
         held_out = self.held_out.numpy().astype(np.float32)
@@ -175,7 +223,7 @@ class PartRun:
                 'steps': steps,
                 'batch': batch,
                 'images_seen': self._seen + steps * batch,
-                'seconds': round(time.monotonic() - self._begun),
+                'seconds': round(self._seconds),
                 'processor': processor(str(self.device)),
                 'plan': {k: v for k, v in asdict(self.plan).items() if v not in (None, {})},
             },

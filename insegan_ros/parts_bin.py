@@ -156,31 +156,35 @@ def lowest_part(frame: DepthFrame, parts_bin: Bin, heights: NDArray[np.floating]
 def foreground(frame: DepthFrame, parts_bin: Bin) -> NDArray[np.bool_]:
     """(H, W) measured pixels of parts: above the floor by more than noise, inside the walls."""
     heights = height_map(frame, parts_bin.floor)
-    above = heights > lowest_part(frame, parts_bin, heights)  # False where NaN
-    if parts_bin.region is not None:
-        x, y, width, height = parts_bin.region
-        inside = np.zeros(above.shape, bool)
-        inside[y : y + height, x : x + width] = True
-        above &= inside
+    least = lowest_part(frame, parts_bin, heights)
+    x, y, width, height = parts_bin.region or (0, 0, *heights.shape[::-1])
+    window = np.s_[y : y + height, x : x + width]
+    above = np.zeros(heights.shape, bool)
+    above[window] = heights[window] > least  # False where NaN
     if parts_bin.corners is not None:
-        above &= _within_walls(frame, heights, parts_bin)
+        above[window] &= _within_walls(frame, heights, parts_bin, window=window)
     return above
 
 
-def _within_walls(frame: DepthFrame, heights: NDArray, parts_bin: Bin) -> NDArray[np.bool_]:
-    """(H, W) points inside each of the four walls, by a margin that grows with the height."""
-    rays = pixel_rays(frame.intrinsics)
+def _within_walls(
+    frame: DepthFrame, heights: NDArray, parts_bin: Bin, *, window: tuple[slice, slice]
+) -> NDArray[np.bool_]:
+    """(h, w) points of the window inside each of the four walls.
+
+    By a margin that grows with the height.
+    """
+    rays, depth_m = pixel_rays(frame.intrinsics)[window], frame.depth_m[window]
     corners = np.asarray(parts_bin.corners)
     centre = corners.mean(axis=0)
     limits = parts_bin.limits
     pixel_m = parts_bin.floor.offset / frame.intrinsics.fx
     beside = min(limits.wall_margin_m, limits.wall_margin_px * pixel_m)
-    margin = beside + limits.wall_lean * heights
-    inside = np.ones(frame.depth_m.shape, bool)
+    margin = beside + limits.wall_lean * heights[window]
+    inside = np.ones(depth_m.shape, bool)
     for a, b in zip(corners, np.roll(corners, -1, axis=0)):
         inward = np.cross(parts_bin.floor.normal, b - a)
         inward *= np.sign((centre - a) @ inward) / np.linalg.norm(inward)
-        distance = (rays @ inward.astype(np.float32)) * frame.depth_m - np.float32(inward @ a)
+        distance = (rays @ inward.astype(np.float32)) * depth_m - np.float32(inward @ a)
         inside &= distance > margin
     return inside
 

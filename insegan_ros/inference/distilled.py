@@ -214,11 +214,13 @@ class DistilledSegmenter:
             labels[window] = instances.labels
             k = frame.intrinsics.crop(left, top, right - left, height=bottom - top)
             centres = lifted(instances.centres, k, parts_bin.floor.offset)
-        ids = ids_inside(labels, foreground(frame, parts_bin), np.isfinite(frame.depth_m))
-        renumbered = np.zeros(labels.max(initial=0) + 1, np.int32)
+        part, measured = foreground(frame, parts_bin)[window], np.isfinite(frame.depth_m[window])
+        ids = ids_inside(labels[window], part, measured)
+        renumbered = np.zeros(labels[window].max(initial=0) + 1, np.int32)
         renumbered[ids] = np.arange(1, len(ids) + 1)
+        labels[window] = renumbered[labels[window]]
         return Found(
-            renumbered[labels],
+            labels,
             centres[ids - 1],
             instances.agreement[ids - 1],
             np.clip(instances.visible[ids - 1], 0, 1),

@@ -4,6 +4,7 @@ Given a length L, the network finds instances, some of which it takes for seen w
 large an L these are clumps, but shorter than L; with too small a one they stay as long as the part
 is, or break. So the longest L is taken for which whole instances are about `longer` times as long.
 Of a full bin, a part of some `looked_at_px` network pixels is looked at, where most parts lie.
+Each frame votes for itself, which bounds the time that one takes; the median of the votes counts.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from insegan_ros.deadline import check_time
 from insegan_ros.floor import FloorNotFoundError
@@ -32,7 +34,7 @@ class PartLengthConfig:
     longest_m: float = 0.3
     shortest_m: float = 0.01
     step: float = 1.2
-    coarse: int = 2  # steps at a time, before those in between are tried
+    coarse: int = 2  # steps at a time, at least
     # of the length given: the longest sides of instances seen whole, their upper quartile
     longer: float = 1.2
     quartile: float = 75.0  # percentile of these sides: some are foreshortened
@@ -83,9 +85,8 @@ class LengthFromFrames:
         if not inner.any_length:
             raise ValueError('this model knows one part; its length need not be estimated')
         self.inner, self._config = inner, config
-        self._seen: list[Voter] = []
-        self._sides: dict[tuple[int, int], NDArray[np.floating]] = {}  # by frame and step
-        self._step = 0  # of the length that was found last
+        self._votes: list[float | None] = []  # metres; None: of a frame that does not show it
+        self._voted: DepthFrame | None = None  # the last that did
         self._length_m: float | None = None
 
     @property
@@ -113,7 +114,7 @@ class LengthFromFrames:
             FloorNotFoundError: no bin was given and the frame shows none.
         """
         if self._length_m is None or (
-            len(self._seen) < self._config.frames and self._is_new(frame)
+            len(self._votes) < self._config.frames and self._is_new(frame)
         ):
             self.look([frame])
         return self.inner.segment(frame, pose_seconds=pose_seconds, answer_seconds=answer_seconds)
@@ -126,96 +127,107 @@ class LengthFromFrames:
             FloorNotFoundError: no bin was given and no frame shows one.
         """
         unseen: FloorNotFoundError | None = None
-        if len(self._seen) == self._config.frames and self._length_m is None:
-            self._seen, self._sides = [], {}  # none of these showed anything: begin anew
+        if len(self._votes) == self._config.frames and self._length_m is None:
+            self._votes = []  # none of these showed anything: begin anew
         usable = []
         for frame in frames:
             try:
-                parts_bin = self.inner.bin_in(frame)
+                usable.append((frame, self.inner.bin_in(frame)))
             except FloorNotFoundError as error:
                 unseen = error
-            else:
-                usable.append(Voter(frame, parts_bin, foreground(frame, parts_bin)))
-        needed = min(self._config.frames - len(self._seen), len(usable))
-        self._seen += [usable[k * len(usable) // needed] for k in range(needed)]
-        if not self._seen and unseen is not None:
-            raise unseen
+        needed = min(self._config.frames - len(self._votes), len(usable))
         try:
-            self._length_m = self._shown() or self._length_m
+            for k in range(needed):
+                self._vote(*usable[k * len(usable) // needed])
         finally:
             if self._length_m is not None:
                 self.inner.set_part_length(self._length_m)
+        if not self._votes and unseen is not None:
+            raise unseen
         if self._length_m is None:
             raise LengthNotFoundError(
-                f'{len(self._seen)} frames do not show how long the part is: too few parts are '
+                f'{len(self._votes)} frames do not show how long the part is: too few parts are '
                 'seen whole; give its longest side in metres, e.g. any:0.08'
             )
         return self._length_m
 
     def _is_new(self, frame: DepthFrame) -> bool:
         """Whether a frame shows another scene than the one that voted last."""
-        if not self._seen:
+        if self._voted is None:
             return True
-        here, before = (f.depth_m[::4, ::4] for f in (frame, self._seen[-1].frame))
+        here, before = (f.depth_m[::4, ::4] for f in (frame, self._voted))
         if here.shape != before.shape:
             return True
         moved = np.abs(here - before)
         moved = moved[np.isfinite(moved)]
         return not len(moved) or float((moved > self._config.moved_m).mean()) > self._config.moved
 
-    def _shown(self) -> float | None:
-        """Metres: the longest length for which instances are long enough, between two steps.
-
-        Some steps at a time, then those in between; once a length was found, from near it.
-        """
-        config, some = self._config, self._config.coarse
-        last = math.ceil(math.log(config.longest_m / config.shortest_m, config.step))
+    def _vote(self, frame: DepthFrame, parts_bin: Bin) -> None:
+        """Let one frame vote: the median of the votes is the length."""
+        voter = Voter(frame, parts_bin, foreground(frame, parts_bin))
         try:
-            first = max(self._step - some, 0)
-            first = 0 if self._long_enough([first]) is not None else first
-            coarse = self._long_enough(range(first, last, some))
-            if coarse is None:
-                return None
-            between = self._long_enough(range(max(coarse - some, 0), coarse))
+            vote = self._shown(voter)
         except ValueError:  # parts of a few pixels: no camera of this kind shows them
-            return None
-        self._step = step = coarse if between is None else between
-        length_m, off = config.longest_m / config.step**step, self._off(step)
-        for longer in range(step - 1, max(step - some, 0) - 1, -1):
-            if (before := self._off(longer)) is not None and off is not None:
-                return length_m * float(config.step ** ((step - longer) * off / (off - before)))
-        return length_m
+            vote = None
+        self._votes.append(vote)
+        self._voted = frame
+        votes = [vote for vote in self._votes if vote is not None]
+        self._length_m = float(np.median(votes)) if votes else None
 
-    def _long_enough(self, steps: Iterable[int]) -> int | None:
-        """The first of these whose instances are long enough; None: none is."""
-        for step in steps:
-            off = self._off(step)
+    def _shown(self, voter: Voter) -> float | None:
+        """Metres: the longest length for which a frame's instances are long enough.
+
+        Where they are too short by some steps, no length of fewer steps less can be right, unless
+        they grow; so these are left out. The length lies between the last two that were tried.
+
+        Raises:
+            ValueError: parts that are long enough have too few pixels.
+        """
+        config = self._config
+        last = math.ceil(math.log(config.longest_m / config.shortest_m, config.step))
+        step = start = self._start()
+        before: tuple[int, float] | None = None
+        while step < last:
+            off = self._off(voter, step)
             if off is not None and off >= 0:
-                return step
+                if step == start > 0:  # the length may be longer still
+                    step = start = 0
+                    continue
+                back = 0.0 if before is None else (step - before[0]) * off / (off - before[1])
+                return config.longest_m / config.step ** (step - back)
+            before = before if off is None else (step, off)
+            step += max(config.coarse, 0 if off is None else math.ceil(-off))
         return None
 
-    def _off(self, step: int) -> float | None:
-        """How much longer whole instances are than `longer` times the length; None: too few.
+    def _start(self) -> int:
+        """The step to begin with: a longer length than is known, by less than `coarse` steps."""
+        config = self._config
+        if self._length_m is None:
+            return 0
+        known = math.floor(math.log(config.longest_m / self._length_m, config.step))
+        return max(known + 1 - config.coarse, 0)
+
+    def _off(self, voter: Voter, step: int) -> float | None:
+        """By how many steps the whole instances are longer than `longer` times the length.
+
+        None where there are none.
 
         Raises:
             ValueError: parts of that length have too few pixels.
         """
+        check_time()
         config = self._config
         length_m = config.longest_m / config.step**step
         self.inner.set_part_length(length_m)
-        sides = []
-        for k, voter in enumerate(self._seen):
-            if (k, step) not in self._sides:
-                check_time()
-                self._sides[k, step] = instance_sides(self.inner, voter, config)
-            sides.append(self._sides[k, step])
-        longest, visible = np.concatenate(sides).T
-        if len(longest) < min(config.fewest, len(self._seen)):
+        sides = instance_sides(self.inner, voter, config)
+        if not len(sides):
             return None
+        longest, visible = sides.T
         whole = visible > config.whole
         if whole.sum() < config.fewest:
             whole = visible >= np.sort(visible)[-min(config.fewest, len(visible))]
-        return float(np.percentile(longest[whole], config.quartile)) / length_m - config.longer
+        side_m = float(np.percentile(longest[whole], config.quartile))
+        return math.log(side_m / (config.longer * length_m), config.step)
 
 
 def instance_sides(
@@ -232,12 +244,14 @@ def instance_sides(
     found = segmenter.find(frame, window)
     cut = _at_border(found.labels, window) if window is not parts_bin else set()
     rows: list[tuple[float, float]] = []
-    for k, visible in enumerate(found.visible, 1):
-        places = np.argwhere(found.labels == k).astype(np.float32)
-        if len(places) >= config.least_px and k not in cut:
+    for k, around in enumerate(ndimage.find_objects(found.labels, len(found.visible)), 1):
+        if around is None or k in cut:
+            continue
+        places = np.argwhere(found.labels[around] == k).astype(np.float32)
+        if len(places) >= config.least_px:
             pixel_m = float(found.centres[k - 1, 2]) / frame.intrinsics.fx
             longest = max(cv2.minAreaRect(places)[1]) + 1
-            rows.append((longest * pixel_m, float(visible)))
+            rows.append((longest * pixel_m, float(found.visible[k - 1])))
     return np.array(rows, np.float64).reshape(-1, 2)
 
 

@@ -111,8 +111,8 @@ def read_by(
     """A card's settings and figures, from pictures of shapes that taught the network nothing.
 
     Args:
-        unseen: by any camera, told lengths that may be wrong: the reading is chosen on them.
-        others: told right lengths, for the scores too: a reading chosen on them takes too much
+        unseen: by any camera, with lengths that may be wrong: the reading is chosen on them.
+        others: with right lengths, for the scores too: a reading chosen on them takes too much
             for parts where the length is wrong.
         lengths_px: what the part's length is said to be in the pictures that taught it.
     """

@@ -8,7 +8,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from insegan_ros.synthetic.gripper_bodies import GRIP, CupModel, JawModel
+from insegan_ros.picks.gripper import Gripper, ParallelJaw
+from insegan_ros.synthetic.gripper_bodies import GRIP
 
 LIP_NEEDED = 11  # points of the lip that touch one part, or air gets in
 
@@ -20,7 +21,7 @@ class HangingTool:
         self,
         model: mujoco.MjModel,
         data: mujoco.MjData,
-        kind: CupModel | JawModel,
+        kind: Gripper,
         *,
         parts: Sequence[int],
     ) -> None:
@@ -43,7 +44,7 @@ class HangingTool:
         self._data.qpos[address + 3 : address + 7] = self._data.mocap_quat[0]
         self._data.qvel[6 * len(self._parts) :] = 0
         self._data.ctrl[:] = 0
-        if isinstance(self.kind, JawModel):
+        if isinstance(self.kind, ParallelJaw):
             half = min(opening / 2 + 0.003, self.kind.stroke_m / 2)
             self._data.qpos[address + 7 :] = half
             self._data.ctrl[:] = half

@@ -13,16 +13,10 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from insegan_ros.picks.gripper import Gripper, ParallelJaw, SuctionCup
 from insegan_ros.synthetic.bin_model import compiled, world_of
 from insegan_ros.synthetic.bin_world import BinSpec, Physics, poses_of, require_inside
-from insegan_ros.synthetic.gripper_bodies import (
-    PARTS_BIT,
-    TOOL_BIT,
-    CupModel,
-    JawModel,
-    add_finite_walls,
-    add_hand,
-)
+from insegan_ros.synthetic.gripper_bodies import PARTS_BIT, TOOL_BIT, add_finite_walls, add_hand
 from insegan_ros.synthetic.hanging_tool import HangingTool
 from insegan_ros.synthetic.parts import Part
 
@@ -54,7 +48,7 @@ class PickCell:
         bin_spec: BinSpec,
         *,
         capacity: int,
-        tool: CupModel | JawModel,
+        tool: Gripper,
         physics: Physics | None = None,
     ) -> None:
         self.part, self.bin_spec = part, bin_spec
@@ -145,7 +139,7 @@ class PickCell:
         start = self._start(pose)
         self.tool.place(start, opening=width_m)
         reached, touched = self._approach(start, pose)
-        held = self._take_hold() if touched or isinstance(self.tool.kind, JawModel) else False
+        held = self._take_hold() if touched or isinstance(self.tool.kind, ParallelJaw) else False
         self._lift(reached)
         came = self._lifted()
         self._let_go(came)
@@ -172,7 +166,7 @@ class PickCell:
         Returns the pose reached, and whether a cup's lip touched a part; fingers only arrive.
         """
         z = pose[:3, 2]
-        cup = isinstance(self.tool.kind, CupModel)
+        cup = isinstance(self.tool.kind, SuctionCup)
         way = float((pose[:3, 3] - start[:3, 3]) @ z) + (PRESS_M if cup else 0.0)
         steps = max(int(way / SPEED / self.physics.timestep), 1)
         reached = start.copy()
@@ -190,7 +184,7 @@ class PickCell:
         return reached, self.tool.touches_part() if cup else True
 
     def _take_hold(self) -> bool:
-        if isinstance(self.tool.kind, CupModel):
+        if isinstance(self.tool.kind, SuctionCup):
             for _ in range(5):
                 self._step(0.01)
                 held = self.tool.suck()
@@ -209,11 +203,11 @@ class PickCell:
             pose[2, 3] = reached[2, 3] + way * _smooth(step / steps)
             self.tool.move(pose)
             mujoco.mj_step(self._model, self._data)
-            if step % 4 == 0 and isinstance(self.tool.kind, CupModel):
+            if step % 4 == 0 and isinstance(self.tool.kind, SuctionCup):
                 self.tool.suck()
         for _ in range(int(SETTLE_S / 0.02)):
             self._step(0.02)
-            if isinstance(self.tool.kind, CupModel):
+            if isinstance(self.tool.kind, SuctionCup):
                 self.tool.suck()
 
     def _lifted(self) -> list[int]:

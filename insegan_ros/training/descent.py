@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from insegan_ros.training.loop import require_finite
+from insegan_ros.training.loop import require_finite, require_finite_network
 
 WARM = 3  # steps before a graph is recorded: libraries choose their algorithms in them
 CHECKED = 100  # steps on a GPU between two looks at the loss: a look waits for the GPU
@@ -76,8 +76,8 @@ class Descent(Generic[N]):
             Each loss by name.
 
         Raises:
-            FloatingPointError: a loss is not finite. On a processor no weight has been changed
-                then; on a GPU it is noticed within CHECKED steps.
+            FloatingPointError: a loss or a gradient is not finite. On a processor no weight has
+                been changed then; on a GPU it is noticed within CHECKED steps.
         """
         self._set_rate(self.config.rate(self.steps))
         update = self._replay if self._on_gpu else self._update
@@ -85,6 +85,7 @@ class Descent(Generic[N]):
         self.steps += 1
         if self._on_gpu and self.steps % CHECKED == 0:
             require_finite(told, self.steps)
+            require_finite_network(self.network, 'network', self.steps)
         return told
 
     def _update(self, images: Tensor, noise: Tensor) -> dict[str, Tensor]:
@@ -98,6 +99,7 @@ class Descent(Generic[N]):
         told = {name: loss.detach() for name, loss in found.items()}
         if not self._on_gpu:
             require_finite(told, self.steps)
+            require_finite_network(self.network, 'network', self.steps)
         nn.utils.clip_grad_norm_(self.network.parameters(), self.config.gradient_norm)
         self._optimizer.step()
         return told

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from insegan_ros.training.distributed import ALONE, Group
 
@@ -100,6 +100,21 @@ def require_finite(losses: Mapping[str, Tensor], steps: int, most: float = float
         told = ', '.join(f'{name} {value:.3g}' for name, value in zip(losses, values.tolist()))
         what = 'not finite' if not torch.isfinite(values).all() else f'{most:g} or more'
         raise FloatingPointError(f'a loss is {what} after {steps} steps: {told}')
+
+
+def require_finite_network(network: nn.Module, name: str, steps: int) -> None:
+    """Look at weights and gradients themselves: a loss may hide that they are no numbers.
+
+    Poses that are not numbers move a volume out of its grid, and what is rendered then is finite.
+
+    Raises:
+        FloatingPointError: some of either is NaN or infinite.
+    """
+    weights = [p.detach() for p in network.parameters()]
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    for what, some in (('gradient', gradients), ('weight', weights)):
+        if some and not torch.isfinite(torch.stack(torch._foreach_norm(some))).all():
+            raise FloatingPointError(f'a {what} of the {name} is not finite after {steps} steps')
 
 
 @contextmanager

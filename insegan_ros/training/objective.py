@@ -19,6 +19,20 @@ from insegan_ros.training.step_config import Phase, StepConfig
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """Scenes that a generator drew, once for all that learn from them."""
+
+    image: Tensor  # (B, 1, S, S) float32
+    # what the encoder is taught by: latents and mean feature map, or codes and each one alone
+    known: tuple[Tensor, Tensor]
+
+    def detached(self) -> Drawn:
+        """The same without gradients."""
+        first, second = self.known
+        return Drawn(self.image.detach(), (first.detach(), second.detach()))
+
+
+@dataclass(frozen=True)
 class Objective:
     """The losses of one step."""
 
@@ -47,10 +61,16 @@ class Objective:
         if self.phase != 'encoder':
             return self._adversarial_losses(real, z)
         with torch.no_grad():
-            image, features = self.averaged(z)
-        return self._inversion_losses(
-            self.averaged, real, z, image=image.float(), features=features
-        )
+            drawn = self._draw(self.averaged, z)
+        return self._inversion_losses(self.averaged, real, drawn)
+
+    def _draw(self, generator: Generator, z: Tensor) -> Drawn:
+        if self.phase == 'generator' or not isinstance(self.model.encoder, SetEncoder):
+            image, features = generator(z)
+            return Drawn(image.float(), (z, features.float()))
+        codes = generator.place(z)
+        image, alone = generator.render_both(codes)
+        return Drawn(image.float(), (codes, alone.float()))
 
     def _noisy(self, images: Tensor) -> Tensor:
         if not self.config.noise:
@@ -60,8 +80,8 @@ class Objective:
     def _adversarial_losses(self, real: Tensor, z: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Eq. 7: one generated batch serves all networks; each term reaches one's weights."""
         model, weights = self.model, self.config.losses
-        fake, features = model.generator(z)
-        fake = fake.float()
+        drawn = self._draw(model.generator, z)
+        fake = drawn.image
         d_loss = losses.discriminator_loss(
             model.discriminator(self._noisy(real)).float(),
             model.discriminator(self._noisy(fake.detach())).float(),
@@ -72,32 +92,31 @@ class Objective:
         total = weights.discriminator * d_loss + share * weights.generator * g_loss
         found = {'D': d_loss, 'G': g_loss}
         if self.phase != 'generator':
-            more, named = self._inversion_losses(
-                model.generator, real, z, image=fake.detach(), features=features.detach()
-            )
+            more, named = self._inversion_losses(model.generator, real, drawn.detached())
             total, found = total + more, found | named
         return total, found
 
     def _inversion_losses(
-        self, generator: Generator, real: Tensor, z: Tensor, *, image: Tensor, features: Tensor
+        self, generator: Generator, real: Tensor, drawn: Drawn
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """L_E of either encoder; the generator's weights are held fixed, but for real frames."""
         weights = self.config.losses
         if isinstance(self.model.encoder, SetEncoder):
             with frozen(generator):
-                total, named = self._set_losses(self.model.encoder, generator, z)
+                total, named = self._set_losses(self.model.encoder, generator, drawn)
             if weights.real and self._sees_real:
                 with nullcontext() if self.phase == 'joint' else frozen(generator):
-                    codes = self.model.encoder.explain(real, z.shape[1])
+                    codes = self.model.encoder.explain(real, drawn.known[0].shape[1])
                     explained = generator.render_both(codes)[0].float()
                 named['real'] = losses.pose_loss(real, explained)
                 total = total + weights.real * named['real']
             return total, named
+        image, (z, features) = drawn.image, drawn.known
         with frozen(generator):
             z_hat, derendered = self.model.encoder(image)
             z_hat = z_hat.float()
             a_loss = losses.alignment_loss(z, z_hat, match(z, z_hat, weights.matching))
-            i_loss = losses.intermediate_loss(features.float(), derendered.float())
+            i_loss = losses.intermediate_loss(features, derendered.float())
             p_loss = torch.zeros_like(a_loss)
             if weights.pose:
                 p_loss = losses.pose_loss(image, generator(z_hat)[0].float(), weights.pose_norm)
@@ -105,13 +124,10 @@ class Objective:
         return total + weights.pose * p_loss, {'a': a_loss, 'i': i_loss, 'p': p_loss}
 
     def _set_losses(
-        self, encoder: SetEncoder, generator: Generator, z: Tensor
+        self, encoder: SetEncoder, generator: Generator, drawn: Drawn
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        weights = self.config.losses
-        with torch.no_grad():
-            codes = generator.place(z)
-            image, alone = (some.float() for some in generator.render_both(codes))
-            found = set_losses.seen(alone)
+        weights, image, (codes, alone) = self.config.losses, drawn.image, drawn.known
+        found = set_losses.seen(alone)
         heat, features = encoder(measured(image, self.rng))
         again, scores = encoder.codes_and_scores(features, found.cells)
         known = torch.where(found.asked[..., None] > 0.5, again, codes)

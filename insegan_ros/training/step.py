@@ -15,7 +15,7 @@ from insegan_ros.model.generator import Generator
 from insegan_ros.model.insegan import InSeGAN
 from insegan_ros.training.distributed import ALONE, Group
 from insegan_ros.training.ema import Ema
-from insegan_ros.training.loop import require_finite
+from insegan_ros.training.loop import require_finite, require_finite_network
 from insegan_ros.training.objective import Objective
 from insegan_ros.training.step_config import LEARNING, Phase, StepConfig
 
@@ -114,7 +114,8 @@ class Trainer:
             Each loss by name, unweighted, averaged over all processes.
 
         Raises:
-            FloatingPointError: a loss is not finite or exploded; no weight has been changed then.
+            FloatingPointError: a loss is not finite or exploded, or a gradient is not finite; no
+                weight has been changed then.
         """
         # what is drawn depends on the step alone: a resumed run draws the same
         number = self.steps * self.group.size + self.group.rank
@@ -127,6 +128,9 @@ class Trainer:
         self.group.average([told])
         named = {f'L_{name}': value for name, value in zip(found, told)}
         require_finite(named, self.steps, EXPLODED)
+        for name in self.learning:
+            self.group.average_gradients(getattr(self.model, name))
+        self.require_finite_networks()
         self._update()
         return dict(zip(found, told))
 
@@ -147,10 +151,13 @@ class Trainer:
         """The networks that the next step teaches, by name."""
         return LEARNING[self.phase]
 
+    def require_finite_networks(self) -> None:
+        """Raises: FloatingPointError, where a weight or gradient that is learned is no number."""
+        for name in self.learning:
+            require_finite_network(getattr(self.model, name), name, self.steps)
+
     def _update(self) -> None:
         learning = self.learning
-        for name in learning:
-            self.group.average_gradients(getattr(self.model, name))
         self.descend()
         self.steps += 1
         for name in set(learning) & set(self.ema):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from insegan_ros.camera import Plane
+from insegan_ros.deadline import Deadline, FrameGivenUpError
 from insegan_ros.inference import part_length
 from insegan_ros.inference.distilled import DistilledSegmenter
 from insegan_ros.inference.found import Found
@@ -31,6 +32,8 @@ class Bars(DistilledSegmenter):
 
     def __init__(self, bars: int) -> None:
         self._bars, self._told = bars, 0.05
+        self.bar_px = BAR_PX
+        self.looked_at: list[DepthFrame] = []
         self._given = Bin(Plane((0.0, 0.0, -1.0), 0.5))
 
     @property
@@ -55,9 +58,10 @@ class Bars(DistilledSegmenter):
         return 1.0
 
     def find(self, frame: DepthFrame, parts_bin: Bin | None = None) -> Found:
+        self.looked_at.append(frame)
         labels = np.zeros(frame.depth_m.shape, np.int32)
         for k in range(self._bars):
-            labels[4 * k : 4 * k + 3, 10 : 10 + BAR_PX] = k + 1
+            labels[4 * k : 4 * k + 3, 10 : 10 + self.bar_px] = k + 1
         n = self._bars
         return Found(
             labels,
@@ -88,12 +92,46 @@ def test_frames_that_show_nothing_tell_no_length_and_later_ones_may() -> None:
 
 def test_voters_come_from_all_over_the_frames() -> None:
     frames = [DepthFrame(np.full((80, 100), 0.5, np.float32), CAMERA, k) for k in range(20)]
-    finder = LengthFromFrames(Bars(5))
-    finder.look(frames)
-    stamps = [voter.frame.stamp_ns for voter in finder._seen]
+    bars = Bars(5)
+    LengthFromFrames(bars).look(frames)
+    stamps = list(dict.fromkeys(frame.stamp_ns for frame in bars.looked_at))
     assert len(stamps) == PartLengthConfig().frames
     assert max(stamps) > 15
     assert np.diff(stamps).max() <= 3
+
+
+def test_a_frame_that_errs_is_outvoted() -> None:
+    bars = Bars(5)
+    finder = LengthFromFrames(bars)
+    length = finder.look([FRAME] * 3)
+    bars.bar_px = 60
+    assert finder.look([FRAME]) == pytest.approx(length)
+    other = LengthFromFrames(bars).look([FRAME])
+    assert other > 2 * length
+
+
+def test_what_is_known_hardly_matters_to_a_vote() -> None:
+    for px in (12, 24, 26, 36, 48):
+        bars, known = Bars(5), Bars(5)
+        known.bar_px = 24
+        finder = LengthFromFrames(known)
+        finder.look([FRAME])
+        bars.bar_px = known.bar_px = px
+        alone = LengthFromFrames(bars).look([FRAME])
+        looks = len(known.looked_at)
+        assert finder.look([FRAME] * 5) == pytest.approx(alone, rel=0.01)
+        assert len(known.looked_at) - looks <= 5 * 3
+
+
+def test_the_length_that_was_known_is_restored_when_a_frame_is_given_up() -> None:
+    bars = Bars(5)
+    finder = LengthFromFrames(bars)
+    length = finder.look([FRAME])
+    with Deadline() as deadline:
+        deadline.cancel()
+        with pytest.raises(FrameGivenUpError):
+            finder.look([FRAME])
+    assert bars.part_length_m == finder.part_length_m == length
 
 
 def test_a_scene_votes_once() -> None:

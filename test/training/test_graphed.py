@@ -66,6 +66,17 @@ def test_a_loss_that_is_not_finite_is_seen_when_one_looks() -> None:
         steps.check()
 
 
+def test_a_weight_that_is_no_number_is_seen_when_one_looks() -> None:
+    recorded = trainer()
+    steps = GraphedSteps(recorded, lambda: batch(0), torch.device('cpu'))
+    steps.step()
+    steps.check()
+    with torch.no_grad():
+        next(recorded.model.generator.parameters()).fill_(torch.nan)
+    with pytest.raises(FloatingPointError, match='a weight of the generator'):
+        steps.check()
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='a graph needs a GPU')
 def test_a_graph_teaches_every_network_in_its_turn() -> None:
     torch.manual_seed(0)

@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / 'benchmarks'))
 
 pytest.importorskip('torch.utils.tensorboard.writer', reason='tensorboard is not installed')
 
+import insegan_parts
 import part_run
 from paper_experiments import EXPERIMENTS
 
@@ -75,3 +76,35 @@ def test_a_run_passes_all_phases_and_leaves_a_model_to_go_on_from(sets: Path) ->
     again = part_run.PartRun('two', start, sets, torch.device('cpu'))
     assert again.trainer.phase == 'encoder'
     assert again.model == run.model
+
+
+def test_a_run_goes_on_where_the_last_call_ended(sets: Path) -> None:
+    plan = part_run.Plan('nut', model=SMALL, step={'batch': 2}, joint=0.8)
+    one = part_run.PartRun('one', plan, sets, torch.device('cpu'))
+    for share in (0.0, 0.5):
+        one.advance(share)
+        one.steps.step()
+    one.look(sets / 'out')
+    again = part_run.PartRun('one', plan, sets, torch.device('cpu'))
+    again.resume(sets / 'out')
+    assert (again.share, again.best) == (0.5, one.best)
+    assert again.trainer.config == one.trainer.config
+    theirs = one.trainer.model.parameters()
+    assert all(torch.equal(a, b) for a, b in zip(again.trainer.model.parameters(), theirs))
+    again.advance(0.9)
+    assert again.trainer.phase == 'joint'
+
+
+def test_a_run_whose_weights_are_no_numbers_goes_back_and_gives_up_at_last(sets: Path) -> None:
+    run = part_run.PartRun('one', part_run.Plan('nut', model=SMALL), sets, torch.device('cpu'))
+    before = [p.clone() for p in run.trainer.model.parameters()]
+
+    def broken(run: part_run.PartRun) -> None:
+        with torch.no_grad():
+            next(run.trainer.model.parameters()).fill_(torch.nan)
+        run.steps.check()
+
+    for _ in range(part_run.FALLS):
+        assert insegan_parts.still_well([run], broken) == [run]
+        assert all(torch.equal(a, b) for a, b in zip(before, run.trainer.model.parameters()))
+    assert insegan_parts.still_well([run], broken) == []

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from insegan_ros.model.generator import Generator
 from insegan_ros.model.insegan import InSeGAN, InSeGANConfig
 from insegan_ros.training.ema import Ema
 from insegan_ros.training.step import Trainer
@@ -100,6 +101,44 @@ def test_a_loss_that_is_not_finite_stops_and_changes_nothing() -> None:
         one.step(real, z)
     assert all(torch.equal(before[k], v) for k, v in one.model.state_dict().items())
     assert one.steps == 0
+
+
+def test_a_gradient_that_is_not_finite_stops_and_changes_nothing() -> None:
+    one = trainer()
+    next(one.model.generator.instance.pose.parameters()).register_hook(lambda g: g * torch.nan)
+    before = copy.deepcopy(one.model.state_dict())
+    with pytest.raises(FloatingPointError, match='a gradient of the generator is not finite'):
+        one.step(*batch())
+    assert all(torch.equal(before[k], v) for k, v in one.model.state_dict().items())
+
+
+def test_poses_that_are_no_numbers_are_seen_though_every_loss_is_finite() -> None:
+    one = trainer(replace(NONE, discriminator=1.0, generator=1.0))
+    with torch.no_grad():
+        next(one.model.generator.instance.pose.parameters()).fill_(torch.nan)
+    _, found = one.losses(*batch())
+    assert all(torch.isfinite(found[name]) for name in 'DG')
+    with pytest.raises(FloatingPointError, match='of the generator is not finite'):
+        one.step(*batch())
+
+
+def test_a_scene_is_drawn_once_for_all_that_learn_from_it(monkeypatch) -> None:
+    """What a step costs: of two that learn from drawn scenes, each renders what it finds again."""
+    torch.manual_seed(0)
+    model = InSeGAN(replace(TINY, encoder='set'))
+    steps = {'generator_steps': 1, 'real_after': 0, 'joint_after': 1}
+    one = Trainer(model, StepConfig(batch=4, **steps))
+    drawn = []
+    features = Generator.features
+    monkeypatch.setattr(
+        Generator, 'features', lambda self, codes: drawn.append(1) or features(self, codes)
+    )
+    counts = []
+    for k in range(3):
+        one.step(*batch(k))
+        counts.append(len(drawn))
+        drawn.clear()
+    assert counts == [1, 3, 3]  # drawn; drawn, found again, real; the same
 
 
 def test_a_resumed_trainer_does_what_an_unbroken_one_does_bit_for_bit() -> None:
