@@ -48,7 +48,6 @@ class DataConfig:
     validation: int = 100  # frames held out where the dataset has no val split
     limit: int | None = None  # at most so many training frames (paper Fig. 4a)
     allow_other_count: bool = False  # a model of another number of instances (paper Fig. 4b)
-    threshold_from: Literal['foreground', 'labels'] = 'foreground'  # labels: the paper's way
     # `gap`: parts lie well apart from the floor; `linear`: heights begin at the floor's value
     coding: Literal['gap', 'linear'] = 'gap'
     augment: AugmentConfig = field(default_factory=AugmentConfig)
