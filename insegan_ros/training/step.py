@@ -73,9 +73,11 @@ class Trainer:
         groups = [{'params': rest}] + ([{'params': poses}] if poses else [])
 
         def adam(parameters: Any, rate: float) -> torch.optim.Adam:
-            return torch.optim.Adam(
-                parameters, rate, config.betas, capturable=self._capturable, foreach=True
-            )
+            if self._capturable:
+                return torch.optim.Adam(
+                    parameters, rate, config.betas, capturable=True, foreach=True
+                )
+            return torch.optim.Adam(parameters, rate, config.betas, fused=True)  # one pass
 
         return {
             'discriminator': adam(
