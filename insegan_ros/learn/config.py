@@ -125,6 +125,8 @@ class LearnConfig:
     step: StepConfig = field(default_factory=StepConfig)
     # of the finished model; the threshold is chosen
     filters: FilterConfig = field(default_factory=FilterConfig)
+    # gradient steps on each frame's codes, of the finished model; docs/results.md: what they gain
+    refine_steps: int = 0
     turns: int = 1  # quarter turns of a frame whose instances compete, of the finished model
     rescue: RescueConfig = field(default_factory=RescueConfig)
 
@@ -195,7 +197,7 @@ OF_DISTILLED = (
 
 # of some methods, not of learned baselines
 OF_STARTED = ('start',)
-OF_INSEGAN = ('model', 'step', 'filters', 'turns', 'rescue')
+OF_INSEGAN = ('model', 'step', 'filters', 'refine_steps', 'turns', 'rescue')
 OF_BASELINES = ('baseline',)
 
 
