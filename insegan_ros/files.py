@@ -7,7 +7,7 @@ import fcntl
 import os
 import zlib
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 
 MAX_TEXT_BYTES = 64 << 20  # of a YAML or JSON file that is read whole
 
@@ -52,6 +52,9 @@ class FolderInUseError(ValueError):
     """Another process writes into the folder."""
 
 
+Claim = TypeVar('Claim', bound='FolderClaim')
+
+
 class FolderClaim:
     """A folder, made if absent, in which no second process writes until this is closed."""
 
@@ -75,7 +78,7 @@ class FolderClaim:
         """Let others claim the folder."""
         self._lock.close()
 
-    def __enter__(self) -> FolderClaim:
+    def __enter__(self: Claim) -> Claim:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""When a frame's segmentation is not to be trusted, told by signs that need no labels.
+"""Signs, which need no labels, that a frame's segmentation is not to be trusted.
 
 The methods assume one kind of part in a bin whose floor is seen. Where that does not hold, or
 where the network does not know what it sees, the frame itself shows it: much of what stands in
@@ -22,7 +22,7 @@ from insegan_ros.types import DepthFrame, Intrinsics, Segmentation, Segmenter
 from insegan_ros.view_limits import LimitedSegmenter
 
 STRIDE = 2  # px skipped where shares of the image are measured
-WHOLE = 0.9  # visible share above which an instance tells how large the part is
+WHOLE = 0.9  # visible share above which an instance shows how large the part is
 LARGEST = 95  # percentile of the instances' sides: some part lies so that its length is seen
 LEAST_PARTS_PX = 40  # of the thinned image: fewer are specks of noise
 NEAR_M = 0.004  # of the floor
@@ -34,7 +34,7 @@ FLAT_PX = 5  # of the thinned image: side of a window that shows nothing but flo
 
 @dataclass(frozen=True)
 class Signs:
-    """What a frame and its segmentation show without labels; NaN where nothing tells."""
+    """What a frame and its segmentation show without labels; NaN where nothing shows it."""
 
     instances: int
     explained: float  # share of what stands in the bin that belongs to an instance

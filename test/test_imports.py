@@ -57,7 +57,8 @@ ALLOWED = {
     'bin_segmenter': CORE,
     'data': DATA,
     'synthetic': CORE
-    | {'data.cad', 'data.depth_messages', 'data.store', 'data.writer', 'collection.trajectory'},
+    | {'data.cad', 'data.depth_messages', 'data.store', 'data.writer', 'collection.trajectory'}
+    | {'picks.gripper'},
     'model': CORE,
     'discovery': DATA | {'model.template'},
     'distillation': DATA

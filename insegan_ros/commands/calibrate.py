@@ -1,10 +1,10 @@
 """Find the bin for a camera that does not move, once, and store where it is.
 
 Frames of the empty bin serve best: nothing then hides the floor and the walls. Several frames are
-combined to their median, so parts may lie in the bin if they lie elsewhere in each frame. Such
-frames also tell how long the parts are, as far as the model `any` can tell: look at what is
-printed, or tell it. The file goes to the segmenter's parameter bin_file and to
-`insegan segment --bin`.
+combined to their median, so parts may lie in the bin if they lie elsewhere in each frame. The
+model `any` also estimates in such frames how long the parts are: check the length that is
+printed, or give the right one with --part-length. The file goes to the segmenter's parameter
+bin_file and to `insegan segment --bin`.
 
 examples:
   insegan calibrate --input empty_bin_pngs --out bin.yaml --picture bin.png

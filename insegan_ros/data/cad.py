@@ -14,13 +14,12 @@ from typing import Literal
 import numpy as np
 import trimesh
 
-from insegan_ros.data.meshes import FORMATS, MAX_FILE_BYTES
+from insegan_ros.data.meshes import FORMATS, STEP, load_faces
 from insegan_ros.data.store import DatasetError, sha256
 from insegan_ros.optional import needed_for
 
 Units = Literal['mm', 'cm', 'm', 'in']
 METRES: dict[Units, float] = {'mm': 0.001, 'cm': 0.01, 'm': 1.0, 'in': 0.0254}
-STEP = ('.step', '.stp')  # read by the wheel `cascadio`, in metres
 IN_METRES = (*STEP, '.glb')  # formats that fix their unit
 UNREAD = ('.iges', '.igs', '.sldprt', '.ipt', '.catpart', '.prt', '.x_t', '.jt', '.3dm', '.f3d')
 PLAUSIBLE_M = (0.005, 0.6)  # of a part that lies in a bin under a depth camera
@@ -89,26 +88,11 @@ def _loaded(path: Path) -> trimesh.Trimesh:
         raise DatasetError(
             f'{path} is no mesh that can be read; {expected}: export it from CAD as STL or STEP'
         )
-    if path.stat().st_size > MAX_FILE_BYTES:
-        raise DatasetError(f'{path} is larger than {MAX_FILE_BYTES >> 30} GiB; export it coarser')
     if suffix in STEP:
         with needed_for(f'reading the STEP file {path.name}'):
             import cascadio  # noqa: F401 trimesh reads STEP by it
-    try:
-        # force: a file of several bodies is one mesh, whose bodies are parted below
-        mesh = trimesh.load(str(path), force='mesh', process=False)
-    except Exception as error:  # trimesh has many errors for damaged files
-        raise DatasetError(
-            f'{path} cannot be read as a mesh ({type(error).__name__}: {error}); {expected}'
-        ) from None
-    if not isinstance(mesh, trimesh.Trimesh) or not len(mesh.faces):
-        raise DatasetError(f'{path} holds no faces; a point cloud or drawing is no CAD model')
-    wrong = int((~np.isfinite(mesh.vertices).all(axis=1)).sum())
-    if wrong:
-        raise DatasetError(
-            f'{path}: {wrong} of {len(mesh.vertices)} vertices are not finite (NaN or infinite); '
-            'export it again from CAD'
-        )
+    # a file of several bodies is one mesh, whose bodies are parted below
+    mesh = load_faces(path, expected)
     mesh = trimesh.Trimesh(mesh.vertices, mesh.faces, process=False)  # no colours, no cache
     mesh.merge_vertices(merge_tex=True, merge_norm=True)
     mesh.update_faces(mesh.nondegenerate_faces())
@@ -151,6 +135,10 @@ def _closed(mesh: trimesh.Trimesh, path: Path, notes: list[str]) -> trimesh.Trim
             f'{path} is flat: {length * 1e3:.4g} mm long and {thinnest * 1e3:.2g} mm thin; a '
             'solid is needed, not a face or a drawing: give it its thickness in CAD'
         )
+    twice = len(mesh.faces) - int((once := mesh.unique_faces()).sum())
+    if twice:
+        mesh.update_faces(once)
+        notes.append(f'{twice} faces that were there more than once were left out')
     if not mesh.is_watertight:
         area, edges = float(mesh.area), _open_edges(mesh)
         trimesh.repair.fix_normals(mesh)

@@ -17,6 +17,17 @@ from insegan_ros.types import DepthFrame, Intrinsics
 
 # on and off would be taken for booleans by YAML
 EMITTER = {'disabled': 0, 'enabled': 1, 'auto': 2}  # librealsense's emitter_enabled
+RANGES = {
+    'width': (1, 4096),
+    'height': (1, 4096),
+    'depth_units': (0, 0.01),
+    'laser_power': (-1, 1000),
+    'decimation': (1, 8),
+    'spatial_alpha': (0.25, 1),
+    'spatial_delta': (1, 50),
+    'temporal_alpha': (0, 1),
+    'temporal_delta': (1, 100),
+}
 HOLE_FILLING = {'left': 0, 'farthest': 1, 'nearest': 2}  # its hole_filling_filter's modes
 
 
@@ -52,16 +63,7 @@ class RealSenseSettings:
     hole_filling: Literal['none', 'left', 'farthest', 'nearest'] = 'none'
 
     def __post_init__(self) -> None:
-        ranges = {
-            'depth_units': (0, 0.01),
-            'laser_power': (-1, 1000),
-            'decimation': (1, 8),
-            'spatial_alpha': (0.25, 1),
-            'spatial_delta': (1, 50),
-            'temporal_alpha': (0, 1),
-            'temporal_delta': (1, 100),
-        }
-        for name, (low, high) in ranges.items():
+        for name, (low, high) in RANGES.items():
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f'{name} is {getattr(self, name)}; valid: {low} to {high}')
 

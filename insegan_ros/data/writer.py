@@ -38,7 +38,7 @@ def encode_png(image: NDArray[Any]) -> bytes:
     return encoded.tobytes()
 
 
-class DatasetWriter:
+class DatasetWriter(FolderClaim):
     """Appends frames to a dataset folder, made if absent; one writer at a time."""
 
     def __init__(self, path: Path | str, info: DatasetInfo) -> None:
@@ -48,9 +48,8 @@ class DatasetWriter:
             DatasetError: another writer holds the folder, or it holds a dataset of another part
                 or camera.
         """
-        self.path = Path(path)
         try:
-            self._lock = FolderClaim(self.path)
+            super().__init__(Path(path))
         except FolderInUseError as error:
             raise DatasetError(str(error)) from None
         self._damaged: list[str] = []
@@ -59,7 +58,7 @@ class DatasetWriter:
             self.records = self._mended_records()
             self.indices = set(self.records) | self._files_without_line()
         except Exception:
-            self._lock.close()
+            self.close()
             raise
         for kind in ('depth', 'labels', 'poses'):
             (self.path / kind).mkdir(exist_ok=True)
@@ -164,13 +163,3 @@ class DatasetWriter:
         """Store index lists by name, and in words the rule by which they were made."""
         content = yaml.safe_dump({'rule': rule, **{k: list(v) for k, v in splits.items()}})
         write_atomically(self.path / 'splits.yaml', content.encode())
-
-    def close(self) -> None:
-        """Let other processes write to the folder."""
-        self._lock.close()
-
-    def __enter__(self) -> DatasetWriter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

@@ -14,6 +14,7 @@ from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from scipy.optimize import linear_sum_assignment
 from sensor_msgs.msg import Image
 
+from insegan_ros.data.depth_messages import stamp_ns
 from insegan_ros.demos.demo_picture import Snapshot
 from insegan_ros.evaluation.metrics import iou_matrix, paper_miou, strict_miou
 
@@ -68,13 +69,13 @@ class DemoRecorder(Node):
 
     def _on_depth(self, message: Image) -> None:
         self.received += 1
-        remember(self._depth, stamp_of(message), message)
+        remember(self._depth, stamp_ns(message.header), message)
 
     def _on_truth(self, message: Image) -> None:
-        remember(self._truth, stamp_of(message), pixels(message))
+        remember(self._truth, stamp_ns(message.header), pixels(message))
 
     def _on_labels(self, message: Image) -> None:
-        stamp = stamp_of(message)
+        stamp = stamp_ns(message.header)
         self.segmented += 1
         self._latencies.append(self.get_clock().now().nanoseconds - stamp)
         labels = pixels(message)
@@ -83,7 +84,7 @@ class DemoRecorder(Node):
             self._pairs.append((zlib.compress(labels.tobytes(), 1), self._truth[stamp]))
 
     def _on_instances(self, message: Image) -> None:
-        stamp = stamp_of(message)
+        stamp = stamp_ns(message.header)
         if len(self.snapshots) >= self._wanted or stamp not in self._depth:
             return
         if stamp not in self._labels:
@@ -152,11 +153,6 @@ def remember(kept: OrderedDict[int, Any], stamp: int, value: Any) -> None:
     kept[stamp] = value
     if len(kept) > KEPT_FRAMES:
         kept.popitem(last=False)
-
-
-def stamp_of(message: Image) -> int:
-    """Nanoseconds."""
-    return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
 
 
 def pixels(message: Image) -> NDArray[Any]:

@@ -26,15 +26,9 @@ from PIL import Image as Picture
 from tqdm import tqdm
 
 from insegan_ros.demos.node_look import NodeLook
-from insegan_ros.demos.processes import DemoError, NodeProcess, prepare_environment
+from insegan_ros.demos.processes import NodeProcess, demo_parser, exit_code
 from insegan_ros.drawing import picture
-from insegan_ros.evaluation.picking import (
-    BinRun,
-    CellConfig,
-    SimulatedCell,
-    View,
-    outcomes,
-)
+from insegan_ros.evaluation.picking import BinRun, CellConfig, SimulatedCell, View, outcomes
 from insegan_ros.files import write_atomically
 from insegan_ros.inference import model_card
 from insegan_ros.parts_bin import Bin, save_bin
@@ -155,10 +149,8 @@ def report(args: argparse.Namespace, done: BinRun) -> str:
 
 
 def main() -> int:
-    """Exit code 0 where at least one part was lifted."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """0: at least one part was lifted; 1: none was, or a node failed; 130: Ctrl-C."""
+    parser = demo_parser('pick_demo', __doc__)
     parser.add_argument('--part', default='cylinder', choices=sorted(PARTS), help='in the bin')
     parser.add_argument('--count', type=int, default=20, help='parts in the full bin')
     parser.add_argument(
@@ -169,14 +161,12 @@ def main() -> int:
     parser.add_argument('--out', type=Path, default=Path('demo/picking'), help='folder of output')
     args = parser.parse_args()
     require_seed(parser, args)
-    prepare_environment()
-    try:
-        done = run(args)
-    except (DemoError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    return exit_code('pick_demo', lambda: pick_and_report(args))
+
+
+def pick_and_report(args: argparse.Namespace) -> int:
+    """Empty the bin and print the table; whether no part was lifted."""
+    done = run(args)
     print(report(args, done))
     return 0 if any(one.outcome is Outcome.LIFTED for one in done.tries) else 1
 

@@ -26,7 +26,8 @@ from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from sensor_msgs_py import point_cloud2
 
-from insegan_ros.demos.demo_recorder import pixels, stamp_of
+from insegan_ros.data.depth_messages import stamp_ns
+from insegan_ros.demos.demo_recorder import pixels
 from insegan_ros.demos.processes import (
     DemoError,
     DemoProcesses,
@@ -98,7 +99,7 @@ class Viewer(Node):
 
 def set_time(message: Image | PointCloud2 | PoseArray) -> None:
     """Show what follows at the message's stamp."""
-    rr.set_time('stamp', timestamp=np.datetime64(stamp_of(message), 'ns'))
+    rr.set_time('stamp', timestamp=np.datetime64(stamp_ns(message.header), 'ns'))
 
 
 def read_points(message: PointCloud2) -> tuple[np.ndarray, np.ndarray]:

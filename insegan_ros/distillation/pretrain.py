@@ -4,7 +4,7 @@ How surfaces overlap, where one part ends and another begins, is much the same w
 bin. A network that has learned it from shapes of no product needs fewer steps for a new one.
 
 <path>/0000.bins.npz      one shape's bins at rest: they cost physics, and little room
-       0000.views.npz     pictures of them by any camera, told a length that may be wrong
+       0000.views.npz     pictures of them by any camera, with a length that may be wrong
        0000.straight.npz  pictures of them by a D435 that looks straight down
        0000.compact.npz   such pictures of a compact shape, whose bins cost little
 """

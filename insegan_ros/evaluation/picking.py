@@ -23,7 +23,6 @@ from insegan_ros.picks.pick import Pick
 from insegan_ros.picks.planner import plan_picks
 from insegan_ros.synthetic.bin_world import BinSpec, Physics, SceneRejectedError, fill_validly
 from insegan_ros.synthetic.d435 import add_noise
-from insegan_ros.synthetic.gripper_bodies import CupModel, JawModel
 from insegan_ros.synthetic.parts import Part
 from insegan_ros.synthetic.pick_cell import Outcome, PickCell
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
@@ -150,7 +149,7 @@ class SimulatedCell:
                 config.part,
                 spec,
                 capacity=config.count,
-                tool=_tool(one),
+                tool=one,
                 physics=Physics(density=config.density),
             )
             for one in several
@@ -241,22 +240,6 @@ class SimulatedCell:
             cell.take_over(self._world)
             self._world = cell
         return self._world.pick(self._in_world(pick), meant=meant, width_m=pick.width_m)
-
-
-def _tool(gripper: Gripper) -> CupModel | JawModel:
-    if isinstance(gripper, SuctionCup):
-        return CupModel(
-            cup_radius_m=gripper.cup_radius_m,
-            tube_radius_m=gripper.tube_radius_m,
-            tube_length_m=gripper.tube_length_m,
-            lip_gap_m=gripper.lip_gap_m,
-        )
-    return JawModel(
-        finger_width_m=gripper.finger_width_m,
-        finger_thickness_m=gripper.finger_thickness_m,
-        finger_depth_m=gripper.finger_depth_m,
-        stroke_m=gripper.stroke_m,
-    )
 
 
 def outcomes(runs: list[BinRun]) -> dict[str, int]:

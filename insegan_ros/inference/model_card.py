@@ -78,11 +78,11 @@ def load_segmenter(
     """A trained model as a Segmenter.
 
     Args:
-        name_or_path: of its folder; `any:0.056` tells a model of any part how long the part is, m;
-            without it the frames tell (`part_length.LengthFromFrames`).
+        name_or_path: of its folder; `any:0.056` gives a model of any part the part's length, m;
+            without it the frames show the length (`part_length.LengthFromFrames`).
         device: where it runs: 'auto', 'cpu' or 'cuda[:index]'.
         parts_bin: where the bin is; None: found in the frames. The length that it states counts
-            where the name tells none.
+            where the name says none.
 
     Raises:
         ModelError: no such model, a card or weights that are damaged or do not match.
@@ -123,7 +123,7 @@ def length_of_parts(
 ) -> tuple[float | None, str]:
     """Metres of the longest side of the parts in a bin, by the model `any`; and that in words.
 
-    None where the frames do not tell it, those of an empty bin for example.
+    None where the frames do not show it, those of an empty bin for example.
     """
     try:
         voting = load_segmenter(ANY, parts_bin=replace(parts_bin, part_length_m=None), seed=seed)

@@ -1,7 +1,7 @@
 """How well the part's template fits what is found: a model that looks at another part fits badly.
 
-Votes do not tell: a network that knows one part is as sure of another. Poses of its template are,
-however, clearly dearer there than on the frames that it was learned from.
+Votes do not show this: a network that knows one part is as sure of another. Poses of its
+template are, however, clearly dearer there than on the frames that it was learned from.
 """
 
 from __future__ import annotations

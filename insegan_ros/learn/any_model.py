@@ -32,13 +32,7 @@ from insegan_ros.distillation.train import TrainConfig, begin
 from insegan_ros.inference import distilled_card, model_card
 from insegan_ros.inference.distilled import DistilledSegmenter
 from insegan_ros.inference.distilled_card import Scoring
-from insegan_ros.learn.reading import (
-    Case,
-    ReadingConfig,
-    calibrate_scores,
-    learn_to_read,
-    look,
-)
+from insegan_ros.learn.reading import Case, ReadingConfig, calibrate_scores, learn_to_read, look
 from insegan_ros.learn.stage_network import train_with_bar
 
 HELD_OUT = 20  # one shape in so many is not trained on, but no more than
@@ -117,8 +111,8 @@ def read_by(
     """A card's settings and figures, from pictures of shapes that taught the network nothing.
 
     Args:
-        unseen: by any camera, told lengths that may be wrong: the reading is chosen on them.
-        others: told right lengths, for the scores too: a reading chosen on them takes too much
+        unseen: by any camera, with lengths that may be wrong: the reading is chosen on them.
+        others: with right lengths, for the scores too: a reading chosen on them takes too much
             for parts where the length is wrong.
         lengths_px: what the part's length is said to be in the pictures that taught it.
     """

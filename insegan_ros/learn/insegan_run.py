@@ -17,7 +17,6 @@ from tqdm import tqdm
 from insegan_ros import config
 from insegan_ros.crop import CropConfig, decode
 from insegan_ros.data.frames import Frames
-from insegan_ros.data.store import DatasetError
 from insegan_ros.inference import insegan, model_card
 from insegan_ros.inference.insegan import InSeGANCard, InSeGANNetworks
 from insegan_ros.learn.insegan_picture import save_picture
@@ -160,8 +159,9 @@ class InSeGANRun(TrainingRun):
             figures['rerendering_mm'] = 1000 * float(
                 np.abs(self._metres(again) - self._metres(self.validation.images)).mean()
             )
-            card = self._chosen(networks, alone)
-            figures.update(self._judge(networks, card))
+            card = self._chosen(alone)
+            segmenter = insegan.InSeGANSegmenter(networks, card, seed=self.job.seed)
+            figures.update(self.judged(segmenter))
             better = error < self.best
             if better:
                 self.best = error
@@ -172,19 +172,13 @@ class InSeGANRun(TrainingRun):
     def _metres(self, images: Tensor) -> NDArray[np.float32]:
         return decode(images.numpy(), self.crop)
 
-    def _chosen(self, networks: InSeGANNetworks, alone: Tensor) -> InSeGANCard:
+    def _chosen(self, alone: Tensor) -> InSeGANCard:
         filters = self._settings.filters
         threshold = insegan.choose_threshold(
             alone.numpy(), self.validation.images.numpy(), filters
         )
-        card = InSeGANCard(
-            self._settings.model,
-            self.crop,
-            replace(filters, threshold=threshold),
-            turns=self._settings.turns,
-        )
-        by_labels = self._settings.data.threshold_from == 'labels'
-        return self._threshold_by_labels(networks, card) if by_labels else card
+        filters = replace(filters, threshold=threshold)
+        return InSeGANCard(self._settings.model, self.crop, filters, turns=self._settings.turns)
 
     def _decompose(self, networks: InSeGANNetworks, images: Tensor) -> tuple[Tensor, Tensor]:
         settings = self._settings
@@ -195,22 +189,6 @@ class InSeGANRun(TrainingRun):
         alone = torch.cat([some.alone.float().cpu() for some in found])
         return alone, torch.cat([some.image.float().cpu() for some in found])
 
-    def _judge(self, networks: InSeGANNetworks, card: InSeGANCard) -> dict[str, float]:
-        return self.judged(insegan.InSeGANSegmenter(networks, card, seed=self.job.seed))
-
-    def _threshold_by_labels(self, networks: InSeGANNetworks, card: InSeGANCard) -> InSeGANCard:
-        """The paper's protocol: the threshold with the best mIoU on labelled validation frames."""
-        if not self.validation.labelled:
-            raise DatasetError(
-                f'{self.job.dataset.path} has no labelled validation frames; '
-                'use data.threshold_from=foreground'
-            )
-        trials = [
-            replace(card, filters=replace(card.filters, threshold=round(float(t), 2)))
-            for t in np.linspace(-0.95, 0.5, 15)
-        ]
-        return max(trials, key=lambda trial: self._judge(networks, trial)['strict_miou'])
-
     def _write_model(
         self,
         networks: InSeGANNetworks,
@@ -220,20 +198,19 @@ class InSeGANRun(TrainingRun):
         figures: dict[str, float],
         health: Health,
     ) -> None:
-        by_labels = self._settings.data.threshold_from == 'labels'
         said = self.card(
             done,
             self._settings.step.batch,
             figures=figures,
-            labels_used='the threshold was chosen on labelled validation frames'
-            if by_labels
-            else 'none: the threshold covers best what stands above the floor in held-out frames',
+            labels_used='none: the threshold covers best what stands above the floor in held-out '
+            'frames',
         )
         if self._start is not None:
             said['training']['images_seen'] += self._start.images_seen
             said['began_with'] = self._start.card.get('training')
         said['separated'] = health.verdict()
-        said['settings'] = config.plain(card)
+        kept = replace(card, refine_steps=self._settings.refine_steps)
+        said['settings'] = config.plain(kept)
         model_card.save_model(self.job.model, said, networks.state_dict())
 
     def draw(self, done: int) -> None:

@@ -88,7 +88,7 @@ def _of_baseline(settings: LearnConfig, dataset: Dataset) -> LearnConfig:
 
 
 def known_count(dataset: Dataset, told: int | None, settings: LearnConfig, *, key: str) -> int:
-    """Parts in a frame, by the dataset or as told.
+    """Parts in a frame, by the dataset or as given.
 
     Raises:
         DatasetError: neither says, or they disagree and that is not allowed.

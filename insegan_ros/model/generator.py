@@ -72,7 +72,7 @@ class GeneratorConfig:
 
     @property
     def code_dim(self) -> int:
-        """Numbers that say how one instance looks: `model.code` tells what they are."""
+        """Numbers that say how one instance looks: `model.code` says what they are."""
         if self.kind == '2d':
             return self.z_dim
         return code.MOTION + code.gates(self.templates)

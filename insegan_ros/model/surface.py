@@ -56,7 +56,7 @@ class DistanceField:
         inside = occupancy > 0.5
         distance = ndimage.distance_transform_edt(~inside) - ndimage.distance_transform_edt(inside)
         distance -= np.sign(distance) * 0.5  # to the voxels' faces
-        near = np.abs(distance) < 1  # where the occupancy itself tells the surface's place
+        near = np.abs(distance) < 1  # where the occupancy itself shows the surface's place
         distance = np.where(near, np.clip((0.5 - occupancy) * 2, -1, 1) * 0.5, distance)
         distance = ndimage.gaussian_filter(distance, 0.6).astype(np.float32)
         low = -(np.array(occupancy.shape) - 1) / 2 * template.voxel_m - origin

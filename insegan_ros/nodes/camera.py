@@ -16,7 +16,13 @@ from rclpy.timer import Timer
 from sensor_msgs.msg import Image
 
 from insegan_ros import config
-from insegan_ros.data.realsense import CameraError, RealSense, RealSenseSettings, find_device
+from insegan_ros.data.realsense import (
+    RANGES,
+    CameraError,
+    RealSense,
+    RealSenseSettings,
+    find_device,
+)
 from insegan_ros.data.replay import KINDS, Replay, Replayed
 from insegan_ros.data.store import DatasetError, to_units
 from insegan_ros.nodes.depth_publisher import QOS, DepthPublisher
@@ -27,73 +33,26 @@ from insegan_ros.nodes.parameters import Parameter
 from insegan_ros.types import DepthFrame
 
 DEFAULT = RealSenseSettings()
-# the fields of RealSenseSettings; the names in them are checked there
-DEVICE = (
-    Parameter('width', DEFAULT.width, 'width of the RealSense depth mode, pixels', 1, 4096),
-    Parameter('height', DEFAULT.height, 'height of the RealSense depth mode, pixels', 1, 4096),
-    Parameter(
-        'preset',
-        DEFAULT.preset,
-        'default, hand, high_accuracy, high_density or medium_density; if it is empty, the device '
-        'keeps its own',
-    ),
-    Parameter(
-        'depth_units',
-        DEFAULT.depth_units,
-        "metres that one unit of depth stands for; 0 keeps the device's own",
-        0.0,
-        0.01,
-    ),
-    Parameter(
-        'emitter',
-        DEFAULT.emitter,
-        'enabled, disabled or auto; if it is empty, the device keeps its own',
-    ),
-    Parameter(
-        'laser_power',
-        DEFAULT.laser_power,
-        "power of the laser, mW; -1 keeps the device's own",
-        -1.0,
-        1000.0,
-    ),
-    Parameter(
-        'decimation',
-        DEFAULT.decimation,
-        'divide width and height of the image by this number; 1 is off',
-        1,
-        8,
-    ),
-    Parameter('spatial_filter', DEFAULT.spatial_filter, 'smooth each image, but not across edges'),
-    Parameter(
-        'spatial_alpha',
-        DEFAULT.spatial_alpha,
-        'weight of the new value in the spatial filter; 1 smooths nothing',
-        0.25,
-        1.0,
-    ),
-    Parameter(
-        'spatial_delta',
-        DEFAULT.spatial_delta,
-        "step in depth that counts as an edge: librealsense's smooth delta",
-        1,
-        50,
-    ),
-    Parameter('temporal_filter', DEFAULT.temporal_filter, 'average the images of a scene at rest'),
-    Parameter(
-        'temporal_alpha',
-        DEFAULT.temporal_alpha,
-        'weight of the new image in the temporal filter; 1 averages nothing',
-        0.0,
-        1.0,
-    ),
-    Parameter(
-        'temporal_delta', DEFAULT.temporal_delta, 'step in depth that counts as a change', 1, 100
-    ),
-    Parameter(
-        'hole_filling',
-        DEFAULT.hole_filling,
-        'which neighbour fills a hole: none, left, farthest or nearest',
-    ),
+DESCRIPTIONS = {  # of fields of RealSenseSettings; the names in them are checked there
+    'width': 'width of the RealSense depth mode, pixels',
+    'height': 'height of the RealSense depth mode, pixels',
+    'preset': 'default, hand, high_accuracy, high_density or medium_density; if it is empty, the '
+    'device keeps its own',
+    'depth_units': "metres that one unit of depth stands for; 0 keeps the device's own",
+    'emitter': 'enabled, disabled or auto; if it is empty, the device keeps its own',
+    'laser_power': "power of the laser, mW; -1 keeps the device's own",
+    'decimation': 'divide width and height of the image by this number; 1 is off',
+    'spatial_filter': 'smooth each image, but not across edges',
+    'spatial_alpha': 'weight of the new value in the spatial filter; 1 smooths nothing',
+    'spatial_delta': "step in depth that counts as an edge: librealsense's smooth delta",
+    'temporal_filter': 'average the images of a scene at rest',
+    'temporal_alpha': 'weight of the new image in the temporal filter; 1 averages nothing',
+    'temporal_delta': 'step in depth that counts as a change',
+    'hole_filling': 'which neighbour fills a hole: none, left, farthest or nearest',
+}
+DEVICE = tuple(
+    Parameter(name, getattr(DEFAULT, name), said, *RANGES.get(name, ()))
+    for name, said in DESCRIPTIONS.items()
 )
 PARAMETERS = (
     Parameter('path', '', f'what to replay: {KINDS}; if it is empty, a RealSense is opened'),
@@ -213,7 +172,7 @@ class CameraNode(ManagedNode):
         return to_image(to_units(frame.depth_m, MILLIMETRES))
 
     def _read_device(self) -> None:
-        """Until told to stop: open the device, send its frames, wait for it when it is gone."""
+        """Open the device, send its frames, wait for it when it is gone; until asked to stop."""
         while not self._stop.is_set():
             self._reopen.clear()
             settings = self._device_settings

@@ -33,9 +33,9 @@ class JointSample:
 class JointMonitor:
     """The newest position and velocity of the arm's joints, from joint_states.
 
-    Hardware without velocity interfaces reports NaN velocities or none; then positions alone tell
-    of rest. They do so only where stamps go on: without, a message that is repeated for ever looks
-    like an arm at rest.
+    Hardware without velocity interfaces reports NaN velocities or none; then positions alone show
+    that the arm rests. They do so only where stamps go on: otherwise a message that is repeated
+    for ever looks like an arm at rest.
     """
 
     def __init__(self, node: Node, names: Sequence[str]) -> None:

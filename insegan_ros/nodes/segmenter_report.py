@@ -55,7 +55,7 @@ class SegmenterReport:
         self.failing, self.last_error = True, reason
 
     def silence(self) -> float:
-        """Seconds without a pair, as far as looks tell."""
+        """Seconds since a new pair was seen, by the times at which this was asked."""
         now = time.monotonic()
         if self.pairs != self._pairs_before:
             self._paired = now

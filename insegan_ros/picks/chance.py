@@ -24,6 +24,8 @@ class Chance:
                 f'{len(self.weights)} weights: {len(Cues.names())} are expected, for '
                 f'{", ".join(Cues.names())}'
             )
+        if not np.isfinite([*self.weights, self.bias]).all():
+            raise ValueError('weights and bias of a chance: finite numbers are expected')
 
     def __call__(self, cues: Cues) -> float:
         """In [0, 1]."""

@@ -14,6 +14,8 @@ from insegan_ros.config import ConfigError
 from insegan_ros.picks.chance import UNCALIBRATED, Chance
 from insegan_ros.shipped import shipped
 
+STEEPEST = 5.0  # friction coefficient: rubber on glass has less
+
 
 @dataclass(frozen=True, kw_only=True)
 class SuctionCup:
@@ -57,6 +59,11 @@ class ParallelJaw:
 
     def __post_init__(self) -> None:
         _check_lengths(self)
+        if not 0 < self.max_slope <= STEEPEST:
+            raise ValueError(
+                f'max_slope {self.max_slope}: more than 0 and at most {STEEPEST:g} is expected, '
+                'the friction coefficient between a finger and the part'
+            )
         if self.min_depth_m > self.finger_depth_m:
             raise ValueError(
                 f'min_depth_m {self.min_depth_m} is more than finger_depth_m '

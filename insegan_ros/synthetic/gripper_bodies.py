@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import mujoco
 import numpy as np
 
+from insegan_ros.picks.gripper import Gripper, ParallelJaw, SuctionCup
 from insegan_ros.synthetic.bin_world import BinSpec
 
 LIP_POINTS = 12  # small spheres around the lip
@@ -14,26 +13,6 @@ LIP_SPHERE_M = 0.0005  # their radius
 VACUUM_PA = 70e3  # below the outside pressure; what an ejector usually reaches
 PARTS_BIT, TOOL_BIT, WALL_BIT = 1, 2, 4
 GRIP = 'grip'  # how the names of the geoms begin that hold
-
-
-@dataclass(frozen=True, kw_only=True)
-class CupModel:
-    """A suction cup's geometry, metres."""
-
-    cup_radius_m: float
-    tube_radius_m: float
-    tube_length_m: float
-    lip_gap_m: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class JawModel:
-    """A parallel gripper's geometry, metres."""
-
-    finger_width_m: float
-    finger_thickness_m: float
-    finger_depth_m: float
-    stroke_m: float
 
 
 def add_finite_walls(world: mujoco.MjSpec, spec: BinSpec) -> None:
@@ -57,7 +36,7 @@ def add_finite_walls(world: mujoco.MjSpec, spec: BinSpec) -> None:
         )
 
 
-def add_hand(world: mujoco.MjSpec, tool: CupModel | JawModel) -> None:
+def add_hand(world: mujoco.MjSpec, tool: Gripper) -> None:
     """A hand that follows its target exactly, and the tool that hangs from it."""
     hand = world.worldbody.add_body(name='hand', pos=[0, 0, 2])
     hand.mocap = True
@@ -78,13 +57,13 @@ def add_hand(world: mujoco.MjSpec, tool: CupModel | JawModel) -> None:
         'conaffinity': PARTS_BIT | WALL_BIT,
         'friction': [0.8, 0.005, 1e-4],
     }
-    if isinstance(tool, CupModel):
+    if isinstance(tool, SuctionCup):
         _add_cup(world, body, tool, touch=touch)
     else:
         _add_fingers(world, body, tool, touch=touch)
 
 
-def _add_cup(world: mujoco.MjSpec, body: mujoco.MjsBody, cup: CupModel, *, touch: dict) -> None:
+def _add_cup(world: mujoco.MjSpec, body: mujoco.MjsBody, cup: SuctionCup, *, touch: dict) -> None:
     """The lip's spheres hold; the tube, a body of its own, only gets in the way."""
     reach = cup.cup_radius_m
     for k in range(LIP_POINTS):
@@ -115,7 +94,7 @@ def _add_cup(world: mujoco.MjSpec, body: mujoco.MjsBody, cup: CupModel, *, touch
 
 
 def _add_fingers(
-    world: mujoco.MjSpec, body: mujoco.MjsBody, jaw: JawModel, *, touch: dict
+    world: mujoco.MjSpec, body: mujoco.MjsBody, jaw: ParallelJaw, *, touch: dict
 ) -> None:
     length = jaw.finger_depth_m + 0.03
     for side, sign in (('left', -1), ('right', 1)):

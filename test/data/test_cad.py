@@ -12,6 +12,7 @@ import trimesh
 from insegan_ros.cli import main
 from insegan_ros.data import cad
 from insegan_ros.data.cad import read_cad
+from insegan_ros.data.meshes import read_mesh
 from insegan_ros.data.store import DatasetError
 from insegan_ros.optional import MissingLibraryError
 
@@ -145,6 +146,8 @@ def test_what_is_flat_is_no_solid(tmp_path: Path) -> None:
         ('cloud.ply', None, 'no faces'),
         ('nan.obj', b'v 0 0 0\nv 9 0 nan\nv 0 9 0\nv 0 0 9\nf 1 2 3\nf 1 3 4\n', 'not finite'),
         ('part.sldprt', b'x', 'STL or STEP'),
+        ('letter.step', b'Dear customer, the part is ready.', 'no STEP file'),
+        ('cut.stl', bytes(80) + b'\x0c\0\0\0' + bytes(50 * 9), 'to hold 12 faces and holds 9'),
     ],
 )
 def test_what_is_no_mesh_is_told(
@@ -156,6 +159,21 @@ def test_what_is_no_mesh_is_told(
         (tmp_path / name).write_bytes(content)
     with pytest.raises(DatasetError, match=said):
         read_cad(tmp_path / name)
+
+
+@pytest.mark.parametrize('vertex', ['nan', 'inf'])
+def test_a_true_mesh_with_a_vertex_nowhere_is_refused(tmp_path: Path, vertex: str) -> None:
+    corners = ((0, 0, 0), (9, 0, vertex), (0, 9, 0), (0, 0, 9))
+    lines = [f'v {x} {y} {z}' for x, y, z in corners] + ['f 1 2 3', 'f 1 3 4']
+    (tmp_path / 'part.obj').write_text('\n'.join(lines))
+    with pytest.raises(DatasetError, match='not finite'):
+        read_mesh(tmp_path / 'part.obj', 0.001)
+
+
+def test_a_body_that_was_saved_twice_is_one_part(tmp_path: Path) -> None:
+    part = read_cad(stored(tmp_path, trimesh.util.concatenate([block(), block()])))
+    assert part.mesh.volume == pytest.approx(block().volume * 1e-9)
+    assert 'more than once' in part.notes[0]
 
 
 def test_a_step_file_names_the_wheel_that_reads_it(

@@ -36,6 +36,7 @@ SMALL = [
     'step.batch=4',
     'step.generator_steps=2',
     'step.real_after=1',
+    'refine_steps=2',
     'loop.validate_every=2',
 ]
 
@@ -243,23 +244,6 @@ def test_a_model_of_two_templates_tells_two_classes(blocks: Path, tmp_path: Path
     kinds = segmenter.segment(Dataset(blocks)[0].frame).kinds
     assert kinds is not None
     assert set(kinds.tolist()) <= {1, 2}
-
-
-def test_the_papers_way_to_a_threshold_is_said_on_the_card(blocks: Path, tmp_path: Path) -> None:
-    assert (
-        main(
-            command(
-                blocks,
-                tmp_path,
-                'data.threshold_from=labels',
-                'step.generator_steps=0',
-                iterations=1,
-            )
-        )
-        == 0
-    )
-    said = model_card.read_card(tmp_path / 'model')['labels_used']
-    assert 'chosen on labelled validation frames' in said
 
 
 def test_a_run_that_draws_whole_scenes_begins_anew_and_says_so(

@@ -26,6 +26,10 @@ def test_shipped_grippers_are_read(path):
         ('type: suction\ncup_radius: 0.006', 'did you mean cup_radius_m'),
         ('type: suction\ncup_radius_m: nan', 'cup_radius_m'),
         ('type: parallel\nmin_depth_m: 0.03', 'never hold'),
+        ('type: parallel\nmax_slope: -0.4', 'max_slope'),
+        ('type: parallel\nmax_slope: .nan', 'max_slope'),
+        ('type: suction\nchance: {weights: [1, 1, 1, 1, 1, 1, 1, .nan], bias: 0}', 'finite'),
+        ('type: suction\nchance: {weights: [1, 1, 1, 1, 1, 1, 1, 1], bias: .inf}', 'finite'),
         ('type: [', 'not YAML'),
     ],
 )

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import trimesh
 
+from insegan_ros.picks.gripper import ParallelJaw, SuctionCup
 from insegan_ros.synthetic.bin_world import BinSpec, Physics
-from insegan_ros.synthetic.gripper_bodies import CupModel, JawModel
 from insegan_ros.synthetic.parts import Part
 from insegan_ros.synthetic.pick_cell import Outcome, PickCell
 
-CUP = CupModel(cup_radius_m=0.005, tube_radius_m=0.006, tube_length_m=0.08, lip_gap_m=0.0008)
-JAW = JawModel(finger_width_m=0.01, finger_thickness_m=0.006, finger_depth_m=0.02, stroke_m=0.06)
+CUP = SuctionCup(cup_radius_m=0.005, tube_radius_m=0.006, tube_length_m=0.08, lip_gap_m=0.0008)
+JAW = ParallelJaw()
 SIDES = (0.06, 0.03, 0.02)
 
 
@@ -52,7 +52,7 @@ def test_the_vacuum_is_on_when_the_lip_closes():
     made = cell(CUP)
     pose = above(made)
     start = made._start(pose)
-    made._place_hand(start, opening=0.0)
+    made.tool.place(start, opening=0.0)
     assert made._approach(start, pose)[1]
     assert made._data.ctrl[0] == 1
 
