@@ -42,6 +42,7 @@ GIF_MS = 700  # a picture
 ZOOM = 3
 GOOD, BAD, DARK = (80, 220, 80), (240, 80, 60), (24, 24, 24)  # RGB
 TITLE_PX = 26  # above a picture
+MOST_PARTS = 100  # in the bin; filling it with more takes minutes
 
 
 def _pixel(point: NDArray, frame: DepthFrame) -> tuple[int, int]:
@@ -168,6 +169,8 @@ def main() -> int:
     parser.add_argument('--out', type=Path, default=Path('demo/picking'), help='folder of output')
     args = parser.parse_args()
     require_seed(parser, args)
+    if not 1 <= args.count <= MOST_PARTS:
+        parser.error(f'--count {args.count}: 1 to {MOST_PARTS} parts are expected')
     return exit_code('pick_demo', lambda: pick_and_report(args))
 
 
