@@ -108,24 +108,21 @@ def bin_picture(frame: DepthFrame, parts_bin: Bin) -> NDArray[np.uint8]:
 
 
 def heights_picture(heights: NDArray[np.float32], top_m: float) -> NDArray[np.uint8]:
-    """(H, W) metres -> (H, W, 3) BGR, black where unmeasured, bright where `top_m` high."""
-    scaled = np.clip(np.nan_to_num(heights) / top_m, 0, 1)
-    picture = cv2.applyColorMap((scaled * 255).astype(np.uint8), cv2.COLORMAP_VIRIDIS)
-    picture[~np.isfinite(heights)] = 0
-    return np.asarray(picture, np.uint8)
+    """(H, W) metres -> (H, W, 3) BGR, dark where unmeasured, bright where `top_m` high."""
+    return colour_depth(-heights, -top_m, 0.0, colours=cv2.COLORMAP_VIRIDIS)
 
 
 def labels_picture(
     heights: NDArray[np.float32], labels: NDArray[np.integer], top_m: float
 ) -> NDArray[np.uint8]:
-    """(H, W, 3) BGR: each instance in its own hue, shaded by its height."""
-    hues = (np.arange(256) * 47 % 180).astype(np.uint8)
-    shade = np.clip(np.nan_to_num(heights) / top_m, 0, 1)
-    shade = (110 + 145 * shade).astype(np.uint8)
-    full = np.full(labels.shape, 200, np.uint8)
-    colours = cv2.cvtColor(np.stack([hues[labels % 256], full, shade], -1), cv2.COLOR_HSV2BGR)
-    grey = np.repeat((shade // 4)[..., None], 3, axis=2)
-    return np.where((labels > 0)[..., None], colours, grey).astype(np.uint8)
+    """(H, W, 3) BGR: the instances over the heights in grey, as `overlay`."""
+    return overlay(colour_depth(-heights, -top_m, 0.0, colours=cv2.COLORMAP_BONE), labels)
+
+
+def fit(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The picture in another width and height; labels keep their sharp edges when it grows."""
+    method = cv2.INTER_AREA if image.shape[1] > size[0] else cv2.INTER_NEAREST
+    return cv2.resize(image, size, interpolation=method).astype(np.uint8)
 
 
 def save_rows(path: Path, rows: Sequence[Sequence[NDArray[np.uint8]]], scale: int = SCALE) -> None:
