@@ -27,7 +27,7 @@ from insegan_ros.data.store import (
     sha256,
     whole_lines,
 )
-from insegan_ros.files import FolderClaim, FolderInUseError, write_atomically
+from insegan_ros.files import FolderClaim, write_atomically
 
 
 def encode_png(image: NDArray[Any]) -> bytes:
@@ -45,13 +45,10 @@ class DatasetWriter(FolderClaim):
         """Open `path` for appending.
 
         Raises:
-            DatasetError: another writer holds the folder, or it holds a dataset of another part
-                or camera.
+            FolderInUseError: another writer holds the folder.
+            DatasetError: it holds a dataset of another part or camera.
         """
-        try:
-            super().__init__(Path(path))
-        except FolderInUseError as error:
-            raise DatasetError(str(error)) from None
+        super().__init__(Path(path))
         self._damaged: list[str] = []
         try:
             self.info = self._adopt(info)

@@ -20,6 +20,7 @@ from scipy.spatial.distance import cdist
 from insegan_ros.data.store import DatasetError
 from insegan_ros.distillation.piles import PileConfig, PileMaker, Shape, store_piles
 from insegan_ros.distillation.surroundings import Surroundings
+from insegan_ros.files import FolderInUseError
 from insegan_ros.synthetic.random_parts import random_part
 from insegan_ros.synthetic.workers import in_processes
 
@@ -76,7 +77,7 @@ class Order:
             for made in piles:
                 if made >= self.count:
                     break
-        except DatasetError:
+        except (DatasetError, FolderInUseError):
             raise
         except ValueError:  # it does not fit
             return
