@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -129,8 +130,12 @@ def save_rows(path: Path, rows: Sequence[Sequence[NDArray[np.uint8]]], scale: in
     """Write equal pictures in rows, enlarged."""
     sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)
     size = (sheet.shape[1] * scale, sheet.shape[0] * scale)
-    enlarged = cv2.resize(sheet, size, interpolation=cv2.INTER_NEAREST)
-    done, encoded = cv2.imencode('.png', enlarged)
+    path.write_bytes(encode_png(cv2.resize(sheet, size, interpolation=cv2.INTER_NEAREST)))
+
+
+def encode_png(image: NDArray[Any]) -> bytes:
+    """(H, W) uint8 or uint16 -> the bytes of a PNG."""
+    done, encoded = cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, 3])
     if not done:
-        raise ValueError(f'a {sheet.shape} picture cannot be written')
-    path.write_bytes(encoded.tobytes())
+        raise ValueError(f'a {image.shape} {image.dtype} image cannot be written as PNG')
+    return encoded.tobytes()

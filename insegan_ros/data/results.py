@@ -25,8 +25,7 @@ from insegan_ros.data.depth_messages import suspicious_depth
 from insegan_ros.data.left_out import LeftOut
 from insegan_ros.data.replay import Replay
 from insegan_ros.data.store import DatasetError, require_no_dataset, to_units
-from insegan_ros.data.writer import encode_png
-from insegan_ros.drawing import found_picture
+from insegan_ros.drawing import encode_png, found_picture
 from insegan_ros.files import FolderClaim, write_atomically
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.trust import judged
