@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from insegan_ros.camera import height_map
 from insegan_ros.parts_bin import Bin, foreground
@@ -59,11 +60,19 @@ def overlay(
     """
     out = image.copy()
     colours = palette(int(labels.max(initial=0))) if kinds is None else kind_colours(kinds)
-    for k, colour in enumerate(colours, 1):
-        mask = (labels == k).astype(np.uint8)
-        out[mask > 0] = 0.45 * out[mask > 0] + 0.55 * colour
-        outline, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(out, outline, -1, colour.tolist(), 1)
+    for k, around in enumerate(ndimage.find_objects(labels, len(colours)), 1):
+        if around is None:
+            continue
+        # a pixel more on each side: outlines at the border of an image are others
+        window = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in around)
+        colour, seen = colours[k - 1], out[window]
+        mask = labels[window] == k
+        seen[mask] = 0.45 * seen[mask] + 0.55 * colour
+        outline, _ = cv2.findContours(
+            mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+        )
+        corner = (window[1].start, window[0].start)
+        cv2.drawContours(out, outline, -1, colour.tolist(), 1, offset=corner)
     return out
 
 

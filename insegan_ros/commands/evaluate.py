@@ -10,17 +10,17 @@ labelled dataset and stores the choice in its splits.yaml.
 Frames that were collected have no labels. Draw masks by hand on some of them, a mask a part, in
 any tool that writes COCO JSON (polygons or run lengths) or labelme JSON (polygons or masks), on
 pictures of the frames at their own size and under their names: 000012.png is frame 12, and
-`insegan export --format png` makes them. With --masks only these frames are evaluated.
+`insegan export --format png` makes them. With --masks only these frames are evaluated. What lies
+in a crowd of COCO (iscrowd) is not judged: draw one over parts that nobody can tell apart.
 An annotation that is no mask is named and left out, and the report counts it. A frame or an
 annotated image that cannot be used is left out too, and the exit code is then 3.
 
 examples:
   insegan evaluate --dataset ~/bins/nut
-  insegan evaluate --dataset ~/bins/nut --methods kmeans,felzenszwalb --out results
   insegan evaluate --dataset ~/bins/nut --methods kmeans,models/nut --split test_random --out r
   insegan evaluate --dataset ~/bins/mixed --methods kmeans --instances 0 --limit 50 --out r
   insegan evaluate --dataset ~/bins/nut --masks coco.json --methods kmeans,runs/nut/model --out r
-  insegan evaluate --dataset ~/bins/nut --masks labelme_folder --methods kmeans --out r
+  insegan evaluate --dataset ~/bins/nut --masks labelme_folder --measured-only --methods nut
   insegan evaluate --dataset ~/bins/nut --methods nut --poses
 """
 
@@ -67,6 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='PATH',
         help='hand-made masks instead of the labels: a COCO or labelme file, or a folder of them',
     )
+    why = 'of --masks: judge no pixel without depth, where nobody sees where a part ends'
+    parser.add_argument('--measured-only', action='store_true', help=why)
     add_reading_options(parser.add_argument_group('of images'), topic=False)
     parser.add_argument('--seeds', type=int, default=3, help='runs of a random method (3)')
     add_segmenter_options(parser)
@@ -116,7 +118,8 @@ def run(args: argparse.Namespace) -> int:
     if args.masks is not None:
         truth = labels_of_frames(read_annotations(args.masks, unusable), dataset, unusable)
     damaged = LeftOut('frames', say)
-    judged = to_judge(dataset, args.split, truth, limit=args.limit, damaged=damaged)
+    of = {name: getattr(args, name) for name in ('limit', 'measured_only')}
+    judged = to_judge(dataset, args.split, truth, damaged=damaged, **of)
     methods = named_methods(args.methods, dataset.info.part)
     judged_by = judged.split if truth is None else 'masks'
     out = args.out or Path('results') / f'{name}.{judged_by}'
@@ -129,8 +132,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             how = {'seeds': args.seeds, 'device': args.device, 'workers': workers_of(args)}
             told = chosen_instances(args, dataset.info.instances), chosen_bin(args)
-            left = {f'left out: {tally.what}': tally.count for tally in tallies if tally}
-            account = {**judged.account(args.masks), **left}
+            account = judged.account(args.masks, tallies)
             print(judge_masks(judged, methods, out, told=told, account=account, **how))
             print(f'written: {out}/results.md, results.json, results.png, scenes.png')
     for text in [*dataset.notes, *(tally.summary() for tally in tallies if tally)]:

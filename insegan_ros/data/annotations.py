@@ -1,7 +1,8 @@
 """Instance masks drawn by hand with common tools: COCO JSON and labelme JSON.
 
 Every annotation is one part's visible surface, whatever its category; of two that overlap the
-later one is on top. They belong to the frame whose name theirs is: `000012.jpg` to frame 12.
+later one is on top. A crowd of COCO (iscrowd) is a region that is not judged. They belong to the
+frame whose name theirs is: `000012.jpg` to frame 12.
 An annotation that is no mask, an image that is no frame, a file that is damaged: each is named
 and left out, and the rest counts.
 """
@@ -44,7 +45,7 @@ class AnnotatedImage:
     """The masks of one image, as one file says."""
 
     name: str  # the image's file name without folder and ending
-    labels: NDArray[np.uint16]  # (H, W), 0 background, 1 .. n in the order of the file
+    labels: NDArray[np.int32]  # (H, W), 0 background, 1 .. n in the file's order, -1 not judged
     file: Path
 
 
@@ -102,7 +103,7 @@ def _files(path: Path) -> list[Path]:
 
 def labels_of_frames(
     annotated: Mapping[str, AnnotatedImage], dataset: Dataset, unusable: Unusable | None = None
-) -> dict[int, NDArray[np.uint16]]:
+) -> dict[int, NDArray[np.int32]]:
     """Each image's labels by the index of the dataset's frame of that name.
 
     Raises:
@@ -111,7 +112,7 @@ def labels_of_frames(
     left_out = (unusable or Unusable()).images
     by_name = {dataset.name(index): index for index in dataset.indices}
     size = (dataset.info.intrinsics.height, dataset.info.intrinsics.width)
-    labels: dict[int, NDArray[np.uint16]] = {}
+    labels: dict[int, NDArray[np.int32]] = {}
     for name, image in annotated.items():
         where = f'{image.file}: {name}'
         index = by_name.get(frame_name(name, by_name))
@@ -176,6 +177,7 @@ def _read_coco(
     """Images without annotations are left out: nobody knows whether they are empty or not done."""
     images = {str(image['id']): image for image in content['images']}
     masks: dict[str, list[tuple[str, BoolImage]]] = {}
+    crowds: dict[str, list[BoolImage]] = {}
     for number, annotation in enumerate(content['annotations'], 1):
         where = f'{file}, annotation {number}'
         try:
@@ -183,8 +185,6 @@ def _read_coco(
             key = str(annotation['image_id'])
             if key not in images:
                 raise MaskError(f'it is of image {key}, which is absent')
-            if annotation.get('iscrowd'):
-                raise MaskError('it is a crowd (iscrowd), not one instance')
             size = checked_size(images[key]['height'], images[key]['width'])
             mask = _coco_mask(annotation.get('segmentation'), size)
         except MissingLibraryError:
@@ -192,12 +192,17 @@ def _read_coco(
         except BROKEN as error:
             unusable.annotations.add(where, _why(error))
             continue
-        masks.setdefault(key, []).append((where, mask))
+        if annotation.get('iscrowd'):
+            crowds.setdefault(key, []).append(mask)
+        else:
+            masks.setdefault(key, []).append((where, mask))
     for key, drawn in masks.items():
         name = images[key].get('file_name')
         if not isinstance(name, str):
             unusable.images.add(f'{file}, image {key}', 'it has no file_name')
         elif (combined := _combine(name, drawn, file, unusable=unusable)) is not None:
+            for crowd in crowds.get(key, []):
+                combined.labels[crowd & (combined.labels == 0)] = -1
             yield combined
 
 
@@ -268,7 +273,7 @@ def _combine(
     image: str, drawn: list[tuple[str, BoolImage]], file: Path, *, unusable: Unusable
 ) -> AnnotatedImage | None:
     """Later masks lie on earlier ones; what then has no pixel left is no part that is seen."""
-    labels = np.zeros(drawn[0][1].shape, np.uint16)
+    labels = np.zeros(drawn[0][1].shape, np.int32)
     for k, (_, mask) in enumerate(drawn, 1):
         labels[mask] = k
     kept = np.unique(labels[labels > 0])
@@ -278,7 +283,7 @@ def _combine(
             unusable.annotations.add(where, f'mask {k} of {image} has no pixel: {reason}')
     if not len(kept):
         return None
-    number = np.zeros(len(drawn) + 1, np.uint16)
+    number = np.zeros(len(drawn) + 1, np.int32)
     number[kept] = np.arange(1, len(kept) + 1)
     name = PureWindowsPath(image.split('?')[0]).stem
     return AnnotatedImage(name, number[labels], file)

@@ -22,12 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insegan_ros.camera import rigid
-from insegan_ros.data.benchmark_image import (
-    DAMAGED,
-    MOST_INSTANCES,
-    BenchmarkImage,
-    read_grey,
-)
+from insegan_ros.data.benchmark_image import DAMAGED, MOST_INSTANCES, BenchmarkImage, read_grey
 from insegan_ros.data.left_out import LeftOut
 from insegan_ros.data.store import DatasetError
 from insegan_ros.types import DepthFrame, Intrinsics

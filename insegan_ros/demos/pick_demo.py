@@ -28,13 +28,7 @@ from tqdm import tqdm
 from insegan_ros.demos.node_look import NodeLook
 from insegan_ros.demos.processes import NodeProcess, demo_parser, exit_code
 from insegan_ros.drawing import picture
-from insegan_ros.evaluation.picking import (
-    BinRun,
-    CellConfig,
-    SimulatedCell,
-    View,
-    outcomes,
-)
+from insegan_ros.evaluation.picking import BinRun, CellConfig, SimulatedCell, View, outcomes
 from insegan_ros.files import write_atomically
 from insegan_ros.inference import model_card
 from insegan_ros.parts_bin import Bin, save_bin

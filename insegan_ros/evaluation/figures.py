@@ -35,8 +35,8 @@ class FrameFigures:
 
 
 def label_figures(found: Segmentation, true: NDArray[np.integer]) -> dict:
-    """The fields of FrameFigures that need the (H, W) true labels."""
-    labels = found.labels
+    """The fields of FrameFigures that need the (H, W) true labels, -1 where nothing is judged."""
+    labels, true = where_judged(found.labels, true)
     return {
         'paper_miou': metrics.paper_miou(labels, true),
         'strict_miou': metrics.strict_miou(labels, true),
@@ -47,6 +47,22 @@ def label_figures(found: Segmentation, true: NDArray[np.integer]) -> dict:
         'ious': metrics.iou_matrix(labels, true),
         'scores': found.scores[np.unique(labels[labels > 0]) - 1],  # one for each row of ious
     }
+
+
+def where_judged(
+    labels: NDArray[np.integer], true: NDArray[np.integer]
+) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+    """(H, W) labels and truth without the pixels whose truth is -1, which is 0 in both then.
+
+    An instance of which more than half lies there is taken away, as COCO does with its crowds.
+    """
+    unknown = true < 0
+    if not unknown.any():
+        return labels, true
+    area = np.bincount(labels.ravel())
+    inside = np.bincount(labels[unknown], minlength=len(area))
+    away = (2 * inside > area)[labels] | unknown
+    return np.where(away, 0, labels), np.where(unknown, 0, true)
 
 
 def visible_shares(true: NDArray[np.integer], visible: Sequence[float]) -> NDArray[np.float64]:

@@ -52,7 +52,7 @@ def show_compared(
         rows[names[method]] = [labels_of(segmenter, s.frame) for s in frames.values()]
     known = [s.labels if truth is None else truth[index] for index, s in frames.items()]
     if all(labels is not None for labels in known):
-        rows['truth'] = [np.asarray(labels) for labels in known]
+        rows['truth'] = [np.maximum(np.asarray(labels, int), 0) for labels in known]
     windows = windows_around(list(zip(*rows.values())))
     pictures = [
         [

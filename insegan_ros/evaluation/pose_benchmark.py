@@ -13,12 +13,7 @@ from numpy.typing import NDArray
 from insegan_ros.data.cad import METRES, Units
 from insegan_ros.data.meshes import read_mesh
 from insegan_ros.data.store import PART, Dataset, DatasetError, Sample
-from insegan_ros.evaluation.pose_ap import (
-    LEAST_VISIBLE,
-    LIMIT,
-    PoseScene,
-    pose_average_precision,
-)
+from insegan_ros.evaluation.pose_ap import LEAST_VISIBLE, LIMIT, PoseScene, pose_average_precision
 from insegan_ros.evaluation.pose_error import Match, PartModel, match_poses, recall
 from insegan_ros.evaluation.pose_space import PoseSpace, read_symmetry, symmetry_of_mesh
 from insegan_ros.evaluation.report import aligned

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,8 +32,9 @@ class Judged:
     split: str
     indices: list[int]
     truth: Mapping[int, NDArray[np.integer]] | None  # (H, W) by frame; None: the dataset's own
+    measured_only: bool = False  # pixels without depth are not judged: -1 in the truth
 
-    def account(self, masks: Path | None) -> dict[str, object]:
+    def account(self, masks: Path | None, left_out: Sequence[LeftOut] = ()) -> dict[str, object]:
         """What was judged by what, for a report; `masks`: where the truth was read."""
         info, dataset = self.dataset.info, self.dataset
         account: dict[str, object] = {
@@ -43,7 +44,9 @@ class Judged:
         if self.truth is not None:
             parts = sum(int(self.truth[index].max()) for index in self.indices)
             account['masks'] = f'{parts} drawn by hand, {masks}'
-        return account
+        if self.measured_only:
+            account['judged'] = 'pixels with a depth'
+        return account | {f'left out: {some.what}': some.count for some in left_out if some}
 
 
 def to_judge(
@@ -53,25 +56,35 @@ def to_judge(
     *,
     limit: int | None,
     damaged: LeftOut,
+    measured_only: bool = False,
 ) -> Judged:
     """Those frames of a split that are whole and, where `truth` is given, are in it.
 
     Args:
         split: None: test where there is one and no `truth`, else all.
         limit: of the frames.
+        measured_only: judge no pixel without depth; nobody sees there where a part ends.
 
     Raises:
         DatasetError: there are none.
+        ValueError: `measured_only` without `truth`, for a dataset's own labels know all pixels.
     """
+    if measured_only and truth is None:
+        raise ValueError('--measured-only is for masks drawn by hand: give --masks, too')
     chosen = split or ('test' if 'test' in dataset.splits() and truth is None else 'all')
     indices = [i for i in dataset.split(chosen) if truth is None or i in truth][:limit]
     if not indices:
         wanted = 'no frames' if truth is None else 'none of the frames with masks'
         raise DatasetError(f'{dataset.path}: split {chosen!r} has {wanted}')
-    indices = [sample.index for sample in dataset.samples(indices, damaged)]
-    if not indices:
+    whole, known = [], None if truth is None else dict(truth)
+    for sample in dataset.samples(indices, damaged):
+        whole.append(sample.index)
+        if known is not None and measured_only:
+            unmeasured = ~np.isfinite(sample.frame.depth_m)
+            known[sample.index] = np.where(unmeasured, -1, known[sample.index].astype(np.int32))
+    if not whole:
         raise DatasetError(f'{dataset.path}: no frame of split {chosen!r} is whole')
-    return Judged(dataset, chosen, indices, truth)
+    return Judged(dataset, chosen, whole, known, measured_only)
 
 
 @dataclass(frozen=True)

@@ -108,9 +108,9 @@ def _channels(images: InstanceImages, empty: np.generic, scale: int, *, header: 
     """A message of N channels; of one, empty, where N is 0."""
     channels = max(len(images), 1)
     # written where the message holds it: a stack of a hundred images is too large for a copy
-    data = array('B', [0]) * (int(np.prod(images.size)) * channels * empty.dtype.itemsize)
-    stack = np.frombuffer(data, empty.dtype).reshape(*images.size, channels)
-    stack[:] = empty
+    height, width = images.size
+    data = array('B', np.full(width * channels, empty).tobytes()) * height
+    stack = np.frombuffer(data, empty.dtype).reshape(height, width, channels)
     for k, (rows, columns, crop) in enumerate(images.crops):
         stack[rows, columns, k] = crop * empty.dtype.type(scale)
     encoding = f'{KINDS[empty.dtype.name]}C{channels}'

@@ -7,17 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn import (
-    HEIGHT,
-    SQUARE,
-    WIDTH,
-    bare_dataset,
-    coco_file,
-    labelme_file,
-    only,
-    pairs,
-    square,
-)
+from drawn import HEIGHT, SQUARE, WIDTH, bare_dataset, coco_file, labelme_file, only, pairs, square
 
 from insegan_ros.data.annotations import (
     AnnotatedImage,
@@ -59,14 +49,16 @@ def test_a_mask_that_is_none_is_named(tmp_path: Path, segmentation: object, said
     assert 'a.json' in str(error.value)
 
 
-def test_a_crowd_is_no_instance(tmp_path: Path) -> None:
-    path, unusable = coco_file(tmp_path / 'a.json', [SQUARE], [SQUARE]), Unusable()
+def test_a_crowd_is_a_region_that_is_not_judged(tmp_path: Path) -> None:
+    everything = [0, 0, WIDTH, 0, WIDTH, HEIGHT, 0, HEIGHT]
+    path, unusable = coco_file(tmp_path / 'a.json', [SQUARE], [everything]), Unusable()
     content = json.loads(path.read_text())
     content['annotations'][1]['iscrowd'] = 1
     path.write_text(json.dumps(content))
     (image,) = read_annotations(path, unusable).values()
-    assert image.labels.max() == 1
-    assert 'iscrowd' in unusable.annotations.reasons[0]
+    assert np.array_equal(image.labels == 1, square())  # the part in it still is one
+    assert (image.labels[~square()] == -1).all()
+    assert not unusable.annotations.reasons
 
 
 def test_one_annotation_that_is_none_costs_itself_alone(tmp_path: Path) -> None:

@@ -5,13 +5,7 @@ import pytest
 import trimesh
 from numpy.typing import NDArray
 
-from insegan_ros.evaluation.picking import (
-    CellConfig,
-    Sight,
-    SimulatedCell,
-    looker,
-    outcomes,
-)
+from insegan_ros.evaluation.picking import CellConfig, Sight, SimulatedCell, looker, outcomes
 from insegan_ros.parts_bin import Bin
 from insegan_ros.picks.gripper import SuctionCup
 from insegan_ros.synthetic.parts import Part
