@@ -93,7 +93,9 @@ class PartRun:
         self._images = learned.to(device)[:, None]
         steps = config.from_mapping(StepConfig, {'batch': 64, **plan.step})
         first = NEVER if start is None else 1
-        steps = replace(steps, generator_steps=first, held_steps=NEVER, real_after=NEVER)
+        steps = replace(
+            steps, generator_steps=first, held_steps=NEVER, real_after=NEVER, joint_after=None
+        )
         torch.manual_seed(plan.seed)
         model = InSeGAN(self.model).to(device)
         precision = pick_precision('auto', device.type)

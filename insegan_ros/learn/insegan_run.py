@@ -209,7 +209,8 @@ class InSeGANRun(TrainingRun):
             said['training']['images_seen'] += self._start.images_seen
             said['began_with'] = self._start.card.get('training')
         said['separated'] = health.verdict()
-        said['settings'] = config.plain(card)
+        kept = replace(card, refine_steps=self._settings.refine_steps)
+        said['settings'] = config.plain(kept)
         model_card.save_model(self.job.model, said, networks.state_dict())
 
     def draw(self, done: int) -> None:

@@ -36,6 +36,7 @@ SMALL = [
     'step.batch=4',
     'step.generator_steps=2',
     'step.real_after=1',
+    'refine_steps=2',
     'loop.validate_every=2',
 ]
 

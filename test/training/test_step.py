@@ -14,6 +14,7 @@ from torch import Tensor
 from insegan_ros.model.generator import Generator
 from insegan_ros.model.insegan import InSeGAN, InSeGANConfig
 from insegan_ros.training.ema import Ema
+from insegan_ros.training.loop import LoopConfig
 from insegan_ros.training.step import Trainer
 from insegan_ros.training.step_config import LossConfig, StepConfig
 
@@ -188,6 +189,16 @@ def test_real_frames_teach_the_generator_in_the_joint_phase_alone() -> None:
     after = model.generator.state_dict()  # it began as its average, and only real frames moved it
     moved = max(float((frozen[k] - v).abs().max()) for k, v in after.items())
     assert 0 < moved < 2 * one.config.learning_rate * one.config.joint_rate
+
+
+def test_the_default_schedule_ends_with_the_joint_phase_of_set_encoders_alone() -> None:
+    last = LoopConfig().iterations - 1
+    phases = {
+        encoder: Trainer(InSeGAN(replace(TINY, encoder=encoder)), StepConfig()).config.phase(last)
+        for encoder in ('set', 'latents')
+    }
+    assert phases == {'set': 'joint', 'latents': 'encoder'}
+    assert StepConfig(generator_steps=0).phase(last) == 'together'
 
 
 def _tensors(value: object) -> list[Tensor]:
