@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from insegan_ros.camera import rigid
 from insegan_ros.data.benchmark_image import DAMAGED, MOST_INSTANCES, BenchmarkImage, read_grey
 from insegan_ros.data.camera_doubts import doubts
 from insegan_ros.data.left_out import LeftOut
@@ -106,23 +107,21 @@ def _image(
     intrinsics = Intrinsics(width, height, fx, fy, cx, cy)
     odd = tuple(doubts(intrinsics, skew=skew))
     labels = np.zeros((height, width), np.uint8)
-    poses: list[NDArray[np.float32]] = []
+    poses: list[NDArray[np.float64]] = []
     visible: list[float | None] = []
     for k, (truth, info) in enumerate(instances):
         if int(truth['obj_id']) != number:
             continue
         if len(poses) == MOST_INSTANCES:
             raise DatasetError(f'more than {MOST_INSTANCES} instances')
-        pose = np.eye(4, dtype=np.float32)
-        pose[:3, :3] = np.reshape(truth['cam_R_m2c'], (3, 3))
-        pose[:3, 3] = np.array(truth['cam_t_m2c'], np.float64) * MM
-        poses.append(pose)
+        turn = np.reshape(truth['cam_R_m2c'], (3, 3))
+        poses.append(rigid(turn, np.array(truth['cam_t_m2c'], np.float64) * MM))
         labels[_picture(scene / 'mask_visib', f'{key}_{k:06d}') > 0] = len(poses)
         visible.append(info.get('visib_fract'))
     known = [float(v) for v in visible if v is not None]
     frame = DepthFrame(depth_m, intrinsics)
     told = known if len(known) == len(poses) else None
-    return BenchmarkImage(name, frame, labels, np.stack(poses), told, odd)
+    return BenchmarkImage(name, frame, labels, np.array(poses, np.float32), told, odd)
 
 
 def _scenes(path: Path) -> list[Path]:

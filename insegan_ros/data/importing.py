@@ -17,7 +17,8 @@ from insegan_ros.data.depth_messages import suspicious_depth
 from insegan_ros.data.images import ImageFolder
 from insegan_ros.data.replay import Replay, Replayed
 from insegan_ros.data.store import DatasetError, DatasetInfo, read_info, sha256, to_units
-from insegan_ros.data.writer import DatasetWriter, encode_png
+from insegan_ros.data.writer import DatasetWriter
+from insegan_ros.drawing import encode_png
 from insegan_ros.types import DepthFrame, Intrinsics
 
 SAMPLED = 3  # frames that are looked at before anything is written

@@ -27,9 +27,8 @@ from insegan_ros.data.depth_messages import suspicious_depth
 from insegan_ros.data.left_out import LeftOut
 from insegan_ros.data.replay import Replay
 from insegan_ros.data.store import DatasetError, require_no_dataset, to_units
-from insegan_ros.data.writer import encode_png
-from insegan_ros.drawing import found_picture
-from insegan_ros.files import FolderClaim, FolderInUseError, write_atomically
+from insegan_ros.drawing import encode_png, found_picture
+from insegan_ros.files import FolderClaim, write_atomically
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.trust import judged
 from insegan_ros.types import DepthFrame, Segmentation, Segmenter
@@ -54,7 +53,8 @@ class ResultWriter:
 
         Raises:
             DatasetError: it is a dataset, or already holds results, of an interrupted run too:
-                they would mix; or another process writes there.
+                they would mix.
+            FolderInUseError: another process writes there.
         """
         self.path, self._depth_scale = path, depth_scale
         require_no_dataset(path)
@@ -67,10 +67,7 @@ class ResultWriter:
                     f'{path / kind} holds files of a run that did not end; remove them or name '
                     'another folder'
                 )
-        try:
-            self._claim = FolderClaim(path)
-        except FolderInUseError as error:
-            raise DatasetError(str(error)) from None
+        self._claim = FolderClaim(path)
         for kind in kinds:
             (path / kind).mkdir(exist_ok=True)
         self._left_out = LeftOut('frames') if left_out is None else left_out

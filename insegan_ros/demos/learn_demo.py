@@ -38,14 +38,13 @@ from insegan_ros.demos.demo_picture import (
     TILE,
     Snapshot,
     depth_range,
-    fit,
     header,
     region_of_interest,
     with_gaps,
 )
 from insegan_ros.demos.demo_recorder import DemoRecorder
 from insegan_ros.demos.processes import DemoError, demo_parser, exit_code
-from insegan_ros.drawing import colour_depth, overlay
+from insegan_ros.drawing import colour_depth, fit, overlay
 from insegan_ros.seeds import require_seed
 from insegan_ros.synthetic.parts import PARTS, make_part
 

@@ -141,12 +141,11 @@ def points(frame: DepthFrame, found: Segmentation, header: Header) -> PointCloud
 
 def poses(found: Segmentation, header: Header) -> PoseArray:
     """camera_T_instance, in the order of the labels."""
-    message = PoseArray(header=header)
-    if not found.count:
-        return message
-    quaternions = Rotation.from_matrix(found.poses[:, :3, :3]).as_quat()  # x, y, z, w
-    for pose, (x, y, z, w) in zip(found.poses, quaternions.tolist()):
-        place = Point(**dict(zip('xyz', pose[:3, 3].tolist())))
-        turn = Quaternion(x=x, y=y, z=z, w=w)
-        message.poses.append(Pose(position=place, orientation=turn))
-    return message
+    return PoseArray(header=header, poses=[pose_message(pose) for pose in found.poses])
+
+
+def pose_message(pose: NDArray[np.floating]) -> Pose:
+    """A (4, 4) homogeneous matrix as a message."""
+    x, y, z = np.asarray(pose)[:3, 3].tolist()
+    qx, qy, qz, qw = Rotation.from_matrix(np.asarray(pose)[:3, :3]).as_quat().tolist()
+    return Pose(position=Point(x=x, y=y, z=z), orientation=Quaternion(x=qx, y=qy, z=qz, w=qw))
