@@ -33,19 +33,20 @@ def colour_depth(
 
 
 def palette(count: int) -> NDArray[np.uint8]:
-    """(count, 3) BGR, neighbours far apart in hue (golden ratio)."""
-    hue = (np.arange(count) * 0.618034 % 1 * 179).astype(np.uint8)
-    full = np.full(count, 255, np.uint8)
-    hsv = np.stack([hue, full // 4 * 3, full], axis=-1)[None]
-    return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0] if count else np.zeros((0, 3), np.uint8)
+    """(count, 3) BGR, neighbours far apart in hue."""
+    return _hues(np.arange(count), np.full(count, 255))
 
 
 def kind_colours(kinds: NDArray[np.integer]) -> NDArray[np.uint8]:
     """(N,) 1, 2, ... -> (N, 3) BGR: a hue a kind of part, instances of one lighter and darker."""
-    hue = (np.asarray(kinds) * 0.618034 % 1 * 179).astype(np.uint8)
-    shade = (255 - 45 * (np.arange(len(kinds)) % 3)).astype(np.uint8)
-    hsv = np.stack([hue, np.full_like(shade, 191), shade], axis=-1)[None]
-    return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0] if len(kinds) else np.zeros((0, 3), np.uint8)
+    return _hues(np.asarray(kinds), 255 - 45 * (np.arange(len(kinds)) % 3))
+
+
+def _hues(numbers: NDArray[np.integer], shades: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """A hue a number, those of neighbours far apart (golden ratio)."""
+    hues = numbers * 0.618034 % 1 * 179
+    hsv = np.stack([hues, np.full(len(hues), 191), shades], axis=-1).astype(np.uint8)[None]
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0] if len(hues) else np.zeros((0, 3), np.uint8)
 
 
 def overlay(
