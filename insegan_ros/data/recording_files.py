@@ -80,9 +80,9 @@ class RecordingFiles:
                 refused.append(error)
         if not opened:
             raise refused[0]
-        for error in refused:  # the others are still good
+        for reason in refused:  # the others are still good
             self.damaged = True
-            self.notes.append(f'{error}; it is left out')
+            self.notes.append(f'{reason}; it is left out')
         return opened
 
     def _note(self, file: Path, what: str, damage: bool = True) -> None:
