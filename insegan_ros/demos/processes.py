@@ -56,7 +56,7 @@ def exit_code(name: str, work: Callable[[], int], interrupted: str = '') -> int:
     prepare_environment()
     try:
         return work()
-    except (DemoError, ValueError) as error:
+    except (DemoError, ValueError, OSError) as error:  # OSError: no folder, a full disk
         print(f'{name}: {error}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -32,6 +32,14 @@ def test_a_bin_is_emptied_by_picks_planned_from_depth_alone(cell: SimulatedCell)
     assert all(0 <= one.chance <= 1 for one in run.tries)
 
 
+def test_a_gripper_that_does_not_fit_into_the_bin_is_refused_before_a_pick_is_tried(
+    cell: SimulatedCell,
+) -> None:
+    wide = SuctionCup(cup_radius_m=0.005, tube_radius_m=0.3)
+    with pytest.raises(ValueError, match='600 mm wide but the bin only'):
+        SimulatedCell(cell.config, [CUP, wide])
+
+
 def test_frames_without_a_pick_end_a_bin_and_are_counted(cell: SimulatedCell) -> None:
     def blind(
         frame: DepthFrame, parts_bin: Bin, left: int, *, failed: NDArray[np.floating]
