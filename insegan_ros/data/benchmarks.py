@@ -73,7 +73,8 @@ def import_benchmark(path: Path, request: BenchmarkRequest, left_out: LeftOut) -
             check.add(image)
             added += 1
         total = len(writer.records) + added
-    return Imported(added, len(known), total, check.warning)
+    said = [*first.doubts, *([check.warning] if check.warning else [])]
+    return Imported(added, len(known), total, '; '.join(said) or None)
 
 
 def _images(
