@@ -28,6 +28,9 @@ $(VENV)/.ready: requirements.txt requirements-ros.txt requirements-dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		-r requirements.txt -r requirements-ros.txt -r requirements-dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@# so that .venv/bin/python benchmarks/node.py finds what ROS's wheels lack, too
+	@echo '$(CURDIR)/embedded' > $$($(BIN)/python -c \
+		'import sysconfig; print(sysconfig.get_path("purelib"))')/insegan_ros_embedded.pth
 	@touch $@
 
 demo: $(VENV)/.ready  ## segment a simulated bin, or FRAMES=<folder>, with real ROS 2 nodes

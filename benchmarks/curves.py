@@ -105,7 +105,7 @@ INSTANCES_HEAD = [
     'paper mIoU',
     'strict mIoU',
     'count right',
-    'strict mIoU of K-means, told',
+    'strict mIoU of K-means, given the count',
 ]
 
 

@@ -1,7 +1,7 @@
-"""What quarter turns are worth to a trained InSeGAN, without labels.
+"""What quarter turns and refinement are worth to a trained InSeGAN, without labels.
 
 python benchmarks/insegan_inference.py --model runs/gan/model --dataset sets/nut --split val \
-    --turns 1 4
+    --turns 1 4 --steps 0 10 40
 
 The error of re-rendering, in an image's range of 2, over frames of a split that the model has not
 learned from; and over scenes that its own generator draws, where the instances are known, the
@@ -19,6 +19,7 @@ import torch
 from ten_parts_tables import table
 from torch import Tensor
 
+from insegan_ros import config
 from insegan_ros.data.frames import crop_frames
 from insegan_ros.data.store import Dataset
 from insegan_ros.evaluation.metrics import strict_miou
@@ -32,7 +33,7 @@ EMPTY = -1 + 1e-3  # above it something was measured above the floor
 
 def load(folder: Path) -> tuple[InSeGANNetworks, InSeGANCard]:
     """The networks of a model, and its card."""
-    card = insegan.card_from(model_card.read_card(folder)['settings'])
+    card = config.from_mapping(InSeGANCard, model_card.read_card(folder)['settings'])
     networks = InSeGANNetworks(card.model)
     networks.load_state_dict(model_card.load_weights(folder))
     return networks.eval(), card
@@ -59,12 +60,12 @@ def found(alone: Tensor, images: Tensor, card: InSeGANCard) -> list[np.ndarray]:
 
 
 def measure(
-    networks: InSeGANNetworks, card: InSeGANCard, images: Tensor, turns: int
+    networks: InSeGANNetworks, card: InSeGANCard, images: Tensor, turns: int, steps: int
 ) -> tuple[float, list[np.ndarray]]:
     """The error over images (B, S, S), and their labels."""
     alone, again = [], []
     for some in images.split(4):
-        explained = networks.decompose(some[:, None], turns=turns)
+        explained = networks.decompose(some[:, None], steps, turns=turns)
         alone.append(explained.alone)
         again.append(explained.image)
     error = float((torch.cat(again) - images).abs().mean())
@@ -81,6 +82,7 @@ def main() -> None:
     parser.add_argument('--split', default='val')
     parser.add_argument('--frames', type=int, default=30)
     parser.add_argument('--turns', type=int, nargs='+', default=[1, 2, 4])
+    parser.add_argument('--steps', type=int, nargs='+', default=[0])
     args = parser.parse_args()
     networks, card = load(args.model)
     dataset = Dataset(args.dataset)
@@ -89,17 +91,18 @@ def main() -> None:
     scenes, truth = drawn(networks, card, args.frames)
     rows = []
     for turns in args.turns:
-        begun = time.monotonic()
-        error, _ = measure(networks, card, held_out, turns)
-        seconds = (time.monotonic() - begun) / len(held_out)
-        own, labels = measure(networks, card, scenes, turns)
-        pairs = zip(labels, truth.numpy())
-        iou = np.nanmean([strict_miou(label, true) for label, true in pairs])
-        cells = [f'{error:.4f}', f'{own:.4f}', f'{iou:.3f}', f'{seconds:.2f}']
-        rows.append([str(turns), *cells])
-        print(' '.join(rows[-1]), flush=True)
+        for steps in args.steps:
+            begun = time.monotonic()
+            error, _ = measure(networks, card, held_out, turns, steps)
+            seconds = (time.monotonic() - begun) / len(held_out)
+            own, labels = measure(networks, card, scenes, turns, steps)
+            pairs = zip(labels, truth.numpy())
+            iou = np.nanmean([strict_miou(label, true) for label, true in pairs])
+            cells = [f'{error:.4f}', f'{own:.4f}', f'{iou:.3f}', f'{seconds:.2f}']
+            rows.append([str(turns), str(steps), *cells])
+            print(' '.join(rows[-1]), flush=True)
     head = ['held-out error', 'error, own scenes', 'strict mIoU, own scenes', 's a frame']
-    print(table(['turns', *head], rows))
+    print(table(['turns', 'steps', *head], rows))
 
 
 if __name__ == '__main__':

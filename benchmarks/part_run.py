@@ -31,6 +31,7 @@ from insegan_ros.training.step import Trainer
 from insegan_ros.training.step_config import StepConfig
 
 HELD_OUT = 60  # frames
+STORED = 64  # px
 NEVER = 10**9  # steps
 SETTLED = 0.3  # of the learning rates, at the end
 FALLS = 3  # states that were not finite, before a run gives up
@@ -56,18 +57,25 @@ class Plan:
     settle: float = 0.88  # from then on at SETTLED of the rates
 
 
-def crops(folder: Path, part: str) -> tuple[CropConfig, Tensor]:
-    """The part's crops (N, S, S), float16; they are made once and kept beside its dataset."""
+def crops(folder: Path, part: str, size: int) -> tuple[CropConfig, Tensor]:
+    """The part's crops (N, size, size), float16; they are made once, and kept, with STORED px.
+
+    Raises:
+        ValueError: a size of which STORED is no multiple.
+    """
+    if STORED % size:
+        raise ValueError(f'image_size {size}: {STORED}, {STORED // 2} or less are expected')
     kept = folder / f'{part}.npz'
     if not kept.exists():
         dataset = Dataset(folder / part)
         indices = list(dataset.indices)
-        crop = measure_crop(dataset, indices, 64, seed=0, coding='gap')
+        crop = measure_crop(dataset, indices, STORED, seed=0, coding='gap')
         images = crop_frames(dataset, indices, crop, seed=0)
         np.savez(kept, images=images, crop=yaml.safe_dump(asdict(crop)))
     with np.load(kept) as stored:
         crop = config.from_mapping(CropConfig, yaml.safe_load(str(stored['crop'])))
-        return crop, torch.from_numpy(stored['images'])
+        each = STORED // size  # a mean would fill the gap between floor and parts
+        return replace(crop, size=size), torch.from_numpy(stored['images'])[:, ::each, ::each]
 
 
 class PartRun:
@@ -75,17 +83,19 @@ class PartRun:
 
     def __init__(self, name: str, plan: Plan, sets: Path, device: torch.device) -> None:
         self.name, self.plan, self.device = name, plan, device
-        self.crop, images = crops(sets, plan.part)
-        self.held_out = images[:HELD_OUT].float()
-        learned = images[HELD_OUT:][: plan.frames]
-        self._images = learned.to(device)[:, None]
         start = InSeGANStart.find(plan.start, plan.method)
         known = {} if start is None else asdict(start.settings.model)
         kind = {'kind': plan.method.removeprefix('insegan')}
         self.model = config.from_mapping(InSeGANConfig, {**known, **kind, **plan.model})
+        self.crop, images = crops(sets, plan.part, self.model.image_size)
+        self.held_out = images[:HELD_OUT].float()
+        learned = images[HELD_OUT:][: plan.frames]
+        self._images = learned.to(device)[:, None]
         steps = config.from_mapping(StepConfig, {'batch': 64, **plan.step})
         first = NEVER if start is None else 1
-        steps = replace(steps, generator_steps=first, held_steps=NEVER, real_after=NEVER)
+        steps = replace(
+            steps, generator_steps=first, held_steps=NEVER, real_after=NEVER, joint_after=None
+        )
         torch.manual_seed(plan.seed)
         model = InSeGAN(self.model).to(device)
         precision = pick_precision('auto', device.type)

@@ -26,7 +26,7 @@ def column(dataset: Dataset, part: str, frames: int) -> dict[str, np.ndarray]:
     """Pictures of the frame on which the part's model is neither good nor bad."""
     samples = [dataset[index] for index in dataset.split('test')[:frames]]
     methods = {
-        'K-means, told 5': baselines.make('kmeans', 5),
+        'K-means, given 5': baselines.make('kmeans', 5),
         'any with the length': model_card.load_segmenter(
             f'{model_card.ANY}:{make_part(part).length:.3f}'
         ),

@@ -7,16 +7,16 @@ python benchmarks/picking.py --work picking --grippers cup_9mm jaw_60mm  # chang
 python benchmarks/picking.py --work picking --parts nut bolt --methods 'runs/{part}/model'
 python benchmarks/picking.py --work picking --tables-only
 
-Every method gets the same bins, filled by the same seeds. K-means is told how many parts are left,
-`any` the part's length; the others are told nothing. A method may also be a model's folder, in
-which {part} stands for the part's name: what `insegan train --mesh` learned from CAD models.
-Figures: the share of tried picks that lift exactly the part that was meant, bins emptied without
-help (three misses in a row end a bin), from frame to picks in milliseconds, and how far promised
-chances are from what happened (expected calibration error). `--calibrate` fits the chance to bins
-of other seeds than those of the tables, in which picks are tried in any order and ten misses in a
-row end a bin.
-`--processor-time` is for a machine that does other work as well: the poses' budget and the
-milliseconds are then those of this thread's processor time (give it one thread).
+Every method gets the same bins, filled by the same seeds. K-means is given how many parts are
+left, `any` the part's length; the others are given nothing. A method may also be a model's
+folder, in which {part} stands for the part's name: what `insegan train --mesh` learned from CAD
+models. Figures: the share of tried picks that lift exactly the part that was meant, bins emptied
+without help (three misses in a row end a bin), from frame to picks in milliseconds, and how far
+promised chances are from what happened (expected calibration error). `--calibrate` fits the
+chance to bins of other seeds than those of the tables, in which picks are tried in any order and
+ten misses in a row end a bin. `--processor-time` is for a machine that does other work as well:
+the poses' budget and the milliseconds are then those of this thread's processor time (give it one
+thread).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Whether scores mean what they say: of instances scored .8, four in five should be right.
 
 An instance is right if its mask has an IoU of .75 or more with a true one. Of a model of any part
-it is asked on pictures of random shapes that neither taught it nor calibrated it, told a length
-as wrong as users may tell it; of any model on a dataset with labels. *As it was* is the score of a
+it is asked on pictures of random shapes that neither taught it nor calibrated it, with a length
+as wrong as users may give it; of any model on a dataset with labels. *As it was* is the score of a
 model that is not calibrated: agreement of the votes times the root of the visible fraction.
 
     python benchmarks/reliability.py --shapes shapes           # makes 30 shapes first

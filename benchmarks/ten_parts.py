@@ -34,7 +34,7 @@ PARTS = (
     'obj_14',
     'obj_05',
 )
-# about how long they are, m: what `any` is told
+# about how long they are, m: what `any` is given
 LENGTHS = dict(zip(PARTS, (0.056, 0.054, 0.056, 0.056, 0.058, 0.056, 0.05, 0.052, 0.048, 0.052)))
 FRAMES = {
     'sets': ['--count', '1600'],

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 NAMES = {'kmeans': 'K-means with the count', 'any': '`any` with the length', 'own': 'own model'}
-# where frames hold unlike many, K-means is told nothing
+# where frames hold unlike many, K-means is given no count
 COUNTING = {**NAMES, 'kmeans': 'K-means, count estimated'}
 NOTHING = float('nan')
 

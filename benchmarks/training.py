@@ -3,10 +3,11 @@
 The peer updates the same networks at the reference sizes in the plain way: discriminator,
 generator and encoder each generate a batch of their own, the template is grown for every instance,
 all in float32. Beside it, in turns within one run: this package's step at the reference sizes
-(`config/train/insegan_reference.yaml`), the default model in its two phases, and its generator
+(`config/train/insegan_reference.yaml`), the default model in its phases, and its generator
 without the template (2-D).
 
 python benchmarks/training.py --batch 32 --seconds 20 --threads 2
+python benchmarks/training.py --batch 16 --threads 1 --processor-time    # beside other work
 """
 
 from __future__ import annotations
@@ -79,17 +80,22 @@ class Plain:
         self._optimizers[which].step()
 
 
-def seconds_of(work: Callable[[], object], device: str) -> float:
+Clock = Callable[[], float]
+
+
+def seconds_of(work: Callable[[], object], device: str, clock: Clock) -> float:
     if device.startswith('cuda'):
         torch.cuda.synchronize()
-    begun = time.perf_counter()
+    begun = clock()
     work()
     if device.startswith('cuda'):
         torch.cuda.synchronize()
-    return time.perf_counter() - begun
+    return clock() - begun
 
 
-def breakdown(model: InSeGAN, real: Tensor, z: Tensor, precision: torch.dtype) -> dict[str, float]:
+def breakdown(
+    model: InSeGAN, real: Tensor, z: Tensor, precision: torch.dtype, *, clock: Clock
+) -> dict[str, float]:
     """Milliseconds an image of each network, forwards and backwards once."""
     device = real.device.type
     on = torch.autocast(device, precision, enabled=precision != torch.float32)
@@ -111,7 +117,7 @@ def breakdown(model: InSeGAN, real: Tensor, z: Tensor, precision: torch.dtype) -
             loss.backward()
 
         both()
-        best = min(seconds_of(both, device) for _ in range(3))
+        best = min(seconds_of(both, device, clock) for _ in range(3))
         spent[name] = 1e3 * best / len(real)
     return spent
 
@@ -125,7 +131,11 @@ def main() -> None:
     parser.add_argument('--seconds', type=float, default=20.0, help='for each contender (20)')
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--device', default='auto')
+    parser.add_argument(
+        '--processor-time', action='store_true', help='count only what this process was given'
+    )
     args = parser.parse_args()
+    clock = time.process_time if args.processor_time else time.perf_counter
     torch.set_num_threads(args.threads)
     device = pick_device(args.device)
     precision = pick_precision('auto', device)
@@ -142,11 +152,13 @@ def main() -> None:
     together = settings.step
     first = StepConfig(generator_steps=10**9)  # generator and discriminator
     then = replace(first, generator_steps=-1)  # the encoder on the frozen average
+    joint = replace(then, joint_after=0, real_after=0, generator_steps=1)
 
     def ours(
         model: InSeGANConfig, dtype: torch.dtype, step: StepConfig = together
     ) -> Callable[[], object]:
         trainer = Trainer(InSeGAN(model).to(device), step, dtype)
+        trainer.steps = int(step is joint)
         return lambda: trainer.step(images(model.image_size), latents(model))
 
     plain = Plain(InSeGAN(reference).to(device))
@@ -157,16 +169,20 @@ def main() -> None:
         f'reference, this package, {name}': ours(reference, precision),
         f'default, generator, {name}': ours(default, precision, first),
         f'default, encoder, {name}': ours(default, precision, then),
+        f'default, joint, {name}': ours(default, precision, joint),
         f'2-D ablation, generator, {name}': ours(replace(default, kind='2d'), precision, first),
     }
     rates: dict[str, list[float]] = {key: [] for key in contenders}
     for work in contenders.values():
         work()
-    begun = time.perf_counter()
-    while time.perf_counter() - begun < args.seconds * len(contenders):
+    begun = clock()
+    while clock() - begun < args.seconds * len(contenders):
         for key, work in contenders.items():  # in turns: what else the machine does hits all
-            rates[key].append(args.batch / seconds_of(work, device))
-    print(f'batch {args.batch}, {args.instances} instances, {device}, {args.threads} threads')
+            rates[key].append(args.batch / seconds_of(work, device, clock))
+    told = ', processor time' * args.processor_time
+    print(
+        f'batch {args.batch}, {args.instances} instances, {device}, {args.threads} threads{told}'
+    )
     print(f'{"":40} {"images/s":>9} {"of the plain":>13}')
     peer = float(np.median(rates['reference, plainly']))
     for key, values in rates.items():
@@ -174,7 +190,8 @@ def main() -> None:
         print(f'{key:40} {rate:9.1f} {rate / peer:13.2f}')
     print(f'\nreference sizes, {name}: ms an image, forwards and backwards once')
     model = InSeGAN(reference).to(device)
-    for part, spent in breakdown(model, images(64), latents(reference), precision).items():
+    parts = breakdown(model, images(64), latents(reference), precision, clock=clock)
+    for part, spent in parts.items():
         print(f'{part:40} {spent:9.2f}')
 
 

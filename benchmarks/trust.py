@@ -1,9 +1,9 @@
-"""How often a frame is told doubtful, and how good it then is.
+"""How often a frame is called doubtful, and how good it then is.
 
 Limits are chosen on pictures of random shapes that taught `any` nothing: the first percentile of
 those whose strict mIoU is at least .6. Then it is counted how often frames are doubtful: of
-datasets, whose labels (where they have some) tell how good the doubtful ones are; of one part's
-frames by another part's model, and by `any` told a wrong length; and of scenes that the methods do
+datasets, whose labels (where they have some) show how good the doubtful ones are; of one part's
+frames by another part's model, and by `any` with a wrong length; and of scenes that the methods do
 not assume: objects of several sizes, large boxes, a hidden floor, too much tilt.
 
     python benchmarks/trust.py --shapes shapes                          # makes 30 shapes first
@@ -38,7 +38,7 @@ NAMES = [field.name for field in fields(Signs)]
 
 
 def of_shapes(folder: Path) -> Iterator[tuple[Signs, float]]:
-    """Signs and strict mIoU of pictures of random shapes, told their lengths."""
+    """Signs and strict mIoU of pictures of random shapes, given their lengths."""
     config = ShapesConfig(shapes=30)
     if not folder.exists():
         list(store_shapes(config, folder, 9, workers=2))
@@ -136,7 +136,7 @@ def of_wrong_models(folder: Path, count: int) -> None:
 
 
 def of_wrong_lengths(folder: Path, count: int) -> None:
-    """Print how many of the parts' frames are doubtful by `any`, told lengths right and wrong."""
+    """Print how many of the parts' frames are doubtful by `any`, given right and wrong lengths."""
     for factor in (1.0, 0.5, 2.0):
         doubtful = []
         for part in PARTS:
@@ -147,7 +147,7 @@ def of_wrong_lengths(folder: Path, count: int) -> None:
             segmenter = model_card.load_segmenter(f'any:{length_m:.4f}')
             frames = [dataset[index].frame for index in dataset.indices[:count]]
             doubtful += [bool(told(segmenter, frame)) for frame in frames]
-        print(f'any told {factor:g} of the length: {sum(doubtful)} of {len(doubtful)} doubtful')
+        print(f'any given {factor:g} of the length: {sum(doubtful)} of {len(doubtful)} doubtful')
 
 
 def main() -> None:

@@ -28,15 +28,15 @@ class BinSegmenter(ABC):
         frame: DepthFrame,
         *,
         pose_seconds: float = 0.0,  # noqa: ARG002
-        answer_seconds: float = float('inf'),  # noqa: ARG002
+        answer_seconds: float = float('inf'),
     ) -> Segmentation:
         """As types.Segmenter says.
 
         Raises:
             FloorNotFoundError: no bin was given and the frame shows none.
         """
-        return self._segment(frame, self._tracker(frame))
+        return self._segment(frame, self._tracker(frame), answer_seconds)
 
     @abstractmethod
-    def _segment(self, frame: DepthFrame, parts_bin: Bin) -> Segmentation:
-        """What a method finds in the bin."""
+    def _segment(self, frame: DepthFrame, parts_bin: Bin, seconds: float) -> Segmentation:
+        """What a method finds in the bin, and in `seconds` improves where it can."""

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from insegan_ros.types import DepthFrame, FloatImage, InstanceImages, Intrinsics, Segmentation
@@ -176,15 +176,20 @@ def segmentation_from_labels(
     )
 
 
+def rigid(rotation: ArrayLike, place: ArrayLike) -> NDArray[np.float64]:
+    """(4, 4) of a rotation (3, 3) and where it leaves the origin (3,)."""
+    pose = np.eye(4)
+    pose[:3, :3], pose[:3, 3] = rotation, place
+    return pose
+
+
 def _principal_pose(points: NDArray[np.float32]) -> NDArray[np.float64]:
     """(M, 3) points -> (4, 4) pose: their centroid and right-handed principal axes."""
-    pose = np.eye(4)
     if len(points) < 3:
-        return pose
+        return np.eye(4)
     centre = points.mean(axis=0)
     _, axes = np.linalg.eigh(np.cov((points - centre).T))  # ascending variance
     rotation = axes[:, ::-1]
     if np.linalg.det(rotation) < 0:
         rotation = rotation * np.array([1, 1, -1])
-    pose[:3, :3], pose[:3, 3] = rotation, centre
-    return pose
+    return rigid(rotation, centre)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from insegan_ros.camera import height_map
 from insegan_ros.parts_bin import Bin, foreground
@@ -31,19 +33,20 @@ def colour_depth(
 
 
 def palette(count: int) -> NDArray[np.uint8]:
-    """(count, 3) BGR, neighbours far apart in hue (golden ratio)."""
-    hue = (np.arange(count) * 0.618034 % 1 * 179).astype(np.uint8)
-    full = np.full(count, 255, np.uint8)
-    hsv = np.stack([hue, full // 4 * 3, full], axis=-1)[None]
-    return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0] if count else np.zeros((0, 3), np.uint8)
+    """(count, 3) BGR, neighbours far apart in hue."""
+    return _hues(np.arange(count), np.full(count, 255))
 
 
 def kind_colours(kinds: NDArray[np.integer]) -> NDArray[np.uint8]:
     """(N,) 1, 2, ... -> (N, 3) BGR: a hue a kind of part, instances of one lighter and darker."""
-    hue = (np.asarray(kinds) * 0.618034 % 1 * 179).astype(np.uint8)
-    shade = (255 - 45 * (np.arange(len(kinds)) % 3)).astype(np.uint8)
-    hsv = np.stack([hue, np.full_like(shade, 191), shade], axis=-1)[None]
-    return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0] if len(kinds) else np.zeros((0, 3), np.uint8)
+    return _hues(np.asarray(kinds), 255 - 45 * (np.arange(len(kinds)) % 3))
+
+
+def _hues(numbers: NDArray[np.integer], shades: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """A hue a number, those of neighbours far apart (golden ratio)."""
+    hues = numbers * 0.618034 % 1 * 179
+    hsv = np.stack([hues, np.full(len(hues), 191), shades], axis=-1).astype(np.uint8)[None]
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0] if len(hues) else np.zeros((0, 3), np.uint8)
 
 
 def overlay(
@@ -58,11 +61,19 @@ def overlay(
     """
     out = image.copy()
     colours = palette(int(labels.max(initial=0))) if kinds is None else kind_colours(kinds)
-    for k, colour in enumerate(colours, 1):
-        mask = (labels == k).astype(np.uint8)
-        out[mask > 0] = 0.45 * out[mask > 0] + 0.55 * colour
-        outline, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-        cv2.drawContours(out, outline, -1, colour.tolist(), 1)
+    for k, around in enumerate(ndimage.find_objects(labels, len(colours)), 1):
+        if around is None:
+            continue
+        # a pixel more on each side: outlines at the border of an image are others
+        window = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in around)
+        colour, seen = colours[k - 1], out[window]
+        mask = labels[window] == k
+        seen[mask] = 0.45 * seen[mask] + 0.55 * colour
+        outline, _ = cv2.findContours(
+            mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
+        )
+        corner = (window[1].start, window[0].start)
+        cv2.drawContours(out, outline, -1, colour.tolist(), 1, offset=corner)
     return out
 
 
@@ -108,32 +119,33 @@ def bin_picture(frame: DepthFrame, parts_bin: Bin) -> NDArray[np.uint8]:
 
 
 def heights_picture(heights: NDArray[np.float32], top_m: float) -> NDArray[np.uint8]:
-    """(H, W) metres -> (H, W, 3) BGR, black where unmeasured, bright where `top_m` high."""
-    scaled = np.clip(np.nan_to_num(heights) / top_m, 0, 1)
-    picture = cv2.applyColorMap((scaled * 255).astype(np.uint8), cv2.COLORMAP_VIRIDIS)
-    picture[~np.isfinite(heights)] = 0
-    return np.asarray(picture, np.uint8)
+    """(H, W) metres -> (H, W, 3) BGR, dark where unmeasured, bright where `top_m` high."""
+    return colour_depth(-heights, -top_m, 0.0, colours=cv2.COLORMAP_VIRIDIS)
 
 
 def labels_picture(
     heights: NDArray[np.float32], labels: NDArray[np.integer], top_m: float
 ) -> NDArray[np.uint8]:
-    """(H, W, 3) BGR: each instance in its own hue, shaded by its height."""
-    hues = (np.arange(256) * 47 % 180).astype(np.uint8)
-    shade = np.clip(np.nan_to_num(heights) / top_m, 0, 1)
-    shade = (110 + 145 * shade).astype(np.uint8)
-    full = np.full(labels.shape, 200, np.uint8)
-    colours = cv2.cvtColor(np.stack([hues[labels % 256], full, shade], -1), cv2.COLOR_HSV2BGR)
-    grey = np.repeat((shade // 4)[..., None], 3, axis=2)
-    return np.where((labels > 0)[..., None], colours, grey).astype(np.uint8)
+    """(H, W, 3) BGR: the instances over the heights in grey, as `overlay`."""
+    return overlay(colour_depth(-heights, -top_m, 0.0, colours=cv2.COLORMAP_BONE), labels)
+
+
+def fit(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The picture in another width and height; labels keep their sharp edges when it grows."""
+    method = cv2.INTER_AREA if image.shape[1] > size[0] else cv2.INTER_NEAREST
+    return cv2.resize(image, size, interpolation=method).astype(np.uint8)
 
 
 def save_rows(path: Path, rows: Sequence[Sequence[NDArray[np.uint8]]], scale: int = SCALE) -> None:
     """Write equal pictures in rows, enlarged."""
     sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in rows], axis=0)
     size = (sheet.shape[1] * scale, sheet.shape[0] * scale)
-    enlarged = cv2.resize(sheet, size, interpolation=cv2.INTER_NEAREST)
-    done, encoded = cv2.imencode('.png', enlarged)
+    path.write_bytes(encode_png(cv2.resize(sheet, size, interpolation=cv2.INTER_NEAREST)))
+
+
+def encode_png(image: NDArray[Any]) -> bytes:
+    """(H, W) uint8 or uint16 -> the bytes of a PNG."""
+    done, encoded = cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, 3])
     if not done:
-        raise ValueError(f'a {sheet.shape} picture cannot be written')
-    path.write_bytes(encoded.tobytes())
+        raise ValueError(f'a {image.shape} {image.dtype} image cannot be written as PNG')
+    return encoded.tobytes()

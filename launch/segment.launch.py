@@ -4,7 +4,7 @@ ros2 launch insegan_ros segment.launch.py                       a RealSense on t
 ros2 launch insegan_ros segment.launch.py camera:=none          realsense-ros runs already
 ros2 launch insegan_ros segment.launch.py camera:=orbbec        its driver runs already
 ros2 launch insegan_ros segment.launch.py model:=any:0.045      parts 45 mm long, never seen before
-ros2 launch insegan_ros segment.launch.py camera:=simulated method:=felzenszwalb
+ros2 launch insegan_ros segment.launch.py camera:=simulated instances:=8
 ros2 launch insegan_ros segment.launch.py camera:=replay path:=$HOME/bins/nut model:=nut
 """
 
@@ -25,7 +25,12 @@ CHOSEN = (
         'a trained model, by its name or folder, or any:<length of the part in metres>',
     ),
     Argument('method', '', 'a classical method instead of a model'),
-    Argument('instances', '', 'how many parts are in the bin, for a method; 0 estimates it', int),
+    Argument(
+        'instances',
+        '',
+        'how many parts are in the bin, for a method (0 estimates it) and in a simulated one',
+        int,
+    ),
     Argument('bin_file', '', 'a file of `insegan calibrate`, which says where the bin is'),
     Argument('region', '', 'x,y,width,height in px: the window of the image that counts'),
     Argument('max_depth', '', 'what is further away than so many metres does not count', float),
@@ -86,8 +91,10 @@ def nodes(given):
     yield Node(executable='segmenter', parameters=[given['params_file'], chosen, clock], **common)
     if camera.executable:
         config = str(SHARE / 'config' / f'{camera.executable}.yaml')
-        replay = {'path': given['path']} if given['camera'] == 'replay' else {}
-        yield Node(executable=camera.executable, parameters=[config, replay, clock], **common)
+        shown = {'path': given['path']} if given['camera'] == 'replay' else {}
+        if given['camera'] == 'simulated' and given['instances']:
+            shown = {'instances': given['instances']}
+        yield Node(executable=camera.executable, parameters=[config, shown, clock], **common)
     if given['rviz']:
         settings = str(SHARE / 'config' / 'segment.rviz')
         yield Node(package='rviz2', executable='rviz2', arguments=['-d', settings])

@@ -81,7 +81,7 @@ ALLOWED = {
     'evaluation.pictures': DATA | {'evaluation.benchmark', 'evaluation.figures'},
     'evaluation.pose_benchmark': DATA | {'evaluation', 'inference', 'synthetic.parts'},
     'evaluation.pose_ap': CORE,
-    'evaluation.pose_error': {'types', 'data.store', 'evaluation.metrics'},
+    'evaluation.pose_error': {'camera', 'types', 'data.store', 'evaluation.metrics'},
     'evaluation.pose_space': {'data.store'},
     'evaluation.template_frame': DATA | {'evaluation'},
     'evaluation.selection': DATA | {'baselines', 'evaluation'},

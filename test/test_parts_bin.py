@@ -14,12 +14,7 @@ from insegan_ros.camera import Plane, height_map
 from insegan_ros.config import ConfigError
 from insegan_ros.depth_camera import D435_NOISE
 from insegan_ros.floor import FloorNotFoundError, find_floor
-from insegan_ros.parts_bin import (
-    Bin,
-    foreground,
-    load_bin,
-    save_bin,
-)
+from insegan_ros.parts_bin import Bin, foreground, load_bin
 from insegan_ros.synthetic.bin_world import BinSpec
 from insegan_ros.synthetic.generate import SceneConfig, SimulatedScene, floor_plane, make_scene
 from insegan_ros.synthetic.parts import make_part
@@ -114,12 +109,6 @@ def test_a_frame_without_a_floor_says_what_to_do(depth: np.ndarray, message: str
     frame = DepthFrame(depth, Intrinsics(64, 48, 50.0, 50.0, 32.0, 24.0))
     with pytest.raises(FloorNotFoundError, match=message):
         find_floor(frame, np.random.default_rng(0))
-
-
-def test_a_stored_bin_is_read_back(tmp_path: Path) -> None:
-    made = find_bin(scene(0).frame, np.random.default_rng(0))
-    save_bin(tmp_path / 'bin.yaml', made)
-    assert load_bin(tmp_path / 'bin.yaml') == made
 
 
 def test_a_bin_file_with_something_else_is_refused(tmp_path: Path) -> None:

@@ -52,7 +52,12 @@ class ClassicalSegmenter(BinSegmenter):
         super().__init__(parts_bin, seed)
         self._method, self._instances, self._seed = method, instances, seed
 
-    def _segment(self, frame: DepthFrame, parts_bin: Bin) -> Segmentation:
+    def _segment(
+        self,
+        frame: DepthFrame,
+        parts_bin: Bin,
+        seconds: float,  # noqa: ARG002
+    ) -> Segmentation:
         rng = np.random.default_rng(self._seed)  # a frame's labels do not depend on earlier ones
         labels = np.zeros(frame.depth_m.shape, np.int32)
         mask = foreground(frame, parts_bin)

@@ -21,12 +21,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from insegan_ros.commands.options import (
-    add_reading_options,
-    dataset_given,
-    ended,
-    require_counts,
-)
+from insegan_ros.commands.options import add_reading_options, dataset_given, ended, require_counts
 
 if TYPE_CHECKING:
     from insegan_ros.data.store import Dataset

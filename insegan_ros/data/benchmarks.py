@@ -83,7 +83,8 @@ def import_benchmark(
             check.add(image)
             added += 1
         total = len(writer.records) + added
-    return BenchmarkImported(added, total, check.warning)
+    said = [*first.doubts, *([check.warning] if check.warning else [])]
+    return BenchmarkImported(added, total, '; '.join(said) or None)
 
 
 def _images(

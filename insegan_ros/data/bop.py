@@ -21,12 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from insegan_ros.data.benchmark_image import (
-    DAMAGED,
-    MOST_INSTANCES,
-    BenchmarkImage,
-    read_grey,
-)
+from insegan_ros.camera import rigid
+from insegan_ros.data.benchmark_image import DAMAGED, MOST_INSTANCES, BenchmarkImage, read_grey
+from insegan_ros.data.camera_doubts import doubts
 from insegan_ros.data.left_out import LeftOut
 from insegan_ros.data.store import DatasetError
 from insegan_ros.types import DepthFrame, Intrinsics
@@ -105,26 +102,26 @@ def _image(
     units = _picture(scene / 'depth', key)
     depth_m = units.astype(np.float32) * np.float32(float(camera['depth_scale']) * MM)
     depth_m[units == 0] = np.nan
-    fx, _, cx, _, fy, cy, *_ = (float(value) for value in camera['cam_K'])
+    fx, skew, cx, _, fy, cy, *_ = (float(value) for value in camera['cam_K'])
     height, width = depth_m.shape
+    intrinsics = Intrinsics(width, height, fx, fy, cx, cy)
+    odd = tuple(doubts(intrinsics, skew=skew))
     labels = np.zeros((height, width), np.uint8)
-    poses: list[NDArray[np.float32]] = []
+    poses: list[NDArray[np.float64]] = []
     visible: list[float | None] = []
     for k, (truth, info) in enumerate(instances):
         if int(truth['obj_id']) != number:
             continue
         if len(poses) == MOST_INSTANCES:
             raise DatasetError(f'more than {MOST_INSTANCES} instances')
-        pose = np.eye(4, dtype=np.float32)
-        pose[:3, :3] = np.reshape(truth['cam_R_m2c'], (3, 3))
-        pose[:3, 3] = np.array(truth['cam_t_m2c'], np.float64) * MM
-        poses.append(pose)
+        turn = np.reshape(truth['cam_R_m2c'], (3, 3))
+        poses.append(rigid(turn, np.array(truth['cam_t_m2c'], np.float64) * MM))
         labels[_picture(scene / 'mask_visib', f'{key}_{k:06d}') > 0] = len(poses)
         visible.append(info.get('visib_fract'))
     known = [float(v) for v in visible if v is not None]
-    frame = DepthFrame(depth_m, Intrinsics(width, height, fx, fy, cx, cy))
+    frame = DepthFrame(depth_m, intrinsics)
     told = known if len(known) == len(poses) else None
-    return BenchmarkImage(name, frame, labels, np.stack(poses), told)
+    return BenchmarkImage(name, frame, labels, np.array(poses, np.float32), told, odd)
 
 
 def _scenes(path: Path) -> list[Path]:

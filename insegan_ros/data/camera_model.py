@@ -220,17 +220,13 @@ def _is_bent(info: CameraInfo, matrix: tuple[float, ...] | None) -> bool:
         raise MessageError(f'camera_info cannot be used: its distortion is {_listed(info.d)}')
     try:
         camera = Intrinsics(info.width or 640, info.height or 480, *matrix)
-        small = _sampled(camera)
+        small = camera.scaled(min(1.0, 64 / max(camera.width, camera.height)))
         x, y = _bent(small, info.d, info.distortion_model.lower() in FISHEYE)
     except (ValueError, cv2.error):  # of an unknown model: _require_model says which are known
         return True
     columns, rows = np.meshgrid(np.arange(small.width), np.arange(small.height))
     moved = np.maximum(np.abs(x - columns), np.abs(y - rows)) * camera.width / small.width
     return bool(not np.isfinite(moved).all() or moved.max() > BENT_PX)
-
-
-def _sampled(camera: Intrinsics) -> Intrinsics:
-    return camera.scaled(min(1.0, 64 / max(camera.width, camera.height)))
 
 
 def _require_model(info: CameraInfo) -> None:

@@ -17,7 +17,8 @@ from insegan_ros.data.depth_messages import suspicious_depth
 from insegan_ros.data.images import ImageFolder
 from insegan_ros.data.replay import Replay, Replayed
 from insegan_ros.data.store import DatasetError, DatasetInfo, read_info, sha256, to_units
-from insegan_ros.data.writer import DatasetWriter, encode_png
+from insegan_ros.data.writer import DatasetWriter
+from insegan_ros.drawing import encode_png
 from insegan_ros.types import DepthFrame, Intrinsics
 
 SAMPLED = 3  # frames that are looked at before anything is written
@@ -83,10 +84,11 @@ def import_frames(
     opening = next(selected, None)
     if opening is None:
         raise DatasetError(f'{replay.path} has no camera number {request.camera}')
+    own = 'recording' if isinstance(replay.source, Recording) else 'images'
     info = DatasetInfo(
         part=request.part,
         intrinsics=opening.frame.intrinsics,
-        source=request.source or _kind_of(replay),
+        source=request.source or own,
         instances=request.instances,
         depth_scale=_stored_scale([item.frame for item in first], replay, request, say=say),
     )
@@ -103,10 +105,6 @@ def import_frames(
                     writer.append(units, record=record)
                     added += 1
             yield Imported(added, known, len(writer.records) + added)
-
-
-def _kind_of(replay: Replay) -> str:
-    return 'recording' if isinstance(replay.source, Recording) else 'images'
 
 
 def _of_camera(items: Iterable[Replayed], number: int, replay: Replay) -> Iterator[Replayed]:

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from insegan_ros.camera import rigid
 from insegan_ros.data.benchmark_image import (
     DAMAGED,
     MOST_INSTANCES,
@@ -30,6 +30,7 @@ from insegan_ros.data.benchmark_image import (
     clipped_depth,
     read_grey,
 )
+from insegan_ros.data.camera_doubts import doubts
 from insegan_ros.data.left_out import LeftOut
 from insegan_ros.data.store import DatasetError
 from insegan_ros.types import DepthFrame, Intrinsics
@@ -37,6 +38,7 @@ from insegan_ros.types import DepthFrame, Intrinsics
 PARAMETERS = 'parameter.json'
 LAYOUT = '<part>/{parameter.json, p_depth/, p_segmentation/, gt/cycle_0000/*.csv}'
 HALF_TURN = np.diag([-1.0, -1.0, 1.0, 1.0])  # optical frame <- frame of the poses
+# its columns are the part's axes
 ROTATION = [[f'rot_{axis}_axis_{row}' for axis in 'xyz'] for row in (1, 2, 3)]
 VISIBLE = 'visibility_score_p'
 
@@ -72,6 +74,7 @@ def _view(file: Path) -> tuple[Intrinsics, float, float]:
         width, height = int(told['resolutionX']), int(told['resolutionY'])
         near, far = float(told['clip_start']), float(told['clip_end'])
         middle = (whole - 1) / 2
+        doubts(Intrinsics(int(whole), int(whole), focal, focal, middle, middle))
         camera = Intrinsics(width, height, focal, focal, middle - left, middle - top)
     except KeyError as error:
         raise DatasetError(f'{file} lacks {error}') from None
@@ -96,16 +99,17 @@ def _drop(
     if len(instances) > MOST_INSTANCES - 1:  # 255 is the background of the segmentation
         raise DatasetError(f'{len(instances)} instances; {MOST_INSTANCES - 1} are the most')
     labels = np.where(rows <= len(instances), rows, 0).astype(np.uint8)
-    poses = [HALF_TURN @ _pose(one) for one in instances]
+    poses = [
+        HALF_TURN
+        @ rigid(
+            [
+                [float(one[name]) for name in row] for row in ROTATION
+            ],  # its columns: the part's axes
+            [float(one[axis]) for axis in 'xyz'],
+        )
+        for one in instances
+    ]
     visible = [float(np.clip(float(one[VISIBLE]), 0, 1)) for one in instances]
     return BenchmarkImage(
         name, frame, labels, np.array(poses, np.float32).reshape(-1, 4, 4), visible
     )
-
-
-def _pose(one: dict[str, str]) -> NDArray[np.float64]:
-    """A row's pose; the part's axes are the columns of the rotation."""
-    pose = np.eye(4)
-    pose[:3, :3] = [[float(one[name]) for name in row] for row in ROTATION]
-    pose[:3, 3] = [float(one[axis]) for axis in 'xyz']
-    return pose

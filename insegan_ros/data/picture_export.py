@@ -9,8 +9,7 @@ import numpy as np
 
 from insegan_ros.data.left_out import LeftOut
 from insegan_ros.data.store import Dataset, DatasetError, require_no_dataset
-from insegan_ros.data.writer import encode_png
-from insegan_ros.drawing import colour_depth
+from insegan_ros.drawing import colour_depth, encode_png
 from insegan_ros.files import FolderClaim, write_atomically
 
 

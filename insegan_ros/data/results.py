@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import time
+import zlib
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
@@ -25,14 +27,14 @@ from insegan_ros.data.depth_messages import suspicious_depth
 from insegan_ros.data.left_out import LeftOut
 from insegan_ros.data.replay import Replay
 from insegan_ros.data.store import DatasetError, require_no_dataset, to_units
-from insegan_ros.data.writer import encode_png
-from insegan_ros.drawing import found_picture
-from insegan_ros.files import FolderClaim, FolderInUseError, write_atomically
+from insegan_ros.drawing import encode_png, found_picture
+from insegan_ros.files import FolderClaim, write_atomically
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.trust import judged
 from insegan_ros.types import DepthFrame, Segmentation, Segmenter
 
 KINDS = ('labels', 'depths', 'overlays')
+LONGEST_NAME = 230  # bytes of a frame's name; a file's name has at most 255
 
 
 class ResultWriter:
@@ -51,7 +53,8 @@ class ResultWriter:
 
         Raises:
             DatasetError: it is a dataset, or already holds results, of an interrupted run too:
-                they would mix; or another process writes there.
+                they would mix.
+            FolderInUseError: another process writes there.
         """
         self.path, self._depth_scale = path, depth_scale
         require_no_dataset(path)
@@ -64,10 +67,7 @@ class ResultWriter:
                     f'{path / kind} holds files of a run that did not end; remove them or name '
                     'another folder'
                 )
-        try:
-            self._claim = FolderClaim(path)
-        except FolderInUseError as error:
-            raise DatasetError(str(error)) from None
+        self._claim = FolderClaim(path)
         for kind in kinds:
             (path / kind).mkdir(exist_ok=True)
         self._left_out = LeftOut('frames') if left_out is None else left_out
@@ -76,7 +76,11 @@ class ResultWriter:
         self._frames: list[dict[str, Any]] = []
 
     def write(self, name: str, frame: DepthFrame, found: Segmentation, *, seconds: float) -> None:
-        """Store one frame's segmentation under a file name without its ending."""
+        """Store one frame's segmentation under a file name without its ending.
+
+        A name that is too long for its files is cut.
+        """
+        name = _cut(name)
         overlay = encode_png(found_picture(frame, found))
         write_atomically(self.path / 'labels' / f'{name}.png', encode_png(found.labels))
         write_atomically(self.path / 'overlays' / f'{name}.png', overlay)
@@ -153,6 +157,15 @@ def segment_frames(
         writer.write(item.name, item.frame, segmentation, seconds=seconds)
         done, found = done + 1, found + segmentation.count
     return done, found, count
+
+
+def _cut(name: str) -> str:
+    """The name, or as much of it as leaves room for what is added, and a hash of all of it."""
+    encoded = os.fsencode(name)
+    if len(encoded) <= LONGEST_NAME:
+        return name
+    start = encoded[: LONGEST_NAME - 9].decode(errors='ignore')
+    return f'{start}~{zlib.crc32(encoded):08x}'
 
 
 def grasp_file(frame: DepthFrame, found: Segmentation) -> bytes:

@@ -15,12 +15,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from insegan_ros.camera import rigid
 from insegan_ros.data.benchmark_image import (
     DAMAGED,
     MOST_INSTANCES,
@@ -28,6 +27,7 @@ from insegan_ros.data.benchmark_image import (
     clipped_depth,
     read_grey,
 )
+from insegan_ros.data.camera_doubts import doubts
 from insegan_ros.data.left_out import LeftOut
 from insegan_ros.data.store import DatasetError
 from insegan_ros.files import read_text
@@ -81,6 +81,7 @@ def _scene(path: Path, truth: Path, camera: dict[str, list[float]]) -> Benchmark
     """Raises: DatasetError, KeyError, ValueError, TypeError: something is absent or damaged."""
     width, height, fu, fv, cu, cv, near, far = (camera[name][0] for name in NAMES[:8])
     intrinsics = Intrinsics(int(width), int(height), fu, fv, cu, cv)
+    odd = tuple(doubts(intrinsics))
     file = _picture(path / 'depth', truth.stem)
     depth_m = clipped_depth(read_grey(file), near, far, file=file)
     frame = DepthFrame(depth_m, intrinsics)
@@ -94,22 +95,14 @@ def _scene(path: Path, truth: Path, camera: dict[str, list[float]]) -> Benchmark
     for number, one in enumerate(instances, 1):
         labels[ids == int(one['segmentation_id'])] = number
     w, x, y, z = camera['rotation']
-    world_T_camera = np.eye(4)
-    world_T_camera[:3, :3] = Rotation.from_quat([x, y, z, w]).as_matrix()
-    world_T_camera[:3, 3] = camera['location']
+    world_T_camera = rigid(Rotation.from_quat([x, y, z, w]).as_matrix(), camera['location'])
     camera_T_world = np.linalg.inv(world_T_camera)
-    poses = [camera_T_world @ _pose(one) for one in instances]
+    own = [rigid(np.reshape(one['R'], (3, 3)), np.reshape(one['t'], 3)) for one in instances]
+    poses = [camera_T_world @ pose for pose in own]
     visible = [float(np.clip(1 - float(one['occlusion_rate']), 0, 1)) for one in instances]
     return BenchmarkImage(
-        truth.stem, frame, labels, np.array(poses, np.float32).reshape(-1, 4, 4), visible
+        truth.stem, frame, labels, np.array(poses, np.float32).reshape(-1, 4, 4), visible, odd
     )
-
-
-def _pose(one: dict[str, Any]) -> NDArray[np.float64]:
-    pose = np.eye(4)
-    pose[:3, :3] = np.reshape(one['R'], (3, 3))
-    pose[:3, 3] = np.reshape(one['t'], 3)
-    return pose
 
 
 def _picture(folder: Path, stem: str) -> Path:

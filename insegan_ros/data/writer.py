@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import yaml
 from numpy.typing import NDArray
@@ -27,15 +26,8 @@ from insegan_ros.data.store import (
     sha256,
     whole_lines,
 )
-from insegan_ros.files import FolderClaim, FolderInUseError, write_atomically
-
-
-def encode_png(image: NDArray[Any]) -> bytes:
-    """(H, W) uint8 or uint16 -> the bytes of a PNG."""
-    done, encoded = cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, 3])
-    if not done:
-        raise ValueError(f'a {image.shape} {image.dtype} image cannot be written as PNG')
-    return encoded.tobytes()
+from insegan_ros.drawing import encode_png
+from insegan_ros.files import FolderClaim, write_atomically
 
 
 class DatasetWriter(FolderClaim):
@@ -45,13 +37,10 @@ class DatasetWriter(FolderClaim):
         """Open `path` for appending.
 
         Raises:
-            DatasetError: another writer holds the folder, or it holds a dataset of another part
-                or camera.
+            FolderInUseError: another writer holds the folder.
+            DatasetError: it holds a dataset of another part or camera.
         """
-        try:
-            super().__init__(Path(path))
-        except FolderInUseError as error:
-            raise DatasetError(str(error)) from None
+        super().__init__(Path(path))
         self._damaged: list[str] = []
         try:
             self.info = self._adopt(info)

@@ -19,15 +19,14 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from insegan_ros.bin_finding import find_bin
 from insegan_ros.data.store import Dataset
 from insegan_ros.demos.processes import DemoError, NodeProcess, demo_parser, exit_code
-from insegan_ros.drawing import colour_depth
+from insegan_ros.drawing import colour_depth, fit
 from insegan_ros.seeds import require_seed
-from insegan_ros.types import FloatImage
 
 TILE = 160  # px, of the contact sheet
 COLUMNS = 5
-STANDS_M = 0.02  # above the floor: no noise
 BIN_WIDTH_M = 0.2  # in a tight one parts jam, and shaking changes little
 START_S = 60.0  # without a frame before it is given up
 
@@ -89,23 +88,14 @@ def stored_frames(folder: Path) -> int:
     return len(Dataset(folder)) if (folder / 'frames.jsonl').exists() else 0
 
 
-def bin_window(depth_m: FloatImage) -> tuple[slice, slice]:
-    """A square around what stands on the floor: the simulated bin lies in the image's middle."""
-    height, width = depth_m.shape
-    floor = np.nanmedian(depth_m)
-    v, u = np.nonzero(depth_m < floor - STANDS_M)
-    reach = 1.05 * np.percentile(np.maximum(abs(v - height / 2), abs(u - width / 2)), 99)
-    half = int(np.clip(reach, 20, height // 2))
-    middle = height // 2, width // 2
-    return slice(middle[0] - half, middle[0] + half), slice(middle[1] - half, middle[1] + half)
-
-
 def contact_sheet(dataset: Dataset) -> np.ndarray:
     """The newest frames, up to forty, as a BGR image."""
-    depths = [dataset[index].frame.depth_m for index in dataset.indices[-40:]]
-    view = bin_window(depths[0])
-    near, far = np.nanpercentile([depth[view] for depth in depths], [1, 99])
-    tiles = [cv2.resize(colour_depth(d[view], near, far), (TILE, TILE)) for d in depths]
+    frames = [dataset[index].frame for index in dataset.indices[-40:]]
+    whole = (0, 0, *frames[0].depth_m.shape[::-1])
+    x, y, width, height = find_bin(frames[0], np.random.default_rng(0)).region or whole
+    depths = [frame.depth_m[y : y + height, x : x + width] for frame in frames]
+    near, far = np.nanpercentile(depths, [1, 99])
+    tiles = [fit(colour_depth(depth, near, far), (TILE, TILE)) for depth in depths]
     tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % COLUMNS)
     rows = [np.hstack(tiles[k : k + COLUMNS]) for k in range(0, len(tiles), COLUMNS)]
     return np.vstack(rows)

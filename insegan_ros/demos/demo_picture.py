@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from insegan_ros.drawing import BACKGROUND, colour_depth, overlay, palette
+from insegan_ros.drawing import BACKGROUND, colour_depth, fit, overlay, palette
 
 TILE = (400, 400)  # width, height of a panel, px
 GAP = 6
@@ -98,12 +98,6 @@ def mosaic(images: list[NDArray[np.uint8]], colours: NDArray[np.uint8]) -> NDArr
         cv2.rectangle(panel, (x + 1, y + 1), corner, colours[k].tolist(), 2)
         cv2.putText(panel, str(k + 1), (x + 7, y + 20), TEXT, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
     return panel
-
-
-def fit(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Resize a picture; labels keep their sharp edges when it grows."""
-    method = cv2.INTER_AREA if image.shape[1] > size[0] else cv2.INTER_NEAREST
-    return cv2.resize(image, size, interpolation=method).astype(np.uint8)
 
 
 def header(titles: list[str]) -> NDArray[np.uint8]:

@@ -19,6 +19,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
+from insegan_ros.camera import rigid
 from insegan_ros.demos.processes import DemoError, NodeProcess
 from insegan_ros.evaluation.picking import Sight
 from insegan_ros.nodes.messages import to_camera_info, to_image
@@ -140,7 +141,7 @@ def picks_of(answer: str) -> tuple[Pick, ...]:
             label=one['label'],
             kind=one['kind'],
             tool=one['tool'],
-            pose=_matrix(one['position'], one['orientation']),
+            pose=rigid(Rotation.from_quat(one['orientation']).as_matrix(), one['position']),
             chance=one['chance'],
             cues=Cues(**dict.fromkeys(Cues.names(), 0.0)),  # the answer has none
             width_m=one['width'],
@@ -151,10 +152,3 @@ def picks_of(answer: str) -> tuple[Pick, ...]:
 
 def _stamp(header: Header) -> dict[str, int]:
     return {'sec': header.stamp.sec, 'nanosec': header.stamp.nanosec}
-
-
-def _matrix(position: list[float], orientation: list[float]) -> NDArray[np.float64]:
-    made = np.eye(4)
-    made[:3, :3] = Rotation.from_quat(orientation).as_matrix()
-    made[:3, 3] = position
-    return made

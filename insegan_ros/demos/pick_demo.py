@@ -28,13 +28,7 @@ from tqdm import tqdm
 from insegan_ros.demos.node_look import NodeLook
 from insegan_ros.demos.processes import NodeProcess, demo_parser, exit_code
 from insegan_ros.drawing import picture
-from insegan_ros.evaluation.picking import (
-    BinRun,
-    CellConfig,
-    SimulatedCell,
-    View,
-    outcomes,
-)
+from insegan_ros.evaluation.picking import BinRun, CellConfig, SimulatedCell, View, outcomes
 from insegan_ros.files import write_atomically
 from insegan_ros.inference import model_card
 from insegan_ros.parts_bin import Bin, save_bin
@@ -46,7 +40,9 @@ from insegan_ros.types import DepthFrame
 
 GIF_MS = 700  # a picture
 ZOOM = 3
-GOOD, BAD = (80, 220, 80), (240, 80, 60)  # RGB
+GOOD, BAD, DARK = (80, 220, 80), (240, 80, 60), (24, 24, 24)  # RGB
+TITLE_PX = 26  # above a picture
+MOST_PARTS = 100  # in the bin; filling it with more takes minutes
 
 
 def _pixel(point: NDArray, frame: DepthFrame) -> tuple[int, int]:
@@ -75,8 +71,10 @@ class Film:
             column, row = _pixel(view.chosen.pose[:3, 3], view.frame)
             at = ((column - x) * ZOOM, (row - y) * ZOOM)
             cv2.circle(image, at, 10, colour, 2, cv2.LINE_AA)
+        title = np.full((TITLE_PX, image.shape[1], 3), DARK, np.uint8)
         line = f'{view.left} left: {said}'
-        cv2.putText(image, line, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA)
+        cv2.putText(title, line, (6, 18), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, 1, cv2.LINE_AA)
+        image = np.concatenate([title, image])
         self._pictures.append(Picture.fromarray(image))
 
     def save(self, path: Path) -> None:
@@ -142,7 +140,11 @@ def report(args: argparse.Namespace, done: BinRun) -> str:
         },
     }
     write_atomically(args.out / 'result.json', (json.dumps(result, indent=1) + '\n').encode())
-    lines = [f'{done.parts} parts in the bin, {tries} picks tried, {done.left} parts left']
+    end = 'the bin is empty' if not done.left else 'given up after three misses in a row'
+    lines = [
+        f'{args.part}, {args.gripper}: {done.parts} parts in the bin, {tries} picks tried, '
+        f'{done.left} parts left: {end}'
+    ]
     lines += [f'  {name:<12} {count}' for name, count in ended.items() if count]
     if done.blind:
         lines.append(f'  {"no pick found":<12} {done.blind} frames')
@@ -167,6 +169,8 @@ def main() -> int:
     parser.add_argument('--out', type=Path, default=Path('demo/picking'), help='folder of output')
     args = parser.parse_args()
     require_seed(parser, args)
+    if not 1 <= args.count <= MOST_PARTS:
+        parser.error(f'--count {args.count}: 1 to {MOST_PARTS} parts are expected')
     return exit_code('pick_demo', lambda: pick_and_report(args))
 
 

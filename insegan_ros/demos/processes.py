@@ -20,7 +20,6 @@ from rclpy.client import Client
 from rclpy.node import Node
 
 from insegan_ros.data.replay import Replay
-from insegan_ros.data.store import DatasetError
 from insegan_ros.inference import model_card
 from insegan_ros.nodes.environment import node_environment
 
@@ -57,7 +56,7 @@ def exit_code(name: str, work: Callable[[], int], interrupted: str = '') -> int:
     prepare_environment()
     try:
         return work()
-    except (DemoError, ValueError) as error:
+    except (DemoError, ValueError, OSError) as error:  # OSError: no folder, a full disk
         print(f'{name}: {error}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -151,13 +150,10 @@ def known_instances(path: Path) -> int:
     """Parts in every recorded frame; 0, to be estimated, where that is not known.
 
     Raises:
-        DemoError: `path` cannot be replayed.
+        DatasetError: `path` cannot be replayed.
     """
-    try:
-        with contextlib.closing(Replay(path)) as replay:
-            return replay.instances or 0
-    except DatasetError as error:
-        raise DemoError(str(error)) from None
+    with contextlib.closing(Replay(path)) as replay:
+        return replay.instances or 0
 
 
 class DemoProcesses:

@@ -14,6 +14,7 @@ from insegan_ros.discovery.crops import rasterise
 from insegan_ros.discovery.pieces import Piece
 from insegan_ros.discovery.reconstruct import Reconstruction
 from insegan_ros.discovery.state import DiscoveryState
+from insegan_ros.drawing import encode_png
 from insegan_ros.files import write_atomically
 from insegan_ros.model.template import render, resting_heights
 
@@ -44,7 +45,7 @@ def draw(file: Path, work: Reconstruction, state: DiscoveryState, *, columns: in
         mask, height = crops.mask[picked] > 0, crops.height[picked]
         rows.append(np.hstack([_tile(h, m) for h, m in zip(height, mask, strict=True)]))
         rows.append(np.hstack([_tile(h, m) for h, m in zip(model[part], seen[part], strict=True)]))
-    _write(file, rows)
+    write_atomically(file, encode_png(np.vstack(rows)))
 
 
 def draw_pieces(
@@ -57,13 +58,7 @@ def draw_pieces(
         crops = rasterise(picked, 1.6 * length_m, 48)
         tiles = [_tile(h, m > 0) for h, m in zip(crops.height, crops.mask, strict=True)]
         pictures.append(np.hstack(tiles))
-    _write(file, pictures)
-
-
-def _write(file: Path, rows: list[NDArray[np.uint8]]) -> None:
-    done, encoded = cv2.imencode('.png', np.vstack(rows))
-    if done:
-        write_atomically(file, encoded.tobytes())
+    write_atomically(file, encode_png(np.vstack(pictures)))
 
 
 def _tile(height: NDArray, mask: NDArray, side: int = 72) -> NDArray[np.uint8]:

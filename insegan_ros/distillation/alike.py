@@ -20,6 +20,7 @@ from scipy.spatial.distance import cdist
 from insegan_ros.data.store import DatasetError
 from insegan_ros.distillation.piles import PileConfig, PileMaker, Shape, store_piles
 from insegan_ros.distillation.surroundings import Surroundings
+from insegan_ros.files import FolderInUseError
 from insegan_ros.synthetic.random_parts import random_part
 from insegan_ros.synthetic.workers import in_processes
 
@@ -40,18 +41,6 @@ class AlikeConfig:
     length: tuple[float, float] = (0.95, 1.1)  # of the part's: frames show it rather too short
 
 
-def maker_of(
-    around: Surroundings, length_m: float, config: AlikeConfig, *, seed: int, shape: int
-) -> PileMaker:
-    """Piles of one random shape in the bin and under the camera of the frames."""
-    rng = np.random.default_rng([seed, 2, shape])
-    part = random_part(rng, length_m * rng.uniform(*config.length))
-    pieces = tuple((np.asarray(p.vertices), np.asarray(p.faces)) for p in part.convex_pieces)
-    vertices, faces = np.asarray(part.mesh.vertices), np.asarray(part.mesh.faces)
-    shapes = (Shape(vertices, faces, pieces),)
-    return PileMaker(shapes, around, PileConfig(count=config.piles))
-
-
 @dataclass(frozen=True)
 class Order:
     """So many piles of one shape, in a folder; small enough to be sent to processes."""
@@ -70,18 +59,25 @@ class Order:
         Raises:
             DatasetError: the folder holds piles of another shape.
         """
-        maker = maker_of(self.around, self.length_m, self.config, seed=self.seed, shape=self.shape)
-        piles = store_piles(maker, self.path, self.seed, workers=1)
+        piles = store_piles(self._maker(), self.path, self.seed, workers=1)
         try:
             for made in piles:
                 if made >= self.count:
                     break
-        except DatasetError:
+        except (DatasetError, FolderInUseError):
             raise
         except ValueError:  # it does not fit
             return
         finally:
             piles.close()
+
+    def _maker(self) -> PileMaker:
+        """Piles of one random shape in the bin and under the camera of the frames."""
+        rng = np.random.default_rng([self.seed, 2, self.shape])
+        part = random_part(rng, self.length_m * rng.uniform(*self.config.length))
+        pieces = tuple((np.asarray(p.vertices), np.asarray(p.faces)) for p in part.convex_pieces)
+        shape = Shape(np.asarray(part.mesh.vertices), np.asarray(part.mesh.faces), pieces)
+        return PileMaker((shape,), self.around, PileConfig(count=self.config.piles))
 
 
 def carry_out(

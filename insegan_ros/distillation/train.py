@@ -19,12 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from insegan_ros.distillation.network import (
-    NetworkConfig,
-    VoteNetwork,
-    channels_last,
-    vote_loss,
-)
+from insegan_ros.distillation.network import NetworkConfig, VoteNetwork, channels_last, vote_loss
 from insegan_ros.distillation.optimizers import Optimizers
 from insegan_ros.training import checkpoint
 from insegan_ros.training.ema import Ema

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
+from sklearn.metrics import adjusted_rand_score
 
 Labels = NDArray[np.integer]
 
@@ -157,18 +158,7 @@ def ari_foreground(predicted: Labels, true: Labels) -> float:
     inside = true != 0
     if not inside.any():
         return float('nan')
-    _, p = np.unique(predicted[inside], return_inverse=True)
-    _, t = np.unique(true[inside], return_inverse=True)
-    table = np.zeros((p.max() + 1, t.max() + 1))
-    np.add.at(table, (p, t), 1)
-
-    def pairs(n: NDArray[np.float64]) -> float:
-        return float((n * (n - 1) / 2).sum())
-
-    together, rows, columns = pairs(table), pairs(table.sum(1)), pairs(table.sum(0))
-    expected = rows * columns / max(pairs(table.sum(keepdims=True)), 1.0)
-    most = (rows + columns) / 2
-    return 1.0 if most == expected else (together - expected) / (most - expected)
+    return float(adjusted_rand_score(true[inside], predicted[inside]))
 
 
 def count_is_right(predicted: Labels, true: Labels) -> bool:

@@ -20,7 +20,7 @@ from insegan_ros.depth_camera import D435, D435_NOISE, StereoNoise
 from insegan_ros.parts_bin import Bin
 from insegan_ros.picks.gripper import Gripper, ParallelJaw, SuctionCup
 from insegan_ros.picks.pick import Pick
-from insegan_ros.picks.planner import plan_picks
+from insegan_ros.picks.planner import plan_picks, require_fits
 from insegan_ros.synthetic.bin_world import BinSpec, Physics, SceneRejectedError, fill_validly
 from insegan_ros.synthetic.d435 import add_noise
 from insegan_ros.synthetic.parts import Part
@@ -140,7 +140,11 @@ class SimulatedCell:
     """The cell, its camera, and the bin as it was found when it was empty."""
 
     def __init__(self, config: CellConfig, gripper: Gripper | Sequence[Gripper]) -> None:
-        """Several grippers are changed as the picks ask for."""
+        """Several grippers are changed as the picks ask for.
+
+        Raises:
+            ValueError: a gripper is wider than the bin.
+        """
         self.config = config
         several = (gripper,) if isinstance(gripper, SuctionCup | ParallelJaw) else tuple(gripper)
         spec = config.bin_spec
@@ -159,6 +163,8 @@ class SimulatedCell:
         self._raycaster = Raycaster(config.part.mesh, spec)
         rng = np.random.default_rng(0)
         self.parts_bin = find_bin(self._photograph(rng)[0], rng)
+        for one in several:
+            require_fits(one, self.parts_bin)
 
     def photographed(self, seed: int) -> tuple[DepthFrame, NDArray[np.int64]]:
         """A frame of a full bin, and (H, W) which part each pixel truly shows, -1 for none."""

@@ -56,7 +56,7 @@ def show_compared(
     windows = windows_around(list(zip(*rows.values())))
     pictures = [
         [
-            enlarged(drawing.picture(s.frame, each)[window])
+            drawing.fit(drawing.picture(s.frame, each)[window], (SIDE, SIDE))
             for s, each, window in zip(frames.values(), labels, windows)
         ]
         for labels in rows.values()
@@ -92,9 +92,3 @@ def labels_of(segmenter: Segmenter, frame: DepthFrame) -> NDArray[np.integer]:
         return segmenter.segment(frame).labels
     except ValueError:
         return nothing(frame).labels
-
-
-def enlarged(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The picture at the side of a tile."""
-    way = cv2.INTER_AREA if picture.shape[0] > SIDE else cv2.INTER_NEAREST
-    return np.array(cv2.resize(picture, (SIDE, SIDE), interpolation=way), np.uint8)

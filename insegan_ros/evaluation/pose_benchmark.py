@@ -13,12 +13,7 @@ from numpy.typing import NDArray
 from insegan_ros.data.cad import METRES, Units
 from insegan_ros.data.meshes import read_mesh
 from insegan_ros.data.store import PART, Dataset, DatasetError, Sample
-from insegan_ros.evaluation.pose_ap import (
-    LEAST_VISIBLE,
-    LIMIT,
-    PoseScene,
-    pose_average_precision,
-)
+from insegan_ros.evaluation.pose_ap import LEAST_VISIBLE, LIMIT, PoseScene, pose_average_precision
 from insegan_ros.evaluation.pose_error import Match, PartModel, match_poses, recall
 from insegan_ros.evaluation.pose_space import PoseSpace, read_symmetry, symmetry_of_mesh
 from insegan_ros.evaluation.report import aligned
@@ -118,7 +113,9 @@ def write_pose_report(
     }
     out.mkdir(parents=True, exist_ok=True)
     (out / 'poses.json').write_text(json.dumps(report, indent=2))
-    return '\n'.join([*aligned(_rows(figures)), *_notes(left_out, part, space)])
+    columns = list(next(iter(figures.values())))
+    rows = [['', *columns], *([name, *map(str, row.values())] for name, row in figures.items())]
+    return '\n'.join([*aligned(rows), *_notes(left_out, part, space)])
 
 
 def _mesh_of(dataset: Dataset, mesh: Path | None, units: Units) -> trimesh.Trimesh:
@@ -165,12 +162,6 @@ def _notes(left_out: Mapping[str, str], part: PartModel, space: PoseSpace) -> li
         f'{1e3 * part.diameter:.1f} mm, {len(part.symmetries)} symmetries; pose AP: within '
         f'{1e3 * LIMIT * space.diameter:.1f} mm, symmetry class: {space.symmetry.name}',
     ]
-
-
-def _rows(figures: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
-    """A heading, and a row a method."""
-    columns = list(next(iter(figures.values())))
-    return [['', *columns], *([name, *map(str, row.values())] for name, row in figures.items())]
 
 
 def judge_poses(

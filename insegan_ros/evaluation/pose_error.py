@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 
+from insegan_ros.camera import rigid
 from insegan_ros.data.store import Sample
 from insegan_ros.evaluation.metrics import iou_matrix
 from insegan_ros.types import Segmentation
@@ -97,11 +98,9 @@ def mesh_symmetries(
             continue
         if all_points.query(points @ turn.T + shift)[0].max() > 0.01 * diameter + spacing:
             continue
-        motion = np.eye(4)
-        motion[:3, :3], motion[:3, 3] = turn, shift
         apart = [Rotation.from_matrix(turn @ other[:3, :3].T).magnitude() for other in found]
         if min(apart) > np.radians(4):
-            found.append(motion)
+            found.append(rigid(turn, shift))
     return np.stack(found)
 
 
@@ -162,9 +161,8 @@ def fit_frame(
         if not agreeing:
             break
         frames = [_nearest_frame(part, m, best) for m in agreeing]
-        mean = np.eye(4)
-        mean[:3, :3] = Rotation.from_matrix([f[:3, :3] for f in frames]).mean().as_matrix()
-        mean[:3, 3] = np.mean([f[:3, 3] for f in frames], axis=0)
+        turn = Rotation.from_matrix([f[:3, :3] for f in frames]).mean().as_matrix()
+        mean = rigid(turn, np.mean([f[:3, 3] for f in frames], axis=0))
         if (
             np.minimum(errors(mean), limit * part.diameter).sum()
             < np.minimum(errors(best), limit * part.diameter).sum()

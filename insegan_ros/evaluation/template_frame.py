@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from insegan_ros.camera import rigid
 from insegan_ros.data.meshes import read_mesh
 from insegan_ros.data.store import Dataset, DatasetError, Sample
 from insegan_ros.evaluation.benchmark import nothing
@@ -75,8 +76,7 @@ def learned_frame(model: Path, mesh: trimesh.Trimesh) -> NDArray[np.float64] | N
         theirs, spread = surface_moments(learned)
     except DatasetError:
         return None
-    frame = np.eye(4)
-    frame[:3, 3] = theirs - centre
+    frame = rigid(np.eye(3), theirs - centre)
     alike = np.abs(spread - covariance).max() <= ALIKE * np.trace(covariance)
     return frame if alike and same_surface(mesh, learned, moved=frame[:3, 3]) else None
 

@@ -55,11 +55,12 @@ def existence_cues(clusters: Clusters) -> NDArray[np.float64]:
     above = (clusters.centres[:, 2] - clusters.centres[other, 2]) / length
     apart = np.minimum(distance.min(axis=1), FAR)
     alone = apart >= FAR
-    compact = np.log(np.quantile(area, 0.8) / length**2)
+    usual = np.quantile(area, 0.8)
+    compact = np.log(usual / length**2)
     columns = [
         agreement,
         visible,
-        np.log(area / np.quantile(area, 0.8)),
+        np.log(area / usual),
         np.log(support / length**2 + 1e-4),
         np.log(support / area),
         clusters.spread,

@@ -18,8 +18,9 @@ from insegan_ros.bin_segmenter import BinSegmenter
 from insegan_ros.camera import height_map, segmentation_from_labels
 from insegan_ros.crop import BinCrop, CropConfig, depth_at_height, encode
 from insegan_ros.model.generator import Generator
-from insegan_ros.model.hypotheses import best_of_turns, composed
+from insegan_ros.model.hypotheses import best_of_turns
 from insegan_ros.model.insegan import InSeGANConfig, make_encoder
+from insegan_ros.model.refine import composed, refine
 from insegan_ros.parts_bin import Bin, foreground
 from insegan_ros.types import DepthFrame, InstanceImages, Segmentation
 
@@ -45,6 +46,7 @@ class InSeGANCard:
     model: InSeGANConfig
     crop: CropConfig
     filters: FilterConfig
+    refine_steps: int = 0  # gradient steps on each frame's codes
     turns: int = 1  # quarter turns of the image whose instances compete (model.hypotheses)
 
     def __post_init__(self) -> None:
@@ -75,15 +77,33 @@ class InSeGANNetworks(nn.Module):
         self._count = model.instances
 
     @torch.no_grad()
-    def decompose(self, images: Tensor, *, turns: int = 1) -> Decomposition:
+    def decompose(
+        self,
+        images: Tensor,
+        refine_steps: int = 0,
+        seconds: float = float('inf'),
+        *,
+        turns: int = 1,
+    ) -> Decomposition:
         """Of images (B, 1, S, S).
 
         Args:
+            refine_steps: gradient steps of the codes; after `seconds` none is begun.
             turns: of the image by 90 degrees, whose instances compete.
         """
         found = best_of_turns(self.encoder, self.generator, images, count=self._count, turns=turns)
-        image, alone = composed(self.generator, found.codes, found.turns)
-        return Decomposition(alone, image[:, 0], self.generator.templates(found.codes))
+        codes = found.codes
+        if refine_steps and seconds > 0:
+            codes = refine(
+                self.generator,
+                codes,
+                images,
+                steps=refine_steps,
+                turns=found.turns,
+                seconds=seconds,
+            )
+        image, alone = composed(self.generator, codes, found.turns)
+        return Decomposition(alone, image[:, 0], self.generator.templates(codes))
 
 
 class InSeGANSegmenter(BinSegmenter):
@@ -106,10 +126,12 @@ class InSeGANSegmenter(BinSegmenter):
         self._card = card
         self._device = next(networks.parameters()).device
 
-    def _segment(self, frame: DepthFrame, parts_bin: Bin) -> Segmentation:
+    def _segment(self, frame: DepthFrame, parts_bin: Bin, seconds: float) -> Segmentation:
         crop = BinCrop.of(frame, parts_bin, self._card.crop)
         image = torch.from_numpy(crop.image).to(self._device)[None, None]
-        explained = self._networks.decompose(image, turns=self._card.turns)
+        explained = self._networks.decompose(
+            image, self._card.refine_steps, seconds, turns=self._card.turns
+        )
         alone = filtered(explained.alone[0].float().cpu().numpy(), self._card.filters)
         seen = crop.restore(alone, frame)  # (n, H, W)
         threshold = self._card.filters.threshold
@@ -238,16 +260,6 @@ def choose_threshold(
     return round(float(trials[int(np.argmax(ious))]), 3)
 
 
-def card_from(settings: Mapping[str, Any]) -> InSeGANCard:
-    """A card's `settings`; steps of refinement, which older versions knew, are left out.
-
-    Raises:
-        ConfigError: settings that this version does not know.
-    """
-    known = {k: v for k, v in settings.items() if k != 'refine_steps'}
-    return config.from_mapping(InSeGANCard, known)
-
-
 def load(
     settings: Mapping[str, Any],
     tensors: Mapping[str, Tensor],
@@ -262,7 +274,7 @@ def load(
         ConfigError: settings that this version does not know.
         RuntimeError: weights that do not fit them.
     """
-    card = card_from(settings)
+    card = config.from_mapping(InSeGANCard, settings)
     networks = InSeGANNetworks(card.model)
     networks.load_state_dict(dict(tensors))
     return InSeGANSegmenter(networks.to(torch.device(device)), card, parts_bin, seed=seed)

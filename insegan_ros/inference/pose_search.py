@@ -12,6 +12,7 @@ import trimesh
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from insegan_ros.camera import rigid
 from insegan_ros.model.surface import Surface, depth_of, sample_surface
 from insegan_ros.types import DepthFrame
 
@@ -115,14 +116,12 @@ class PoseSearch:
         shifts_m = self._cell * np.array(cells_aside)
         views = np.argsort(costs.min(axis=0), kind='stable')[: self._settings.refined]
         return [
-            self._pose(turn, int(kept[k]), centre + [*shifts_m[best[k]], lifts[best[k], k]])
+            rigid(
+                turn @ self._rotations[int(kept[k])],
+                centre + [*shifts_m[best[k]], lifts[best[k], k]],
+            )
             for k in views
         ]
-
-    def _pose(self, turn: NDArray, view: int, origin: NDArray[np.floating]) -> NDArray[np.float64]:
-        pose = np.eye(4)
-        pose[:3, :3], pose[:3, 3] = turn @ self._rotations[view], origin
-        return pose
 
 
 @dataclass(frozen=True)

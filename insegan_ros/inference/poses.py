@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from insegan_ros.camera import points_from_depth
+from insegan_ros.camera import points_from_depth, rigid
 from insegan_ros.deadline import check_time
 from insegan_ros.inference.pose_search import PoseSearch, PoseSettings
 from insegan_ros.model.surface import (
@@ -240,10 +240,8 @@ def _trials(settings: PoseSettings, diameter: float, seed: int) -> list[NDArray[
     rng, count = np.random.default_rng(seed), settings.trials
     steps = []
     for size in np.geomspace(1.0, 0.2, max(count, 1))[:count]:
-        step = np.eye(4)
-        step[:3, :3] = Rotation.from_rotvec(rng.normal(0, settings.turn_rad * size, 3)).as_matrix()
-        step[:3, 3] = rng.normal(0, settings.shift * diameter * size, 3)
-        steps.append(step)
+        turn = Rotation.from_rotvec(rng.normal(0, settings.turn_rad * size, 3)).as_matrix()
+        steps.append(rigid(turn, rng.normal(0, settings.shift * diameter * size, 3)))
     return steps
 
 

@@ -32,13 +32,7 @@ from insegan_ros.distillation.train import TrainConfig, begin
 from insegan_ros.inference import distilled_card, model_card
 from insegan_ros.inference.distilled import DistilledSegmenter
 from insegan_ros.inference.distilled_card import Scoring
-from insegan_ros.learn.reading import (
-    Case,
-    ReadingConfig,
-    calibrate_scores,
-    learn_to_read,
-    look,
-)
+from insegan_ros.learn.reading import Case, ReadingConfig, calibrate_scores, learn_to_read, look
 from insegan_ros.learn.stage_network import train_with_bar
 
 HELD_OUT = 20  # one shape in so many is not trained on, but no more than

@@ -125,6 +125,8 @@ class LearnConfig:
     step: StepConfig = field(default_factory=StepConfig)
     # of the finished model; the threshold is chosen
     filters: FilterConfig = field(default_factory=FilterConfig)
+    # gradient steps on each frame's codes, of the finished model; docs/results.md: what they gain
+    refine_steps: int = 0
     turns: int = 1  # quarter turns of a frame whose instances compete, of the finished model
     rescue: RescueConfig = field(default_factory=RescueConfig)
 
@@ -148,10 +150,12 @@ class LearnConfig:
         if self.kinds > 1 and self.mesh is not None:
             raise ValueError('kinds are sought in frames; a mesh is of one kind: leave one out')
         _ = self.errors(0.05)  # says what is wrong with the camera
-        if self.step.joint_after is not None and self.model.encoder != 'set':
+        asked = self.step.joint_after not in (None, StepConfig.joint_after)
+        if asked and (self.model.encoder != 'set' or self.step.generator_steps < 1):
             raise ValueError(
-                f'step.joint_after is {self.step.joint_after}, which only a set encoder has, and '
-                f'model.encoder is {self.model.encoder}: leave out one of them'
+                f'step.joint_after is {self.step.joint_after}, which only a set encoder has that '
+                f'learns after the generator; model.encoder is {self.model.encoder}, '
+                f'step.generator_steps {self.step.generator_steps}: leave out one of them'
             )
         if self.frames < 1 or self.least_piles < 1:
             raise ValueError(
@@ -193,7 +197,7 @@ OF_DISTILLED = (
 
 # of some methods, not of learned baselines
 OF_STARTED = ('start',)
-OF_INSEGAN = ('model', 'step', 'filters', 'turns', 'rescue')
+OF_INSEGAN = ('model', 'step', 'filters', 'refine_steps', 'turns', 'rescue')
 OF_BASELINES = ('baseline',)
 
 

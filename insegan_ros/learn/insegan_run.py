@@ -62,6 +62,8 @@ class InSeGANRun(TrainingRun):
         real = self.frames.batch(batch, np.random.default_rng([0, *source]))[rows]
         z = self._latents(batch, [1, *source])[rows]
         self.done = k + 1
+        if self._good is None:
+            self._good = copy.deepcopy(self._trainer.state())
         try:
             losses = self._trainer.step(real, z.to(self.job.device))
         except FloatingPointError as error:
@@ -209,7 +211,8 @@ class InSeGANRun(TrainingRun):
             said['training']['images_seen'] += self._start.images_seen
             said['began_with'] = self._start.card.get('training')
         said['separated'] = health.verdict()
-        said['settings'] = config.plain(card)
+        kept = replace(card, refine_steps=self._settings.refine_steps)
+        said['settings'] = config.plain(kept)
         model_card.save_model(self.job.model, said, networks.state_dict())
 
     def draw(self, done: int) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from insegan_ros import config
 from insegan_ros.inference import insegan, model_card
-from insegan_ros.inference.insegan import InSeGANCard, card_from
+from insegan_ros.inference.insegan import InSeGANCard
 from insegan_ros.inference.model_card import ModelError
 
 
@@ -52,7 +52,7 @@ class InSeGANStart:
     def settings(self) -> InSeGANCard:
         """Sizes of its networks, and the crop that they see."""
         try:
-            return card_from(self.card['settings'])
+            return config.from_mapping(InSeGANCard, self.card['settings'])
         except (KeyError, config.ConfigError) as error:
             raise ModelError(f'{self.folder} cannot be gone on with: {error}') from None
 

@@ -29,15 +29,11 @@ def resolve(
         overrides: 'key=value' strings, which override the files.
 
     Raises:
-        ConfigError: unknown keys or values, or settings of another method.
+        ConfigError: unknown keys, or settings of another method.
+        ValueError: values that cannot be.
         DatasetError: the number of instances does not fit.
     """
-    try:
-        settings = config.load(LearnConfig, files, overrides)
-    except ConfigError:
-        raise
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
+    settings = config.load(LearnConfig, files, overrides)
     given = _given(files, overrides)
     for key in given:
         if key not in sections(settings.method):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from insegan_ros import drawing
@@ -18,6 +17,7 @@ from insegan_ros.synthetic.depth_noise import AnyCamera, DepthNoise
 from insegan_ros.types import DepthFrame
 
 SHOWN = 6  # frames in a picture
+TILE = (128, 128)  # px of a frame in it
 
 
 def _seen(frame: DepthFrame, rng: np.random.Generator, side: int) -> np.ndarray:
@@ -84,11 +84,7 @@ def show_segmented(dataset: Dataset, indices: list[int], out: Path, *, seed: int
         shown = _square(heights[window], side)
         labels = np.nan_to_num(_square(found.labels[window].astype(np.float32), side)).astype(int)
         top = float(np.nanpercentile(shown, 99.5))
-        row_a.append(_sized(drawing.heights_picture(shown, top)))
-        row_b.append(_sized(drawing.labels_picture(shown, labels, top)))
+        row_a.append(drawing.fit(drawing.heights_picture(shown, top), TILE))
+        row_b.append(drawing.fit(drawing.labels_picture(shown, labels, top), TILE))
     if row_a:
         drawing.save_rows(out / 'segmented.png', [row_a, row_b])
-
-
-def _sized(picture: np.ndarray, side: int = 128) -> np.ndarray:
-    return np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA))

@@ -14,11 +14,10 @@ from torch import Tensor, nn
 
 from insegan_ros.model.generator import Generator
 from insegan_ros.model.insegan import explain
+from insegan_ros.model.refine import mismatch, turned_back
 
 SWEEPS = 6  # over the chosen instances, at most: in each one of them may be exchanged
 GAIN = 1e-6  # of the error, by which an exchange counts as better
-INSIDE = 5.0  # more weight of heights, where both images show parts: outlines outweigh them else
-FLOOR = -0.45  # below it an image shows no part
 
 
 @dataclass(frozen=True)
@@ -72,38 +71,3 @@ def _chosen(alone: Tensor, image: Tensor, count: int) -> Tensor:
         if least == before:
             break
     return chosen
-
-
-def composed(
-    generator: Generator, codes: Tensor, turns: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """All in one image (B, 1, S, S), each alone (B, n, S, S), as the image shows them.
-
-    Args:
-        turns: (B, n) of the image by which each code was found; with any, the nearest rendering is
-            what is seen.
-    """
-    image, alone = generator.render_both(codes)
-    if turns is None or not turns.any():
-        return image, alone
-    alone = turned_back(alone, turns)
-    return alone.amax(dim=1, keepdim=True), alone
-
-
-def turned_back(alone: Tensor, turns: Tensor) -> Tensor:
-    """Renderings (B, n, S, S) of the image turned by (B, n) quarter turns -> of the image."""
-    back = alone
-    for k in range(1, 4):
-        back = torch.where((turns == k)[..., None, None], alone.rot90(-k, (2, 3)), back)
-    return back
-
-
-def mismatch(rendered: Tensor, images: Tensor) -> Tensor:
-    """(...): mean difference of images (..., S, S), in which heights of parts weigh more.
-
-    The gap between floor and parts makes a pixel of an outline cost as much as several heights of
-    a part; with that alone outlines are met by parts that lie wrongly.
-    """
-    off = (rendered - images).abs()
-    both = (rendered > FLOOR) & (images > FLOOR)
-    return (off * (1 + INSIDE * both)).mean(dim=(-2, -1))

@@ -46,7 +46,7 @@ PARAMETERS = (
         'camera_height', 0.45, 'height of the camera above the floor of the bin, metres', 0.2, 2.0
     ),
     Parameter(
-        'bin_width', 0.0, 'width of the bin, metres; 0 makes it tight for five parts', 0.0, 1.0
+        'bin_width', 0.0, 'width of the bin, metres; 0 makes it tight for its parts', 0.0, 1.0
     ),
     Parameter(
         'resolution', 1.0, "width and height of the image, as a share of a D435's", 0.1, 1.0
@@ -58,7 +58,6 @@ PARAMETERS = (
         'an arm, which joint_trajectory moves, holds the bin; it is never filled anew',
     ),
 )
-FIRST_SCENE_S = 60.0
 
 
 class BinSimulator(ManagedNode):
@@ -95,7 +94,7 @@ class BinSimulator(ManagedNode):
         self._held = ShakenBin(config, self._arm) if given['held'] else None
         if self._held is None:
             self._stream = SceneStream(config)
-            self._show(self._stream.take(FIRST_SCENE_S))
+            self._show(self._stream.take())
         self._camera = DepthPublisher(self, given['frame_id'])
         self._joints = self.create_lifecycle_publisher(JointState, 'joint_states', QOS)
         self._truth = self.create_lifecycle_publisher(Image, '~/true_labels', QOS)
@@ -147,7 +146,7 @@ class BinSimulator(ManagedNode):
             if scene is not self._scene:
                 self._show(scene)
         elif now - self._since >= self._given['scene_period'] and self._stream.ready():
-            self._show(self._stream.take(timeout_s=1.0))
+            self._show(self._stream.take())
 
     def _publish(self) -> None:
         now = time.monotonic()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shape_msgs.msg import Mesh, MeshTriangle, SolidPrimitive
 from std_msgs.msg import Header
 
-from insegan_ros.nodes.pick_messages import pose_message
+from insegan_ros.nodes.messages import pose_message
 from insegan_ros.picks.boxes import OrientedBox
 from insegan_ros.picks.scene import posed
 from insegan_ros.types import DepthFrame, Segmentation

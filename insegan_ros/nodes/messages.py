@@ -108,9 +108,9 @@ def _channels(images: InstanceImages, empty: np.generic, scale: int, *, header: 
     """A message of N channels; of one, empty, where N is 0."""
     channels = max(len(images), 1)
     # written where the message holds it: a stack of a hundred images is too large for a copy
-    data = array('B', [0]) * (int(np.prod(images.size)) * channels * empty.dtype.itemsize)
-    stack = np.frombuffer(data, empty.dtype).reshape(*images.size, channels)
-    stack[:] = empty
+    height, width = images.size
+    data = array('B', np.full(width * channels, empty).tobytes()) * height
+    stack = np.frombuffer(data, empty.dtype).reshape(height, width, channels)
     for k, (rows, columns, crop) in enumerate(images.crops):
         stack[rows, columns, k] = crop * empty.dtype.type(scale)
     encoding = f'{KINDS[empty.dtype.name]}C{channels}'
@@ -141,12 +141,11 @@ def points(frame: DepthFrame, found: Segmentation, header: Header) -> PointCloud
 
 def poses(found: Segmentation, header: Header) -> PoseArray:
     """camera_T_instance, in the order of the labels."""
-    message = PoseArray(header=header)
-    if not found.count:
-        return message
-    quaternions = Rotation.from_matrix(found.poses[:, :3, :3]).as_quat()  # x, y, z, w
-    for pose, (x, y, z, w) in zip(found.poses, quaternions.tolist()):
-        place = Point(**dict(zip('xyz', pose[:3, 3].tolist())))
-        turn = Quaternion(x=x, y=y, z=z, w=w)
-        message.poses.append(Pose(position=place, orientation=turn))
-    return message
+    return PoseArray(header=header, poses=[pose_message(pose) for pose in found.poses])
+
+
+def pose_message(pose: NDArray[np.floating]) -> Pose:
+    """A (4, 4) homogeneous matrix as a message."""
+    x, y, z = np.asarray(pose)[:3, 3].tolist()
+    qx, qy, qz, qw = Rotation.from_matrix(np.asarray(pose)[:3, :3]).as_quat().tolist()
+    return Pose(position=Point(x=x, y=y, z=z), orientation=Quaternion(x=qx, y=qy, z=qz, w=qw))

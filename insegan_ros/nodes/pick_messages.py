@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import Point, Pose, PoseArray, Quaternion, TransformStamped, Vector3
-from numpy.typing import NDArray
+from geometry_msgs.msg import Point, PoseArray, TransformStamped, Vector3
 from scipy.spatial.transform import Rotation
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
+from insegan_ros.nodes.messages import pose_message
 from insegan_ros.picks.boxes import OrientedBox
 from insegan_ros.picks.gripper import Gripper, SuctionCup
 from insegan_ros.picks.pick import Pick
@@ -23,13 +23,6 @@ READY = ColorRGBA(r=0.1, g=0.8, b=0.2, a=0.9)
 WAITING = ColorRGBA(r=1.0, g=0.6, b=0.0, a=0.7)
 BOX = ColorRGBA(r=0.3, g=0.5, b=1.0, a=0.25)
 AXIS_M = 0.02  # length of a pose's axes in RViz
-
-
-def pose_message(pose: NDArray[np.floating]) -> Pose:
-    """A (4, 4) homogeneous matrix as a message."""
-    x, y, z = np.asarray(pose)[:3, 3].tolist()
-    qx, qy, qz, qw = Rotation.from_matrix(np.asarray(pose)[:3, :3]).as_quat().tolist()
-    return Pose(position=Point(x=x, y=y, z=z), orientation=Quaternion(x=qx, y=qy, z=qz, w=qw))
 
 
 def picks(plan: Plan, header: Header) -> PoseArray:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from insegan_ros.camera import rigid
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cues:
@@ -68,7 +70,4 @@ def tool_pose(
         x = np.eye(3)[np.argmin(np.abs(z))]
         x = x - (x @ z) * z
     x = x / np.linalg.norm(x)
-    pose = np.eye(4)
-    pose[:3, :3] = np.stack([x, np.cross(z, x), z], axis=1)
-    pose[:3, 3] = point
-    return pose
+    return rigid(np.stack([x, np.cross(z, x), z], axis=1), point)

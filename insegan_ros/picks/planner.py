@@ -65,7 +65,7 @@ def plan_picks(
     if not grippers:
         raise ValueError('no gripper is given; at least one is needed to plan picks for')
     for one in grippers:
-        _check_fits(one, parts_bin)
+        require_fits(one, parts_bin)
     scene = Scene.of(frame, found, parts_bin, failed=failed)
     covered = covered_by(scene) if found.count else np.zeros((0, 0), np.float32)
     plan = _plan(scene, covered, grippers, limits=STRICT)
@@ -118,7 +118,8 @@ def _one(
     return pick if isinstance(pick, NoPick) else replace(pick, chance=gripper.chance(pick.cues))
 
 
-def _check_fits(gripper: Gripper, parts_bin: Bin) -> None:
+def require_fits(gripper: Gripper, parts_bin: Bin) -> None:
+    """Raises: ValueError, where the gripper is wider than the bin."""
     if parts_bin.corners is None:
         return
     corners = np.asarray(parts_bin.corners)

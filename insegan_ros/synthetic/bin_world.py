@@ -65,6 +65,25 @@ class BinSpec:
         return BinSpec(width=width_in_lengths * part.length, wall_height=1.6 * part.length)
 
 
+def require_inside(centres: NDArray[np.float64], spec: BinSpec) -> None:
+    """Raises: SceneRejectedError, where one of (N, 3) points lies outside the bin or too high."""
+    if (np.abs(centres[:, :2]) > spec.width / 2).any() or (centres[:, 2] < 0).any():
+        raise SceneRejectedError('a part left the bin')
+    if (centres[:, 2] > spec.wall_height).any():
+        raise SceneRejectedError('a part lies above the rim')
+
+
+def poses_of(qpos: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N, 7) places and quaternions of MuJoCo -> (N, 4, 4) world_T_part."""
+    poses = np.tile(np.eye(4), (len(qpos), 1, 1))
+    poses[:, :3, 3] = qpos[:, :3]
+    matrix = np.empty(9)
+    for pose, quaternion in zip(poses, qpos[:, 3:]):
+        mujoco.mju_quat2Mat(matrix, quaternion)
+        pose[:3, :3] = matrix.reshape(3, 3)
+    return poses
+
+
 @dataclass(frozen=True)
 class Physics:
     """What the simulation trades between speed and accuracy."""
@@ -209,13 +228,8 @@ class BinWorld:
 
     def poses(self) -> NDArray[np.float64]:
         """(N, 4, 4) world_T_part."""
-        poses = np.tile(np.eye(4), (self.count, 1, 1))
-        qpos = self._data.qpos.reshape(-1, 7)[self._bodies]
-        matrix = np.empty(9)
-        for k in range(self.count):
-            mujoco.mju_quat2Mat(matrix, qpos[k, 3:])
-            poses[k, :3, :3] = matrix.reshape(3, 3)
-            poses[k, :3, 3] = qpos[k, :3] + self.displacement
+        poses = poses_of(self._data.qpos.reshape(-1, 7)[self._bodies])
+        poses[:, :3, 3] += self.displacement
         return poses
 
     def check(self) -> None:
@@ -225,11 +239,7 @@ class BinWorld:
             SceneRejectedError: a part lies outside the bin or over its rim, or parts overlap.
         """
         mujoco.mj_forward(self._model, self._data)
-        centres = self.poses()[:, :3, 3] - self.displacement
-        if (np.abs(centres[:, :2]) > self.bin_spec.width / 2).any() or (centres[:, 2] < 0).any():
-            raise SceneRejectedError('a part left the bin')
-        if (centres[:, 2] > self.bin_spec.wall_height).any():
-            raise SceneRejectedError('a part lies above the rim')
+        require_inside(self.poses()[:, :3, 3] - self.displacement, self.bin_spec)
         depth = self.penetration()
         if depth > self.physics.max_penetration:
             raise SceneRejectedError(f'parts interpenetrate by {depth * 1e3:.1f} mm')

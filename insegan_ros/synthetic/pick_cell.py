@@ -15,17 +15,11 @@ from numpy.typing import NDArray
 
 from insegan_ros.picks.gripper import Gripper, ParallelJaw, SuctionCup
 from insegan_ros.synthetic.bin_model import compiled, world_of
-from insegan_ros.synthetic.bin_world import BinSpec, Physics, SceneRejectedError
-from insegan_ros.synthetic.gripper_bodies import (
-    GRIP,
-    PARTS_BIT,
-    TOOL_BIT,
-    add_finite_walls,
-    add_hand,
-)
+from insegan_ros.synthetic.bin_world import BinSpec, Physics, poses_of, require_inside
+from insegan_ros.synthetic.gripper_bodies import PARTS_BIT, TOOL_BIT, add_finite_walls, add_hand
+from insegan_ros.synthetic.hanging_tool import HangingTool
 from insegan_ros.synthetic.parts import Part
 
-LIP_NEEDED = 11  # of them touch one part, or air gets in
 SPEED = 0.15  # m/s of the hand
 CLEAR_M = 0.10  # above the rim, where the hand starts and where it lifts to
 PRESS_M = 0.004  # beyond the first touch
@@ -57,7 +51,7 @@ class PickCell:
         tool: Gripper,
         physics: Physics | None = None,
     ) -> None:
-        self.part, self.bin_spec, self.tool = part, bin_spec, tool
+        self.part, self.bin_spec = part, bin_spec
         self.physics = physics or Physics()
         world = world_of([part], bin_spec, capacity, physics=self.physics)
         add_finite_walls(world, bin_spec)
@@ -67,9 +61,7 @@ class PickCell:
         self._capacity = capacity
         self._radius = float(np.linalg.norm(part.mesh.vertices, axis=1).max())
         self._bodies = [self._model.body(f'part{k}').id for k in range(capacity)]
-        self._tool_body = self._model.body('tool').id
-        names = [self._model.geom(k).name for k in range(self._model.ngeom)]
-        self._grip_geoms = {k for k, name in enumerate(names) if name.startswith(GRIP)}
+        self.tool = HangingTool(self._model, self._data, tool, parts=self._bodies)
         self._present = np.zeros(capacity, bool)
         self._park_hand()
         self._apply_presence()
@@ -105,11 +97,7 @@ class PickCell:
             self._apply_presence()
             self._step(self.physics.drop_interval)
         self.settle()
-        where = qpos[:count, :3]
-        if (np.abs(where[:, :2]) > self.bin_spec.width / 2).any() or (where[:, 2] < 0).any():
-            raise SceneRejectedError('a part left the bin')
-        if (where[:, 2] > self.bin_spec.wall_height).any():
-            raise SceneRejectedError('a part lies above the rim')
+        require_inside(qpos[:count, :3], self.bin_spec)
 
     def settle(self, seconds: float = 2.5) -> bool:
         """Wait until every part is at rest; False if some still move after `seconds`."""
@@ -124,13 +112,7 @@ class PickCell:
 
     def poses(self) -> NDArray[np.float64]:
         """(M, 4, 4) world_T_part of those in the bin, in the order of `present`."""
-        poses = np.tile(np.eye(4), (len(self.present), 1, 1))
-        matrix = np.empty(9)
-        for row, k in enumerate(self.present):
-            qpos = self._part_qpos()[k]
-            mujoco.mju_quat2Mat(matrix, qpos[3:])
-            poses[row, :3, :3], poses[row, :3, 3] = matrix.reshape(3, 3), qpos[:3]
-        return poses
+        return poses_of(self._part_qpos()[self.present])
 
     def take_over(self, other: PickCell) -> None:
         """Make this bin hold the parts of another cell of the same part, as they lie there."""
@@ -155,9 +137,9 @@ class PickCell:
         if -pose[2, 2] < MIN_DOWN:
             return Outcome.BLOCKED
         start = self._start(pose)
-        self._place_hand(start, opening=width_m)
+        self.tool.place(start, opening=width_m)
         reached, touched = self._approach(start, pose)
-        held = self._take_hold() if touched or isinstance(self.tool, ParallelJaw) else False
+        held = self._take_hold() if touched or isinstance(self.tool.kind, ParallelJaw) else False
         self._lift(reached)
         came = self._lifted()
         self._let_go(came)
@@ -184,32 +166,32 @@ class PickCell:
         Returns the pose reached, and whether a cup's lip touched a part; fingers only arrive.
         """
         z = pose[:3, 2]
-        cup = isinstance(self.tool, SuctionCup)
+        cup = isinstance(self.tool.kind, SuctionCup)
         way = float((pose[:3, 3] - start[:3, 3]) @ z) + (PRESS_M if cup else 0.0)
         steps = max(int(way / SPEED / self.physics.timestep), 1)
         reached = start.copy()
         for step in range(1, steps + 1):
             reached[:3, 3] = start[:3, 3] + z * way * step / steps
-            self._move_hand(reached)
+            self.tool.move(reached)
             mujoco.mj_step(self._model, self._data)
             if step % 4:
                 continue
-            lag = float((reached[:3, 3] - self._data.xpos[self._tool_body]) @ z)
-            if cup and self._suck():  # an ejector runs before the lip touches
+            lag = float((reached[:3, 3] - self.tool.position) @ z)
+            if cup and self.tool.suck():  # an ejector runs before the lip touches
                 return reached, True
             if lag > BLOCKED_M:
-                return reached, cup and self._touches_part()
-        return reached, self._touches_part() if cup else True
+                return reached, cup and self.tool.touches_part()
+        return reached, self.tool.touches_part() if cup else True
 
     def _take_hold(self) -> bool:
-        if isinstance(self.tool, SuctionCup):
+        if isinstance(self.tool.kind, SuctionCup):
             for _ in range(5):
                 self._step(0.01)
-                held = self._suck()
+                held = self.tool.suck()
             return held
         self._data.ctrl[:] = [0.0, 0.0]  # close: the fingers' targets meet in the middle
         self._step(0.25)
-        return self._touches_part()
+        return self.tool.touches_part()
 
     def _lift(self, reached: NDArray[np.float64]) -> None:
         """Straight up until what hangs on the tool is above the rim, and wait."""
@@ -219,41 +201,14 @@ class PickCell:
         pose = reached.copy()
         for step in range(1, steps + 1):
             pose[2, 3] = reached[2, 3] + way * _smooth(step / steps)
-            self._move_hand(pose)
+            self.tool.move(pose)
             mujoco.mj_step(self._model, self._data)
-            if step % 4 == 0 and isinstance(self.tool, SuctionCup):
-                self._suck()
+            if step % 4 == 0 and isinstance(self.tool.kind, SuctionCup):
+                self.tool.suck()
         for _ in range(int(SETTLE_S / 0.02)):
             self._step(0.02)
-            if isinstance(self.tool, SuctionCup):
-                self._suck()
-
-    def _suck(self) -> bool:
-        """The vacuum lasts while the whole lip touches one part; whether it does."""
-        self._data.ctrl[0] = 1.0 if self._sealed_on() is not None else 0.0
-        return bool(self._data.ctrl[0])
-
-    def _sealed_on(self) -> int | None:
-        """The body that closes the lip, or None."""
-        touching: dict[int, set[int]] = {}
-        for lip, body in self._contacts():
-            touching.setdefault(body, set()).add(lip)
-        for body, lips in touching.items():
-            if body in self._bodies and len(lips) >= LIP_NEEDED:
-                return body
-        return None
-
-    def _touches_part(self) -> bool:
-        return any(body in self._bodies for _, body in self._contacts())
-
-    def _contacts(self) -> list[tuple[int, int]]:
-        """Pairs of a geom of the lip or the fingers and the body that it touches."""
-        pairs = []
-        for first, second in self._data.contact.geom[: self._data.ncon]:
-            for own, other in ((first, second), (second, first)):
-                if own in self._grip_geoms:
-                    pairs.append((int(own), int(self._model.geom_bodyid[other])))
-        return pairs
+            if isinstance(self.tool.kind, SuctionCup):
+                self.tool.suck()
 
     def _lifted(self) -> list[int]:
         """Indices of the parts that are above the rim now."""
@@ -296,25 +251,7 @@ class PickCell:
     def _park_hand(self) -> None:
         pose = np.diag([1.0, -1, -1, 1])
         pose[:3, 3] = [0, 0, self.bin_spec.wall_height + 1.0]
-        self._place_hand(pose, opening=0.0)
-
-    def _place_hand(self, pose: NDArray[np.float64], *, opening: float) -> None:
-        """Put hand and tool at a pose at once, without moving there."""
-        self._move_hand(pose)
-        address = 7 * self._capacity
-        self._data.qpos[address : address + 3] = self._data.mocap_pos[0]
-        self._data.qpos[address + 3 : address + 7] = self._data.mocap_quat[0]
-        self._data.qvel[6 * self._capacity :] = 0
-        self._data.ctrl[:] = 0
-        if isinstance(self.tool, ParallelJaw):
-            half = min(opening / 2 + 0.003, self.tool.stroke_m / 2)
-            self._data.qpos[address + 7 :] = half
-            self._data.ctrl[:] = half
-        mujoco.mj_forward(self._model, self._data)
-
-    def _move_hand(self, pose: NDArray[np.float64]) -> None:
-        self._data.mocap_pos[0] = pose[:3, 3]
-        mujoco.mju_mat2Quat(self._data.mocap_quat[0], pose[:3, :3].ravel())
+        self.tool.place(pose, opening=0.0)
 
 
 def _smooth(share: float) -> float:

@@ -7,12 +7,13 @@ rate asks for the next scene early and picks it up when it is due.
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import os
 import queue
 import signal
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 
 import numpy as np
@@ -23,8 +24,11 @@ from insegan_ros.depth_camera import D435, D435_DEPTH_SCALE, D435_NOISE, StereoN
 from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, SceneRejectedError, fill_validly
 from insegan_ros.synthetic.d435 import add_noise
 from insegan_ros.synthetic.generate import MAX_ATTEMPTS, kinds_named, make_bin
+from insegan_ros.synthetic.parts import Part
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
 from insegan_ros.types import Intrinsics
+
+TIGHT_FOR = 5  # parts, of the bins that `make_bin` chooses
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class BinConfig:
     noise: StereoNoise | None = D435_NOISE  # None: exact to the millimetre
     tilt_degrees: float = 0.0  # of the camera from the vertical
     camera_height: float = 0.45  # metres above the bin's floor
-    bin_width: float = 0.0  # metres between the walls; 0: tight for five of the part
+    bin_width: float = 0.0  # metres between the walls; 0: as tight as for five of the part
     intrinsics: Intrinsics = D435
     exposures: int = 8  # noisy images of one scene
 
@@ -54,10 +58,11 @@ class BinConfig:
         if self.exposures < 1:
             raise ValueError(f'exposures {self.exposures}: at least 1 is needed')
 
-    @property
-    def bin_spec(self) -> BinSpec:
-        """The bin of these scenes."""
-        return make_bin(self.part, self.bin_width or None)[1]
+    def make(self) -> tuple[list[Part], BinSpec]:
+        """The parts of these scenes and their bin: more than five have as much floor each."""
+        parts, spec = make_bin(self.part, self.bin_width or None)
+        more = 1.0 if self.bin_width else max(self.instances / TIGHT_FOR, 1.0)
+        return parts, replace(spec, width=spec.width * math.sqrt(more))
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ class SimulatedBin:
     """The physical bin: drop parts, photograph them."""
 
     def __init__(self, config: BinConfig) -> None:
-        parts, spec = make_bin(config.part, config.bin_width or None)
+        parts, spec = config.make()
         self.config = config
         self.world = BinWorld(parts, spec, capacity=max(config.instances, 1))
         pose = looking_down(config.camera_height, config.tilt_degrees)
@@ -96,7 +101,7 @@ class SimulatedBin:
         except SceneRejectedError as error:
             raise ValueError(
                 f'{config.instances} of {config.part} do not fit a bin '
-                f'{config.bin_spec.width:.2f} m wide ({error}); widen it or use fewer'
+                f'{self.world.bin_spec.width:.2f} m wide ({error}); widen it or use fewer'
             ) from None
 
     def photograph(self, rng: np.random.Generator, exposures: int | None = None) -> BinScene:
@@ -136,16 +141,13 @@ class SceneStream:
         """Whether `take` would return at once."""
         return not self._next.empty()
 
-    def take(self, timeout_s: float) -> BinScene:
-        """The next scene; the one after it is started.
+    def take(self) -> BinScene:
+        """The next scene, as soon as it is there; the one after it is started.
 
         Raises:
-            RuntimeError: the process failed (with its reason), died, or the time ran out.
+            RuntimeError: the process failed (with its reason) or died.
         """
-        try:
-            scene = self._next.get(timeout=timeout_s)
-        except queue.Empty:
-            raise RuntimeError(f'no scene from the simulation within {timeout_s:g} s') from None
+        scene = self._next.get()
         if isinstance(scene, Exception):
             self._next.put(scene)  # there will be no other
             raise RuntimeError(f'the simulation ended: {scene}')

@@ -18,11 +18,7 @@ from insegan_ros import __version__
 from insegan_ros.data.cad import content_hash
 from insegan_ros.data.store import Dataset, DatasetInfo, to_units
 from insegan_ros.synthetic.camera_presets import errors_of
-from insegan_ros.synthetic.generate import (
-    SceneConfig,
-    floor_plane,
-    make_scene,
-)
+from insegan_ros.synthetic.generate import SceneConfig, floor_plane, make_scene
 from insegan_ros.synthetic.raycast import Camera, looking_down
 from insegan_ros.synthetic.workers import in_processes
 

@@ -6,6 +6,7 @@ What is minimised is in `objective`, whose turn it is in `step_config`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from insegan_ros.model.generator import Generator
 from insegan_ros.model.insegan import InSeGAN
+from insegan_ros.model.set_encoder import SetEncoder
 from insegan_ros.training.distributed import ALONE, Group
 from insegan_ros.training.ema import Ema
 from insegan_ros.training.loop import require_finite, require_finite_network
@@ -40,6 +42,8 @@ class Trainer:
             precision: of convolutions and products; weights, losses and the warp stay float32.
             capturable: the optimisers can be part of a CUDA graph.
         """
+        if not isinstance(model.encoder, SetEncoder):  # has no such phase
+            config = replace(config, joint_after=None)
         self.model, self.config, self.group = model, config, group
         self.precision, self._capturable = precision, capturable
         self._optimizers = self._fresh_optimizers()
@@ -73,9 +77,11 @@ class Trainer:
         groups = [{'params': rest}] + ([{'params': poses}] if poses else [])
 
         def adam(parameters: Any, rate: float) -> torch.optim.Adam:
-            return torch.optim.Adam(
-                parameters, rate, config.betas, capturable=self._capturable, foreach=True
-            )
+            if self._capturable:
+                return torch.optim.Adam(
+                    parameters, rate, config.betas, capturable=True, foreach=True
+                )
+            return torch.optim.Adam(parameters, rate, config.betas, fused=True)  # one pass
 
         return {
             'discriminator': adam(

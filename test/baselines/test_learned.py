@@ -10,11 +10,7 @@ from toys import discs, sticks
 
 from insegan_ros import config
 from insegan_ros.baselines.learned.decomposer import Decomposer
-from insegan_ros.baselines.learned.learned_segmenter import (
-    LearnedCard,
-    LearnedSegmenter,
-    load,
-)
+from insegan_ros.baselines.learned.learned_segmenter import LearnedCard, LearnedSegmenter, load
 from insegan_ros.baselines.learned.registry import METHODS, build
 from insegan_ros.camera import Plane
 from insegan_ros.config import ConfigError

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from insegan_ros.data.annotations import (
-    read_annotations,
-)
+from insegan_ros.data.annotations import read_annotations
 from insegan_ros.data.store import DatasetInfo
 from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.types import Intrinsics

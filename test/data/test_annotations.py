@@ -24,10 +24,7 @@ from drawn import (
 from pycocotools import mask as coco
 
 from insegan_ros import cli
-from insegan_ros.data.annotations import (
-    labels_of_frames,
-    read_annotations,
-)
+from insegan_ros.data.annotations import labels_of_frames, read_annotations
 from insegan_ros.data.store import Dataset, DatasetInfo
 from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.types import Intrinsics

@@ -7,17 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn import (
-    HEIGHT,
-    SQUARE,
-    WIDTH,
-    bare_dataset,
-    coco_file,
-    labelme_file,
-    only,
-    pairs,
-    square,
-)
+from drawn import HEIGHT, SQUARE, WIDTH, bare_dataset, coco_file, labelme_file, only, pairs, square
 
 from insegan_ros.data.annotations import (
     AnnotatedImage,

@@ -6,15 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cloud_writer import (
-    CAMERA,
-    CAMERA_YAML,
-    bin_depth,
-    folder_of,
-    pcd,
-    ply,
-    points_of,
-)
+from cloud_writer import CAMERA, CAMERA_YAML, bin_depth, folder_of, pcd, ply, points_of
 
 from insegan_ros.data.bags import Reading
 from insegan_ros.data.cloud_files import decode_pcd, decode_ply

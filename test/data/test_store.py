@@ -11,7 +11,8 @@ from stored_nuts import INFO, depth_image, problems, store_nuts
 from insegan_ros.data import store
 from insegan_ros.data.depth_messages import metres
 from insegan_ros.data.store import Dataset, DatasetError
-from insegan_ros.data.writer import DatasetWriter, encode_png
+from insegan_ros.data.writer import DatasetWriter
+from insegan_ros.drawing import encode_png
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from stored_nuts import CAMERA, INFO, depth_image, problems, store_nuts
 from insegan_ros.data import store
 from insegan_ros.data.store import Dataset, DatasetError, DatasetInfo
 from insegan_ros.data.writer import DatasetWriter
+from insegan_ros.files import FolderInUseError
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_second_writer_is_refused_and_the_first_goes_on(folder: Path) -> None:
     with DatasetWriter(folder, INFO) as writer:
-        with pytest.raises(DatasetError, match='being written by another process'):
+        with pytest.raises(FolderInUseError, match='being written by another process'):
             DatasetWriter(folder, INFO)
         assert writer.append(depth_image(3)) == 3
 

@@ -5,12 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from insegan_ros.evaluation.metrics import (
-    MatchedKinds,
-    class_accuracy,
-    kind_miou,
-    matched_kinds,
-)
+from insegan_ros.evaluation.metrics import MatchedKinds, class_accuracy, kind_miou, matched_kinds
 
 TRUE = np.kron([[1, 2], [3, 0]], np.ones((8, 8), int))
 KINDS = np.array([1, 2, 2])

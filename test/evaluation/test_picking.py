@@ -5,13 +5,7 @@ import pytest
 import trimesh
 from numpy.typing import NDArray
 
-from insegan_ros.evaluation.picking import (
-    CellConfig,
-    Sight,
-    SimulatedCell,
-    looker,
-    outcomes,
-)
+from insegan_ros.evaluation.picking import CellConfig, Sight, SimulatedCell, looker, outcomes
 from insegan_ros.parts_bin import Bin
 from insegan_ros.picks.gripper import SuctionCup
 from insegan_ros.synthetic.parts import Part
@@ -36,6 +30,14 @@ def test_a_bin_is_emptied_by_picks_planned_from_depth_alone(cell: SimulatedCell)
     assert run.left == 0
     assert outcomes([run])['lifted'] + outcomes([run])['wrong part'] == 3
     assert all(0 <= one.chance <= 1 for one in run.tries)
+
+
+def test_a_gripper_that_does_not_fit_into_the_bin_is_refused_before_a_pick_is_tried(
+    cell: SimulatedCell,
+) -> None:
+    wide = SuctionCup(cup_radius_m=0.005, tube_radius_m=0.3)
+    with pytest.raises(ValueError, match='600 mm wide but the bin only'):
+        SimulatedCell(cell.config, [CUP, wide])
 
 
 def test_frames_without_a_pick_end_a_bin_and_are_counted(cell: SimulatedCell) -> None:

@@ -56,7 +56,9 @@ def as_stored(networks: InSeGANNetworks) -> InSeGANNetworks:
 class Knows(InSeGANNetworks):
     """In place of trained weights: renders the two blocks, each alone, and an empty instance."""
 
-    def decompose(self, images: Tensor, *, turns: int = 1) -> Decomposition:
+    def decompose(
+        self, images: Tensor, refine_steps: int = 0, seconds: float = 0, *, turns: int = 1
+    ) -> Decomposition:
         column = torch.arange(64)[None, None]
         left = torch.where(column < 32, images[:, 0], -1.0)
         right = torch.where(column >= 32, images[:, 0], -1.0)
@@ -126,9 +128,9 @@ def test_the_threshold_is_found_without_labels() -> None:
 def test_a_saved_model_segments_as_the_one_in_memory(tmp_path: Path, method: str) -> None:
     torch.manual_seed(0)
     model = InSeGANConfig(**SIZES, kind=method[-2:], instances=3)
-    card = InSeGANCard(model, CARD.crop, CARD.filters, turns=4)
+    card = InSeGANCard(model, CARD.crop, CARD.filters, refine_steps=2, turns=4)
     networks = as_stored(InSeGANNetworks(model))
-    settings = config.plain(card) | {'refine_steps': 0}  # as older versions wrote
+    settings = config.plain(card)
     model_card.save_model(
         tmp_path, {'method': method, 'settings': settings}, networks.state_dict()
     )

@@ -10,9 +10,17 @@ import trimesh
 
 from insegan_ros.distillation.piles import PileConfig, PileMaker, Shape, store_piles
 from insegan_ros.distillation.surroundings import Surroundings
+from insegan_ros.model.template import Template
 from insegan_ros.types import Intrinsics
 
 SIZE = (0.04, 0.024, 0.016)  # m
+
+
+def brick() -> Template:
+    grid = (np.arange(16) - 7.5) * 0.003
+    inside = [np.abs(grid) < side / 2 for side in SIZE]
+    occupied = inside[0][:, None, None] & inside[1][None, :, None] & inside[2][None, None, :]
+    return Template(np.where(occupied, 6, -6).astype(np.float32), 0.003, {'explained': 0.9})
 
 
 def store_frames(folder: Path) -> None:

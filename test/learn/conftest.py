@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from brick_bin import store_frames
 
+from insegan_ros.learn.reading import ReadingConfig
+
 
 @pytest.fixture(scope='session')
 def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -14,3 +16,10 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp('bricks')
     store_frames(folder)
     return folder
+
+
+@pytest.fixture
+def two_ways_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which of nine ways to read votes is chosen is a matter of test_reading.py."""
+    defaults = ReadingConfig.__init__.__kwdefaults__
+    monkeypatch.setitem(defaults, 'generosity', ReadingConfig().generosity[:2])

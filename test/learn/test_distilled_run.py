@@ -5,16 +5,14 @@ from __future__ import annotations
 import shutil
 import sys
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import trimesh
 import yaml
-from brick_bin import SIZE
+from brick_bin import SIZE, brick
 
 from insegan_ros.bin_finding import find_bin
 from insegan_ros.cli import main
@@ -25,14 +23,10 @@ from insegan_ros.discovery.resume import stored_pieces
 from insegan_ros.discovery.search import Search, UnexplainedError
 from insegan_ros.distillation import piles
 from insegan_ros.distillation.examples import Piles
-from insegan_ros.distillation.pretrain import ShapesConfig, load_views
-from insegan_ros.distillation.random_views import ViewConfig
 from insegan_ros.distillation.surroundings import measure_surroundings
 from insegan_ros.inference import model_card
-from insegan_ros.inference.distilled import DistilledSegmenter
 from insegan_ros.inference.pose_search import PoseSettings
-from insegan_ros.learn import any_model, stage_any_bin, stage_discovery
-from insegan_ros.learn.reading import ReadingConfig, look
+from insegan_ros.learn import stage_any_bin, stage_discovery
 from insegan_ros.model.template import Template
 from insegan_ros.types import DepthFrame
 
@@ -42,24 +36,11 @@ except ImportError:  # also where TensorBoard is there and its protobuf is not
     CAN_TRAIN_GANS = False
 else:
     CAN_TRAIN_GANS = True
+pytestmark = pytest.mark.usefixtures('two_ways_to_read')
 # which model is kept is a matter of test_comparison.py
 UNSEEN = ('--set', 'compared=0')
 FEW = ('--set', 'least_piles=8', *UNSEEN)
 SHAPES = ('--set', 'alike={shapes: 4, looks: 3, kept: 2, piles: 6}', *UNSEEN)
-
-
-def brick() -> Template:
-    grid = (np.arange(16) - 7.5) * 0.003
-    inside = [np.abs(grid) < side / 2 for side in SIZE]
-    occupied = inside[0][:, None, None] & inside[1][None, :, None] & inside[2][None, None, :]
-    return Template(np.where(occupied, 6, -6).astype(np.float32), 0.003, {'explained': 0.9})
-
-
-@pytest.fixture(autouse=True)
-def two_ways_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which of nine ways to read votes is chosen is a matter of test_reading.py."""
-    defaults = ReadingConfig.__init__.__kwdefaults__
-    monkeypatch.setitem(defaults, 'generosity', ReadingConfig().generosity[:2])
 
 
 def test_the_bin_is_measured_in_unlabelled_frames(frames: Path) -> None:
@@ -127,63 +108,6 @@ def test_what_was_taught_is_neither_read_nor_scored_on(
     for held_out in (seen['learn_to_read'], seen['look']):  # by `look` scores are calibrated
         assert held_out
         assert not held_out & taught
-
-
-def test_pretraining_makes_a_model_that_training_begins_with(
-    frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
-    torch.set_num_threads(1)
-    small = partial(ShapesConfig, bins=1, pictures=2, parts=(2, 3), view=ViewConfig(size=64))
-    monkeypatch.setattr(any_model, 'ShapesConfig', small)
-    once = replace(any_model.READING, generosity=any_model.READING.generosity[:1])
-    monkeypatch.setattr(any_model, 'READING', once)
-    scored = []
-
-    def looked(segmenter: DistilledSegmenter, picture: Piles, *rest: Any, **named: Any) -> Any:
-        scored.append((segmenter.part_length_m, picture.labels.tobytes()))
-        return look(segmenter, picture, *rest, **named)
-
-    monkeypatch.setattr(any_model, 'look', looked)
-    start = tmp_path / 'any'
-    command = ['pretrain', '--out', str(start), '--shapes', '2', '--max-minutes', '0.02']
-    command += ['--workers', '1', '--device', 'cpu']
-    assert main(command) == 0
-    card = model_card.read_card(start / 'model')
-    # one of any kind and a compact one; those of the other number are held out
-    assert card['dataset']['random_shapes'] == 2
-    assert card['dataset']['piles'] > 0
-    assert card['training']['steps'] > 0
-    unseen = [
-        picture
-        for kind in any_model.KINDS
-        for picture in load_views(start / 'shapes' / f'0000{kind.ending}', small().view)
-    ]
-    told = {(scale.part_length_m, picture.labels.tobytes()) for picture, scale in unseen}
-    assert set(scored) <= told  # scores are of the held-out shapes, told their lengths
-    assert scored
-    segmenter = model_card.load_segmenter(f'{start / "model"}:{SIZE[0]}')
-    frame = Dataset(frames)[0].frame
-    assert segmenter.segment(frame).labels.shape == frame.depth_m.shape
-
-    run = ['train', '--dataset', str(frames), '--out', str(tmp_path), '--max-minutes', '0.01']
-    run += ['--workers', '1', '--device', 'cpu', *FEW, '--start']
-    brick().save(tmp_path / 'template')
-    monkeypatch.setattr(stage_discovery, 'discover', lambda _: brick())
-    shutil.copytree(start / 'model', tmp_path / 'torn')
-    (tmp_path / 'torn' / model_card.WEIGHTS).write_bytes(b'torn')
-    assert main([*run, str(tmp_path / 'torn')]) == 1
-    assert 'torn/model.safetensors cannot be read' in capsys.readouterr().err
-    assert main([*run, str(tmp_path / 'absent')]) == 1
-    assert 'no model' in capsys.readouterr().err
-    assert main([*run, str(start / 'model')]) == 0
-    with pytest.raises(model_card.ModelError, match='knows one part'):
-        model_card.load_segmenter(f'{tmp_path / "model"}:0.04')
-    with pytest.raises(model_card.ModelError, match=r'0\.001 to 2 m'):
-        model_card.load_segmenter(f'{start / "model"}:40')
-    card = model_card.read_card(tmp_path / 'model')
-    assert card['training']['began_with'].startswith('the weights of a model of any')
-    assert main(['pretrain', '--out', str(start), '--shapes', '0']) == 1
-    assert '1 or more shapes' in capsys.readouterr().err
 
 
 def test_a_finished_run_is_not_taken_for_one_of_another_dataset_seed_or_setting(

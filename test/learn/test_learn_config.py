@@ -51,7 +51,7 @@ def test_a_setting_that_decides_is_given_by_its_name_and_read_back(
 def test_a_joint_phase_that_would_never_teach_the_generator_by_frames_is_refused(
     settings: list[str],
 ) -> None:
-    with pytest.raises(ConfigError, match=r'joint_after (is )?(-1|9)'):
+    with pytest.raises(ValueError, match=r'joint_after (is )?(-1|9)'):
         resolve([], ['method=insegan3d', *settings], None)
 
 

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from insegan_ros.crop import CropConfig
 from insegan_ros.inference.insegan import FilterConfig, InSeGANCard, InSeGANConfig
 from insegan_ros.model.generator import Generator, GeneratorConfig
-from insegan_ros.model.hypotheses import best_of_turns, composed, mismatch, turned_back
+from insegan_ros.model.hypotheses import best_of_turns
+from insegan_ros.model.refine import composed, mismatch, refine, turned_back
 from insegan_ros.model.set_encoder import SetEncoder
 
 SMALL = GeneratorConfig(
@@ -72,6 +73,15 @@ def test_instances_of_several_turns_explain_together_what_none_does_alone() -> N
     all_ = best_of_turns(Errs(latents), generator, images, count=3, turns=4)
     before = error(generator, one.codes, one.turns, images)
     assert (error(generator, all_.codes, all_.turns, images) < before).all()
+
+
+def test_codes_of_turns_are_refined_where_they_were_found() -> None:
+    generator, latents = networks()
+    turns = torch.tensor([[0, 1, 3]]).expand(2, 3)
+    images = composed(generator, generator.place(latents[0]), turns)[0]
+    start = generator.place(latents[1])
+    better = refine(generator, start, images, steps=6, turns=turns)
+    assert (error(generator, better, turns, images) < error(generator, start, turns, images)).all()
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import torch
 
 from insegan_ros.model import code
 from insegan_ros.model.generator import Generator, GeneratorConfig
+from insegan_ros.model.refine import mismatch, refine
 from insegan_ros.model.set_encoder import STRIDE, SetEncoder, rotation
 from insegan_ros.model.set_losses import appearance_loss, centre_loss, seen, template_loss
 from insegan_ros.training.health import Health, examine
@@ -71,6 +72,32 @@ def test_an_encoder_names_the_template_of_each_instance() -> None:
     assert template_loss(codes, right, asked) < 0.01 < template_loss(codes, -right, asked)
     hidden = torch.where(asked[..., None] > 0, right, -right)
     assert template_loss(codes, hidden, asked) < 0.01  # what is not seen cannot be named
+
+
+def test_refinement_moves_an_instance_and_leaves_it_its_template() -> None:
+    torch.manual_seed(0)
+    small = replace(SMALL, templates=2, image_size=16, doublings=0)
+    generator = Generator(small).requires_grad_(False)
+    images = generator.render_both(generator.place(torch.randn(2, 3, 8)))[0]
+    start = generator.place(torch.randn(2, 3, 8))
+    refined = refine(generator, start, images, steps=3)
+    assert torch.equal(generator.templates(refined), generator.templates(start))
+    assert not torch.equal(code.parted(refined)[0], code.parted(start)[0])
+
+
+def test_refined_codes_never_render_worse() -> None:
+    torch.manual_seed(0)
+    generator = Generator(SMALL).requires_grad_(False)
+    true = generator.place(torch.randn(2, 3, 8))
+    images = generator.render_both(true)[0]
+    start = generator.place(torch.randn(2, 3, 8))
+
+    def error(codes: torch.Tensor) -> torch.Tensor:
+        return mismatch(generator.render_both(codes)[0], images)
+
+    assert (error(refine(generator, start, images, steps=8)) < error(start)).all()
+    assert torch.equal(refine(generator, start, images, steps=0), start)
+    assert torch.allclose(refine(generator, true, images, steps=3), true)
 
 
 def test_health_tells_parts_from_whole_scenes() -> None:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -38,3 +44,12 @@ def test_points_of_another_type_than_their_fields_or_scattered_in_memory_are_ref
         point_cloud2.create_cloud(Header(), fields, np.zeros(3, [('x', 'f8')]))
     with pytest.raises(TypeError):
         point_cloud2.create_cloud(Header(), fields, np.zeros(4, [('x', 'f4')])[::2])
+
+
+def test_without_a_path_in_the_environment_it_is_found_too(tmp_path: Path) -> None:
+    link = Path(sysconfig.get_path('purelib')) / 'insegan_ros_embedded.pth'
+    if not link.is_file():
+        pytest.skip('this environment was not made by `make`')
+    without = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
+    command = [sys.executable, '-c', 'import sensor_msgs_py.point_cloud2']
+    assert subprocess.run(command, env=without, cwd=tmp_path, check=False).returncode == 0

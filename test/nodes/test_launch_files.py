@@ -129,6 +129,16 @@ def test_a_topic_or_unit_that_is_given_goes_before_the_camera_s(
     assert node['depth_unit'] == 1e-4
 
 
+@pytest.mark.parametrize(('text', 'count'), [('8', 8), ('0', None), ('', None)])
+def test_a_simulated_bin_holds_as_many_parts_as_are_said_to_be_in_it(
+    started: Callable, text: str, count: int | None
+) -> None:
+    for module in optional.SIMULATION:
+        pytest.importorskip(module, reason=f'{module} is not installed: rosdep has no key')
+    nodes = started('segment', camera='simulated', instances=text)
+    assert nodes['bin_simulator'].get('instances') == count
+
+
 def test_photoneo_s_float_millimetres_are_not_taken_for_metres(started: Callable) -> None:
     assert started('segment', camera='photoneo')['segmenter']['depth_unit'] == 0.001
 

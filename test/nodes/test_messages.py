@@ -20,11 +20,7 @@ from std_msgs.msg import Header
 
 from insegan_ros.camera import segmentation_from_labels
 from insegan_ros.data.camera_model import frame_from_messages
-from insegan_ros.data.depth_messages import (
-    MessageError,
-    depth_from_message,
-    suspicious_depth,
-)
+from insegan_ros.data.depth_messages import MessageError, depth_from_message, suspicious_depth
 from insegan_ros.nodes import messages
 from insegan_ros.types import DepthFrame, Intrinsics
 

@@ -13,6 +13,7 @@ import yaml
 pytest.importorskip('rclpy', reason='ROS 2 is not installed')
 sys.path.insert(0, str(Path(__file__).parents[1] / 'picks'))
 from geometry_msgs.msg import PoseStamped
+from rclpy.qos import ReliabilityPolicy
 from scenes import CAMERA, FLOOR, HEIGHT, boxes
 from std_srvs.srv import Trigger
 
@@ -82,6 +83,9 @@ def test_rviz_shows_topics_that_the_segmenter_has(bench):
         assert {*topic} <= {'Value', 'Depth', 'Reliability Policy', 'Durability Policy'}
         types = dict(bench.node.get_topic_names_and_types())[topic['Value']]
         assert [name.rpartition('/')[2] for name in types] == [kind]
+        (sender,) = bench.node.get_publishers_info_by_topic(topic['Value'])
+        if topic.get('Reliability Policy', 'Reliable') == 'Reliable':  # RViz's own default
+            assert sender.qos_profile.reliability is ReliabilityPolicy.RELIABLE
     assert manager['Global Options']['Fixed Frame']
     assert all('Class' in tool for tool in manager['Tools'])
     assert {panel['Class'] for panel in settings['Panels']} >= {'rviz_common/Displays'}

@@ -24,7 +24,7 @@ from insegan_ros.deadline import check_time
 from insegan_ros.nodes import memory
 from insegan_ros.nodes.diagnostics import diagnostics
 from insegan_ros.nodes.messages import to_image
-from insegan_ros.nodes.segmenter_parameters import ignored
+from insegan_ros.nodes.segmenter_parameters import PARAMETERS, ignored
 from insegan_ros.types import DepthFrame, Segmentation
 
 
@@ -194,7 +194,7 @@ def test_an_exception_in_a_transition_is_said_with_what_to_do(
     ],
 )
 def test_what_has_no_effect_is_said(parameters: dict, said: str | None) -> None:
-    found = ignored({'instances': 0, 'model': 'any', 'method': '', 'device': 'auto'} | parameters)
+    found = ignored({one.name: one.default for one in PARAMETERS} | parameters)
     assert [said in one for one in found] == [True] if said else not found
 
 

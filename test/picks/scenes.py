@@ -36,8 +36,13 @@ def boxes(*given, rng=None, corners=None):
     return frame, segmentation_from_labels(frame, labels, scores), Bin(FLOOR, None, corners)
 
 
-def as_posed(found):
-    """The segmentation with its first instance rendered by a template, not as it was measured."""
+def as_posed(found, lean=0.0):
+    """The segmentation with its first instance rendered by a template, not as it was measured.
+
+    `lean`: tangent of the angle by which the rendering is turned about the y axis.
+    """
     rows, columns, depth = found.depths.crops[0]
-    crops = ((rows, columns, depth + 1e-4), *found.depths.crops[1:])
+    across = (np.arange(depth.shape[1]) - depth.shape[1] / 2) * depth / CAMERA.fx
+    leaning = (depth + 1e-4 + lean * across).astype(np.float32)
+    crops = ((rows, columns, leaning), *found.depths.crops[1:])
     return replace(found, depths=InstanceImages(found.depths.size, crops, np.float32('nan')))

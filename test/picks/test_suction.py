@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scenes import FLOOR, HEIGHT, boxes
+from scenes import FLOOR, HEIGHT, as_posed, boxes
 
 from insegan_ros.camera import segmentation_from_labels
 from insegan_ros.picks.gripper import ParallelJaw, SuctionCup
@@ -19,6 +19,16 @@ def test_the_cup_comes_down_on_the_middle_of_the_top_from_above():
     rotation = pick.pose[:3, :3]
     np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-9)
     assert np.linalg.det(rotation) == pytest.approx(1)
+
+
+@pytest.mark.parametrize('lean', [0.05, 1.0])
+def test_a_template_that_agrees_turns_most_of_the_direction_and_another_none_of_it(lean):
+    frame, found, parts_bin = boxes((0.0, 0.0, 0.04, 0.04, 0.03), rng=np.random.default_rng(0))
+    (pick,) = plan_picks(frame, as_posed(found, lean), parts_bin, gripper=CUP).picks
+    turned = -pick.pose[0, 2] / pick.pose[2, 2]
+    agrees = lean < 0.1  # within what camera and template may be off
+    assert pick.cues.known == agrees
+    assert turned == pytest.approx(0.75 * lean if agrees else 0.0, abs=0.01)
 
 
 def test_a_top_smaller_than_the_cup_cannot_be_taken():

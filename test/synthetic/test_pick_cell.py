@@ -52,7 +52,7 @@ def test_the_vacuum_is_on_when_the_lip_closes():
     made = cell(CUP)
     pose = above(made)
     start = made._start(pose)
-    made._place_hand(start, opening=0.0)
+    made.tool.place(start, opening=0.0)
     assert made._approach(start, pose)[1]
     assert made._data.ctrl[0] == 1
 

@@ -17,7 +17,7 @@ SMALL = Intrinsics(width=212, height=120, fx=D435.fx / 4, fy=D435.fy / 4, cx=105
 def test_the_stream_shows_the_scenes_of_its_numbers() -> None:
     config = BinConfig(part='nut', instances=3, seed=5, intrinsics=SMALL, exposures=2)
     stream = SceneStream(config)
-    streamed = [stream.take(60.0) for _ in range(2)]
+    streamed = [stream.take() for _ in range(2)]
     stream.close()
     simulated = SimulatedBin(config)
     simulated.drop(1)
@@ -39,6 +39,12 @@ def test_a_camera_stays_where_it_is_from_scene_to_scene() -> None:
     assert np.array_equal(*images)
 
 
+def test_more_parts_than_five_have_as_much_floor_each() -> None:
+    areas = {n: BinConfig(instances=n).make()[1].width ** 2 / max(n, 5) for n in (1, 5, 8, 40)}
+    assert list(areas.values()) == pytest.approx([areas[5]] * 4)
+    assert BinConfig(instances=40, bin_width=0.2).make()[1].width == pytest.approx(0.2)
+
+
 @pytest.mark.parametrize(
     'wrong', [{'part': 'banana'}, {'instances': -1}, {'tilt_degrees': 90}, {'bin_width': 0.01}]
 )
@@ -51,17 +57,17 @@ def test_a_process_that_fails_tells_why() -> None:
     """Four nuts do not fit where one does, and the caller learns it from the process."""
     stream = SceneStream(BinConfig(bin_width=0.05, instances=4, intrinsics=SMALL))
     with pytest.raises(RuntimeError, match='do not fit'):
-        stream.take(60.0)
+        stream.take()
     stream.close()
 
 
 def test_a_process_that_died_is_told_every_time() -> None:
     stream = SceneStream(BinConfig(instances=1, intrinsics=SMALL, exposures=1))
-    stream.take(60.0)
+    stream.take()
     stream._process.kill()
     for _ in range(3):  # one scene may have been under way
         with contextlib.suppress(RuntimeError):
-            stream.take(10.0)
+            stream.take()
     with pytest.raises(RuntimeError, match='died'):
-        stream.take(10.0)
+        stream.take()
     stream.close()

@@ -108,3 +108,15 @@ def test_a_run_whose_weights_are_no_numbers_goes_back_and_gives_up_at_last(sets:
         assert insegan_parts.still_well([run], broken) == [run]
         assert all(torch.equal(a, b) for a, b in zip(before, run.trainer.model.parameters()))
     assert insegan_parts.still_well([run], broken) == []
+
+
+def test_a_run_may_see_smaller_images_than_are_kept(sets: Path) -> None:
+    small = {**SMALL, 'image_size': 32, 'doublings': 1}
+    plan = part_run.Plan('nut', model=small, step={'batch': 2}, generator=0.0)
+    run = part_run.PartRun('one', plan, sets, torch.device('cpu'))
+    run.advance(0.5)
+    run.steps.step()
+    run.look(sets / 'out')
+    assert model_card.read_card(sets / 'out/one/model')['settings']['crop']['size'] == 32
+    with pytest.raises(ValueError, match='image_size 48'):
+        part_run.crops(sets, 'nut', 48)

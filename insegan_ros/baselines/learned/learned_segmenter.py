@@ -53,7 +53,12 @@ class LearnedSegmenter(BinSegmenter):
         # the same for every frame: a frame's labels do not depend on earlier ones
         self._noise = torch.randn(1, *network.noise_shape, generator=generator).to(self._device)
 
-    def _segment(self, frame: DepthFrame, parts_bin: Bin) -> Segmentation:
+    def _segment(
+        self,
+        frame: DepthFrame,
+        parts_bin: Bin,
+        seconds: float,  # noqa: ARG002
+    ) -> Segmentation:
         crop = BinCrop.of(frame, parts_bin, self._crop)
         image = torch.from_numpy(crop.image).to(self._device)[None, None]
         with torch.no_grad():
