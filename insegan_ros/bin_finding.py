@@ -44,7 +44,8 @@ def find_bin(
     inside[window] = _enclosed(places[window], tall[window], config)
     low = inside & measured & (heights < config.low * tallest)
     rim = measured & (heights > config.rim * tallest) & ~inside
-    corners = _floor_rectangle(frame, floor, low, rim=rim, config=config)
+    hidden_m = min(config.hidden_m, config.hidden_lean * tallest)
+    corners = _floor_rectangle(frame, floor, low, rim=rim, hidden_m=hidden_m, config=config)
     if corners is None:
         return Bin(floor, _window(measured), None, config.limits)
     top = corners - np.asarray(floor.normal) * -tallest  # the walls lean outwards in the image
@@ -107,12 +108,16 @@ def _floor_rectangle(
     low: NDArray[np.bool_],
     *,
     rim: NDArray[np.bool_],
+    hidden_m: float,
     config: FindingConfig,
 ) -> NDArray | None:
     """(4, 3) corners of the bin's floor, camera frame, or None where too little of it is seen.
 
     The sides lie where low points end. Where parts or a wall hide the floor before it ends, the
     inner edge of the walls' rim shows how much further it goes.
+
+    Args:
+        hidden_m: how far the rim has to be from where low points end for that.
     """
     if low.sum() < config.least_floor_px:
         return None
@@ -139,8 +144,8 @@ def _floor_rectangle(
             beyond = sign * (edge[beside, axis] - ends[end, axis])
             beyond = beyond[beyond > 0]
             if len(beyond) > config.least_beyond_px:
-                hidden_m = float(np.percentile(beyond, config.rim_edge))
-                ends[end, axis] += sign * hidden_m * (hidden_m > config.hidden_m)
+                farther = float(np.percentile(beyond, config.rim_edge))
+                ends[end, axis] += sign * farther * (farther > hidden_m)
     box = np.array([ends[0], [ends[1, 0], ends[0, 1]], ends[1], [ends[0, 0], ends[1, 1]]])
     return origin + (box @ turn.T + middle) @ axes
 

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Sequence
 
 from insegan_ros import __version__
+from insegan_ros.files import require_current_folder
 from insegan_ros.seeds import require_seed
 
 # A command's summary; its module has add_arguments(parser) and run(args) -> exit code, and imports
@@ -82,6 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors='backslashreplace')
     chosen = next((word for word in argv if word in COMMANDS), '')
     try:
+        require_current_folder()
         for before, word in zip([chosen, *argv], argv):
             if not word or (word.startswith('--') and word.endswith('=')):
                 # as a path it would be the current folder

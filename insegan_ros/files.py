@@ -48,6 +48,14 @@ def read_text(path: Path, at_most: int = MAX_TEXT_BYTES) -> str:
         raise ValueError(f'{path} is no text in UTF-8: {error}') from None
 
 
+def require_current_folder() -> None:
+    """Raises: ValueError, where it was deleted: libraries then end the process without a word."""
+    try:
+        os.getcwd()
+    except OSError:
+        raise ValueError('the current folder no longer exists; `cd` to another one') from None
+
+
 class FolderInUseError(ValueError):
     """Another process writes into the folder."""
 

@@ -30,6 +30,7 @@ class PartLimits:
     noise_within_m: float = 0.02  # under the floor: what lies lower is a flying pixel, no noise
     wall_margin_m: float = 0.004  # from the walls' inner faces: measured walls waver by as much
     wall_margin_px: float = 3.1  # but not by more than this: a near camera sees small bins sharply
+    wall_margin_lengths: float = 0.025  # nor by more than this share of a part's length, if known
     wall_lean: float = 0.06  # they waver by so much more for each metre above the floor
 
 
@@ -61,8 +62,9 @@ class FindingConfig:
     least_beyond_px: int = 20  # of the rim beyond the floor's end; fewer are flying pixels
     rim_edge: float = 3.0  # percentile of the rim's points across it that is its inner edge
     # a rim so much farther out than the floor's end means that parts hide the floor before it:
-    # walls that lean outwards make less
+    # walls that lean outwards make less, and low ones less still
     hidden_m: float = 0.008
+    hidden_lean: float = 0.15  # of the walls' height, where that is less: walls lean by 8 degrees
 
     # of a camera that rarely moves (`BinTracker`)
     looks: int = 5  # frames in which the bin is sought: parts hide the walls' feet in some
@@ -179,6 +181,8 @@ def _within_walls(
     limits = parts_bin.limits
     pixel_m = parts_bin.floor.offset / frame.intrinsics.fx
     beside = min(limits.wall_margin_m, limits.wall_margin_px * pixel_m)
+    if parts_bin.part_length_m is not None:
+        beside = min(beside, limits.wall_margin_lengths * parts_bin.part_length_m)
     margin = beside + limits.wall_lean * heights[window]
     inside = np.ones(depth_m.shape, bool)
     for a, b in zip(corners, np.roll(corners, -1, axis=0)):

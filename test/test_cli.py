@@ -35,6 +35,16 @@ def test_an_empty_value_is_not_the_current_folder(
     assert 'the value after --out' in capsys.readouterr().err
 
 
+def test_a_current_folder_that_was_deleted_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / 'gone').mkdir()
+    monkeypatch.chdir(tmp_path / 'gone')
+    (tmp_path / 'gone').rmdir()
+    assert cli.main(['verify', str(tmp_path)]) == 1
+    assert 'the current folder no longer exists' in capsys.readouterr().err
+
+
 def test_an_unknown_command_is_a_usage_error() -> None:
     with pytest.raises(SystemExit) as left:
         cli.main(['segmnt'])

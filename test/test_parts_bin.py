@@ -262,5 +262,38 @@ def test_a_near_camera_sees_parts_close_to_the_walls_of_a_small_bin(
     assert half_m == pytest.approx(seen_mm * 1e-3, abs=1.5 * distance_m / camera.fx)
 
 
+def test_small_parts_lose_less_beside_the_walls() -> None:
+    camera = Intrinsics(80, 80, 422.0, 422.0, 39.5, 39.5)
+    frame = DepthFrame(np.full((80, 80), 0.295, np.float32), camera)
+    corners = tuple((x, y, 0.3) for x, y in square(0.012))
+    floor = Plane((0.0, 0.0, -1.0), 0.3)
+    unknown, small, large = (
+        foreground(frame, Bin(floor, None, corners, part_length_m=length)).sum()
+        for length in (None, 0.015, 0.3)
+    )
+    assert unknown == large < 0.8 * small
+
+
+def open_box(half: float, wall: float, hidden: float) -> DepthFrame:
+    """A bin, half so wide, whose floor a part hides over so many metres beside one wall."""
+    camera = Intrinsics(120, 120, 422.0, 422.0, 59.5, 59.5)
+    v, u = (np.mgrid[:120, :120] - 59.5) / 422.0
+    far = np.maximum(abs(u), abs(v))
+    depth = np.clip(half / np.maximum(far, 1e-9), 0.3 - wall, 0.3)  # the floor and the faces
+    depth[far * (0.3 - wall) > half + 0.004] = 0.3  # around the bin
+    part = 0.3 - 0.4 * wall
+    depth[(depth > part) & (u * part > half - hidden) & (far * part < half)] = part
+    return DepthFrame(depth.astype(np.float32), camera)
+
+
+@pytest.mark.parametrize('hidden', [0.0, 0.005])
+def test_parts_beside_a_wall_of_a_small_bin_do_not_make_it_smaller(hidden: float) -> None:
+    floor = Plane((0.0, 0.0, -1.0), 0.3)
+    found = find_bin(open_box(0.012, 0.025, hidden), np.random.default_rng(0), floor)
+    assert found.corners is not None
+    sides = np.ptp(np.array(found.corners), axis=0)[:2]
+    assert sides == pytest.approx([0.024, 0.024], abs=0.0025)
+
+
 def square(half: float) -> list[tuple[float, float]]:
     return [(-half, -half), (half, -half), (half, half), (-half, half)]

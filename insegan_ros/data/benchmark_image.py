@@ -27,6 +27,7 @@ class BenchmarkImage:
     labels: NDArray[np.uint8]  # (H, W)
     poses: NDArray[np.float32]  # (N, 4, 4) camera_T_part
     visible: list[float] | None  # (N,) of each instance's outline; None: unknown
+    doubts: tuple[str, ...] = ()  # what is odd about its camera, in words
 
     def __post_init__(self) -> None:
         if not np.isfinite(self.poses).all() or np.isinf(self.frame.depth_m).any():

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from insegan_ros.camera import rigid
 from insegan_ros.data.benchmark_image import DAMAGED, MOST_INSTANCES, BenchmarkImage, read_grey
+from insegan_ros.data.camera_doubts import doubts, require_pinhole
 from insegan_ros.data.left_out import LeftOut
 from insegan_ros.data.store import DatasetError
 from insegan_ros.types import DepthFrame, Intrinsics
@@ -101,8 +102,11 @@ def _image(
     units = _picture(scene / 'depth', key)
     depth_m = units.astype(np.float32) * np.float32(float(camera['depth_scale']) * MM)
     depth_m[units == 0] = np.nan
-    fx, _, cx, _, fy, cy, *_ = (float(value) for value in camera['cam_K'])
+    fx, skew, cx, _, fy, cy, *_ = (float(value) for value in camera['cam_K'])
+    require_pinhole('cam_K', [float(value) for value in camera['cam_K']])
     height, width = depth_m.shape
+    intrinsics = Intrinsics(width, height, fx, fy, cx, cy)
+    odd = tuple(doubts(intrinsics, skew=skew))
     labels = np.zeros((height, width), np.uint8)
     poses: list[NDArray[np.float64]] = []
     visible: list[float | None] = []
@@ -116,9 +120,9 @@ def _image(
         labels[_picture(scene / 'mask_visib', f'{key}_{k:06d}') > 0] = len(poses)
         visible.append(info.get('visib_fract'))
     known = [float(v) for v in visible if v is not None]
-    frame = DepthFrame(depth_m, Intrinsics(width, height, fx, fy, cx, cy))
+    frame = DepthFrame(depth_m, intrinsics)
     told = known if len(known) == len(poses) else None
-    return BenchmarkImage(name, frame, labels, np.array(poses, np.float32), told)
+    return BenchmarkImage(name, frame, labels, np.array(poses, np.float32), told, odd)
 
 
 def _scenes(path: Path) -> list[Path]:

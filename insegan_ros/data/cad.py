@@ -140,7 +140,8 @@ def _closed(mesh: trimesh.Trimesh, path: Path, notes: list[str]) -> trimesh.Trim
         mesh.update_faces(once)
         notes.append(f'{twice} faces that were there more than once were left out')
     if not mesh.is_watertight:
-        area, edges = float(mesh.area), _open_edges(mesh)
+        _, faces_of_edges = np.unique(mesh.edges_sorted, axis=0, return_counts=True)
+        area, edges = float(mesh.area), int((faces_of_edges != 2).sum())
         trimesh.repair.fix_normals(mesh)
         mesh.fill_holes()
         grown = float(mesh.area) - area
@@ -158,11 +159,6 @@ def _closed(mesh: trimesh.Trimesh, path: Path, notes: list[str]) -> trimesh.Trim
         mesh.invert()
         notes.append('the surface was inside out and was turned')
     return _simplified(mesh, path, notes)
-
-
-def _open_edges(mesh: trimesh.Trimesh) -> int:
-    _, counts = np.unique(mesh.edges_sorted, axis=0, return_counts=True)
-    return int((counts != 2).sum())
 
 
 def _simplified(mesh: trimesh.Trimesh, path: Path, notes: list[str]) -> trimesh.Trimesh:

@@ -57,13 +57,10 @@ def fill(rings: Sequence[Any], size: Size) -> BoolImage:
         length += float(np.abs(np.diff(points, axis=0)).sum())
     if length > MAX_OUTLINE_PX:
         raise MaskError(f'its outline is {length:.0f} px long: is it one part?')
-    return _rasterised([ring.tolist() for ring in whole], size)
-
-
-def _rasterised(rings: list[list[float]], size: Size) -> BoolImage:
     with needed_for('polygons drawn by hand'):
         from pycocotools import mask as coco
-    return np.asarray(coco.decode(coco.merge(coco.frPyObjects(rings, *size)))).astype(bool)
+    rings = coco.frPyObjects([ring.tolist() for ring in whole], *size)
+    return np.asarray(coco.decode(coco.merge(rings))).astype(bool)
 
 
 def unroll(segmentation: dict[str, Any], size: Size) -> BoolImage:

@@ -49,6 +49,7 @@ class Imported:
     added: int
     known: int  # were in the dataset already
     total: int  # in the dataset now
+    warning: str | None = None  # in words
 
 
 def import_all(replay: Replay, request: ImportRequest, say: Callable[[str], object]) -> Imported:
@@ -84,10 +85,11 @@ def import_frames(
     opening = next(selected, None)
     if opening is None:
         raise DatasetError(f'{replay.path} has no camera number {request.camera}')
+    own = 'recording' if isinstance(replay.source, Recording) else 'images'
     info = DatasetInfo(
         part=request.part,
         intrinsics=opening.frame.intrinsics,
-        source=request.source or _kind_of(replay),
+        source=request.source or own,
         instances=request.instances,
         depth_scale=_stored_scale([item.frame for item in first], replay, request, say=say),
     )
@@ -104,10 +106,6 @@ def import_frames(
                     writer.append(units, record=record)
                     added += 1
             yield Imported(added, known, len(writer.records) + added)
-
-
-def _kind_of(replay: Replay) -> str:
-    return 'recording' if isinstance(replay.source, Recording) else 'images'
 
 
 def _of_camera(items: Iterable[Replayed], number: int, replay: Replay) -> Iterator[Replayed]:

@@ -30,6 +30,7 @@ from insegan_ros.data.benchmark_image import (
     clipped_depth,
     read_grey,
 )
+from insegan_ros.data.camera_doubts import doubts
 from insegan_ros.data.left_out import LeftOut
 from insegan_ros.data.store import DatasetError
 from insegan_ros.types import DepthFrame, Intrinsics
@@ -73,6 +74,7 @@ def _view(file: Path) -> tuple[Intrinsics, float, float]:
         width, height = int(told['resolutionX']), int(told['resolutionY'])
         near, far = float(told['clip_start']), float(told['clip_end'])
         middle = (whole - 1) / 2
+        doubts(Intrinsics(int(whole), int(whole), focal, focal, middle, middle))
         camera = Intrinsics(width, height, focal, focal, middle - left, middle - top)
     except KeyError as error:
         raise DatasetError(f'{file} lacks {error}') from None

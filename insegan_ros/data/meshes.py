@@ -51,7 +51,7 @@ def load_faces(path: Path, expected: str) -> trimesh.Trimesh:
 
     Raises:
         DatasetError: it is too large, damaged or cut off, has no faces, or vertices that are not
-            finite.
+            finite or not there.
     """
     if path.stat().st_size > MAX_FILE_BYTES:
         raise DatasetError(f'{path} is larger than {MAX_FILE_BYTES >> 30} GiB; export it coarser')
@@ -75,6 +75,8 @@ def load_faces(path: Path, expected: str) -> trimesh.Trimesh:
             f'{path}: {wrong} of {len(mesh.vertices)} vertices are not finite (NaN or infinite); '
             'export it again from CAD'
         )
+    if mesh.faces.min() < 0 or mesh.faces.max() >= len(mesh.vertices):
+        raise DatasetError(f'{path} is damaged: its faces have vertices that are not there')
     return mesh
 
 

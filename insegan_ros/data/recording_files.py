@@ -36,7 +36,7 @@ READERS: dict[bytes, Callable[[Path, Note], Iterator[RawMessage]]] = {
     ROSBAG1: read_rosbag1,
 }
 COMPRESSIONS = {ZSTD: 'zstd', LZ4: 'lz4', GZIP: 'gzip', BZIP2: 'bz2'}
-NAMES = re.compile(r'\.(mcap|db3|bag)(\.active)?(\.(zstd|zst|lz4|gz|bz2))?$')
+NAMES = re.compile(r'\.(mcap|db3|bag)(\.active)?(\.(zstd|zst|lz4|gz|bz2))?$', re.IGNORECASE)
 KINDS = 'a rosbag2 folder, an .mcap, a .db3, or a .bag, plain or compressed (zstd, lz4, gz, bz2)'
 BLOCK = 1 << 20
 
@@ -52,7 +52,9 @@ class RecordingFiles:
         self._unpacked: tempfile.TemporaryDirectory[str] | None = None
         if not path.exists():
             raise DatasetError(f'there is no recording {path}')
-        self._files = [(file, *self._open(file)) for file in self._find()]
+        if not path.is_dir() and not path.is_file():
+            raise DatasetError(f'{path} is neither a file nor a folder; {KINDS} is expected')
+        self._files = self._opened()
 
     def messages(self) -> Iterator[RawMessage]:
         """All messages of all files, as far as they can be read."""
@@ -63,6 +65,25 @@ class RecordingFiles:
         """Delete what was unpacked."""
         if self._unpacked is not None:
             self._unpacked.cleanup()
+
+    def _opened(self) -> list[tuple[Path, Path, Callable[[Path, Note], Iterator[RawMessage]]]]:
+        """Each file, what is to be read for it, and how.
+
+        Raises:
+            DatasetError: none of them is a recording.
+        """
+        opened, refused = [], []
+        for file in self._find():
+            try:
+                opened.append((file, *self._open(file)))
+            except DatasetError as error:
+                refused.append(error)
+        if not opened:
+            raise refused[0]
+        for reason in refused:  # the others are still good
+            self.damaged = True
+            self.notes.append(f'{reason}; it is left out')
+        return opened
 
     def _note(self, file: Path, what: str, damage: bool = True) -> None:
         text = f'{file}: {what}'
@@ -91,6 +112,10 @@ class RecordingFiles:
                 f'{KINDS} is expected'
             )
         order = {_bare(name): k for k, name in enumerate(listed)}
+        for name in present if listed else []:
+            if _bare(name) not in order:
+                unlisted = f'{name} is read, though metadata.yaml does not list it'
+                self._note(self.path, unlisted, damage=False)
         names = sorted(present, key=lambda n: (order.get(_bare(n), len(order)), _natural(n)))
         return [present[name] for name in names]
 

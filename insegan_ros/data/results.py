@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import time
+import zlib
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
@@ -32,6 +34,7 @@ from insegan_ros.trust import judged
 from insegan_ros.types import DepthFrame, Segmentation, Segmenter
 
 KINDS = ('labels', 'depths', 'overlays')
+LONGEST_NAME = 230  # bytes of a frame's name; a file's name has at most 255
 
 
 class ResultWriter:
@@ -73,7 +76,11 @@ class ResultWriter:
         self._frames: list[dict[str, Any]] = []
 
     def write(self, name: str, frame: DepthFrame, found: Segmentation, *, seconds: float) -> None:
-        """Store one frame's segmentation under a file name without its ending."""
+        """Store one frame's segmentation under a file name without its ending.
+
+        A name that is too long for its files is cut.
+        """
+        name = _cut(name)
         overlay = encode_png(found_picture(frame, found))
         write_atomically(self.path / 'labels' / f'{name}.png', encode_png(found.labels))
         write_atomically(self.path / 'overlays' / f'{name}.png', overlay)
@@ -150,6 +157,15 @@ def segment_frames(
         writer.write(item.name, item.frame, segmentation, seconds=seconds)
         done, found = done + 1, found + segmentation.count
     return done, found, count
+
+
+def _cut(name: str) -> str:
+    """The name, or as much of it as leaves room for what is added, and a hash of all of it."""
+    encoded = os.fsencode(name)
+    if len(encoded) <= LONGEST_NAME:
+        return name
+    start = encoded[: LONGEST_NAME - 9].decode(errors='ignore')
+    return f'{start}~{zlib.crc32(encoded):08x}'
 
 
 def grasp_file(frame: DepthFrame, found: Segmentation) -> bytes:

@@ -27,6 +27,7 @@ from insegan_ros.data.benchmark_image import (
     clipped_depth,
     read_grey,
 )
+from insegan_ros.data.camera_doubts import doubts
 from insegan_ros.data.left_out import LeftOut
 from insegan_ros.data.store import DatasetError
 from insegan_ros.files import read_text
@@ -80,6 +81,7 @@ def _scene(path: Path, truth: Path, camera: dict[str, list[float]]) -> Benchmark
     """Raises: DatasetError, KeyError, ValueError, TypeError: something is absent or damaged."""
     width, height, fu, fv, cu, cv, near, far = (camera[name][0] for name in NAMES[:8])
     intrinsics = Intrinsics(int(width), int(height), fu, fv, cu, cv)
+    odd = tuple(doubts(intrinsics))
     file = _picture(path / 'depth', truth.stem)
     depth_m = clipped_depth(read_grey(file), near, far, file=file)
     frame = DepthFrame(depth_m, intrinsics)
@@ -99,7 +101,7 @@ def _scene(path: Path, truth: Path, camera: dict[str, list[float]]) -> Benchmark
     poses = [camera_T_world @ pose for pose in own]
     visible = [float(np.clip(1 - float(one['occlusion_rate']), 0, 1)) for one in instances]
     return BenchmarkImage(
-        truth.stem, frame, labels, np.array(poses, np.float32).reshape(-1, 4, 4), visible
+        truth.stem, frame, labels, np.array(poses, np.float32).reshape(-1, 4, 4), visible, odd
     )
 
 

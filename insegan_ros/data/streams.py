@@ -141,7 +141,8 @@ def choose_image_topic(survey: Survey, path: Path, wanted: str | None) -> str:
                 f'{path} has no topic {wanted}; its image topics: {listed or "none"}'
             )
         return same[0]
-    deep = [n for n in plain if _is_depth(survey.images[n].encoding)]
+    encodings = {n: survey.images[n].encoding.split(';')[0].strip() for n in plain}
+    deep = [n for n in plain if encodings[n] in DEPTH_TYPES]
     named = [n for n in plain if 'depth' in n.lower()]
     chosen = [n for n in named if n in deep] or named or deep
     if not chosen:
@@ -187,10 +188,6 @@ def choose_camera_topic(
         f'{path}: no camera_info of the depth camera was recorded; {best} is another camera: '
         f'{told}. Record {namespace}/camera_info with the images, or give --camera-info FILE'
     )
-
-
-def _is_depth(encoding: str) -> bool:
-    return encoding.split(';')[0].strip() in DEPTH_TYPES
 
 
 def _base(topic: str) -> str:

@@ -67,7 +67,8 @@ def collect_frames(args: argparse.Namespace) -> Path:
     if present and (part := Dataset(folder).info.part) != args.part:
         raise DemoError(f'{folder} holds frames of {part}, not {args.part}; choose another --out')
     if present < args.count:
-        simulated = scene_parameters(args) | {'scene_period': REFILL_S, 'rate': COLLECT_RATE}
+        shown = {'part': args.part, 'instances': INSTANCES, 'bin_width': bin_width(args.part)}
+        simulated = shown | {'scene_period': REFILL_S, 'rate': COLLECT_RATE}
         wanted: dict[str, object] = {
             'dataset': folder,
             'part': args.part,
@@ -86,11 +87,6 @@ def collect_frames(args: argparse.Namespace) -> Path:
             raise DemoError('the dataset is damaged:\n' + '\n'.join(problems))
     say(f'{stored_frames(folder)} unlabelled frames in {folder}', out / 'contact_sheet.png')
     return folder
-
-
-def scene_parameters(args: argparse.Namespace) -> dict[str, object]:
-    """Parameters of the simulated bin that all three steps share."""
-    return {'part': args.part, 'instances': INSTANCES, 'bin_width': bin_width(args.part)}
 
 
 def bin_width(part: str) -> float:

@@ -6,12 +6,11 @@ template that discovery found in it. Pile i depends on (seed, i) and the setting
 
 from __future__ import annotations
 
-import multiprocessing
 import pickle
 import tempfile
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -27,7 +26,7 @@ from insegan_ros.synthetic.bin_world import BinSpec, BinWorld, Physics, SceneRej
 from insegan_ros.synthetic.convex import convex_pieces
 from insegan_ros.synthetic.parts import Part
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
-from insegan_ros.synthetic.workers import start_worker
+from insegan_ros.synthetic.workers import in_processes
 
 MAX_ATTEMPTS = 30  # drops before a pile counts as impossible
 
@@ -140,7 +139,9 @@ class PileMaker:
             width = around.bin_width * (1 + rng.uniform(-1, 1) * settings.width_jitter)
             # physics needs a wall as high as the pile, whether one is seen or not
             spec = BinSpec(width, max(around.wall_height, 1.6 * longest))
-            world = BinWorld(parts, spec, capacity=count, physics=_physics(rng))
+            # nobody has measured the friction; the template's surface may overlap a little
+            physics = Physics(friction=float(rng.uniform(0.2, 0.6)), max_penetration=0.002)
+            world = BinWorld(parts, spec, capacity=count, physics=physics)
             world.drop(count, rng, kinds)
             if not world.settle():
                 reason = 'parts would not come to rest'
@@ -179,11 +180,6 @@ class PileMaker:
             kinds=kinds + 1,
             camera_height=float(height),
         )
-
-
-def _physics(rng: np.random.Generator) -> Physics:
-    """Of parts whose friction nobody has measured; the template's surface may overlap a little."""
-    return Physics(friction=float(rng.uniform(0.2, 0.6)), max_penetration=0.002)
 
 
 @dataclass(frozen=True)
@@ -243,24 +239,19 @@ def _make(maker: PileMaker, seed: int, indices: Iterable[int], *, workers: int) 
     if workers <= 1:
         yield from map(maker, seeds)
         return
-    context = multiprocessing.get_context('spawn')
     with tempfile.TemporaryDirectory() as folder:
-        # in a file: what a process is given as it starts it has to take before the next one starts
+        # in a file: what is handed to processes goes through pipes that are smaller than a maker
         given = Path(folder) / 'maker'
         given.write_bytes(pickle.dumps(maker))
-        with ProcessPoolExecutor(workers, context, _begin, (given,)) as pool:
-            yield from pool.map(_make_one, seeds, chunksize=4)
+        yield from in_processes(_make_one, ((given, each) for each in seeds), workers, ahead=4)
 
 
-_maker: PileMaker | None = None  # of this worker process
+@lru_cache(maxsize=1)
+def _maker_in(file: Path) -> PileMaker:
+    made: PileMaker = pickle.loads(file.read_bytes())
+    return made
 
 
-def _begin(given: Path) -> None:
-    global _maker
-    start_worker()
-    _maker = pickle.loads(given.read_bytes())
-
-
-def _make_one(seed: tuple[int, int]) -> Pile:
-    assert _maker is not None
-    return _maker(seed)
+def _make_one(task: tuple[Path, tuple[int, int]]) -> Pile:
+    file, seed = task
+    return _maker_in(file)(seed)

@@ -113,7 +113,9 @@ def write_pose_report(
     }
     out.mkdir(parents=True, exist_ok=True)
     (out / 'poses.json').write_text(json.dumps(report, indent=2))
-    return '\n'.join([*aligned(_rows(figures)), *_notes(left_out, part, space)])
+    columns = list(next(iter(figures.values())))
+    rows = [['', *columns], *([name, *map(str, row.values())] for name, row in figures.items())]
+    return '\n'.join([*aligned(rows), *_notes(left_out, part, space)])
 
 
 def _mesh_of(dataset: Dataset, mesh: Path | None, units: Units) -> trimesh.Trimesh:
@@ -160,12 +162,6 @@ def _notes(left_out: Mapping[str, str], part: PartModel, space: PoseSpace) -> li
         f'{1e3 * part.diameter:.1f} mm, {len(part.symmetries)} symmetries; pose AP: within '
         f'{1e3 * LIMIT * space.diameter:.1f} mm, symmetry class: {space.symmetry.name}',
     ]
-
-
-def _rows(figures: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
-    """A heading, and a row a method."""
-    columns = list(next(iter(figures.values())))
-    return [['', *columns], *([name, *map(str, row.values())] for name, row in figures.items())]
 
 
 def judge_poses(

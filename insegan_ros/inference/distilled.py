@@ -214,7 +214,8 @@ class DistilledSegmenter:
             labels[window] = instances.labels
             k = frame.intrinsics.crop(left, top, right - left, height=bottom - top)
             centres = lifted(instances.centres, k, parts_bin.floor.offset)
-        part, measured = foreground(frame, parts_bin)[window], np.isfinite(frame.depth_m[window])
+        known = replace(parts_bin, part_length_m=self.part_length_m)
+        part, measured = foreground(frame, known)[window], np.isfinite(frame.depth_m[window])
         ids = ids_inside(labels[window], part, measured)
         renumbered = np.zeros(labels[window].max(initial=0) + 1, np.int32)
         renumbered[ids] = np.arange(1, len(ids) + 1)

@@ -61,6 +61,10 @@ def find(name_or_path: str) -> Path:
     for folder in (Path(name).expanduser(), *(f / name for f in FOLDERS)):
         if (folder / CARD).is_file():
             return folder
+    if (parts := name.partition(':'))[1] and parts[0] in available():
+        raise ModelError(
+            f'{name}: {parts[2]!r} is no length in metres, as in any:0.056 for parts of 56 mm'
+        )
     names = ', '.join(available()) or 'none yet; `insegan train` makes one'
     raise ModelError(
         f'no model {name_or_path!r}: neither a folder with a {CARD} nor one that comes with the '

@@ -62,6 +62,8 @@ class InSeGANRun(TrainingRun):
         real = self.frames.batch(batch, np.random.default_rng([0, *source]))[rows]
         z = self._latents(batch, [1, *source])[rows]
         self.done = k + 1
+        if self._good is None:
+            self._good = copy.deepcopy(self._trainer.state())
         try:
             losses = self._trainer.step(real, z.to(self.job.device))
         except FloatingPointError as error:

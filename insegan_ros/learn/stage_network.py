@@ -62,17 +62,13 @@ def teach(
         KeyboardInterrupt: the run was interrupted, and its state is stored.
     """
     state = job.out / STATE
-    workers = batch_workers(job.device, job.workers)
+    # they make batches beside a GPU; a processor that learns makes its own
+    workers = job.workers if job.device.startswith('cuda') else 0
     train_with_bar(
         progress, batches, settings, seconds=seconds, seed=job.seed, state=state, workers=workers
     )
     spent = load_checkpoint(progress, state)
     return {'steps': progress.step, 'seconds': round(spent, 1)}
-
-
-def batch_workers(device: str, workers: int) -> int:
-    """Processes that make batches beside a GPU; a processor that learns makes its own."""
-    return workers if device.startswith('cuda') else 0
 
 
 def train_with_bar(

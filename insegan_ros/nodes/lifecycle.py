@@ -22,6 +22,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rclpy.timer import Timer
 
+from insegan_ros.files import require_current_folder
 from insegan_ros.nodes.parameters import ParameterError
 
 SPIN_S = 0.1
@@ -71,6 +72,11 @@ def run(make_node: Callable[[], LifecycleNode], args: Sequence[str] | None = Non
     asked to end, `node.hurry()`, where there is one, is called at once, and then `node.finish()`
     between spins until it returns True: the time to bring an arm to rest.
     """
+    try:
+        require_current_folder()
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
     stop, up = threading.Event(), threading.Event()
     hurry: list[Callable[[], None]] = []
 

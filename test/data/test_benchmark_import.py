@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -228,3 +229,16 @@ def test_a_table_without_its_columns_is_left_out(
     table.write_text(table.read_text().replace('visibility_score_p', 'score'))
     assert imported('ipa', ipa, tmp_path / 'out') == 1
     assert 'visibility_score_p' in capsys.readouterr().err
+
+
+def test_a_camera_that_sees_too_far_to_the_side_is_refused(
+    sileane: Path, ipa: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = sileane / 'camera_params.txt'
+    file.write_text(re.sub(r'^f([uv]).*$', r'f\1\t0.06', file.read_text(), flags=re.MULTILINE))
+    assert imported('sileane', sileane, tmp_path / 'a') == 1
+    assert 'Are they in pixels' in capsys.readouterr().err
+    file = next(ipa.glob('*.json'))
+    file.write_text(json.dumps(json.loads(file.read_text()) | {'perspectiveAngle': 176.0}))
+    assert imported('ipa', ipa, tmp_path / 'b') == 1
+    assert 'degrees off its axis' in capsys.readouterr().err

@@ -110,3 +110,22 @@ def test_an_entry_of_any_kind_costs_its_image_alone(
 def test_another_layout_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert imported(tmp_path, tmp_path / 'out') != 0
     assert 'has no BOP scenes' in capsys.readouterr().err
+
+
+def test_a_camera_that_is_odd_or_cannot_be_is_said(
+    split: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = split / '000003' / 'scene_camera.json'
+    cameras = json.loads(file.read_text())
+    for one in cameras.values():
+        one['cam_K'] = [40.0, 7.0, 150.0, 0.0, 41.0, 11.5, 0.0, 0.0, 1.0]
+    file.write_text(json.dumps(cameras))
+    assert imported(split, tmp_path / 'odd', '--object', '2') == 0
+    said = capsys.readouterr().err
+    assert 'the principal point 150, 11.5 lies outside the image' in said
+    assert 'the skew of the camera matrix, 7 px, is not used' in said
+    for one in cameras.values():
+        one['cam_K'] = [0.04, 0.0, 15.5, 0.0, 0.04, 11.5, 0.0, 0.0, 1.0]  # millimetres
+    file.write_text(json.dumps(cameras))
+    assert imported(split, tmp_path / 'none', '--object', '2') == 1
+    assert 'Are they in pixels' in capsys.readouterr().err

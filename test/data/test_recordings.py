@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import os
 import shutil
 import sqlite3
 from pathlib import Path
@@ -115,6 +116,22 @@ def test_damaged_metadata_is_named_and_the_files_are_read(tmp_path: Path, conten
     assert 'metadata.yaml: is damaged' in notes(folder)
 
 
+def test_a_part_that_metadata_does_not_list_is_read_and_named(tmp_path: Path) -> None:
+    folder = split(tmp_path)
+    (folder / 'rec_1.mcap').rename(folder / 'rec_9.MCAP')
+    assert seen(folder) == [500, 502, 501]
+    assert 'rec_9.MCAP is read, though metadata.yaml does not list it' in notes(folder)
+
+
+def test_a_part_that_is_no_recording_costs_itself_alone(tmp_path: Path) -> None:
+    folder = split(tmp_path)
+    (folder / 'rec_1.mcap').write_bytes(b'')
+    assert seen(folder) == [500, 502]
+    assert 'rec_1.mcap cannot be read as a recording: it is empty' in notes(folder)
+    with Recording(folder) as recording:
+        assert not recording.is_whole
+
+
 def test_a_part_that_lies_there_packed_and_unpacked_is_read_once(tmp_path: Path) -> None:
     folder = split(tmp_path)
     file = folder / 'rec_0.mcap'
@@ -180,7 +197,9 @@ def test_what_is_no_recording_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / 'text.bag').write_text('#ROSBAG V1.1\n')
     (tmp_path / 'x.db3').write_bytes(b'nonsense')
     (tmp_path / 'folder').mkdir()
+    os.mkfifo(tmp_path / 'pipe.mcap')
     for name, said in (
+        ('pipe.mcap', 'neither a file nor a folder'),
         ('empty.mcap', 'it is empty'),
         ('text.bag', 'of a version that is not read'),
         ('x.db3', 'does not begin as one'),

@@ -66,6 +66,20 @@ def test_a_folder_of_pngs_becomes_labels_depths_overlays_and_json(
     assert cv2.imread(str(out / 'overlays/b.png')).shape == (100, 120, 3)
 
 
+def test_a_frame_whose_name_leaves_no_room_for_more_is_stored_under_a_shorter_one(
+    folder: Path, tmp_path: Path
+) -> None:
+    for letter in 'xy':
+        (folder / f'{"n" * 249}{letter}.png').write_bytes((folder / 'a.png').read_bytes())
+    assert segment(folder, tmp_path / 'o') == 0
+    frames = json.loads((tmp_path / 'o/result.json').read_text())['frames']
+    names = {frame['frame'] for frame in frames}
+    assert len(names) == 4
+    for name in names:
+        assert (tmp_path / f'o/labels/{name}.png').exists()
+        assert (tmp_path / f'o/depths/{name}_2.png').exists()
+
+
 def test_a_single_png_needs_its_camera(folder: Path, tmp_path: Path, capsys) -> None:
     camera = str((folder / 'camera_info.yaml').rename(tmp_path / 'mine.yaml'))
     assert segment(folder / 'a.png', tmp_path / 'o') == 1

@@ -73,3 +73,9 @@ def test_a_card_that_is_damaged_is_named(tmp_path: Path, content: bytes, said: s
     with pytest.raises(model_card.ModelError, match=said) as error:
         model_card.load_segmenter(str(tmp_path))
     assert str(tmp_path) in str(error.value)
+
+
+@pytest.mark.parametrize('length', ['abc', '', '5cm', '0,056'])
+def test_a_length_that_is_no_number_is_named_with_an_example(length: str) -> None:
+    with pytest.raises(model_card.ModelError, match=f"'{length}' is no length.*0.056"):
+        model_card.load_segmenter(f'any:{length}')
