@@ -12,6 +12,7 @@ import numpy as np
 
 from insegan_ros.data.benchmark_image import BenchmarkImage
 from insegan_ros.data.bop import bop_images, chosen_object
+from insegan_ros.data.importing import Imported
 from insegan_ros.data.ipa import ipa_images
 from insegan_ros.data.left_out import LeftOut
 from insegan_ros.data.sileane import sileane_images
@@ -34,18 +35,7 @@ class BenchmarkRequest:
     depth_scale: float | None = None  # metres a unit as stored; None: DEPTH_SCALE
 
 
-@dataclass(frozen=True)
-class BenchmarkImported:
-    """How many images were added and are there now, and a warning in words."""
-
-    added: int
-    total: int
-    warning: str | None
-
-
-def import_benchmark(
-    path: Path, request: BenchmarkRequest, left_out: LeftOut
-) -> BenchmarkImported:
+def import_benchmark(path: Path, request: BenchmarkRequest, left_out: LeftOut) -> Imported:
     """Append the images that are not there yet to a dataset.
 
     Args:
@@ -84,7 +74,7 @@ def import_benchmark(
             added += 1
         total = len(writer.records) + added
     said = [*first.doubts, *([check.warning] if check.warning else [])]
-    return BenchmarkImported(added, total, '; '.join(said) or None)
+    return Imported(added, len(known), total, '; '.join(said) or None)
 
 
 def _images(

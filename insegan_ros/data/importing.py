@@ -49,6 +49,7 @@ class Imported:
     added: int
     known: int  # were in the dataset already
     total: int  # in the dataset now
+    warning: str | None = None  # in words
 
 
 def import_all(replay: Replay, request: ImportRequest, say: Callable[[str], object]) -> Imported:

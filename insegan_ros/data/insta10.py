@@ -16,7 +16,7 @@ and `Intrinsics` are the caller's to give.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insegan_ros.data.depth_messages import decode_picture
-from insegan_ros.data.store import DatasetError
+from insegan_ros.data.store import DatasetError, Sample
 from insegan_ros.types import DepthFrame, Intrinsics
 
 Colour = tuple[int, ...]  # R, G, B; or one grey value
@@ -70,16 +70,6 @@ class DepthCode:
                 'so that all depths are positive'
             )
         return depth
-
-
-@dataclass(frozen=True)
-class Insta10Frame:
-    """One image of the class and, outside the training set, its truth."""
-
-    index: int  # its number over all splits: training, validation, test, each by name
-    file: str  # relative to the class folder
-    frame: DepthFrame
-    labels: NDArray[np.uint8] | None  # (H, W), 0 background
 
 
 class Insta10:
@@ -133,8 +123,12 @@ class Insta10:
         """The path of an image inside the class folder."""
         return self.files[index].relative_to(self.path).as_posix()
 
-    def __getitem__(self, index: int) -> Insta10Frame:
-        """Raises: DatasetError for an image that is damaged or unlike the others."""
+    def __getitem__(self, index: int) -> Sample:
+        """An image by its number over all splits: training, validation, test, each by name.
+
+        Raises:
+            DatasetError: it is damaged or unlike the others.
+        """
         file = self.files[index]
         values = _grey(file, self._sized(file))
         if str(values.dtype) != self._dtype:
@@ -148,10 +142,7 @@ class Insta10:
             raise DatasetError(f'{file}: {error}') from None
         mask = self.masks.get(index)
         labels = None if mask is None else self._labels(mask)
-        return Insta10Frame(index, self.name(index), frame, labels)
-
-    def __iter__(self) -> Iterator[Insta10Frame]:
-        return (self[index] for index in range(len(self)))
+        return Sample(index, frame, labels, None, {'file': self.name(index)})
 
     def _sized(self, file: Path) -> NDArray[Any]:
         image = _read(file)

@@ -57,7 +57,7 @@ def import_insta10(
         for index in tqdm(missing, total=len(missing), unit='frame'):
             found = source[index]
             units = to_units(found.frame.depth_m, info.depth_scale)
-            writer.append(units, found.labels, record={'file': found.file}, index=index)
+            writer.append(units, found.labels, record=found.record, index=index)
     stored = Dataset(out)
     labelled = [stored[i].labels for split in ('val', 'test') for i in stored.split(split)]
     counts = Counter(int(labels.max()) for labels in labelled if labels is not None)

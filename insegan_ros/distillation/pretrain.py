@@ -3,8 +3,8 @@
 How surfaces overlap, where one part ends and another begins, is much the same whatever lies in the
 bin. A network that has learned it from shapes of no product needs fewer steps for a new one.
 
-<path>/0000.bins.npz      one shape's bins at rest: they cost physics, and little room
-       0000.views.npz     pictures of them by any camera, with a length that may be wrong
+<path>/0000.views.npz     pictures of one shape's bins by any camera, with a length that may be
+                          wrong
        0000.straight.npz  pictures of them by a D435 that looks straight down
        0000.compact.npz   such pictures of a compact shape, whose bins cost little
 """
@@ -33,8 +33,7 @@ from insegan_ros.synthetic.parts import Part
 from insegan_ros.synthetic.random_parts import part_of_any_kind, random_part
 from insegan_ros.synthetic.workers import in_processes
 
-BINS, VIEWS = '.bins.npz', '.views.npz'
-STRAIGHT, COMPACT = '.straight.npz', '.compact.npz'
+VIEWS, STRAIGHT, COMPACT = '.views.npz', '.straight.npz', '.compact.npz'
 ATTEMPTS = 4  # to fill a bin
 COMPACT_PARTS, COMPACT_WIDTH = 22, (1.5, 2.8)  # most in a bin; its width in lengths
 
@@ -166,10 +165,11 @@ def _store_shape(task: tuple[ShapesConfig, Path, int, int]) -> None:
         path / f'{index:04d}{ending}' for ending in (VIEWS, STRAIGHT, COMPACT)
     )
     if not (views.exists() and straight.exists()):
-        mesh, filled = shape(seed, index).mesh, _bins_of(config, path, seed, index=index)
+        part = shape(seed, index)
+        filled = fill_bins(config, part, (seed, index, 1))
         for file, looks, number in ((straight, config.seen_straight, 5), (views, config, 2)):
             rng = np.random.default_rng([seed, index, number])
-            save_views(file, picture_looks(looks, mesh, filled, rng=rng))
+            save_views(file, picture_looks(looks, part.mesh, filled, rng=rng))
     if not compact.exists():
         part, looks = compact_shape(seed, index), config.compact
         rng = np.random.default_rng([seed, index, 6])
@@ -177,37 +177,12 @@ def _store_shape(task: tuple[ShapesConfig, Path, int, int]) -> None:
         save_views(compact, picture_looks(looks, part.mesh, filled, rng=rng))
 
 
-def _bins_of(config: ShapesConfig, path: Path, seed: int, *, index: int) -> list[Filled]:
-    """Stored, or made and stored."""
-    file = path / f'{index:04d}{BINS}'
-    if file.exists():
-        return load_bins(file)
-    filled = fill_bins(config, shape(seed, index), (seed, index, 1))
-    counts, widths = [len(f.poses) for f in filled], [f.width_m for f in filled]
-    poses = np.concatenate([np.zeros((0, 3, 4), np.float32), *(f.poses for f in filled)])
-    _save(file, {'counts': np.array(counts, int), 'widths': np.array(widths), 'poses': poses})
-    return filled
-
-
 def save_views(path: Path, pictures: Sequence[Picture]) -> None:
     """Write pictures that `load_views` reads, whole or not at all."""
-    _save(path, _packed(pictures))
-
-
-def _save(path: Path, arrays: dict[str, NDArray]) -> None:
-    """Whole or not at all."""
     part = path.with_suffix('.part')
     with part.open('wb') as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
+        np.savez(file, **_packed(pictures))  # type: ignore[arg-type]
     part.rename(path)
-
-
-def load_bins(path: Path) -> list[Filled]:
-    """Read the filled bins of one shape."""
-    with np.load(path) as stored:
-        ends = np.cumsum(stored['counts'])
-        poses = np.split(stored['poses'], ends[:-1]) if len(ends) else []
-        return [Filled(float(w), p) for w, p in zip(stored['widths'], poses)]
 
 
 def _packed(pictures: Sequence[Picture]) -> dict[str, NDArray]:

@@ -93,7 +93,8 @@ class LearnConfig:
     # None: 30 for distilled (15 from a mesh), no limit for others, whose length is loop.iterations
     max_minutes: float | None = None
     # The model whose weights to begin with, by name or folder, or none. distilled, None: any, if
-    # it is there. insegan3d, insegan2d: one of their own, whose encoder goes on learning
+    # it is there. insegan3d, insegan2d: one of their own, whose encoder goes on learning,
+    # and after step.joint_after steps its generator, too
     start: str | None = None
     # how the bin is found in a frame, and which of its pixels show parts
     finding: FindingConfig = field(default_factory=FindingConfig)

@@ -1,4 +1,4 @@
-"""A trained InSeGAN whose encoder goes on learning, its generator as it is."""
+"""A trained InSeGAN whose encoder goes on learning, and later its generator, too."""
 
 from __future__ import annotations
 

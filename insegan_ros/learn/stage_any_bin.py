@@ -20,10 +20,9 @@ from insegan_ros import drawing
 from insegan_ros.distillation.network import NetworkConfig
 from insegan_ros.distillation.piles import Solid
 from insegan_ros.distillation.pretrain import (
-    ATTEMPTS,
     VIEWS,
     ShapesConfig,
-    fill_bin,
+    fill_bins,
     load_views,
     picture_looks,
     save_views,
@@ -32,7 +31,6 @@ from insegan_ros.distillation.random_views import LENGTH_M
 from insegan_ros.learn.run_folder import Job
 from insegan_ros.learn.stage_piles import Parts
 from insegan_ros.learn.stages import Figures
-from insegan_ros.synthetic.bin_world import SceneRejectedError
 from insegan_ros.synthetic.convex import convex_pieces
 from insegan_ros.synthetic.parts import Part
 from insegan_ros.synthetic.workers import in_processes
@@ -118,13 +116,6 @@ def _fill(task: Task) -> None:
     """Fill one bin, and store its pictures; a bin that does not come to rest has none."""
     config, part, folder, seed, index = task
     file = folder / f'{index:04d}{VIEWS}'
-    if file.exists():
-        return
-    for attempt in range(ATTEMPTS):
-        rng = np.random.default_rng([seed, index, attempt])
-        try:
-            looks = fill_bin(config, part, rng)
-        except SceneRejectedError:
-            continue
+    if not file.exists() and (looks := fill_bins(config, part, (seed, index))):
+        rng = np.random.default_rng([seed, index])
         save_views(file, picture_looks(config, part.mesh, looks, rng=rng))
-        return

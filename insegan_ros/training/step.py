@@ -21,6 +21,7 @@ from insegan_ros.training.loop import require_finite, require_finite_network
 from insegan_ros.training.objective import Objective
 from insegan_ros.training.step_config import LEARNING, Phase, StepConfig
 
+HOW = ('capturable', 'foreach', 'fused')  # an optimiser works; nothing that it finds
 EXPLODED = 40.0  # a loss above it counts as not finite
 
 
@@ -214,5 +215,9 @@ class Trainer:
             self._optimizers = self._fresh_optimizers()
         else:
             for name, optimizer in self._optimizers.items():
+                own = {key: optimizer.param_groups[0][key] for key in HOW}
                 optimizer.load_state_dict(state['optimizers'][name])
+                for group in optimizer.param_groups:
+                    if group['capturable'] != self._capturable:  # it was on another device
+                        group.update(own)
         self.steps = int(state['steps'])

@@ -12,9 +12,8 @@ from bricks import CONFIG
 from insegan_ros.distillation.examples import mixed_batch
 from insegan_ros.distillation.network import NetworkConfig, VoteNetwork, widened
 from insegan_ros.distillation.pretrain import (
-    BINS,
     ShapesConfig,
-    load_bins,
+    fill_bins,
     load_shapes,
     shape,
     store_shapes,
@@ -48,9 +47,9 @@ def test_shapes_are_made_once_and_taught_together(stored: Path) -> None:
     assert target[:, 1:3].abs().amax(1)[part].max() < 4 * 1.5
 
 
-def test_parts_lie_in_their_bin(stored: Path) -> None:
+def test_parts_lie_in_their_bin() -> None:
     for index in range(SHAPES.shapes):
-        for parts_bin in load_bins(stored / f'{index:04d}{BINS}'):
+        for parts_bin in fill_bins(SHAPES, shape(3, index), (3, index, 1)):
             places = parts_bin.poses[:, :, 3]
             assert np.abs(places[:, :2]).max() < parts_bin.width_m / 2
             assert places[:, 2].min() > 0

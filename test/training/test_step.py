@@ -157,6 +157,14 @@ def test_a_resumed_trainer_does_what_an_unbroken_one_does_bit_for_bit() -> None:
             assert torch.equal(x, y)
 
 
+def test_a_state_of_a_gpu_goes_on_on_a_processor() -> None:
+    of_gpu = Trainer(InSeGAN(TINY), StepConfig(batch=4), capturable=True).state()
+    one = trainer()
+    one.restore(of_gpu)
+    one.step(*batch())
+    assert one.steps == 1
+
+
 def test_the_encoder_learns_on_a_frozen_generator_once_that_is_done() -> None:
     torch.manual_seed(0)
     model = InSeGAN(replace(TINY, encoder='set'))
