@@ -129,6 +129,12 @@ def test_all_that_is_seen_is_inside_where_no_walls_are() -> None:
     )
 
 
+def test_an_empty_table_is_a_bin_whose_walls_do_not_open() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.001, (120, 160))
+    found = found_in(DepthFrame((0.5 + noise).astype(np.float32), CAMERA))
+    assert found.opening in (None, (0.0, 0.0, 0.0, 0.0))
+
+
 def ring_of_parts(around: float, hole: float) -> DepthFrame:
     """A square of parts on a table, with a square hole of floor in its middle; half sides in m."""
     rays = pixel_rays(CAMERA)[..., :2] * 0.5
