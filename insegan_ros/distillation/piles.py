@@ -142,12 +142,8 @@ class PileMaker:
             # nobody has measured the friction; the template's surface may overlap a little
             physics = Physics(friction=float(rng.uniform(0.2, 0.6)), max_penetration=0.002)
             world = BinWorld(parts, spec, capacity=count, physics=physics)
-            world.drop(count, rng, kinds)
-            if not world.settle():
-                reason = 'parts would not come to rest'
-                continue
             try:
-                world.check()
+                world.fill(count, rng, kinds)
             except SceneRejectedError as error:
                 reason = str(error)
                 continue
