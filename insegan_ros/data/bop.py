@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from insegan_ros.camera import rigid
 from insegan_ros.data.benchmark_image import DAMAGED, MOST_INSTANCES, BenchmarkImage, read_grey
-from insegan_ros.data.camera_doubts import doubts
+from insegan_ros.data.camera_doubts import doubts, require_pinhole
 from insegan_ros.data.left_out import LeftOut
 from insegan_ros.data.store import DatasetError
 from insegan_ros.types import DepthFrame, Intrinsics
@@ -103,6 +103,7 @@ def _image(
     depth_m = units.astype(np.float32) * np.float32(float(camera['depth_scale']) * MM)
     depth_m[units == 0] = np.nan
     fx, skew, cx, _, fy, cy, *_ = (float(value) for value in camera['cam_K'])
+    require_pinhole('cam_K', [float(value) for value in camera['cam_K']])
     height, width = depth_m.shape
     intrinsics = Intrinsics(width, height, fx, fy, cx, cy)
     odd = tuple(doubts(intrinsics, skew=skew))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from insegan_ros.types import Intrinsics
@@ -9,7 +11,22 @@ from insegan_ros.types import Intrinsics
 WIDEST_DEGREES = 85.0  # that a pinhole camera sees off its axis
 LONGEST = 20.0  # focal length in widths of the image: a view of three degrees
 UNEQUAL = 2.2  # between the focal lengths; binning of one direction makes 2
+NOTHING = 1e-3  # numbers of a matrix up to it count as 0
 SKEW_PX = 0.5  # that moves no pixel farther counts as none
+
+
+def require_pinhole(name: str, matrix: Sequence[float]) -> None:
+    """Raises: ValueError, where nine numbers, row by row, are no camera's matrix.
+
+    A last number of 0 was not filled in, and is taken for 1.
+    """
+    below = (matrix[3], matrix[6], matrix[7])
+    if max(map(abs, below)) > NOTHING or (matrix[8] != 0 and abs(matrix[8] - 1) > NOTHING):
+        listed = ', '.join(f'{value:g}' for value in matrix)
+        raise ValueError(
+            f'{name} is [{listed}]; fx, 0, cx, 0, fy, cy, 0, 0, 1 is expected. Are its columns '
+            'stored as rows?'
+        )
 
 
 def doubts(camera: Intrinsics, *, skew: float = 0.0) -> list[str]:

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from insegan_ros.data.camera_doubts import doubts
+from insegan_ros.data.camera_doubts import doubts, require_pinhole
 from insegan_ros.data.depth_messages import MILLIMETRES, MessageError, depth_from_message, stamp_ns
 from insegan_ros.types import DepthFrame, FloatImage, Intrinsics
 
@@ -27,6 +27,7 @@ BROWN = ('plumb_bob', 'rational_polynomial', 'brown_conrady', 'thin_prism')
 MODELS = (*BROWN, *FISHEYE)
 NO_MODEL = ('', 'none', 'pinhole', 'distortion.none')
 IDENTITY = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+LEFT_OF_P = (0, 1, 2, 4, 5, 6, 8, 9, 10)  # all but its last column
 SAME = 0.002  # relative: K and P that differ by less are the same camera
 BENT_PX = 0.5  # a lens that moves no pixel farther counts as none
 
@@ -142,11 +143,6 @@ def camera_of(
             f'camera_info cannot be used: K is {_listed(info.k)} and P {_listed(info.p)}; one of '
             'them must hold focal lengths: is the camera calibrated?'
         )
-    if p is None and any(info.k[6:8]):
-        raise MessageError(
-            f'camera_info cannot be used: the last row of K is {_listed(info.k[6:])}; 0, 0, 1 is '
-            'expected. Are its columns stored as rows?'
-        )
     differ = k is not None and p is not None and not np.allclose(k, p, rtol=SAME, atol=0.5)
     bent = _is_bent(info, k if k is not None else p)
     if rectified is None:
@@ -169,13 +165,31 @@ def camera_of(
             f'{_listed(info.d)}): they are undistorted'
         )
     try:
+        if chosen is k:
+            require_pinhole('K', info.k)
+        else:
+            require_pinhole('P without its last column', [info.p[j] for j in LEFT_OF_P])
         whole = Intrinsics(info.width or size[0], info.height or size[1], *chosen)
+        notes += _unused(info, whole, size)
         notes += doubts(whole, skew=info.k[1] if chosen is k else info.p[1])
         intrinsics = _window(whole, info, size)
     except ValueError as error:
         raise MessageError(f'camera_info cannot be used: {error}') from None
     fisheye = info.distortion_model.lower() in FISHEYE
     return CameraModel(intrinsics, info.d if bent else (), bent and fisheye, tuple(notes))
+
+
+def _unused(info: CameraInfo, whole: Intrinsics, size: tuple[int, int]) -> list[str]:
+    """What it says of images other than these, which are as large as the whole."""
+    if size != (whole.width, whole.height):
+        return []
+    x, y, width, height = info.roi
+    said = []
+    if (width, height) not in ((0, 0), size):
+        said.append(f'the ROI of camera_info, {width} x {height} at {x}, {y}, is not used')
+    if info.binning != (1, 1):
+        said.append(f'the binning of camera_info, {info.binning}, is not used')
+    return [f'{what}: the images have its whole size' for what in said]
 
 
 def _window(whole: Intrinsics, info: CameraInfo, size: tuple[int, int]) -> Intrinsics:

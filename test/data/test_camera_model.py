@@ -70,10 +70,30 @@ def test_what_is_odd_about_a_camera_is_said(k: tuple, said: str) -> None:
     assert said in note
 
 
-def test_a_matrix_whose_columns_are_stored_as_rows_is_refused() -> None:
-    transposed = (150.0, 0.0, 0.0, 0.0, 150.0, 0.0, 47.5, 35.5, 1.0)
-    with pytest.raises(MessageError, match=r'last row of K is \[47\.5, 35\.5, 1'):
-        camera_of(replace(INFO, k=transposed, p=()), SIZE)
+@pytest.mark.parametrize(
+    ('k', 'p', 'said'),
+    [
+        ((150, 0, 0, 0, 150, 0, 47.5, 35.5, 1), (), r'K is \[.*columns'),
+        ((150, 0, 47.5, 30, 150, 35.5, 0, 0, 1), (), r'K is \['),
+        ((300, 0, 95, 0, 300, 71, 0, 0, 2), (), r'K is \['),
+        ((), (150, 0, 47.5, 0, 0, 150, 35.5, 0, 0, 0, 2, 0), r'P .*is \['),
+    ],
+)
+def test_a_matrix_that_is_no_camera_s_is_refused(k: tuple, p: tuple, said: str) -> None:
+    with pytest.raises(MessageError, match=said):
+        camera_of(replace(INFO, k=k, p=p), SIZE)
+
+
+def test_a_last_number_that_was_not_filled_in_is_taken_for_one() -> None:
+    k = (150.0, 0.0, 47.5, 0.0, 150.0, 35.5, 0.0, 0.0, 0.0)
+    assert camera_of(replace(INFO, k=k, p=()), SIZE).notes == ()
+
+
+@pytest.mark.parametrize('other', [{'roi': (10, 0, 40, 40)}, {'binning': (2, 2)}])
+def test_what_is_said_of_other_images_than_these_is_named(other: dict) -> None:
+    [note] = camera_of(replace(INFO, **other), SIZE).notes
+    assert f'the {next(iter(other))}' in note.lower()
+    assert 'is not used: the images have its whole size' in note
 
 
 def test_binning_and_a_window_of_the_sensor_move_the_camera_with_the_pixels() -> None:
