@@ -45,12 +45,14 @@ def find_bin(
     low = inside & measured & (heights < config.low * tallest)
     rim = measured & (heights > config.rim * tallest) & ~inside
     hidden_m = min(config.hidden_m, config.hidden_lean * tallest)
-    corners = _floor_rectangle(frame, floor, low, rim=rim, hidden_m=hidden_m, config=config)
-    if corners is None:
+    found = _floor_rectangle(frame, floor, low, rim=rim, hidden_m=hidden_m, config=config)
+    if found is None:
         return Bin(floor, _window(measured), None, config.limits)
+    corners, beyond = found
     top = corners - np.asarray(floor.normal) * -tallest  # the walls lean outwards in the image
     region = _project(np.concatenate([corners, top]), frame.intrinsics)
-    return Bin(floor, region, tuple(tuple(c) for c in corners.tolist()), config.limits)
+    opening = tuple((beyond / max(tallest, config.raised_m)).tolist())
+    return Bin(floor, region, tuple(tuple(c) for c in corners.tolist()), config.limits, opening)
 
 
 def _enclosed(
@@ -110,14 +112,18 @@ def _floor_rectangle(
     rim: NDArray[np.bool_],
     hidden_m: float,
     config: FindingConfig,
-) -> NDArray | None:
-    """(4, 3) corners of the bin's floor, camera frame, or None where too little of it is seen.
+) -> tuple[NDArray, NDArray] | None:
+    """The bin's floor and how much wider its rim is; None where too little of it is seen.
 
     The sides lie where low points end. Where parts or a wall hide the floor before it ends, the
     inner edge of the walls' rim shows how much further it goes.
 
     Args:
         hidden_m: how far the rim has to be from where low points end for that.
+
+    Returns:
+        (4, 3) corners of the floor, camera frame, and (4,) metres from the side that begins at
+        each to the rim's inner edge.
     """
     if low.sum() < config.least_floor_px:
         return None
@@ -137,6 +143,7 @@ def _floor_rectangle(
     both = [config.floor_end, 100 - config.floor_end]
     ends = np.percentile((flat - middle) @ turn, both, axis=0)  # (2, 2) low, high of x, y
     edge = edge @ turn
+    rims = np.zeros((2, 2))  # low, high of x, y
     centre, half = ends.mean(axis=0), np.ptp(ends, axis=0) / 2
     for axis in (0, 1):
         beside = np.abs(edge[:, 1 - axis] - centre[1 - axis]) < config.rim_middle * half[1 - axis]
@@ -145,9 +152,13 @@ def _floor_rectangle(
             beyond = beyond[beyond > 0]
             if len(beyond) > config.least_beyond_px:
                 farther = float(np.percentile(beyond, config.rim_edge))
-                ends[end, axis] += sign * farther * (farther > hidden_m)
+                if farther > hidden_m:
+                    ends[end, axis] += sign * farther
+                else:
+                    rims[end, axis] = farther
     box = np.array([ends[0], [ends[1, 0], ends[0, 1]], ends[1], [ends[0, 0], ends[1, 1]]])
-    return origin + (box @ turn.T + middle) @ axes
+    beyond = np.array([rims[0, 1], rims[1, 0], rims[1, 1], rims[0, 0]])
+    return origin + (box @ turn.T + middle) @ axes, beyond
 
 
 def _window(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:

@@ -90,6 +90,9 @@ class Bin:
     region: tuple[int, int, int, int] | None = None  # x, y, width, height of its window, px
     corners: tuple[tuple[float, float, float], ...] | None = None  # of its floor, camera frame, m
     limits: PartLimits = DEFAULT.limits  # which of its pixels show parts
+    # how far each wall lies further out for each metre above the floor, from the corner of the
+    # same number to the next: walls lean, and parts hide the floor before them
+    opening: tuple[float, float, float, float] | None = None
     # of the parts in it, their longest side, for models that need it; None: not known
     part_length_m: float | None = None
 
@@ -185,11 +188,12 @@ def _within_walls(
         beside = min(beside, limits.wall_margin_lengths * parts_bin.part_length_m)
     margin = beside + limits.wall_lean * heights[window]
     inside = np.ones(depth_m.shape, bool)
-    for a, b in zip(corners, np.roll(corners, -1, axis=0)):
+    opening = parts_bin.opening or (0.0,) * len(corners)
+    for a, b, open_by in zip(corners, np.roll(corners, -1, axis=0), opening, strict=True):
         inward = np.cross(parts_bin.floor.normal, b - a)
         inward *= np.sign((centre - a) @ inward) / np.linalg.norm(inward)
         distance = (rays @ inward.astype(np.float32)) * depth_m - np.float32(inward @ a)
-        inside &= distance > margin
+        inside &= distance > margin - open_by * heights[window]
     return inside
 
 

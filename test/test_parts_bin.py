@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -272,6 +273,22 @@ def test_small_parts_lose_less_beside_the_walls() -> None:
         for length in (None, 0.015, 0.3)
     )
     assert unknown == large < 0.8 * small
+
+
+def test_parts_high_in_a_bin_may_lie_where_its_walls_have_opened() -> None:
+    camera = Intrinsics(80, 80, 422.0, 422.0, 39.5, 39.5)
+    frame = DepthFrame(np.full((80, 80), 0.28, np.float32), camera)
+    corners = tuple((x, y, 0.3) for x, y in square(0.012))
+    upright = Bin(Plane((0.0, 0.0, -1.0), 0.3), None, corners)
+    leaning = replace(upright, opening=(0.2, 0.0, 0.0, 0.0))
+    rows, columns = (
+        [np.flatnonzero(foreground(frame, seen).any(axis=axis)) for seen in (upright, leaning)]
+        for axis in (1, 0)
+    )
+    gained = 0.2 * 0.02 * 422 / 0.28  # px, beside the first wall alone
+    assert rows[0][0] - rows[1][0] == pytest.approx(gained, abs=1)
+    assert rows[0][-1] == rows[1][-1]
+    assert columns[0].tolist() == columns[1].tolist()
 
 
 def open_box(half: float, wall: float, hidden: float) -> DepthFrame:
