@@ -13,7 +13,8 @@ others; *refused*: no floor is found, in words; *walls*: share of the answers th
 bin's walls are; *parts*: share of the parts' pixels that are taken for parts, and *others*: of
 what is taken for parts the share that is none. By `any`, given the length: *missed* are parts at
 least half visible that no instance fits by half, *of walls* instances a frame most of whose
-pixels show walls or ground.
+pixels show walls or ground. *length*: what a frame alone tells `any` that the part's length is, as
+a share of the true one: least, median, most.
 """
 
 from __future__ import annotations
@@ -236,9 +237,16 @@ def found_in(scene: Scene, parts_bin: Bin) -> tuple[int, int, int, int]:
     return int(wanted.sum()), int((~met).sum()), walls, len(areas) - walls
 
 
+def length_share(scene: Scene, parts_bin: Bin) -> float:
+    """The length for which one frame votes, as a share of the true one; NaN: it shows none."""
+    told, _ = model_card.length_of_parts([scene.frame], parts_bin)
+    return np.nan if told is None else told / scene.part_length_m
+
+
 def row(name: str, setting: Setting, *, frames: int, seeds: int, segment: bool) -> str:
     wrong = differs = refused = walled = 0
     counts, begun, known_shares = np.zeros(4, int), time.perf_counter(), []
+    lengths: list[float] = []
     for scene in scenes(setting, frames):
         found = bins_by_seed(scene, seeds)
         known = [each for each in found if each is not None]
@@ -252,6 +260,7 @@ def row(name: str, setting: Setting, *, frames: int, seeds: int, segment: bool) 
         known_shares += [shares(scene, each) for each in known[:1]]
         if segment and known:
             counts += found_in(scene, known[0])
+            lengths.append(length_share(scene, known[0]))
     total = frames * seeds
     cells = [
         f'{wrong} of {total}',
@@ -262,6 +271,7 @@ def row(name: str, setting: Setting, *, frames: int, seeds: int, segment: bool) 
     cells += [f'{share:.2f}' for share in np.mean(known_shares or [(np.nan, np.nan)], axis=0)]
     if segment:
         cells += [f'{counts[1]} of {counts[0]}', f'{counts[2] / frames:.1f}']
+        cells.append(' '.join(f'{share:.2f}' for share in np.nanpercentile(lengths, [0, 50, 100])))
     print(f'  {time.perf_counter() - begun:.0f} s', flush=True)
     return f'| {name} | ' + ' | '.join(cells) + ' |'
 
@@ -283,7 +293,9 @@ def main() -> None:
         segment = not args.no_segment
         rows.append(row(name, setting, frames=args.frames, seeds=args.seeds, segment=segment))
         print(rows[-1], flush=True)
-    columns = 'wrong floor | differs | refused | walls | parts | others | missed | of walls'
+    columns = (
+        'wrong floor | differs | refused | walls | parts | others | missed | of walls | length'
+    )
     print(f'| scene | {columns} |')
     print('\n'.join(rows))
 

@@ -1,5 +1,6 @@
 # Without a ROS installation: the demo, the tests and every `insegan` command. From the package's folder:
 #   docker build -f docker/plain.Dockerfile -t insegan .
+#   docker run --rm --shm-size 1g insegan                      the demo; images go through /dev/shm
 #   docker run --rm -v $PWD:/out insegan insegan segment --model any:0.05 --input /out/my_bin --out /out/found
 FROM python:3.12-slim
 RUN apt-get update \

@@ -51,7 +51,7 @@ def find_bin(
     corners, beyond = found
     top = corners - np.asarray(floor.normal) * -tallest  # the walls lean outwards in the image
     region = _project(np.concatenate([corners, top]), frame.intrinsics)
-    opening = tuple((beyond / tallest).tolist())
+    opening = tuple((beyond / max(tallest, config.raised_m)).tolist())
     return Bin(floor, region, tuple(tuple(c) for c in corners.tolist()), config.limits, opening)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+from insegan_ros import bin_finding
 from insegan_ros.bin_finding import find_bin
 from insegan_ros.camera import Plane, pixel_rays
 from insegan_ros.floor import FloorNotFoundError
@@ -128,6 +129,12 @@ def test_all_that_is_seen_is_inside_where_no_walls_are() -> None:
     )
 
 
+def test_an_empty_table_is_a_bin_whose_walls_do_not_open() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.001, (120, 160))
+    found = found_in(DepthFrame((0.5 + noise).astype(np.float32), CAMERA))
+    assert found.opening in (None, (0.0, 0.0, 0.0, 0.0))
+
+
 def ring_of_parts(around: float, hole: float) -> DepthFrame:
     """A square of parts on a table, with a square hole of floor in its middle; half sides in m."""
     rays = pixel_rays(CAMERA)[..., :2] * 0.5
@@ -145,12 +152,23 @@ def test_a_part_with_a_hole_is_no_bin() -> None:
     assert rest[0][2] < 70
 
 
-def test_parts_that_leave_gaps_in_the_square_around_them_are_no_bin() -> None:
-    frame = ring_of_parts(0.08, 0.06)
-    assert (found_in(frame).region or (0,) * 4)[2] < 70
-    frame.depth_m[50:70, :66] = frame.depth_m[50:70, 94:] = 0.5  # reaches nearly the hole
-    frame.depth_m[52:68, 60:66] = frame.depth_m[52:68, 94:100] = 0.46
-    assert found_in(frame).region == (0, 0, 160, 120)
+@pytest.mark.parametrize(
+    'shape', ['box', 'turned box', 'notched box', 'disc', 'nothing', 'unknown']
+)
+def test_a_bin_fills_a_quadrangle(shape: str) -> None:
+    across = np.moveaxis(np.indices((120, 120)) - 59.5, 0, -1) @ (
+        [[0.8, -0.6], [0.6, 0.8]] if shape == 'turned box' else np.eye(2)
+    )
+    area = (np.abs(across) < (40, 25)).all(axis=-1)
+    if shape == 'notched box':  # its corners are there
+        area &= (np.abs(across[..., 1]) < 12) | (np.abs(across[..., 0]) > 20)
+    if shape == 'disc':
+        area = np.linalg.norm(across, axis=-1) < 40
+    if shape == 'nothing':
+        area[:] = False
+    places = np.where(shape == 'unknown', np.nan, across / 1000).astype(np.float32)
+    boxes = ('box', 'turned box')
+    assert bin_finding._is_box(area, places, FindingConfig()) == (shape in boxes)
 
 
 def test_parts_that_stand_in_a_circle_are_no_bin() -> None:

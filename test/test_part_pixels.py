@@ -101,6 +101,17 @@ def test_a_part_lies_inside_each_wall_by_a_margin_that_grows_with_its_height(
     assert np.array_equal(foreground(frame, replace(parts_bin, limits=quiet)), expected)
 
 
+def test_walls_that_open_leave_more_room_higher_up() -> None:
+    opening = (0.1, 0.2, 0.3, 0.4)  # of the walls at the least y, the most x, the most y, ...
+    frame = flat(0.4)
+    parts_bin = Bin(FLOOR, None, SQUARE, opening=opening)
+    x, y = (pixel_rays(frame.intrinsics)[..., k] * 0.4 for k in (0, 1))
+    beside = min(LIMITS.wall_margin_m, LIMITS.wall_margin_px * 0.5 / frame.intrinsics.fx)
+    near, right, far, left = (beside + 0.1 * (LIMITS.wall_lean - by) for by in opening)
+    expected = (x > -0.03 + left) & (x < 0.05 - right) & (y > -0.02 + near) & (y < 0.04 - far)
+    assert np.array_equal(foreground(frame, parts_bin), expected)
+
+
 def test_a_window_within_another_is_what_both_share() -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):
@@ -140,6 +151,7 @@ def test_a_part_of_no_possible_length_is_refused(length_m: float) -> None:
 
 
 def test_a_bin_is_read_as_it_was_stored(tmp_path: Path) -> None:
-    stored = Bin(FLOOR, (1, 2, 3, 4), SQUARE, replace(LIMITS, wall_lean=0.1), 0.04)
+    limits = replace(LIMITS, wall_lean=0.1)
+    stored = Bin(FLOOR, (1, 2, 3, 4), SQUARE, limits, (0.0, 0.1, 0.2, 0.3), 0.04)
     save_bin(tmp_path / 'bin.yaml', stored)
     assert load_bin(tmp_path / 'bin.yaml') == stored

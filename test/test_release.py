@@ -104,3 +104,19 @@ def test_every_import_of_ros_is_a_dependency() -> None:
     assert {'rclpy', 'sensor_msgs', 'launch'} <= set(imported)
     optional = {'moveit_msgs'}  # the node says what it goes without
     assert set(imported) - keys == optional
+
+
+@pytest.mark.parametrize('file', sorted((PROJECT / 'docker').glob('*.Dockerfile')))
+def test_what_a_dockerfile_names_is_there(file: Path) -> None:
+    text = file.read_text()
+    assert f'docker build -f docker/{file.name}' in text
+    left_out = (PROJECT / '.dockerignore').read_text().splitlines()
+    for sources in re.findall(r'^COPY (.+) \S+$', text, re.MULTILINE):
+        for source in sources.split():
+            assert (PROJECT / source).exists()
+            assert source not in left_out
+    makefile = (PROJECT / 'Makefile').read_text().replace('$(VENV)', '.venv')
+    for target in re.findall(r'(?:RUN make |"make", ")([\w./-]+)', text):
+        assert re.search(rf'^{re.escape(target)}:', makefile, re.MULTILINE)
+    for launched in re.findall(r'(\w+\.launch\.py)', text):
+        assert (PROJECT / 'launch' / launched).is_file()

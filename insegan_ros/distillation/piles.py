@@ -18,7 +18,7 @@ import numpy as np
 import trimesh
 from numpy.typing import NDArray
 
-from insegan_ros.data.store import DatasetInfo, to_units
+from insegan_ros.data.store import DatasetInfo, Sample, to_units
 from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.depth_camera import EXACT_DEPTH_SCALE
 from insegan_ros.distillation.surroundings import Surroundings
@@ -27,6 +27,7 @@ from insegan_ros.synthetic.convex import convex_pieces
 from insegan_ros.synthetic.parts import Part
 from insegan_ros.synthetic.raycast import Camera, Raycaster, looking_down
 from insegan_ros.synthetic.workers import in_processes
+from insegan_ros.types import DepthFrame
 
 MAX_ATTEMPTS = 30  # drops before a pile counts as impossible
 
@@ -121,8 +122,12 @@ class PileMaker:
         shapes = tuple(Shape.of(solid) for solid in solids)
         return PileMaker(shapes, surroundings, config, tuple(shares))
 
-    def __call__(self, seed: tuple[int, ...]) -> Pile:
-        """Raises: ValueError where the template does not fit the bin, whatever the drop."""
+    def __call__(self, seed: tuple[int, ...]) -> Sample:
+        """A settled pile under the dataset's camera, without noise.
+
+        Raises:
+            ValueError: the template does not fit the bin, whatever the drop.
+        """
         settings, around = self.config, self.surroundings
         reason = ''
         for attempt in range(MAX_ATTEMPTS):
@@ -142,22 +147,20 @@ class PileMaker:
             # nobody has measured the friction; the template's surface may overlap a little
             physics = Physics(friction=float(rng.uniform(0.2, 0.6)), max_penetration=0.002)
             world = BinWorld(parts, spec, capacity=count, physics=physics)
-            world.drop(count, rng, kinds)
-            if not world.settle():
-                reason = 'parts would not come to rest'
-                continue
             try:
-                world.check()
+                world.fill(count, rng, kinds)
             except SceneRejectedError as error:
                 reason = str(error)
                 continue
-            return self._photograph(world, rng)
+            return self._photograph(world, rng, seed)
         raise ValueError(
             f'no valid pile in {MAX_ATTEMPTS} drops ({reason}); is the bin '
             f'{around.bin_width * 1e3:.0f} mm wide, and the part {longest * 1e3:.0f} mm long?'
         )
 
-    def _photograph(self, world: BinWorld, rng: np.random.Generator) -> Pile:
+    def _photograph(
+        self, world: BinWorld, rng: np.random.Generator, seed: tuple[int, ...]
+    ) -> Sample:
         settings, around = self.config, self.surroundings
         poses, kinds = world.poses(), world.kinds
         x, y = np.array(around.bin_centre) + rng.uniform(-1, 1, 2) * settings.shift_jitter
@@ -172,26 +175,15 @@ class PileMaker:
             walls = BinSpec(world.bin_spec.width, tall, rng.uniform(0.002, 0.008))
         raycaster = Raycaster([part.mesh for part in world.parts], walls)
         seen = raycaster.photograph(poses, camera, kinds)
-        return Pile(
-            depth=to_units(seen.depth_m, EXACT_DEPTH_SCALE),
-            labels=seen.labels,
-            poses=seen.poses,
-            visible=seen.visible_fraction,
-            kinds=kinds + 1,
-            camera_height=float(height),
-        )
-
-
-@dataclass(frozen=True)
-class Pile:
-    """A settled pile under the dataset's camera, without noise."""
-
-    depth: NDArray[np.uint16]  # (H, W) in EXACT_DEPTH_SCALE
-    labels: NDArray[np.uint8]  # (H, W), 0 background
-    poses: NDArray[np.float32]  # (N, 4, 4) camera_T_part; label k is poses[k - 1]
-    visible: NDArray[np.float32]  # (N,) of each part's outline, in [0, 1]
-    kinds: NDArray[np.int64]  # (N,) 1, 2, ...: in the order of the maker's shapes
-    camera_height: float  # m above the floor
+        record: dict[str, object] = {
+            'floor': [0.0, 0.0, -1.0, round(float(height), 6)],
+            'visible': [round(float(v), 3) for v in seen.visible_fraction],
+            'instances': len(poses),
+        }
+        if len(self.shapes) > 1:
+            record['kinds'] = (kinds + 1).tolist()
+        frame = DepthFrame(seen.depth_m, around.intrinsics)
+        return Sample(seed[-1], frame, seen.labels, seen.poses, record)
 
 
 def store_piles(
@@ -216,14 +208,8 @@ def store_piles(
     with DatasetWriter(path, info) as writer:
         missing = [i for i in range(maker.config.count) if i not in writer.indices]
         for index, pile in zip(missing, _make(maker, seed, missing, workers=workers)):
-            record: dict[str, object] = {
-                'floor': [0.0, 0.0, -1.0, round(pile.camera_height, 6)],
-                'visible': [round(float(v), 3) for v in pile.visible],
-                'instances': len(pile.poses),
-            }
-            if len(maker.shapes) > 1:
-                record['kinds'] = pile.kinds.tolist()
-            writer.append(pile.depth, pile.labels, pile.poses, record=record, index=index)
+            units = to_units(pile.frame.depth_m, EXACT_DEPTH_SCALE)
+            writer.append(units, pile.labels, pile.poses, record=pile.record, index=index)
             yield len(writer.indices)
 
 
@@ -234,8 +220,8 @@ def _described(maker: PileMaker) -> str:
     return vertices if len(maker.shapes) == 1 else f'{vertices}, {shares}'
 
 
-def _make(maker: PileMaker, seed: int, indices: Iterable[int], *, workers: int) -> Iterator[Pile]:
-    seeds = [(seed, index) for index in indices]
+def _make(maker: PileMaker, seed: int, which: Iterable[int], *, workers: int) -> Iterator[Sample]:
+    seeds = [(seed, index) for index in which]
     if workers <= 1:
         yield from map(maker, seeds)
         return
@@ -252,6 +238,6 @@ def _maker_in(file: Path) -> PileMaker:
     return made
 
 
-def _make_one(task: tuple[Path, tuple[int, int]]) -> Pile:
+def _make_one(task: tuple[Path, tuple[int, int]]) -> Sample:
     file, seed = task
     return _maker_in(file)(seed)

@@ -34,7 +34,7 @@ class PartLengthConfig:
     longest_m: float = 0.3
     shortest_m: float = 0.01
     step: float = 1.2
-    coarse: int = 2  # steps at a time, at least
+    coarse: int = 2  # steps at a time, as long as nothing is found
     # of the length given: the longest sides of instances seen whole, their upper quartile
     longer: float = 1.2
     quartile: float = 75.0  # percentile of these sides: some are foreshortened
@@ -196,7 +196,7 @@ class LengthFromFrames:
                 back = 0.0 if before is None else (step - before[0]) * off / (off - before[1])
                 return config.longest_m / config.step ** (step - back)
             before = before if off is None else (step, off)
-            step += max(config.coarse, 0 if off is None else math.ceil(-off))
+            step += config.coarse if off is None else max(math.ceil(-off), 1)
         return None
 
     def _start(self) -> int:

@@ -216,10 +216,11 @@ class SegmenterNode(ManagedNode):
     def _say_length(self, before_m: float | None) -> None:
         """Log what the frames have shown of the part's length, where that is something new."""
         now_m = None if self._segmenter is None else self._segmenter.part_length_m
-        if now_m is not None and now_m != before_m:
+        now, before = (None if m is None else f'{1e3 * m:.0f} mm' for m in (now_m, before_m))
+        if now not in (None, before):
             self.get_logger().info(
-                f'by these frames the part is {1e3 * now_m:.0f} mm long; if that is wrong, give '
-                'it: model any:<metres>'
+                f'by these frames the part is {now} long; if that is wrong, give it: '
+                'model any:<metres>'
             )
 
     def _failed(self, reason: str) -> None:

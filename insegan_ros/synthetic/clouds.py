@@ -9,10 +9,8 @@ from typing import Literal
 import numpy as np
 
 from insegan_ros.camera import points_from_depth
-from insegan_ros.data.depth_messages import metres
-from insegan_ros.data.store import DatasetInfo
+from insegan_ros.data.store import DatasetInfo, Sample
 from insegan_ros.files import write_atomically
-from insegan_ros.synthetic.stored_scenes import StoredScene
 
 
 def cloud_file(folder: Path, index: int, kind: Literal['ply', 'npz']) -> Path:
@@ -21,11 +19,12 @@ def cloud_file(folder: Path, index: int, kind: Literal['ply', 'npz']) -> Path:
 
 
 def write_cloud(
-    folder: Path, scene: StoredScene, info: DatasetInfo, *, kind: Literal['ply', 'npz']
+    folder: Path, scene: Sample, info: DatasetInfo, *, kind: Literal['ply', 'npz']
 ) -> None:
     """Write clouds/<frame>.<kind>: each measured pixel's x, y, z (metres, camera) and label."""
-    points = points_from_depth(metres(scene.depth, info.depth_scale), info.intrinsics)
-    measured = scene.depth > 0
+    assert scene.labels is not None  # it is simulated
+    points = points_from_depth(scene.frame.depth_m, info.intrinsics)
+    measured = np.isfinite(scene.frame.depth_m)
     xyz, labels = points[measured], scene.labels[measured]
     buffer = io.BytesIO()
     if kind == 'npz':

@@ -8,7 +8,7 @@ from typing import Literal
 
 import trimesh
 
-from insegan_ros.data.store import PART, Dataset, DatasetError
+from insegan_ros.data.store import PART, Dataset, DatasetError, to_units
 from insegan_ros.data.writer import DatasetWriter
 from insegan_ros.files import write_atomically
 from insegan_ros.synthetic.clouds import cloud_file, write_cloud
@@ -60,9 +60,8 @@ def write_dataset(
             scene = restore_scene(found[index], index) if index in found else next(made)
             if clouds:
                 write_cloud(out, scene, info, kind=clouds)
-            writer.append(
-                scene.depth, scene.labels, scene.poses, record=scene.record, index=scene.index
-            )
+            units = to_units(scene.frame.depth_m, info.depth_scale)
+            writer.append(units, scene.labels, scene.poses, record=scene.record, index=index)
             progress(1)
     if clouds:  # of frames that an earlier run stored without
         stored = Dataset(out)

@@ -8,30 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from insegan_ros import __version__
 from insegan_ros.data.cad import content_hash
-from insegan_ros.data.store import Dataset, DatasetInfo, to_units
+from insegan_ros.data.depth_messages import metres
+from insegan_ros.data.store import Dataset, DatasetInfo, Sample, to_units
 from insegan_ros.synthetic.camera_presets import errors_of
 from insegan_ros.synthetic.generate import SceneConfig, floor_plane, make_scene
 from insegan_ros.synthetic.raycast import Camera, looking_down
 from insegan_ros.synthetic.workers import in_processes
-
-
-@dataclass(frozen=True)
-class StoredScene:
-    """What a worker hands back to be written."""
-
-    index: int
-    depth: NDArray[np.uint16]
-    labels: NDArray[np.uint8]
-    poses: NDArray[np.float32]
-    record: dict[str, object]
+from insegan_ros.types import DepthFrame
 
 
 def dataset_info(config: SceneConfig, seed: int) -> DatasetInfo:
@@ -60,50 +47,38 @@ def dataset_info(config: SceneConfig, seed: int) -> DatasetInfo:
     )
 
 
-def store_scene(config: SceneConfig, seed: int, index: int) -> StoredScene:
-    """Frame `index` of the dataset of `seed`, ready to be written."""
-    scene = make_scene(config, (seed, index))
-    floor = (*scene.floor.normal, scene.floor.offset)
-    told = {'kinds': scene.kinds.tolist()} if len(config.kinds) > 1 else {}
-    return StoredScene(
-        index=index,
-        depth=to_units(scene.frame.depth_m, errors_of(config.noise)[1]),
-        labels=scene.labels,
-        poses=scene.poses,
-        record={
-            'seed': [seed, index],
-            'attempt': scene.attempt,
-            'instances': len(scene.poses),
-            'visible': [round(float(share), 3) for share in scene.visible_fraction],
-            'floor': [round(value, 6) for value in floor],
-            'region': list(scene.region),
-            **told,
-        },
-    )
-
-
-def restore_scene(shard: Dataset, index: int) -> StoredScene:
+def restore_scene(shard: Dataset, index: int) -> Sample:
     """A frame that another machine has made, ready to be written again."""
     sample = shard[index]
     if sample.labels is None or sample.poses is None:
         raise ValueError(f'{shard.path}, frame {index}: its labels or poses are missing')
     computed = ('index', 'valid_fraction', 'sha256')
-    return StoredScene(
-        index=index,
-        depth=to_units(sample.frame.depth_m, shard.info.depth_scale),
-        labels=sample.labels,
-        poses=sample.poses,
-        record={k: v for k, v in sample.record.items() if k not in computed},
-    )
+    record = {k: v for k, v in sample.record.items() if k not in computed}
+    return dataclasses.replace(sample, record=record)
 
 
 def store_scenes(
     config: SceneConfig, seed: int, indices: Iterable[int], *, workers: int
-) -> Iterator[StoredScene]:
+) -> Iterator[Sample]:
     """The frames in the order of `indices`, made by `workers` processes."""
     tasks = ((config, seed, index) for index in indices)
-    yield from in_processes(_store, tasks, workers, ahead=8)
+    yield from in_processes(_made, tasks, workers, ahead=8)
 
 
-def _store(task: tuple[SceneConfig, int, int]) -> StoredScene:
-    return store_scene(*task)
+def _made(task: tuple[SceneConfig, int, int]) -> Sample:
+    """Frame `index` of the dataset of `seed`, as it will be read."""
+    config, seed, index = task
+    scene, scale = make_scene(config, (seed, index)), errors_of(config.noise)[1]
+    depth_m = metres(to_units(scene.frame.depth_m, scale), scale)
+    record = {
+        'seed': [seed, index],
+        'attempt': scene.attempt,
+        'instances': len(scene.poses),
+        'visible': [round(float(share), 3) for share in scene.visible_fraction],
+        'floor': [round(value, 6) for value in (*scene.floor.normal, scene.floor.offset)],
+        'region': list(scene.region),
+    }
+    if len(config.kinds) > 1:
+        record['kinds'] = scene.kinds.tolist()
+    frame = DepthFrame(depth_m, scene.frame.intrinsics)
+    return Sample(index, frame, scene.labels, scene.poses, record)

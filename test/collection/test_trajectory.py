@@ -161,6 +161,43 @@ def test_an_arm_goes_home_as_fast_as_its_limits_let_and_no_faster() -> None:
         assert used == pytest.approx(0.9, rel=0.02)
 
 
+WIDE = JointLimits('pan', max_velocity=1e3, max_acceleration=1e4)
+
+
+@pytest.mark.parametrize(
+    'tight',
+    [
+        {'max_velocity': 0.5},
+        {'max_acceleration': 3.0},
+        {'lower': -0.05},
+        {'upper': 0.05},
+        {},
+    ],
+)
+def test_a_swing_is_as_wide_as_asked_or_as_the_tightest_limit_lets(tight: dict) -> None:
+    limits = (replace(WIDE, **tight),)
+    spec = ShakeSpec(
+        home=(0.0,), directions=((0.4,),), amplitude=(1.0, 1.0), frequency_hz=(1.0, 1.0),
+        repetitions=4, cycles=5,
+    )  # fmt: skip
+    made = shake(spec, limits, (0.0,), rng=np.random.default_rng(0), margin=0.8)
+    peaks = {
+        'max_velocity': np.abs(made.velocities).max(),
+        'max_acceleration': np.abs(made.accelerations).max(),
+        'lower': made.positions.min(),
+        'upper': made.positions.max(),
+    }
+    if tight:
+        ((name, limit),) = tight.items()
+        # a swing of 0.4 rad is bounded by its middle, where the envelope is 1
+        assert peaks[name] == pytest.approx(0.8 * limit, rel=0.04)
+    else:
+        assert max(-peaks['lower'], peaks['upper']) == pytest.approx(0.4, rel=0.04)
+    swings = made.positions[made.times > 0.21]  # without the way home, which is none
+    crossings = np.count_nonzero(np.diff(np.sign(swings[:, 0])) != 0)
+    assert crossings == pytest.approx(2 * 5 * 4, abs=8)  # to and fro, a second each
+
+
 @pytest.mark.parametrize('value', [0.0, -1.0, float('inf'), float('nan')])
 def test_a_limit_that_is_none_is_named(value: float) -> None:
     with pytest.raises(ValueError, match='pan: max_velocity is'):

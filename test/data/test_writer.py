@@ -77,7 +77,8 @@ def test_a_writer_killed_at_any_moment_leaves_a_whole_dataset(tmp_path: Path) ->
         'import numpy as np\n'
         'from stored_nuts import *\n'
         f'writer = DatasetWriter({str(tmp_path / "d")!r}, INFO)\n'
-        "print('open', flush=True)\n"
+        'writer.append(depth_image(0))\n'
+        "print('stored', flush=True)\n"
         'while True: writer.append(depth_image(writer.next_index))\n'
     )
     for wait in (0.02, 0.05, 0.11):

@@ -13,9 +13,9 @@ from insegan_ros.distillation.piles import store_piles
 def test_a_pile_depends_on_its_seed_alone() -> None:
     maker = brick_piles(4)
     first, again, other = maker((3, 1)), maker((3, 1)), maker((3, 2))
-    assert (first.depth == again.depth).all()
+    assert np.array_equal(first.frame.depth_m, again.frame.depth_m, equal_nan=True)
     assert (first.labels == again.labels).all()
-    assert (first.depth != other.depth).any()
+    assert (first.frame.depth_m != other.frame.depth_m).any()
 
 
 def test_stored_piles_are_not_made_again(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_stored_piles_are_not_made_again(tmp_path: Path) -> None:
 def test_a_pile_has_its_parts_inside_the_window_and_above_the_floor() -> None:
     pile = brick_piles(4)((0, 5))
     assert 2 <= len(pile.poses) <= 3
-    heights = pile.camera_height - pile.poses[:, 2, 3]
+    heights = pile.record['floor'][3] - pile.poses[:, 2, 3]
     assert (heights > 0.005).all()
     assert (np.unique(pile.labels)[1:] <= len(pile.poses)).all()
 

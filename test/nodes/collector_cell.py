@@ -57,7 +57,7 @@ class World:
         self.world.create_subscription(JointTrajectory, 'joint_trajectory', self._follow, 1)
         self.arm = SimulatedArm(SETTINGS.arm.limits, SETTINGS.shake.home)
         self.rng = np.random.default_rng(0)
-        self.shakes = 0
+        self.shakes = self.brakes = 0
         self.camera_on = self.joints_on = True
         self.frozen: JointState | None = None  # sent on and on instead of the truth
         self.fresh_stamps = True  # on what is sent on and on
@@ -87,9 +87,9 @@ class World:
         """The arm follows it, by the clock that everything here goes by."""
         assert self.arm.follow(from_message(message), time.monotonic()) == []
         self.shakes += 1
-        self.longest = self.arm._duration
 
     def brake(self) -> None:
+        self.brakes += 1
         self.arm.brake(time.monotonic())
 
     def _show(self) -> None:
