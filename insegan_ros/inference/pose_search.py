@@ -21,7 +21,7 @@ NOWHERE_M = np.float32(1e3)  # the height of a view's cells that show nothing: f
 
 @dataclass(frozen=True)
 class PoseSettings:
-    """How much is searched, and what fits; the defaults take some 40 ms an instance and core."""
+    """How much is searched, and what fits; the defaults take some 25 ms an instance and core."""
 
     rotations: int = 1200  # about 20 degrees apart
     kept: int = 60  # after the search without shifts

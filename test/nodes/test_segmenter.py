@@ -21,6 +21,7 @@ from segmenter_bench import Bench, big_endian, floats, padded
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 
+from insegan_ros.answer_time import FIRST_S
 from insegan_ros.nodes.lifecycle import autostart
 from insegan_ros.nodes.segmenter_parameters import PARAMETERS, segmenter_from_parameters
 
@@ -177,6 +178,15 @@ def test_poses_are_computed_only_while_somebody_listens_to_them(bench: Bench) ->
     assert bench.spin_until(lambda: bench.send() and bench.method.given_for_poses[-1] == 0.2)
     bench.user.destroy_subscription(listening)
     assert bench.spin_until(lambda: bench.send() and bench.method.given_for_poses[-1] == 0.0)
+
+
+def test_a_frame_is_segmented_in_what_the_answers_before_left_of_the_time(bench: Bench) -> None:
+    assert bench.segments_correctly()
+    first = bench.method.given_in_all[0]
+    assert first == pytest.approx(0.3 - FIRST_S)
+    assert bench.node.set_parameters([Parameter('answer_seconds', value=7.0)])[0].successful
+    assert bench.spin_until(lambda: bench.send() and bench.method.given_in_all[-1] > 1)
+    assert first < bench.method.given_in_all[-1] < 7.0
 
 
 def answers(process, bench: Bench, topic: str) -> bool:

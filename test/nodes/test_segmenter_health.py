@@ -191,6 +191,7 @@ def test_an_exception_in_a_transition_is_said_with_what_to_do(
         ({'device': 'cuda:3'}, None),
         ({'instances': 5, 'method': 'kmeans'}, None),
         ({'model': 'nut', 'method': 'kmeans'}, 'model = nut is ignored'),
+        ({'pose_seconds': 1.0}, 'poses get less'),
     ],
 )
 def test_what_has_no_effect_is_said(parameters: dict, said: str | None) -> None:
