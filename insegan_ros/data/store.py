@@ -140,6 +140,11 @@ class Dataset:
         if name == 'all':
             return self.indices
         splits = self.splits()
+        if name not in splits and name in (told := self._told_splits()):
+            raise DatasetError(
+                f'{self.path / SPLITS}: {name!r} holds {told[name]!r}; a list of frame numbers is '
+                'expected, as in [0, 1, 5]'
+            )
         if name not in splits:
             raise DatasetError(
                 f'{self.path} has no split {name!r}; it has {", ".join(["all", *splits])}'
@@ -163,13 +168,8 @@ class Dataset:
 
     def splits(self) -> dict[str, list[int]]:
         """Raises: DatasetError where splits.yaml is no YAML of lists of frame numbers."""
-        file = self.path / SPLITS
-        if not file.exists():
-            return {}
-        loaded = read_yaml(file) or {}
-        if not isinstance(loaded, Mapping):
-            raise DatasetError(f'{file} holds {type(loaded).__name__}; lists by name are expected')
-        lists = {str(name): entry for name, entry in loaded.items() if isinstance(entry, list)}
+        file, told = self.path / SPLITS, self._told_splits()
+        lists = {name: entry for name, entry in told.items() if isinstance(entry, list)}
         for name, entry in lists.items():
             wrong = [item for item in entry if type(item) is not int]
             if wrong:
@@ -177,6 +177,14 @@ class Dataset:
                     f'{file}: {name!r} holds {wrong[0]!r}; frame numbers are expected'
                 )
         return lists
+
+    def _told_splits(self) -> dict[str, Any]:
+        """What splits.yaml holds, by name: lists, and the rule in words."""
+        file = self.path / SPLITS
+        loaded = (read_yaml(file) or {}) if file.exists() else {}
+        if not isinstance(loaded, Mapping):
+            raise DatasetError(f'{file} holds {type(loaded).__name__}; lists by name are expected')
+        return {str(name): entry for name, entry in loaded.items()}
 
     def content_hash(self) -> str:
         """A short hash of the frames' list and files' sizes: equal data gives equal hashes."""

@@ -161,6 +161,32 @@ def test_an_arm_goes_home_as_fast_as_its_limits_let_and_no_faster() -> None:
         assert used == pytest.approx(0.9, rel=0.02)
 
 
+@pytest.mark.parametrize(
+    ('velocity', 'acceleration', 'count'),
+    [(1.9, 5.8, 0), (1.8, 5.8, 1), (1.9, 5.0, 1)],
+)
+def test_what_an_arm_does_between_two_points_counts(
+    velocity: float, acceleration: float, count: int
+) -> None:
+    # a radian from rest to rest in a second: at most 15/8 rad/s and 10/sqrt(3) rad/s^2
+    still = np.zeros((2, 1))
+    step = Trajectory(('pan',), np.array([1.0, 2.0]), np.array([[0.0], [1.0]]), still, still)
+    limits = (JointLimits('pan', max_velocity=velocity, max_acceleration=acceleration),)
+    found = violations(step, limits, (0.0,))
+    assert len(found) == count, found
+
+
+def test_velocities_and_accelerations_are_those_of_the_positions() -> None:
+    spec = replace(SPEC, frequency_hz=(0.5, 0.5), repetitions=1)
+    made = shake(spec, LIMITS, SPEC.home, rng=np.random.default_rng(0))
+    for values, slopes in (
+        (made.positions, made.velocities),
+        (made.velocities, made.accelerations),
+    ):
+        seen = np.gradient(values, made.times, axis=0)[2:-2]
+        assert np.abs(seen - slopes[2:-2]).max() < 0.05 * np.abs(slopes).max()
+
+
 WIDE = JointLimits('pan', max_velocity=1e3, max_acceleration=1e4)
 
 

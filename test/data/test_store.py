@@ -60,3 +60,11 @@ def test_an_unknown_split_lists_those_there_are(folder: Path) -> None:
     assert Dataset(folder).split('test') == [2]
     with pytest.raises(DatasetError, match="no split 'tset'; it has all, test, train"):
         Dataset(folder).split('tset')
+
+
+@pytest.mark.parametrize('entry', ['0-1', '3', '', '{a: 1}'])
+def test_a_split_that_is_no_list_is_named_with_an_example(folder: Path, entry: str) -> None:
+    (folder / 'splits.yaml').write_text(f'note: mine\ntrain: [0]\ntest: {entry}\n')
+    assert Dataset(folder).split('train') == [0]
+    with pytest.raises(DatasetError, match=r"'test' holds .* as in \[0, 1, 5\]"):
+        Dataset(folder).split('test')

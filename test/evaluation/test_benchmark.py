@@ -244,7 +244,7 @@ def test_the_table_reads_as_plain_text() -> None:
 
 
 def test_without_methods_the_classical_ones_and_the_part_s_own_models_are_compared() -> None:
-    assert default_methods('nut') == [*METHODS, 'nut']
+    assert default_methods('nut') == [*METHODS, 'insegan_nut', 'nut']
     assert default_methods('box') == list(METHODS)
 
 

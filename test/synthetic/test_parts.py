@@ -101,7 +101,7 @@ def test_a_part_has_a_bin_of_its_own_width(name: str) -> None:
 
 def test_a_part_without_a_bin_width_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(BIN_WIDTHS, 'nut')
-    for make in (SceneConfig, lambda: BinConfig().bin_spec):
+    for make in (SceneConfig, lambda: BinConfig().make()):
         with pytest.raises(ValueError, match="no bin width is known for the part 'nut'; give one"):
             make()
     assert SceneConfig(bin_width=1.8).bin_spec.width == pytest.approx(
