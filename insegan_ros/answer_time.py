@@ -6,6 +6,7 @@ as it did in the frames before.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -18,14 +19,17 @@ FIRST_S = 0.1  # what is set aside before there was a frame: 20 parts, two gripp
 
 
 class AnswerTime:
-    """What of a frame's seconds is left for its segmentation."""
+    """What of a frame's seconds is left for its segmentation.
+
+    Several threads may answer frames, each its own.
+    """
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         """From a frame to its whole answer."""
         self.seconds = seconds
         self._clock = clock
         self._after: deque[float] = deque(maxlen=KEPT)
-        self._segmented: float | None = None
+        self._of_thread = threading.local()
 
     @property
     def left(self) -> float:
@@ -34,11 +38,9 @@ class AnswerTime:
         return max(self.seconds - aside, 0.0)
 
     def segmented(self) -> None:
-        """A frame is segmented; what follows begins."""
-        self._segmented = self._clock()
+        """This thread's frame is segmented; what follows begins."""
+        self._of_thread.segmented = self._clock()
 
     def answered(self) -> None:
-        """The frame that was segmented last is answered, or nothing is known of its answer."""
-        if self._segmented is not None:
-            self._after.append(self._clock() - self._segmented)
-            self._segmented = None
+        """The frame that this thread segmented last is answered; not called where that failed."""
+        self._after.append(self._clock() - self._of_thread.segmented)

@@ -1,5 +1,7 @@
 """Time that is set aside for what follows a segmentation."""
 
+import threading
+
 from insegan_ros.answer_time import FIRST_S, AnswerTime
 
 
@@ -39,5 +41,18 @@ def test_no_time_is_left_where_the_rest_takes_all_of_it() -> None:
     clock = Clock()
     answer = AnswerTime(0.3, clock)
     answered(answer, clock, after=0.5)
-    answer.answered()  # nothing was segmented since
     assert answer.left == 0.0
+
+
+def test_threads_do_not_take_each_others_frames_for_their_own() -> None:
+    clock = Clock()
+    answer = AnswerTime(1.0, clock)
+    answer.segmented()
+    clock.now += 0.4
+    other = threading.Thread(target=answered, args=(answer, clock), kwargs={'after': 0.0})
+    other.start()
+    other.join()
+    assert answer.left == 1.0
+    for _ in range(9):
+        answer.answered()
+    assert abs(answer.left - 0.6) < 1e-9

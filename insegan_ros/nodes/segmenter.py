@@ -78,7 +78,8 @@ class SegmenterNode(ManagedNode):
         self._say_ignored(given)
         self._newest: Pair | None = None
         self._progress = SegmenterReport()
-        self._answer = AnswerTime(given['answer_seconds'])
+        # of what is published, and of ~/plan_picks (True), which plans even if nobody hears picks
+        self._answers = {posed: AnswerTime(given['answer_seconds']) for posed in (False, True)}
         self._steady = self._steadier()
         self._picking = pick_outputs(given, lambda: self._segmenter, self)
         self._outputs = SegmenterOutputs(self, self._picking.topics())
@@ -140,7 +141,8 @@ class SegmenterNode(ManagedNode):
         if any(given[name] != self._given[name] for name in LIVE):
             self._segmenter = self._make(given)
             self._steady = self._steadier()
-        self._answer.seconds = given['answer_seconds']
+        for answer in self._answers.values():
+            answer.seconds = given['answer_seconds']
         self._say_ignored(given)
 
     def _steadier(self) -> Steadier:
@@ -163,11 +165,17 @@ class SegmenterNode(ManagedNode):
     def _segment_pair(self, pair: Pair) -> None:
         """In the worker's thread; whatever a frame holds, the next one finds the node alive."""
         if self._outputs is not None and self._outputs.heard():
-            self._segment(pair)
-            self._answer.answered()
+            self._published(pair)
         else:
             self._progress.unheard += 1
             self._progress.failing = False
+
+    def _published(self, pair: Pair) -> tuple[DepthFrame, Segmentation] | None:
+        """As `_segment`: that is then the whole answer."""
+        done = self._segment(pair)
+        if done is not None:
+            self._answers[False].answered()
+        return done
 
     def _segment(
         self, pair: Pair, *, posed: bool = False
@@ -256,11 +264,10 @@ class SegmenterNode(ManagedNode):
         self._deadline = Deadline(given['max_seconds'] + given['pose_seconds'])
         if self._ending:  # it was called for while the deadline before was the present one
             self._deadline.cancel()
+        answer = self._answers[posed]
         with self._deadline:
-            found = segmenter.segment(
-                frame, pose_seconds=poses_s, answer_seconds=self._answer.left
-            )
-        self._answer.segmented()
+            found = segmenter.segment(frame, pose_seconds=poses_s, answer_seconds=answer.left)
+        answer.segmented()
         return found
 
     def _pose_seconds(self, posed: bool) -> float:
@@ -273,7 +280,7 @@ class SegmenterNode(ManagedNode):
         if self._newest is None:
             response.message = f'no frame yet: {self._input.why_silent()}'
             return response
-        done = self._segment(self._newest)
+        done = self._published(self._newest)
         response.success = done is not None and not self._progress.failing
         response.message = (
             f'{done[1].count} instances'
@@ -300,7 +307,7 @@ class SegmenterNode(ManagedNode):
         try:
             response.message = self._picking.answer(*done, newest.image.header)
             response.success = True
-            self._answer.answered()
+            self._answers[True].answered()
         except Exception as error:  # without an answer the client would wait for ever
             response.message = in_words(error)
             if not isinstance(error, ValueError):  # no bin, or a gripper that does not fit into it

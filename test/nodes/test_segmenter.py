@@ -156,6 +156,9 @@ def test_a_trigger_segments_one_frame_where_nothing_is_continuous(bench: Bench) 
     answer = call()
     assert (answer.success, answer.message) == (True, '1 instances')
     assert bench.spin_until(lambda: bench.answered(stamp))
+    assert call().success
+    first, second = bench.method.given_in_all
+    assert second != first == pytest.approx(0.3 - FIRST_S)  # its own answers count, too
 
 
 def test_nothing_is_computed_without_a_listener(bench: Bench) -> None:
@@ -187,6 +190,18 @@ def test_a_frame_is_segmented_in_what_the_answers_before_left_of_the_time(bench:
     assert bench.node.set_parameters([Parameter('answer_seconds', value=7.0)])[0].successful
     assert bench.spin_until(lambda: bench.send() and bench.method.given_in_all[-1] > 1)
     assert first < bench.method.given_in_all[-1] < 7.0
+
+
+def test_time_for_picks_is_set_aside_however_short_answers_without_them_are(bench: Bench) -> None:
+    assert bench.node.set_parameters([Parameter('answer_seconds', value=7.0)])[0].successful
+    assert bench.spin_until(lambda: bench.send() and bench.method.given_in_all[-1:] > [6.9])
+    client = bench.user.create_client(Trigger, 'segmenter/plan_picks')
+    assert bench.spin_until(client.service_is_ready)
+    given = bench.method.given_in_all
+    given.clear()
+    future = client.call_async(Trigger.Request())
+    assert bench.spin_until(future.done)
+    assert min(given) == pytest.approx(7.0 - FIRST_S)
 
 
 def answers(process, bench: Bench, topic: str) -> bool:
