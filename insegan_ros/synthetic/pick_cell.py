@@ -25,6 +25,7 @@ CLEAR_M = 0.10  # above the rim, where the hand starts and where it lifts to
 PRESS_M = 0.004  # beyond the first touch
 SETTLE_S = 0.25  # that a lifted part hangs before it is looked at
 BLOCKED_M = 0.006  # the hand is ahead of the gripper by more: something is in the way
+FIRM = 10.0  # MuJoCo's impratio while fingers hold: at 1 what they squeeze creeps out between them
 MIN_DOWN = 0.3  # of the approach: a flatter one would have to pass through the walls
 
 
@@ -189,6 +190,7 @@ class PickCell:
                 self._step(0.01)
                 held = self.tool.suck()
             return held
+        self._model.opt.impratio = FIRM
         self._data.ctrl[:] = [0.0, 0.0]  # close: the fingers' targets meet in the middle
         self._step(0.25)
         return self.tool.touches_part()
@@ -218,6 +220,7 @@ class PickCell:
     def _let_go(self, came: list[int]) -> None:
         """Take the lifted parts out of the cell, and what fell beside the bin."""
         self._park_hand()
+        self._model.opt.impratio = 1.0
         qpos, qvel = self._part_qpos(), self._part_qvel()
         outside = np.abs(qpos[:, :2]).max(axis=1) > self.bin_spec.width / 2 + 0.02
         for k in {*came, *np.flatnonzero(outside & self._present).tolist()}:
