@@ -129,15 +129,20 @@ class Caller:
 
     def call(self, frame: Frame) -> tuple[float, str]:
         """Seconds until ~/segment has answered for this frame, and what it said."""
-        self.send(frame)
-        self.spin(0.2)  # the frame is there
-        begun = time.monotonic()
-        future = self._client.call_async(Trigger.Request())
-        rclpy.spin_until_future_complete(self._node, future, timeout_sec=START_S)
-        if not future.done():
-            raise RuntimeError(f'~/segment has not answered within {START_S:g} s')
-        seconds, said = time.monotonic() - begun, str(future.result().message)
-        return self.call(frame) if said.startswith(NO_FRAME) else (seconds, said)
+        end = time.monotonic() + START_S
+        while True:
+            self.send(frame)
+            self.spin(0.2)  # the frame is there
+            begun = time.monotonic()
+            future = self._client.call_async(Trigger.Request())
+            rclpy.spin_until_future_complete(self._node, future, timeout_sec=START_S)
+            if not future.done():
+                raise RuntimeError(f'~/segment has not answered within {START_S:g} s')
+            said = str(future.result().message)
+            if not said.startswith(NO_FRAME):
+                return time.monotonic() - begun, said
+            if begun > end:
+                raise RuntimeError(f'the node has received no frame within {START_S:g} s: {said}')
 
     def wait(self, process: NodeProcess) -> None:
         """Until the node hears, and its answers are heard."""

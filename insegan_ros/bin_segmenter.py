@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 
 from insegan_ros.bin_tracker import BinTracker
@@ -35,8 +36,9 @@ class BinSegmenter(ABC):
         Raises:
             FloorNotFoundError: no bin was given and the frame shows none.
         """
-        return self._segment(frame, self._tracker(frame), answer_seconds)
+        until = time.monotonic() + answer_seconds
+        return self._segment(frame, self._tracker(frame), until)
 
     @abstractmethod
-    def _segment(self, frame: DepthFrame, parts_bin: Bin, seconds: float) -> Segmentation:
-        """What a method finds in the bin, and in `seconds` improves where it can."""
+    def _segment(self, frame: DepthFrame, parts_bin: Bin, until: float) -> Segmentation:
+        """What a method finds in the bin, and until then, by the monotonic clock, improves."""

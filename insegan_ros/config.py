@@ -21,6 +21,8 @@ class ConfigError(ValueError):
 def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = '') -> T:
     """Build dataclass `cls` from nested mappings.
 
+    A class variable GONE says why there is no longer such a key.
+
     Raises:
         ConfigError: an unknown key (the message names near ones) or a value of the wrong type.
     """
@@ -33,6 +35,8 @@ def from_mapping(cls: type[T], values: Mapping[str, Any], where: str = '') -> T:
     arguments = {}
     for key, value in values.items():
         path = f'{where}{key}'
+        if key in (gone := getattr(cls, 'GONE', {})):
+            raise ConfigError(f'{path} is gone: {gone[key]}; leave it out')
         if key not in fields:
             near = difflib.get_close_matches(str(key), fields, n=1)
             hint = f'; did you mean {where}{near[0]}?' if near else ''

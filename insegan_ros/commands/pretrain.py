@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--shapes', type=int, default=SHAPES, help=f'random shapes ({SHAPES})')
     parser.add_argument('--max-minutes', type=float, default=60.0, help='of training (60)')
     parser.add_argument(
-        '--start', type=Path, help='a model of any part, to begin with its weights (none)'
+        '--start', help='a model of any part to begin with, by name or folder (none)'
     )
     parser.add_argument('--seed', type=int, default=0)
     add_device(parser)

@@ -102,7 +102,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='MODEL',
         help='the model to begin with, by name or folder. distilled: its network goes on, or '
         '`none` (any); insegan3d, insegan2d: one of the same method, whose encoder goes on '
-        'learning while its generator stays as it is (none)',
+        'learning, after step.joint_after steps its generator, too (none)',
     )
     parser.add_argument(
         '--kinds',

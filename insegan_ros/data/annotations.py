@@ -204,6 +204,8 @@ def _read_coco(
             for crowd in crowds.get(key, []):
                 combined.labels[crowd & (combined.labels == 0)] = -1
             yield combined
+    for key in sorted(crowds.keys() - masks.keys()):
+        unusable.images.add(f'{file}, image {key}', 'it has a crowd (iscrowd), but no part')
 
 
 def _why(error: Exception) -> str:

@@ -102,8 +102,9 @@ def _image(
     units = _picture(scene / 'depth', key)
     depth_m = units.astype(np.float32) * np.float32(float(camera['depth_scale']) * MM)
     depth_m[units == 0] = np.nan
-    fx, skew, cx, _, fy, cy, *_ = (float(value) for value in camera['cam_K'])
-    require_pinhole('cam_K', [float(value) for value in camera['cam_K']])
+    matrix = [float(value) for value in camera['cam_K']]
+    require_pinhole('cam_K', matrix)
+    fx, skew, cx, _, fy, cy = matrix[:6]
     height, width = depth_m.shape
     intrinsics = Intrinsics(width, height, fx, fy, cx, cy)
     odd = tuple(doubts(intrinsics, skew=skew))

@@ -16,10 +16,12 @@ SKEW_PX = 0.5  # that moves no pixel farther counts as none
 
 
 def require_pinhole(name: str, matrix: Sequence[float]) -> None:
-    """Raises: ValueError, where nine numbers, row by row, are no camera's matrix.
+    """Raises: ValueError, where numbers, row by row, are no camera's matrix.
 
     A last number of 0 was not filled in, and is taken for 1.
     """
+    if len(matrix) != 9:
+        raise ValueError(f'{name} has {len(matrix)} numbers; 9 are expected, row by row')
     below = (matrix[3], matrix[6], matrix[7])
     if max(map(abs, below)) > NOTHING or (matrix[8] != 0 and abs(matrix[8] - 1) > NOTHING):
         listed = ', '.join(f'{value:g}' for value in matrix)

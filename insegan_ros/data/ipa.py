@@ -52,17 +52,17 @@ def ipa_images(path: Path, left_out: LeftOut) -> Iterator[BenchmarkImage]:
     tables = sorted((path / 'gt').glob('*/*.csv'))
     if not tables or not (path / PARAMETERS).is_file():
         raise DatasetError(f'{path} is no part of the IPA dataset; {LAYOUT} is expected')
-    intrinsics, near, far = _view(path / PARAMETERS)
+    intrinsics, clipping, odd = _view(path / PARAMETERS)
     for table in tables:
         name = f'{table.parent.name}/{table.stem}'
         try:
-            yield _drop(path, name, intrinsics, clipping=(near, far))
+            yield _drop(path, name, intrinsics, clipping=clipping, odd=odd)
         except DAMAGED as error:
             left_out.add(name, error)
 
 
-def _view(file: Path) -> tuple[Intrinsics, float, float]:
-    """The camera and its clipping planes in metres.
+def _view(file: Path) -> tuple[Intrinsics, tuple[float, float], tuple[str, ...]]:
+    """The camera, its clipping planes in metres, and what is odd about it, in words.
 
     Raises: DatasetError.
     """
@@ -74,17 +74,22 @@ def _view(file: Path) -> tuple[Intrinsics, float, float]:
         width, height = int(told['resolutionX']), int(told['resolutionY'])
         near, far = float(told['clip_start']), float(told['clip_end'])
         middle = (whole - 1) / 2
-        doubts(Intrinsics(int(whole), int(whole), focal, focal, middle, middle))
+        odd = tuple(doubts(Intrinsics(int(whole), int(whole), focal, focal, middle, middle)))
         camera = Intrinsics(width, height, focal, focal, middle - left, middle - top)
     except KeyError as error:
         raise DatasetError(f'{file} lacks {error}') from None
     except (OSError, ValueError, TypeError, ArithmeticError) as error:
         raise DatasetError(f'{file}: {error}') from None
-    return camera, near, far
+    return camera, (near, far), odd
 
 
 def _drop(
-    path: Path, name: str, intrinsics: Intrinsics, *, clipping: tuple[float, float]
+    path: Path,
+    name: str,
+    intrinsics: Intrinsics,
+    *,
+    clipping: tuple[float, float],
+    odd: tuple[str, ...],
 ) -> BenchmarkImage:
     """Raises: DatasetError, KeyError, ValueError, TypeError: something is absent or damaged."""
     file = path / 'p_depth' / f'{name}_depth_uint16.png'
@@ -99,17 +104,11 @@ def _drop(
     if len(instances) > MOST_INSTANCES - 1:  # 255 is the background of the segmentation
         raise DatasetError(f'{len(instances)} instances; {MOST_INSTANCES - 1} are the most')
     labels = np.where(rows <= len(instances), rows, 0).astype(np.uint8)
-    poses = [
-        HALF_TURN
-        @ rigid(
-            [
-                [float(one[name]) for name in row] for row in ROTATION
-            ],  # its columns: the part's axes
-            [float(one[axis]) for axis in 'xyz'],
-        )
-        for one in instances
-    ]
+    poses = []
+    for one in instances:
+        turn = [[float(one[name]) for name in row] for row in ROTATION]
+        poses.append(HALF_TURN @ rigid(turn, [float(one[axis]) for axis in 'xyz']))
     visible = [float(np.clip(float(one[VISIBLE]), 0, 1)) for one in instances]
     return BenchmarkImage(
-        name, frame, labels, np.array(poses, np.float32).reshape(-1, 4, 4), visible
+        name, frame, labels, np.array(poses, np.float32).reshape(-1, 4, 4), visible, odd
     )

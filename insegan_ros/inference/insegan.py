@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -81,26 +82,27 @@ class InSeGANNetworks(nn.Module):
         self,
         images: Tensor,
         refine_steps: int = 0,
-        seconds: float = float('inf'),
+        until: float = float('inf'),
         *,
         turns: int = 1,
     ) -> Decomposition:
         """Of images (B, 1, S, S).
 
         Args:
-            refine_steps: gradient steps of the codes; after `seconds` none is begun.
+            refine_steps: gradient steps of the codes.
+            until: the moment, by the monotonic clock, after which no step is begun.
             turns: of the image by 90 degrees, whose instances compete.
         """
         found = best_of_turns(self.encoder, self.generator, images, count=self._count, turns=turns)
         codes = found.codes
-        if refine_steps and seconds > 0:
+        if refine_steps and time.monotonic() < until:
             codes = refine(
                 self.generator,
                 codes,
                 images,
                 steps=refine_steps,
                 turns=found.turns,
-                seconds=seconds,
+                until=until,
             )
         image, alone = composed(self.generator, codes, found.turns)
         return Decomposition(alone, image[:, 0], self.generator.templates(codes))
@@ -126,11 +128,11 @@ class InSeGANSegmenter(BinSegmenter):
         self._card = card
         self._device = next(networks.parameters()).device
 
-    def _segment(self, frame: DepthFrame, parts_bin: Bin, seconds: float) -> Segmentation:
+    def _segment(self, frame: DepthFrame, parts_bin: Bin, until: float) -> Segmentation:
         crop = BinCrop.of(frame, parts_bin, self._card.crop)
         image = torch.from_numpy(crop.image).to(self._device)[None, None]
         explained = self._networks.decompose(
-            image, self._card.refine_steps, seconds, turns=self._card.turns
+            image, self._card.refine_steps, until, turns=self._card.turns
         )
         alone = filtered(explained.alone[0].float().cpu().numpy(), self._card.filters)
         seen = crop.restore(alone, frame)  # (n, H, W)

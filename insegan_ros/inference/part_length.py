@@ -169,6 +169,8 @@ class LengthFromFrames:
             vote = self._shown(voter)
         except ValueError:  # parts of a few pixels: no camera of this kind shows them
             vote = None
+        if vote is not None and self._length_m is None:
+            self._votes = []  # those before showed nothing, an empty bin perhaps
         self._votes.append(vote)
         self._voted = frame
         votes = [vote for vote in self._votes if vote is not None]

@@ -34,6 +34,7 @@ from insegan_ros.inference.distilled import DistilledSegmenter
 from insegan_ros.inference.distilled_card import Scoring
 from insegan_ros.learn.reading import Case, ReadingConfig, calibrate_scores, learn_to_read, look
 from insegan_ros.learn.stage_network import train_with_bar
+from insegan_ros.learn.start import Start
 
 HELD_OUT = 20  # one shape in so many is not trained on, but no more than
 MOST_HELD_OUT = 30
@@ -57,7 +58,7 @@ def pretrain(
     seed: int,
     device: str,
     workers: int,
-    start: Path | None = None,
+    start: str | None = None,
 ) -> dict[str, float]:
     """Write <out>/model, and return its figures on shapes that it was not taught.
 
@@ -66,7 +67,8 @@ def pretrain(
         minutes: of training, while which shapes are made.
         device: auto, cpu or cuda[:index].
         workers: processes that make shapes.
-        start: a model of the same kind, whose weights the network begins with.
+        start: name or folder of a model whose weights the network begins with; None or 'none':
+            random ones.
     """
     device = pick_device(device)
     config, train = ShapesConfig(shapes=shapes), replace(TrainConfig(), gpu_batch=GPU_BATCH)
@@ -75,9 +77,9 @@ def pretrain(
     pixel = PART_DISTANCE_M / D435.fx
     assumed = NetworkConfig(PART_LENGTH_M, THICKNESS * PART_LENGTH_M, pixel, WIDTHS)
     weights = None
-    if start is not None:
+    if start is not None and (known := Start.find(start)) is not None:
         train = replace(train, learning_rate=BEGUN_RATE)
-        weights = widened(model_card.load_weights(start), assumed, seed)
+        weights = widened(known.weights, assumed, seed)
     train = train.adapted(device)
     progress = begin(assumed, train, seed, device=device, start=weights)
     with _made_meanwhile(config, folder, seed, workers=workers, enough=min(held + ENOUGH, shapes)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 import yaml
 
@@ -51,6 +51,8 @@ class DataConfig:
     # `gap`: parts lie well apart from the floor; `linear`: heights begin at the floor's value
     coding: Literal['gap', 'linear'] = 'gap'
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+    GONE: ClassVar = {'threshold_from': 'the threshold is always chosen without labels'}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -124,7 +124,8 @@ def _write_provenance(job: Job) -> None:
     out, described = job.out, provenance(job)
     if (out / RUN).exists():
         before = yaml.safe_load((out / RUN).read_text())
-        differ = _changed_settings(out / CONFIG, job.config) + [
+        settings = _changed_settings(out / CONFIG, job.config)
+        differ = settings + [
             f'{key} was {before.get(key)}, is {described.get(key)}'
             for key in ('dataset_hash', 'mesh_hash', 'seed')
             if before.get(key) != described.get(key)
@@ -132,7 +133,7 @@ def _write_provenance(job: Job) -> None:
         if differ:
             raise ValueError(
                 f'{out} holds another run: {"; ".join(differ)}. Choose another --out, or the '
-                'dataset, seed and settings it was begun with'
+                f'dataset, seed and settings it was begun with{_older(settings, before)}'
             )
         described = before
     elif (out / REPORT).exists():
@@ -171,6 +172,17 @@ def _changed_settings(file: Path, settings: LearnConfig) -> list[str]:
         for key in sorted(theirs.keys() | ours.keys())
         if key.split('.')[0] not in FREE and theirs.get(key) != ours.get(key)
     ]
+
+
+def _older(differ: list[str], before: Mapping[str, Any]) -> str:
+    """Which version has the settings that this one lacks, or lacks those of this one."""
+    if any(text.startswith('method was ') for text in differ) or UNSET not in ' '.join(differ):
+        return ''
+    revision = f', revision {known}' if (known := before.get('git_revision')) else ''
+    return (
+        f'. What is {UNSET} differs between versions: it was begun with insegan_ros '
+        f'{before.get("insegan_ros")}{revision}'
+    )
 
 
 def _flat(values: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:

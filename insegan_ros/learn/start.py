@@ -17,6 +17,7 @@ from insegan_ros.data.store import Dataset
 from insegan_ros.discovery.search import Finder
 from insegan_ros.floor import FloorNotFoundError
 from insegan_ros.inference import distilled, distilled_card, model_card
+from insegan_ros.inference.model_card import ModelError
 from insegan_ros.inference.part_length import LengthFromFrames, LengthNotFoundError
 from insegan_ros.parts_bin import Bin
 from insegan_ros.types import DepthFrame
@@ -36,13 +37,18 @@ class Start:
             given: a name or folder, 'none', or None for the one that comes with the package.
 
         Raises:
-            ModelError: there is no such model, or it is damaged.
+            ModelError: there is no such model, it is damaged, or it is of another method.
         """
         folder = model_card.find_start(given)
         if folder is None:
             return None
         start = Start(folder)
-        _ = start.card, start.weights  # damaged ones are refused before anything begins
+        if (method := start.card['method']) != 'distilled':
+            raise ModelError(
+                f'{folder} is a model of method {method!r}; to begin with, one of the method '
+                'distilled is expected'
+            )
+        _ = start.weights  # damaged ones are refused before anything begins
         return start
 
     @cached_property

@@ -40,7 +40,7 @@ def refine(
     *,
     steps: int,
     turns: Tensor | None = None,
-    seconds: float = float('inf'),
+    until: float = float('inf'),
 ) -> Tensor:
     """The codes of the lowest error met on the way, for each image by itself.
 
@@ -51,9 +51,8 @@ def refine(
         images: (B, 1, S, S) what they shall render.
         steps: at most so many; 0 gives the codes back.
         turns: (B, n) by so many quarter turns of the image a code was found; None: by none.
-        seconds: after them no step is begun.
+        until: the moment, by the monotonic clock, after which no step is begun.
     """
-    begun = time.monotonic()
     size = 6 if generator.kind == '3d' else codes.shape[-1]
     change = codes.new_zeros(*codes.shape[:2], size, requires_grad=True)
     adam = torch.optim.Adam([change], RATE)
@@ -64,7 +63,7 @@ def refine(
         better = error.detach() < lowest
         best = torch.where(better[:, None, None], now.detach(), best)
         lowest = torch.where(better, error.detach(), lowest)
-        if step == steps or time.monotonic() - begun > seconds:
+        if step == steps or time.monotonic() > until:
             break
         (gradient,) = torch.autograd.grad(error.sum(), change)
         change.grad = gradient

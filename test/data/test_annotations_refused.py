@@ -61,6 +61,17 @@ def test_a_crowd_is_a_region_that_is_not_judged(tmp_path: Path) -> None:
     assert not unusable.annotations.reasons
 
 
+def test_an_image_with_a_crowd_alone_is_named(tmp_path: Path) -> None:
+    path, unusable = coco_file(tmp_path / 'a.json', [SQUARE]), Unusable()
+    content = json.loads(path.read_text())
+    crowd = content['annotations'][0] | {'id': 9, 'image_id': 8, 'iscrowd': 1}
+    content['annotations'].append(crowd)
+    content['images'].append(content['images'][0] | {'id': 8, 'file_name': '000003.png'})
+    path.write_text(json.dumps(content))
+    assert len(read_annotations(path, unusable)) == 1
+    assert 'a crowd (iscrowd), but no part' in str(unusable.images.reasons)
+
+
 def test_one_annotation_that_is_none_costs_itself_alone(tmp_path: Path) -> None:
     right = [10, 3, 12, 3, 12, 7, 10, 7]
     wild = [-160, -220, 2e8, 3.5e8, 220, 230]

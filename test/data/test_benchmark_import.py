@@ -242,3 +242,12 @@ def test_a_camera_that_sees_too_far_to_the_side_is_refused(
     file.write_text(json.dumps(json.loads(file.read_text()) | {'perspectiveAngle': 176.0}))
     assert imported('ipa', ipa, tmp_path / 'b') == 1
     assert 'degrees off its axis' in capsys.readouterr().err
+
+
+def test_a_camera_that_sees_hardly_anything_is_said(
+    ipa: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = next(ipa.glob('*.json'))
+    file.write_text(json.dumps(json.loads(file.read_text()) | {'perspectiveAngle': 1.0}))
+    assert imported('ipa', ipa, tmp_path / 'out') == 0
+    assert 'are unusual; are they in pixels' in capsys.readouterr().err

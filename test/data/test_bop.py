@@ -129,3 +129,8 @@ def test_a_camera_that_is_odd_or_cannot_be_is_said(
     file.write_text(json.dumps(cameras))
     assert imported(split, tmp_path / 'none', '--object', '2') == 1
     assert 'Are they in pixels' in capsys.readouterr().err
+    for one in cameras.values():
+        one['cam_K'] = K[:6]
+    file.write_text(json.dumps(cameras))
+    assert imported(split, tmp_path / 'short', '--object', '2') == 1
+    assert 'cam_K has 6 numbers; 9 are expected' in capsys.readouterr().err

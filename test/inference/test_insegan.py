@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,7 +58,7 @@ class Knows(InSeGANNetworks):
     """In place of trained weights: renders the two blocks, each alone, and an empty instance."""
 
     def decompose(
-        self, images: Tensor, refine_steps: int = 0, seconds: float = 0, *, turns: int = 1
+        self, images: Tensor, refine_steps: int = 0, until: float = 0, *, turns: int = 1
     ) -> Decomposition:
         column = torch.arange(64)[None, None]
         left = torch.where(column < 32, images[:, 0], -1.0)
@@ -103,6 +104,25 @@ def test_untrained_weights_keep_the_promises_of_a_segmentation() -> None:
     assert ((found.visible_fraction >= 0) & (found.visible_fraction <= 1)).all()
     for k, mask in enumerate(found.masks, 1):
         assert (mask == (found.labels == k)).all()
+
+
+def test_codes_are_refined_until_the_time_of_the_whole_answer_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ends: list[float] = []
+
+    def refine(_: object, codes: Tensor, *__: object, until: float, **___: object) -> Tensor:
+        ends.append(until)
+        return codes
+
+    monkeypatch.setattr(insegan, 'refine', refine)
+    segmenter = InSeGANSegmenter(InSeGANNetworks(TINY), replace(CARD, refine_steps=2), BIN)
+    begun = time.monotonic()
+    segmenter.segment(frame(), answer_seconds=0.0)
+    assert not ends
+    monkeypatch.setattr(segmenter, '_tracker', lambda _: time.sleep(0.05) or BIN)
+    segmenter.segment(frame(), answer_seconds=60.0)
+    assert begun + 60 < ends[0] < time.monotonic() + 60 - 0.05
 
 
 def test_the_nearest_rendering_owns_a_pixel_and_nobody_owns_the_floor() -> None:

@@ -110,6 +110,18 @@ def test_a_frame_that_errs_is_outvoted() -> None:
     assert other > 2 * length
 
 
+def test_frames_of_an_empty_bin_take_no_vote_from_those_of_a_full_one() -> None:
+    bars = Bars(0)
+    finder = LengthFromFrames(bars)
+    for _ in range(PartLengthConfig().frames - 1):
+        with pytest.raises(LengthNotFoundError):
+            finder.segment(FRAME)
+    bars._bars, bars.bar_px = 5, 60
+    first = finder.look([FRAME])
+    bars.bar_px = BAR_PX
+    assert finder.look([FRAME] * 3) < 0.7 * first
+
+
 def test_what_is_known_hardly_matters_to_a_vote() -> None:
     for px in (12, 24, 26, 36, 48):
         bars, known = Bars(5), Bars(5)

@@ -14,6 +14,7 @@ import trimesh
 import yaml
 from brick_bin import SIZE, brick
 
+from insegan_ros import __version__
 from insegan_ros.bin_finding import find_bin
 from insegan_ros.cli import main
 from insegan_ros.data.store import Dataset
@@ -143,7 +144,9 @@ def test_a_finished_run_is_not_taken_for_one_of_another_dataset_seed_or_setting(
     del of_before['discovery']['across']  # a setting that a version before did not know
     (run / 'config.yaml').write_text(yaml.safe_dump(of_before))
     assert main([*command, *mine]) == 1
-    assert 'discovery.across was not set, is 2.5' in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert 'discovery.across was not set, is 2.5' in said
+    assert f'begun with insegan_ros {__version__}' in said
     (run / 'config.yaml').write_text(text)
     described = yaml.safe_load((run / 'run.yaml').read_text())
     assert described['dataset_hash'] == Dataset(frames).content_hash()

@@ -58,3 +58,8 @@ def test_a_joint_phase_that_would_never_teach_the_generator_by_frames_is_refused
 def test_a_camera_that_is_none_is_answered_with_those_there_are() -> None:
     with pytest.raises(ConfigError, match=r"no camera 'mine'.*time_of_flight.*any, d435$"):
         resolve([], ['camera=mine'], None)
+
+
+def test_a_key_of_an_earlier_version_is_refused_with_what_has_become_of_it() -> None:
+    with pytest.raises(ConfigError, match=r'threshold_from is gone: .* leave it out'):
+        resolve([], ['data.threshold_from=foreground'], None)

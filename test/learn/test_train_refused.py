@@ -62,3 +62,13 @@ def test_options_of_another_method_are_refused(
     given = ['--dataset', str(frames), '--out', str(tmp_path / 'run'), '--method', method]
     assert main(['train', *given, *option]) == 1
     assert f'is not for the method {method}' in capsys.readouterr().err
+
+
+def test_a_model_of_another_method_is_not_begun_with(
+    frames: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    given = ['--dataset', str(frames), '--out', str(tmp_path / 'run'), '--dry-run']
+    assert main(['train', *given, '--start', 'insegan_nut']) == 1
+    assert "of method 'insegan3d'; to begin with, one of" in capsys.readouterr().err
+    assert main(['pretrain', '--out', str(tmp_path / 'any'), '--start', 'insegan_nut']) == 1
+    assert "of method 'insegan3d'; to begin with, one of" in capsys.readouterr().err

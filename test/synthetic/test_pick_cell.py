@@ -7,7 +7,7 @@ import trimesh
 from insegan_ros.picks.gripper import ParallelJaw, SuctionCup
 from insegan_ros.synthetic.bin_world import BinSpec, Physics
 from insegan_ros.synthetic.parts import Part
-from insegan_ros.synthetic.pick_cell import Outcome, PickCell
+from insegan_ros.synthetic.pick_cell import LOOSE, Outcome, PickCell
 
 CUP = SuctionCup(cup_radius_m=0.005, tube_radius_m=0.006, tube_length_m=0.08, lip_gap_m=0.0008)
 JAW = ParallelJaw()
@@ -107,7 +107,7 @@ def test_fingers_hold_a_standing_cone_as_far_as_friction_lets(radius, outcome):
     pose = np.diag([1.0, -1, -1, 1])
     pose[2, 3] = 0.04
     assert made.pick(pose, meant=0, width_m=0.025) is outcome
-    assert made._model.opt.impratio == 1  # parts fall as they fell before
+    assert (made._model.opt.cone, made._model.opt.impratio) == LOOSE  # parts fall as before
 
 
 def test_more_parts_than_the_cell_holds_are_refused():
