@@ -136,15 +136,14 @@ class DistilledSegmenter:
 
         def fit(best: int, seconds: float) -> list[PoseFit | None]:
             some = np.arange(min(best, plain.count))
-            return self.fit_poses(
-                frame, plain.masks.take(some), found, order=order[some], seconds=seconds
-            )
+            left = max(begun + answer_seconds - PoseEstimator.clock(), 0.0)
+            masks, seconds = plain.masks.take(some), min(seconds, left)
+            return self.fit_poses(frame, masks, found, order=order[some], seconds=seconds)
 
         if pose_seconds <= 0:
             self.template_fit.look(fit)
             return plain
-        left = begun + answer_seconds - PoseEstimator.clock()
-        fits = fit(plain.count, max(min(pose_seconds, left), 0.0))
+        fits = fit(plain.count, pose_seconds)
         self.template_fit.note(fits)
         if self._scoring is not None:
             cues = posed_cues(found.cues[order], fits)

@@ -49,13 +49,14 @@ def plan_picks(
 ) -> Plan:
     """Where to take hold of each instance, in the order in which they may be lifted.
 
-    An instance that another one lies on waits for it, however good its surface is. Where nothing
+    An instance that another one lies on waits for it, however good its surface is. Instances on
+    which picks have failed come after the others, and other places of them first. Where nothing
     can be taken hold of, worse places are given as a last resort, and also those that failed.
 
     Args:
         gripper: one, or several: that with the best chance takes an instance; the first that can
             where not all chances are calibrated. An instance that waits is planned for the first.
-        failed: (F, 3) places, camera frame, where picks have failed: others come first.
+        failed: (F, 3) places, camera frame, where picks have failed.
 
     Raises:
         ValueError: a gripper is wider than the bin, none is given, or frame and segmentation
@@ -95,7 +96,8 @@ def _plan(
                 none.append(one)
         if found:
             picks.append(max(found, key=lambda pick: pick.chance) if comparable else found[0])
-    picks.sort(key=lambda pick: (len(pick.waits_for) > 0, -pick.chance))
+    tried = scene.tried()
+    picks.sort(key=lambda p: (len(p.waits_for) > 0, p.label in tried, -p.chance))
     taken = {pick.label for pick in picks}
     return Plan(tuple(picks), tuple(one for one in none if one.label not in taken))
 

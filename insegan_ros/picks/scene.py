@@ -67,6 +67,16 @@ class Scene:
         apart = np.linalg.norm(points[:, None] - self.failed[None], axis=-1)
         return np.asarray((apart > SAME_PLACE_M).all(axis=1))
 
+    def tried(self) -> set[int]:
+        """Labels of the instances seen where picks have failed: what was wrong may be so still."""
+        k, labels = self.frame.intrinsics, self.found.labels
+        x, y, z = self.failed[self.failed[:, 2] > 0].T
+        columns = np.rint(k.fx * x / z + k.cx)
+        rows = np.rint(k.fy * y / z + k.cy)
+        height, width = labels.shape
+        seen = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
+        return set(labels[rows[seen].astype(int), columns[seen].astype(int)].tolist()) - {0}
+
     def camera(self, window: tuple[slice, slice]) -> Intrinsics:
         """The camera of a window of the frame."""
         (top, bottom), (left, right) = ((side.start, side.stop) for side in window)

@@ -25,6 +25,15 @@ CLEAR_M = 0.10  # above the rim, where the hand starts and where it lifts to
 PRESS_M = 0.004  # beyond the first touch
 SETTLE_S = 0.25  # that a lifted part hangs before it is looked at
 BLOCKED_M = 0.006  # the hand is ahead of the gripper by more: something is in the way
+# MuJoCo's cone and impratio while parts fall, and while fingers hold: with the first, what they
+# squeeze creeps out between them, however rough it is
+LOOSE = mujoco.mjtCone.mjCONE_PYRAMIDAL, 1.0
+FIRM = mujoco.mjtCone.mjCONE_ELLIPTIC, 10.0
+UNSTABLE = (
+    mujoco.mjtWarning.mjWARN_BADQPOS,
+    mujoco.mjtWarning.mjWARN_BADQVEL,
+    mujoco.mjtWarning.mjWARN_BADQACC,
+)
 MIN_DOWN = 0.3  # of the approach: a flatter one would have to pass through the walls
 
 
@@ -132,6 +141,9 @@ class PickCell:
             world_T_tool: (4, 4) where the lip or the fingertips shall be, z the approach.
             meant: index of the part that should come up; None if no part lies there.
             width_m: of a jaw's hold.
+
+        Raises:
+            RuntimeError: the simulation became unstable, and knows no outcome.
         """
         pose = np.asarray(world_T_tool, np.float64)
         if -pose[2, 2] < MIN_DOWN:
@@ -142,6 +154,10 @@ class PickCell:
         held = self._take_hold() if touched or isinstance(self.tool.kind, ParallelJaw) else False
         self._lift(reached)
         came = self._lifted()
+        if any(self._data.warning[int(kind)].number for kind in UNSTABLE):
+            raise RuntimeError(
+                f'the simulated pick of a {self.part.name} became unstable; try another seed'
+            )
         self._let_go(came)
         if len(came) > 1:
             return Outcome.DOUBLE
@@ -189,6 +205,7 @@ class PickCell:
                 self._step(0.01)
                 held = self.tool.suck()
             return held
+        self._hold_by(FIRM)
         self._data.ctrl[:] = [0.0, 0.0]  # close: the fingers' targets meet in the middle
         self._step(0.25)
         return self.tool.touches_part()
@@ -218,6 +235,7 @@ class PickCell:
     def _let_go(self, came: list[int]) -> None:
         """Take the lifted parts out of the cell, and what fell beside the bin."""
         self._park_hand()
+        self._hold_by(LOOSE)
         qpos, qvel = self._part_qpos(), self._part_qvel()
         outside = np.abs(qpos[:, :2]).max(axis=1) > self.bin_spec.width / 2 + 0.02
         for k in {*came, *np.flatnonzero(outside & self._present).tolist()}:
@@ -225,6 +243,9 @@ class PickCell:
             qpos[k, :3], qvel[k] = [10.0 + k, 0, 0], 0
         self._apply_presence()
         self.settle()
+
+    def _hold_by(self, friction: tuple[mujoco.mjtCone, float]) -> None:
+        self._model.opt.cone, self._model.opt.impratio = friction
 
     # --- the model's arrays --------------------------------------------------------------------
 

@@ -271,4 +271,5 @@ def test_poses_get_what_the_rest_of_the_frame_leaves_of_its_time(
     monkeypatch.setattr(segmenter, 'fit_poses', fits)
     for in_all in (1.0, 0.2, 0.05):
         segmenter.segment(frame(), pose_seconds=0.2, answer_seconds=in_all)
-    assert given == [0.2, 0.11, 0.0]
+    segmenter.segment(frame(), answer_seconds=0.2)  # a look at how well the template fits
+    assert given == [0.2, 0.11, 0.0, 0.11]

@@ -74,6 +74,16 @@ def test_where_a_pick_failed_another_place_comes_first_and_none_is_given_up():
     assert plan_picks(frame, found, parts_bin, gripper=CUP, failed=everywhere).picks
 
 
+def test_an_instance_on_which_a_pick_failed_comes_after_the_others():
+    better, worse = (-0.05, 0, 0.05, 0.05, 0.03), (0.05, 0, 0.03, 0.03, 0.03)
+    frame, found, parts_bin = boxes(better, worse)
+    picks = plan_picks(frame, found, parts_bin, gripper=CUP).picks
+    failed = np.array([picks[0].pose[:3, 3], [9, 9, 0.5], [0, 0, -1]])
+    again = plan_picks(frame, found, parts_bin, gripper=CUP, failed=failed).picks
+    assert [pick.label for pick in again] == [pick.label for pick in picks][::-1]
+    assert picks[0].chance > picks[1].chance
+
+
 def test_each_part_is_given_to_a_gripper_that_holds_it():
     wide, narrow = (-0.05, 0, 0.05, 0.05, 0.03), (0.05, 0, 0.010, 0.05, 0.03)
     frame, found, parts_bin = boxes(wide, narrow)

@@ -7,7 +7,7 @@ import trimesh
 from insegan_ros.picks.gripper import ParallelJaw, SuctionCup
 from insegan_ros.synthetic.bin_world import BinSpec, Physics
 from insegan_ros.synthetic.parts import Part
-from insegan_ros.synthetic.pick_cell import Outcome, PickCell
+from insegan_ros.synthetic.pick_cell import LOOSE, Outcome, PickCell
 
 CUP = SuctionCup(cup_radius_m=0.005, tube_radius_m=0.006, tube_length_m=0.08, lip_gap_m=0.0008)
 JAW = ParallelJaw()
@@ -92,6 +92,22 @@ def test_fingers_hold_a_part_by_friction():
     pose[:3, 1] = np.cross(pose[:3, 2], pose[:3, 0])
     pose[:3, 3] = [*part[:2, 3], 0.004]
     assert made.pick(pose, meant=0, width_m=SIDES[closing]) is Outcome.LIFTED
+
+
+@pytest.mark.parametrize(('radius', 'outcome'), [(0.016, Outcome.LIFTED), (0.06, Outcome.DROPPED)])
+def test_fingers_hold_a_standing_cone_as_far_as_friction_lets(radius, outcome):
+    """Their friction is 0.8; the sides' slopes are 0.28 and 1.03."""
+    cone = trimesh.creation.cone(radius, 0.058)
+    spec = BinSpec(width=0.3, wall_height=0.06)
+    made = PickCell(Part('cone', cone, [cone]), spec, capacity=1, tool=JAW, physics=Physics())
+    made._part_qpos()[0] = [0, 0, 0.0005, 1, 0, 0, 0]
+    made._present[:] = True
+    made._apply_presence()
+    assert made.settle()
+    pose = np.diag([1.0, -1, -1, 1])
+    pose[2, 3] = 0.04
+    assert made.pick(pose, meant=0, width_m=0.025) is outcome
+    assert (made._model.opt.cone, made._model.opt.impratio) == LOOSE  # parts fall as before
 
 
 def test_more_parts_than_the_cell_holds_are_refused():
