@@ -11,7 +11,7 @@ export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 DEMO_ARGS = $(if $(PART),--part $(PART)) $(if $(METHOD),--method $(METHOD)) \
 	$(if $(MODEL),--model $(MODEL)) $(if $(FRAMES),--frames $(FRAMES))
 
-.PHONY: help demo collect-demo learn-demo pick-demo view test test-jazzy cases lint format type bench \
+.PHONY: help demo collect-demo learn-demo pick-demo view test test-jazzy cases lint format type bench mutants \
 	soak release-check clean
 
 help:  ## this list

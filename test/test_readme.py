@@ -66,6 +66,14 @@ def test_every_make_target_exists() -> None:
     assert all(re.search(rf'^{target}:', makefile, re.MULTILINE) for target in named)
 
 
+def test_no_target_of_make_is_done_because_a_folder_has_its_name() -> None:
+    makefile = (PROJECT / 'Makefile').read_text().replace('\\\n', ' ')
+    listed = set(re.findall(r'^([a-z-]+):.*##', makefile, re.MULTILINE))
+    phony = re.search(r'^\.PHONY:(.*)$', makefile, re.MULTILINE)
+    assert phony is not None
+    assert listed == set(phony[1].split())
+
+
 def test_every_link_leads_somewhere() -> None:
     links = re.findall(r'\]\(([^)#]+)(?:#[^)]*)?\)', README)
     assert len(links) >= 6
