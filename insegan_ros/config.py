@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import yaml
 
+from insegan_ros.files import read_text
+
 T = TypeVar('T')
 
 
@@ -87,32 +89,46 @@ def load(
     overrides: Iterable[str] = (),
 ) -> T:
     """Defaults of `cls`, overridden by YAML files in order, then 'a.b=value' strings."""
-    merged: dict[str, Any] = {}
+    return from_mapping(cls, merged(files, overrides))
+
+
+def merged(files: Iterable[Path] = (), overrides: Iterable[str] = ()) -> dict[str, Any]:
+    """What YAML files in order, then 'a.b=value' strings, say in nested mappings.
+
+    Raises:
+        ConfigError: a file that is absent or holds no mapping, or a string that is no key=value.
+        ValueError: a file that is no text.
+    """
+    told: dict[str, Any] = {}
     for file in files:
         try:
-            loaded = yaml.safe_load(file.read_text()) or {}
+            loaded = yaml.safe_load(read_text(file)) or {}
         except FileNotFoundError:
             raise ConfigError(f'no configuration file {file}') from None
         except yaml.YAMLError as error:
             raise ConfigError(f'{file} is not YAML: {error}') from None
         if not isinstance(loaded, Mapping):
             raise ConfigError(f'{file} holds {type(loaded).__name__}; a mapping is expected')
-        merge(merged, loaded)
+        merge(told, loaded)
     for override in overrides:
-        merge(merged, nested(override))
-    return from_mapping(cls, merged)
+        merge(told, nested(override))
+    return told
 
 
 def nested(override: str) -> dict[str, Any]:
     """'a.b=value' -> {'a': {'b': value}}, the value read as YAML.
 
     Raises:
-        ConfigError: it is no key=value.
+        ConfigError: it is no key=value, or the value no YAML.
     """
     key, equals, text = override.partition('=')
     if not equals or not key:
         raise ConfigError(f'override {override!r}: key=value is expected, e.g. model.z_dim=64')
-    value: Any = yaml.safe_load(text)
+    try:
+        value: Any = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        said = ' '.join(str(error).split())
+        raise ConfigError(f'override {override!r}: the value is no YAML: {said}') from None
     for part in reversed(key.strip().split('.')):
         value = {part: value}
     return typing.cast(dict[str, Any], value)

@@ -56,6 +56,7 @@ def test_dump_and_load_give_the_same_config(tmp_path: Path) -> None:
         ('optimiser.lr=1' + 400 * '0', 'float is expected'),
         ('optimiser.betas=[1]', '2 are expected'),
         ('steps', 'key=value is expected'),
+        ('optimiser.betas=[1', 'the value is no YAML'),
     ],
 )
 def test_a_wrong_override_is_named(override: str, message: str) -> None:
@@ -66,6 +67,12 @@ def test_a_wrong_override_is_named(override: str, message: str) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r'no configuration file .*absent\.yaml'):
         config.load(Run, [tmp_path / 'absent.yaml'])
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / 'binary.yaml').write_bytes(b'steps: \xff')
+    with pytest.raises(ValueError, match=r'binary\.yaml is no text'):
+        config.load(Run, [tmp_path / 'binary.yaml'])
 
 
 @dataclass(frozen=True)

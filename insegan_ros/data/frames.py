@@ -106,7 +106,7 @@ def cached_crops(
         with np.load(cache) as stored:
             if str(stored['key']) == key:
                 return stored['images']
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
         pass
     images = make()
     temporary = cache.with_name(f'.{cache.name}.tmp')

@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from insegan_ros import config
 from insegan_ros.baselines.learned import registry as learned
 from insegan_ros.config import ConfigError
@@ -33,8 +31,8 @@ def resolve(
         ValueError: values that cannot be.
         DatasetError: the number of instances does not fit.
     """
-    settings = config.load(LearnConfig, files, overrides)
-    given = _given(files, overrides)
+    given = config.merged(files, overrides)  # what differs because somebody said so
+    settings = config.from_mapping(LearnConfig, given)
     for key in given:
         if key not in sections(settings.method):
             methods = ', '.join(m for m in METHODS if key in sections(m))
@@ -54,16 +52,6 @@ def resolve(
     if start is None:
         return _counted(settings, 'instances' in (given.get('model') or {}), dataset)
     return _gone_on_with(start, settings, given, dataset=dataset)
-
-
-def _given(files: Sequence[Path], overrides: Sequence[str]) -> dict[str, Any]:
-    """What differs from the defaults because somebody said so."""
-    given: dict[str, Any] = {}
-    for file in files:
-        config.merge(given, yaml.safe_load(file.read_text()) or {})
-    for override in overrides:
-        config.merge(given, config.nested(override))
-    return given
 
 
 def _of_baseline(settings: LearnConfig, dataset: Dataset) -> LearnConfig:

@@ -17,7 +17,7 @@ import yaml
 
 from insegan_ros import __version__
 from insegan_ros.data.cad import content_hash
-from insegan_ros.data.store import Dataset, DatasetError
+from insegan_ros.data.store import Dataset, DatasetError, read_yaml
 from insegan_ros.files import FolderClaim, write_atomically
 from insegan_ros.learn.config import FREE, LearnConfig, dump_settings
 
@@ -32,7 +32,7 @@ class Report:
         self._path = path
         self.content: dict[str, Any] = {}
         if path.exists():
-            self.content = yaml.safe_load(path.read_text()) or {}
+            self.content = _read(path)
 
     def __contains__(self, stage: str) -> bool:
         return stage in self.content
@@ -123,7 +123,7 @@ def claim(job: Job) -> FolderClaim:
 def _write_provenance(job: Job) -> None:
     out, described = job.out, provenance(job)
     if (out / RUN).exists():
-        before = yaml.safe_load((out / RUN).read_text())
+        before = _read(out / RUN)
         settings = _changed_settings(out / CONFIG, job.config)
         differ = settings + [
             f'{key} was {before.get(key)}, is {described.get(key)}'
@@ -164,9 +164,7 @@ def provenance(job: Job) -> dict[str, Any]:
 
 def _changed_settings(file: Path, settings: LearnConfig) -> list[str]:
     """What says otherwise in a run's file than now."""
-    theirs, ours = (
-        _flat(yaml.safe_load(text)) for text in (file.read_text(), dump_settings(settings))
-    )
+    theirs, ours = _flat(_read(file)), _flat(yaml.safe_load(dump_settings(settings)))
     return [
         f'{key} was {theirs.get(key, UNSET)}, is {ours.get(key, UNSET)}'
         for key in sorted(theirs.keys() | ours.keys())
@@ -183,6 +181,14 @@ def _older(differ: list[str], before: Mapping[str, Any]) -> str:
         f'. What is {UNSET} differs between versions: it was begun with insegan_ros '
         f'{before.get("insegan_ros")}{revision}'
     )
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """Raises: DatasetError, for a file of a run that is damaged."""
+    loaded = read_yaml(file)
+    if not isinstance(loaded, dict):
+        raise DatasetError(f'{file} is damaged, and says nothing of the run: choose another --out')
+    return loaded
 
 
 def _flat(values: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:

@@ -69,6 +69,8 @@ def test_crops_are_made_once_and_again_when_they_are_others_or_damaged(tmp_path:
     assert cached_crops(cache, make, 'b').max() == 2
     cache.write_bytes(cache.read_bytes()[:100])
     assert cached_crops(cache, make, 'b').max() == 3
+    cache.write_bytes(b'')
+    assert cached_crops(cache, make, 'b').max() == 4
 
 
 def test_images_are_turned_but_not_mirrored_unless_asked_for() -> None:

@@ -148,6 +148,12 @@ def test_a_finished_run_is_not_taken_for_one_of_another_dataset_seed_or_setting(
     assert 'discovery.across was not set, is 2.5' in said
     assert f'begun with insegan_ros {__version__}' in said
     (run / 'config.yaml').write_text(text)
+    for name in ('config.yaml', 'run.yaml', 'report.yaml'):
+        whole = (run / name).read_bytes()
+        (run / name).write_bytes(b'')
+        assert main([*command, *mine]) == 1
+        assert f'{name} is damaged' in capsys.readouterr().err
+        (run / name).write_bytes(whole)
     described = yaml.safe_load((run / 'run.yaml').read_text())
     assert described['dataset_hash'] == Dataset(frames).content_hash()
     (run / 'run.yaml').unlink()
