@@ -86,7 +86,7 @@ class LengthFromFrames:
             raise ValueError('this model knows one part; its length need not be estimated')
         self.inner, self._config = inner, config
         self._votes: list[float | None] = []  # metres; None: of a frame that does not show it
-        self._voted: DepthFrame | None = None  # the last that did
+        self._voted: DepthFrame | None = None  # the last that did, or was to
         self._length_m: float | None = None
 
     @property
@@ -165,6 +165,7 @@ class LengthFromFrames:
     def _vote(self, frame: DepthFrame, parts_bin: Bin) -> None:
         """Let one frame vote: the median of the votes is the length."""
         voter = Voter(frame, parts_bin, foreground(frame, parts_bin))
+        self._voted = frame  # also where it is given up: its scene is not looked at again
         try:
             vote = self._shown(voter)
         except ValueError:  # parts of a few pixels: no camera of this kind shows them
@@ -172,7 +173,6 @@ class LengthFromFrames:
         if vote is not None and self._length_m is None:
             self._votes = []  # those before showed nothing, an empty bin perhaps
         self._votes.append(vote)
-        self._voted = frame
         votes = [vote for vote in self._votes if vote is not None]
         self._length_m = float(np.median(votes)) if votes else None
 

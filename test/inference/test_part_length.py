@@ -146,6 +146,21 @@ def test_the_length_that_was_known_is_restored_when_a_frame_is_given_up() -> Non
     assert bars.part_length_m == finder.part_length_m == length
 
 
+def test_a_scene_that_takes_too_long_to_vote_costs_one_frame() -> None:
+    bars = Bars(5)
+    finder = LengthFromFrames(bars)
+    finder.look([FRAME])
+    scene = replace(FRAME, depth_m=FRAME.depth_m + np.float32(0.1))
+    with Deadline() as deadline:
+        deadline.cancel()
+        with pytest.raises(FrameGivenUpError):
+            finder.segment(scene)
+    bars.segment = lambda *_, **__: 'segmented'
+    looks = len(bars.looked_at)
+    assert finder.segment(scene) == 'segmented'
+    assert len(bars.looked_at) == looks
+
+
 def test_a_scene_votes_once() -> None:
     finder = LengthFromFrames(Bars(5))
     finder.look([FRAME])
