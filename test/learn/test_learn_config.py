@@ -60,6 +60,14 @@ def test_a_camera_that_is_none_is_answered_with_those_there_are() -> None:
         resolve([], ['camera=mine'], None)
 
 
+@pytest.mark.parametrize(
+    'setting', ['filters.median=2', 'filters.blur=-1', 'turns=5', 'refine_steps=-1']
+)
+def test_what_no_finished_insegan_can_have_is_refused_before_it_learns(setting: str) -> None:
+    with pytest.raises(ValueError, match=setting.split('=')[0]):
+        resolve([], [setting, 'method=insegan3d'], None)
+
+
 def test_a_key_of_an_earlier_version_is_refused_with_what_has_become_of_it() -> None:
     with pytest.raises(ConfigError, match=r'threshold_from is gone: .* leave it out'):
         resolve([], ['data.threshold_from=foreground'], None)
