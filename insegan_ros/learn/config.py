@@ -55,6 +55,13 @@ class DataConfig:
 
     GONE: ClassVar = {'threshold_from': 'the threshold is always chosen without labels'}
 
+    def __post_init__(self) -> None:
+        if self.validation < 1 or (self.limit is not None and self.limit < 1):
+            raise ValueError(
+                f'data.validation {self.validation}, data.limit {self.limit}: 1 or more frames '
+                'are expected, or no limit (null)'
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class RescueConfig:
