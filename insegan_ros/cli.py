@@ -101,7 +101,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get(DEBUG):
             traceback.print_exc()
-        print(f'insegan {chosen}: {described(error)}', file=sys.stderr)
+        name = f'insegan {chosen}'.rstrip()
+        print(f'{name}: {described(error)}', file=sys.stderr)
         return 1
 
 

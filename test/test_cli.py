@@ -42,7 +42,9 @@ def test_a_current_folder_that_was_deleted_is_named(
     monkeypatch.chdir(tmp_path / 'gone')
     (tmp_path / 'gone').rmdir()
     assert cli.main(['verify', str(tmp_path)]) == 1
-    assert 'the current folder no longer exists' in capsys.readouterr().err
+    assert 'insegan verify: the current folder no longer exists' in capsys.readouterr().err
+    assert cli.main([]) == 1
+    assert 'insegan: the current folder no longer exists' in capsys.readouterr().err
 
 
 def test_an_unknown_command_is_a_usage_error() -> None:

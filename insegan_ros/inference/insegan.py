@@ -39,6 +39,17 @@ class FilterConfig:
     least_px: int = 12  # of an instance in the frame: smaller ones are specks
     score_height_m: float = 0.005  # re-rendering error at which a score has fallen to 1/e
 
+    def __post_init__(self) -> None:
+        if not -1 <= self.threshold <= 1:
+            raise ValueError(f'filters.threshold {self.threshold}: -1 to 1 is expected')
+        if self.median < 1 or self.median % 2 == 0:
+            raise ValueError(f'filters.median {self.median}: an odd number is expected; 1: none')
+        if not (self.blur >= 0 and self.score_height_m > 0):
+            raise ValueError(
+                f'filters.blur {self.blur}, filters.score_height_m {self.score_height_m}: 0 or '
+                'more, and more than 0 are expected'
+            )
+
 
 @dataclass(frozen=True)
 class InSeGANCard:
@@ -53,6 +64,13 @@ class InSeGANCard:
     def __post_init__(self) -> None:
         if not 1 <= self.turns <= 4:
             raise ValueError(f'turns {self.turns}: 1 to 4 are expected')
+        if self.refine_steps < 0:
+            raise ValueError(f'refine_steps {self.refine_steps}: 0 or more are expected')
+        if self.crop.size != self.model.image_size:
+            raise ValueError(
+                f'crop.size {self.crop.size} and model.image_size {self.model.image_size}: the '
+                'same number of pixels is expected'
+            )
         if self.turns > 1 and self.model.composed_by == 'mean':
             raise ValueError(
                 'turns above 1 need model.composed_by nearest: a mean of feature maps cannot be '

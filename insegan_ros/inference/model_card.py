@@ -103,6 +103,8 @@ def load_segmenter(
     loader = importlib.import_module(METHODS[card['method']])
     try:
         tensors = _load(folder / WEIGHTS)
+        if wrong := [name for name, some in tensors.items() if some.isnan().any()]:
+            raise ValueError(f'{wrong[0]} of its weights is no number (NaN); train it again')
         if part_length is not None:
             card['settings'] = _with_length(card, part_length)
         segmenter = loader.load(
@@ -113,7 +115,9 @@ def load_segmenter(
             f'{folder} is of another version of insegan_ros, or was changed ({error}); delete '
             'that folder, and the `insegan train` that made it writes it anew'
         ) from None
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
+    except KeyError as error:
+        raise ModelError(f'{folder} cannot be loaded: it lacks {error}') from None
+    except (OSError, ValueError, RuntimeError) as error:
         raise ModelError(f'{folder} cannot be loaded: {error}') from None
     if card.get('part') == ANY and part_length is None and segmenter.any_length:
         return importlib.import_module('insegan_ros.inference.part_length').LengthFromFrames(

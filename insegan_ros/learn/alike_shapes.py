@@ -116,9 +116,18 @@ class AlikeShapes:
         nearest, median = round(float(distance[best[0]]), 3), round(float(np.median(distance)), 3)
         return {'kept': best, 'nearest': nearest, 'median': median}
 
+    @property
+    def _teaching(self) -> list[int]:
+        return [k for n, k in enumerate(self.kept) if n % HELD_OUT != 1]
+
+    def counts(self) -> dict[str, int]:
+        """Of what taught the network, for the model's card."""
+        piles = sum(len(Dataset(self.orders[k].path)) for k in self._teaching)
+        return {'shapes': len(self._teaching), 'piles': piles}
+
     def taught(self, network: NetworkConfig) -> Parts:
         """Piles of the shapes that look most alike."""
-        return self._parts([k for n, k in enumerate(self.kept) if n % HELD_OUT != 1], network)
+        return self._parts(self._teaching, network)
 
     def held(self, network: NetworkConfig) -> Parts:
         """The other shapes judge how well what was not taught is read."""

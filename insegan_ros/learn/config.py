@@ -10,6 +10,7 @@ import yaml
 
 from insegan_ros import config
 from insegan_ros.config import ConfigError
+from insegan_ros.crop import CropConfig
 from insegan_ros.data.cad import Units
 from insegan_ros.data.frames import AugmentConfig
 from insegan_ros.discovery.state import DiscoveryConfig
@@ -18,7 +19,7 @@ from insegan_ros.distillation.piles import PileConfig
 from insegan_ros.distillation.pretrain import ShapesConfig
 from insegan_ros.distillation.random_views import ViewConfig
 from insegan_ros.distillation.train import TrainConfig
-from insegan_ros.inference.insegan import FilterConfig
+from insegan_ros.inference.insegan import FilterConfig, InSeGANCard
 from insegan_ros.learn.reading import ReadingConfig
 from insegan_ros.model.insegan import InSeGANConfig
 from insegan_ros.parts_bin import FindingConfig
@@ -53,6 +54,13 @@ class DataConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     GONE: ClassVar = {'threshold_from': 'the threshold is always chosen without labels'}
+
+    def __post_init__(self) -> None:
+        if self.validation < 1 or (self.limit is not None and self.limit < 1):
+            raise ValueError(
+                f'data.validation {self.validation}, data.limit {self.limit}: 1 or more frames '
+                'are expected, or no limit (null)'
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +161,8 @@ class LearnConfig:
         if self.kinds > 1 and self.mesh is not None:
             raise ValueError('kinds are sought in frames; a mesh is of one kind: leave one out')
         _ = self.errors(0.05)  # says what is wrong with the camera
+        crop = CropConfig(1.0, 1.0, self.model.image_size)  # any: the bin is not known yet
+        InSeGANCard(self.model, crop, self.filters, self.refine_steps, self.turns)
         asked = self.step.joint_after not in (None, StepConfig.joint_after)
         if asked and (self.model.encoder != 'set' or self.step.generator_steps < 1):
             raise ValueError(

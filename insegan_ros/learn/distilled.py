@@ -213,10 +213,9 @@ class Distillation:
     def _taught(self) -> dict[str, Any]:
         """What the card says of where the shapes come from, and of the training."""
         job, training = self.job, training_of(self.job, self.start)
-        if self.unexplained:
-            parts = self.bins.taught(self.network)
+        if isinstance(self.bins, AlikeShapes):
             said = 'no shape explained the frames; random shapes that look like the part taught'
-            training |= {'shapes': len(parts), 'piles': sum(len(piles) for piles, _ in parts)}
+            training |= self.bins.counts()
         else:
             cad, one = job.config.mesh is not None, len(self.sides) == 1
             shape = 'is that of a CAD model' if cad else 'was discovered in unlabelled depth'

@@ -68,6 +68,11 @@ class StepConfig:
     losses: LossConfig = field(default_factory=LossConfig)
 
     def __post_init__(self) -> None:
+        if self.batch < 1 or self.noise < 0 or self.settle_steps < 0:
+            raise ValueError(
+                f'step.batch {self.batch}, step.noise {self.noise}, step.settle_steps '
+                f'{self.settle_steps}: 1 or more, and 0 or more of both others are expected'
+            )
         if self.joint_after is not None and self.joint_after < 0:
             raise ValueError(
                 f'joint_after {self.joint_after}: 0 or more steps, or null, for never'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -168,6 +168,34 @@ def test_weights_of_other_sizes_and_damaged_ones_are_refused(tmp_path: Path) -> 
     weights = tmp_path / model_card.WEIGHTS
     weights.write_bytes(weights.read_bytes()[:5000])
     with pytest.raises(model_card.ModelError, match='cannot be loaded'):
+        model_card.load_segmenter(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ('change', 'said'),
+    [
+        ({'filters': {'threshold': float('nan')}}, 'filters.threshold nan'),
+        ({'crop': {**asdict(CARD.crop), 'size': 32}}, 'crop.size 32 and model.image_size 64'),
+    ],
+)
+def test_a_card_that_fits_no_model_is_refused_with_what_is_wrong(
+    tmp_path: Path, change: dict, said: str
+) -> None:
+    card = {'method': 'insegan3d', 'settings': config.plain(CARD) | change}
+    model_card.save_model(tmp_path, card, InSeGANNetworks(TINY).state_dict())
+    with pytest.raises(model_card.ModelError, match=said):
+        model_card.load_segmenter(str(tmp_path))
+    (tmp_path / model_card.CARD).write_text('method: insegan3d')
+    with pytest.raises(model_card.ModelError, match="it lacks 'settings'"):
+        model_card.load_segmenter(str(tmp_path))
+
+
+def test_weights_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    networks = InSeGANNetworks(TINY)
+    torch.nn.init.constant_(next(networks.parameters()), torch.nan)
+    card = {'method': 'insegan3d', 'settings': config.plain(CARD)}
+    model_card.save_model(tmp_path, card, networks.state_dict())
+    with pytest.raises(model_card.ModelError, match='is no number'):
         model_card.load_segmenter(str(tmp_path))
 
 

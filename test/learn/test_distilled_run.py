@@ -193,6 +193,7 @@ def test_where_no_shape_explains_the_frames_random_shapes_that_look_alike_teach_
     card = model_card.read_card(tmp_path / 'model')
     assert card['training']['steps'] > 0
     assert card['training']['shapes'] == 1  # it is judged on the other
+    assert card['training']['piles'] > 0
     assert 0 <= card['figures']['strict_miou_on_unseen_shapes'] <= 1
     written = (tmp_path / 'model' / model_card.WEIGHTS).stat().st_mtime_ns
     assert main(command) == 0

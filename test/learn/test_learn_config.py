@@ -60,6 +60,24 @@ def test_a_camera_that_is_none_is_answered_with_those_there_are() -> None:
         resolve([], ['camera=mine'], None)
 
 
+@pytest.mark.parametrize(
+    'setting',
+    [
+        'filters.median=2',
+        'filters.blur=-1',
+        'turns=5',
+        'refine_steps=-1',
+        'step.batch=0',
+        'step.noise=-0.1',
+        'data.validation=0',
+        'data.limit=-1',
+    ],
+)
+def test_what_no_insegan_can_learn_or_work_with_is_refused_at_once(setting: str) -> None:
+    with pytest.raises(ValueError, match=setting.split('=')[0]):
+        resolve([], [setting, 'method=insegan3d'], None)
+
+
 def test_a_key_of_an_earlier_version_is_refused_with_what_has_become_of_it() -> None:
     with pytest.raises(ConfigError, match=r'threshold_from is gone: .* leave it out'):
         resolve([], ['data.threshold_from=foreground'], None)
