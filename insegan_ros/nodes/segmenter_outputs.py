@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +30,8 @@ TOPICS: dict[str, tuple[type, ToMessage]] = {
 }
 # one image for each instance in one message: bytes a pixel
 STACKED = {'~/instance_masks': 1, '~/instance_depths': 4}
+LARGE = 4_000_000  # bytes of a message that fill buffers
+DRAINED_PER_S = 1e9  # bytes that a receiver on the same computer takes
 POSED = ('~/poses', '~/instance_depths', '~/rendered_depth')  # better with 6-DoF poses
 
 
@@ -64,7 +67,9 @@ class SegmenterOutputs:
             try:
                 if publisher.get_subscription_count():
                     shown = found.best(stacked(name, found, stack_mb))
-                    publisher.publish(make(frame, shown, header))
+                    message = make(frame, shown, header)
+                    publisher.publish(message)
+                    time.sleep(drained_s(len(getattr(message, 'data', ()))))
             except Exception as error:  # of one output: the others are still good
                 problems.append(f'{publisher.topic_name} is not published: {in_words(error)}')
         return problems
@@ -87,6 +92,15 @@ class SegmenterOutputs:
         """Undo the constructor, so that the node can be configured again."""
         for publisher, _ in self._publishers.values():
             self._node.destroy_lifecycle_publisher(publisher)
+
+
+def drained_s(size: int) -> float:
+    """How long to wait after a message of so many bytes, so that receivers keep up.
+
+    What comes right behind tens of megabytes overflows their sockets' buffers, and is sent again
+    only with the next heartbeat, seconds later: an answer of ~/segment, for example.
+    """
+    return size / DRAINED_PER_S if size > LARGE else 0.0
 
 
 def stacked(topic: str, found: Segmentation, stack_mb: float) -> int:
