@@ -12,8 +12,8 @@ any tool that writes COCO JSON (polygons or run lengths) or labelme JSON (polygo
 pictures of the frames at their own size and under their names: 000012.png is frame 12, and
 `insegan export --format png` makes them. With --masks only these frames are evaluated. What lies
 in a crowd of COCO (iscrowd) is not judged: draw one over parts that nobody can tell apart.
-An annotation that is no mask, an annotated image or a frame that cannot be used is named and left
-out, the report counts it, and the exit code is then 3.
+An annotation that is no mask is named and left out, and the report counts it. A frame or an
+annotated image that cannot be used is left out too, and the exit code is then 3.
 
 examples:
   insegan evaluate --dataset ~/bins/nut
@@ -137,5 +137,5 @@ def run(args: argparse.Namespace) -> int:
             print(f'written: {out}/results.md, results.json, results.png, scenes.png')
     for text in [*dataset.notes, *(tally.summary() for tally in tallies if tally)]:
         say(text)
-    lost = any(tallies) or not given.is_whole
+    lost = given.left_out or damaged or unusable.images or not given.is_whole
     return SOME_LEFT_OUT if lost else 0
