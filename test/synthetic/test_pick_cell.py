@@ -110,6 +110,14 @@ def test_fingers_hold_a_standing_cone_as_far_as_friction_lets(radius, outcome):
     assert (made._model.opt.cone, made._model.opt.impratio) == LOOSE  # parts fall as before
 
 
+def test_a_simulation_that_becomes_unstable_knows_no_outcome():
+    made = cell(JAW)
+    pose = above(made)
+    made._part_qvel()[0] = np.nan
+    with pytest.raises(RuntimeError, match='unstable'):
+        made.pick(pose, meant=0, width_m=0.03)
+
+
 def test_more_parts_than_the_cell_holds_are_refused():
     with pytest.raises(ValueError, match='holds 0 to 2'):
         cell(CUP).fill(3, np.random.default_rng(0))
