@@ -26,7 +26,7 @@ from PIL import Image as Picture
 from tqdm import tqdm
 
 from insegan_ros.demos.node_look import NodeLook
-from insegan_ros.demos.processes import NodeProcess, demo_parser, exit_code
+from insegan_ros.demos.processes import DemoError, NodeProcess, demo_parser, exit_code
 from insegan_ros.drawing import picture
 from insegan_ros.evaluation.picking import BinRun, CellConfig, SimulatedCell, View, outcomes
 from insegan_ros.files import write_atomically
@@ -35,7 +35,7 @@ from insegan_ros.parts_bin import Bin, save_bin
 from insegan_ros.picks.gripper import find_gripper
 from insegan_ros.seeds import require_seed
 from insegan_ros.synthetic.parts import PARTS, make_part
-from insegan_ros.synthetic.pick_cell import Outcome
+from insegan_ros.synthetic.pick_cell import Outcome, UnstableError
 from insegan_ros.types import DepthFrame
 
 GIF_MS = 700  # a picture
@@ -176,7 +176,10 @@ def main() -> int:
 
 def pick_and_report(args: argparse.Namespace) -> int:
     """Empty the bin and print the table; whether no part was lifted."""
-    done = run(args)
+    try:
+        done = run(args)
+    except UnstableError as error:
+        raise DemoError(str(error)) from None
     print(report(args, done))
     return 0 if any(one.outcome is Outcome.LIFTED for one in done.tries) else 1
 

@@ -106,7 +106,8 @@ PARAMETERS = (
         'max_stack_mb',
         200.0,
         'instance_masks and instance_depths hold one image for each instance: at most so many MB '
-        'of them are published in one message, those of the best instances',
+        'of them are published in one message, those of the best instances; after a message of '
+        'more than 4 MB the node waits 1 ms for each MB, so that receivers keep up',
         1.0,
         4000.0,
     ),

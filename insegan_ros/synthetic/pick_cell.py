@@ -48,6 +48,10 @@ class Outcome(Enum):
     DROPPED = 'dropped'  # it was held, and lost while it was lifted
 
 
+class UnstableError(RuntimeError):
+    """The simulation became unstable, and knows no outcome."""
+
+
 class PickCell:
     """A bin, its parts, and one gripper."""
 
@@ -143,7 +147,7 @@ class PickCell:
             width_m: of a jaw's hold.
 
         Raises:
-            RuntimeError: the simulation became unstable, and knows no outcome.
+            UnstableError: the simulation became unstable.
         """
         pose = np.asarray(world_T_tool, np.float64)
         if -pose[2, 2] < MIN_DOWN:
@@ -155,7 +159,7 @@ class PickCell:
         self._lift(reached)
         came = self._lifted()
         if any(self._data.warning[int(kind)].number for kind in UNSTABLE):
-            raise RuntimeError(
+            raise UnstableError(
                 f'the simulated pick of a {self.part.name} became unstable; try another seed'
             )
         self._let_go(came)

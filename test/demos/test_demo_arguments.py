@@ -27,6 +27,20 @@ def test_an_output_folder_that_is_a_file_is_said_in_words(tmp_path, monkeypatch,
     assert 'taken' in capsys.readouterr().err
 
 
+def test_a_simulation_that_becomes_unstable_ends_the_pick_demo_in_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = importlib.import_module('insegan_ros.demos.pick_demo')
+
+    def run(args: object) -> None:
+        raise module.UnstableError('try another seed')
+
+    monkeypatch.setattr(module, 'run', run)
+    monkeypatch.setattr(sys, 'argv', ['pick_demo'])
+    assert module.main() == 1
+    assert capsys.readouterr().err == 'pick_demo: try another seed\n'
+
+
 @pytest.mark.parametrize('name', ['collect_demo', 'demo', 'learn_demo', 'pick_demo', 'view'])
 def test_a_seed_that_some_library_refuses_is_refused_at_once(name, monkeypatch, capsys):
     if name == 'view':

@@ -7,7 +7,7 @@ import trimesh
 from insegan_ros.picks.gripper import ParallelJaw, SuctionCup
 from insegan_ros.synthetic.bin_world import BinSpec, Physics
 from insegan_ros.synthetic.parts import Part
-from insegan_ros.synthetic.pick_cell import LOOSE, Outcome, PickCell
+from insegan_ros.synthetic.pick_cell import LOOSE, Outcome, PickCell, UnstableError
 
 CUP = SuctionCup(cup_radius_m=0.005, tube_radius_m=0.006, tube_length_m=0.08, lip_gap_m=0.0008)
 JAW = ParallelJaw()
@@ -114,7 +114,7 @@ def test_a_simulation_that_becomes_unstable_knows_no_outcome():
     made = cell(JAW)
     pose = above(made)
     made._part_qvel()[0] = np.nan
-    with pytest.raises(RuntimeError, match='unstable'):
+    with pytest.raises(UnstableError, match='unstable'):
         made.pick(pose, meant=0, width_m=0.03)
 
 
